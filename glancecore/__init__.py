@@ -1,0 +1,1 @@
+"""An image service made of plugins; see docs/architecture.md for the map."""

@@ -1,0 +1,1 @@
+"""Entities, their rules and errors: pure Python, imports nothing of the other layers."""

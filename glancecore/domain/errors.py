@@ -1,0 +1,276 @@
+"""Every exception that crosses a layer. None knows HTTP; ``api/errors.py`` maps them.
+
+``str(error)`` is shown to users: it names the image, the field or the store, never a URL, a path or a
+credential. ``code`` is stable: clients may act on it. ``retryable`` says whether the same call may succeed later.
+"""
+
+from __future__ import annotations
+
+
+class GlanceError(Exception):
+    """The root. ``code`` never changes its meaning once released."""
+
+    code = "internal_error"
+    retryable = False
+
+
+class NotAuthenticated(GlanceError):
+    code = "not_authenticated"
+
+
+class Forbidden(GlanceError):
+    """Policy or a domain rule says no to this caller."""
+
+    code = "forbidden"
+
+
+class ReservedProperty(Forbidden):
+    """A name that only the service itself sets."""
+
+    code = "reserved_property"
+
+
+class ReadOnlyProperty(Forbidden):
+    code = "read_only_property"
+
+
+class ProtectedImage(Forbidden):
+    code = "image_protected"
+
+
+class ProtectedProperty(Forbidden):
+    """Property protection denies it."""
+
+    code = "property_protected"
+
+
+class LastLocation(Forbidden):
+    """The only copy of an active image can't be removed."""
+
+    code = "last_location"
+
+
+class ImageDeactivated(Forbidden):
+    code = "image_deactivated"
+
+
+class NotFound(GlanceError):
+    code = "not_found"
+
+
+class ImageNotFound(NotFound):
+    """No such image, or not one that the caller may see: both look the same."""
+
+    code = "image_not_found"
+
+
+class MemberNotFound(NotFound):
+    code = "member_not_found"
+
+
+class TagNotFound(NotFound):
+    code = "tag_not_found"
+
+
+class NotEnabled(NotFound):
+    """A part of the API that this deployment has not switched on."""
+
+    code = "not_enabled"
+
+
+class Invalid(GlanceError):
+    """The caller's mistake in a value; the message names field and allowed values."""
+
+    code = "invalid"
+
+
+class UnknownMarker(Invalid):
+    code = "unknown_marker"
+
+
+class UnknownStore(Invalid):
+    code = "unknown_store"
+
+
+class SizeMismatch(Invalid):
+    """More or fewer bytes than declared."""
+
+    code = "size_mismatch"
+
+
+class TruncatedBody(Invalid):
+    """The body ended before its end was proved."""
+
+    code = "truncated_body"
+
+
+class UnsupportedContentType(GlanceError):
+    code = "unsupported_content_type"
+
+    def __init__(self, message: str, accepted: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.accepted = accepted
+
+
+class RangeNotSatisfiable(GlanceError):
+    """``size`` is the whole blob's, in bytes."""
+
+    code = "range_not_satisfiable"
+
+    def __init__(self, message: str, size: int) -> None:
+        super().__init__(message)
+        self.size = size
+
+
+class HeaderTooLarge(GlanceError):
+    code = "header_too_large"
+
+
+class Conflict(GlanceError):
+    code = "conflict"
+
+
+class ImageExists(Conflict):
+    """The id is in use, or was by a deleted image that has not been purged."""
+
+    code = "image_exists"
+
+
+class MemberExists(Conflict):
+    code = "member_exists"
+
+
+class WrongStatus(Conflict):
+    """The image's status does not allow it; the message names the status and what is needed."""
+
+    code = "wrong_status"
+
+
+class ImageBusy(Conflict):
+    """Another operation holds the image."""
+
+    code = "image_busy"
+    retryable = True
+
+
+class ConcurrentChange(Conflict):
+    """The image changed since it was read."""
+
+    code = "concurrent_change"
+    retryable = True
+
+
+class LeaseLost(Conflict):
+    """The operation no longer holds the image; somebody else has taken it over."""
+
+    code = "lease_lost"
+
+
+class Gone(GlanceError):
+    """The image was deleted while it was worked on."""
+
+    code = "gone"
+
+
+class LimitExceeded(GlanceError):
+    """A quota or a limit on size or number."""
+
+    code = "limit_exceeded"
+
+
+class TooLarge(LimitExceeded):
+    code = "too_large"
+
+
+class QuotaExceeded(LimitExceeded):
+    code = "quota_exceeded"
+
+
+class BadContent(GlanceError):
+    """The bytes are not what the image says, or unsafe."""
+
+    code = "bad_content"
+
+
+class FormatMismatch(BadContent):
+    code = "format_mismatch"
+
+
+class UnsafeContent(BadContent):
+    code = "unsafe_content"
+
+
+class StoreError(GlanceError):
+    """Trouble with a store; ``store`` is the operator's name for it, ``operation`` what was tried."""
+
+    code = "store_error"
+    retryable = True
+
+    def __init__(self, message: str, store: str = "", operation: str = "") -> None:
+        super().__init__(message)
+        self.store = store
+        self.operation = operation
+
+
+class BlobNotFound(StoreError):
+    """No such blob, or a location that this store did not make."""
+
+    code = "blob_not_found"
+    retryable = False
+
+
+class BlobExists(StoreError):
+    code = "blob_exists"
+    retryable = False
+
+
+class BlobInUse(StoreError):
+    """Something depends on it: clones, snapshots, open handles."""
+
+    code = "blob_in_use"
+
+
+class BadLocation(StoreError):
+    """A location URL that this store refuses."""
+
+    code = "bad_location"
+    retryable = False
+
+
+class StoreFull(StoreError):
+    code = "store_full"
+
+
+class StoreReadOnly(StoreError):
+    code = "store_read_only"
+    retryable = False
+
+
+class StoreForbidden(StoreError):
+    """The backend refuses the service's credentials or permissions."""
+
+    code = "store_forbidden"
+
+
+class StoreUnavailable(StoreError):
+    """The backend does not answer, or not in time."""
+
+    code = "store_unavailable"
+
+
+class Unsupported(StoreError):
+    """An operation that the driver does not declare among its capabilities."""
+
+    code = "unsupported"
+    retryable = False
+
+
+class DatabaseUnavailable(GlanceError):
+    code = "database_unavailable"
+    retryable = True
+
+
+class ConfigError(GlanceError):
+    """The operator's mistake: stops the start. The message names option and fix."""
+
+    code = "config_error"

@@ -1,0 +1,197 @@
+"""The image: its fields, its state table, and the transitions that keep it consistent.
+
+Values are frozen; a transition returns the next image. What a transition does not allow raises; nothing here
+talks to a database or a store. Source: contract 3, 14.1, 14.2, 14.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+
+from glancecore.domain import errors
+
+
+class Status(StrEnum):
+    QUEUED = "queued"
+    SAVING = "saving"
+    UPLOADING = "uploading"
+    IMPORTING = "importing"
+    ACTIVE = "active"
+    DEACTIVATED = "deactivated"
+    PENDING_DELETE = "pending_delete"
+    #: Bytes are being removed; hidden from everybody. Goes on to deleted, or back when the backend says "in use".
+    DELETING = "deleting"
+    DELETED = "deleted"
+    KILLED = "killed"
+
+
+class Visibility(StrEnum):
+    PUBLIC = "public"
+    PRIVATE = "private"
+    SHARED = "shared"
+    COMMUNITY = "community"
+
+
+S = Status
+#: Which status may follow which (contract 14.1). DELETING may return to what it came from.
+NEXT: Mapping[Status, frozenset[Status]] = MappingProxyType({
+    S.QUEUED: frozenset({S.SAVING, S.UPLOADING, S.IMPORTING, S.ACTIVE, S.DELETING}),
+    S.SAVING: frozenset({S.ACTIVE, S.QUEUED, S.KILLED, S.DELETING}),
+    S.UPLOADING: frozenset({S.IMPORTING, S.QUEUED, S.UPLOADING, S.DELETING}),
+    S.IMPORTING: frozenset({S.ACTIVE, S.QUEUED, S.UPLOADING, S.DELETING}),
+    S.ACTIVE: frozenset({S.DEACTIVATED, S.PENDING_DELETE, S.DELETING}),
+    S.DEACTIVATED: frozenset({S.ACTIVE, S.PENDING_DELETE, S.DELETING}),
+    S.PENDING_DELETE: frozenset({S.ACTIVE, S.DEACTIVATED, S.DELETING}),
+    S.KILLED: frozenset({S.DELETING}),
+    S.DELETING: frozenset({S.DELETED, S.QUEUED, S.UPLOADING, S.ACTIVE, S.DEACTIVATED, S.PENDING_DELETE, S.KILLED}),
+    S.DELETED: frozenset(),
+})
+#: Never listed, and unknown by id.
+HIDDEN = frozenset({S.KILLED, S.DELETED, S.DELETING, S.PENDING_DELETE})
+
+
+class LocationStatus(StrEnum):
+    ACTIVE = "active"
+    #: Marked: its bytes are going, nobody reads it any more.
+    DELETING = "deleting"
+    #: An auditor found its bytes damaged: not served while another copy is good.
+    DAMAGED = "damaged"
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a copy of the data lies. ``store`` is the operator's store id; ``metadata`` is the client's own."""
+
+    url: str = field(repr=False)
+    store: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    status: LocationStatus = LocationStatus.ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """What one pass over the bytes found. Digests are lower-case hex; sizes are bytes."""
+
+    size: int
+    checksum: str
+    hash_algo: str
+    hash_value: str
+    virtual_size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One image. Times are aware UTC; sizes bytes; ``min_ram`` MiB; ``min_disk`` GiB.
+
+    ``version`` counts saves and is the compare-and-set key; ``attempt`` counts uploads and makes blob keys unique,
+    so that a writer that has lost its lease can never touch a later attempt's bytes. ``fault`` says in a user's
+    words why the last transient operation was given up.
+    """
+
+    id: str
+    created_at: datetime
+    updated_at: datetime
+    name: str | None = None
+    owner: str | None = None
+    status: Status = Status.QUEUED
+    visibility: Visibility = Visibility.SHARED
+    protected: bool = False
+    hidden: bool = False
+    container_format: str | None = None
+    disk_format: str | None = None
+    min_ram: int = 0
+    min_disk: int = 0
+    size: int | None = None
+    virtual_size: int | None = None
+    checksum: str | None = None
+    hash_algo: str | None = None
+    hash_value: str | None = None
+    tags: tuple[str, ...] = ()
+    properties: Mapping[str, str | None] = field(default_factory=dict)
+    locations: tuple[Location, ...] = ()
+    version: int = 1
+    attempt: int = 0
+    fault: str | None = None
+    #: The viewer's project when the image is shared with it; told by the repository, not part of the image.
+    as_member: str | None = None
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+    @property
+    def live_locations(self) -> tuple[Location, ...]:
+        return tuple(x for x in self.locations if x.status is not LocationStatus.DELETING)
+
+    @property
+    def blob_key(self) -> str:
+        """Name for this attempt's bytes in a store: the image's id, with the attempt from the second on."""
+        return self.id if self.attempt <= 1 else f"{self.id}.{self.attempt}"
+
+    def tagged(self, *tags: str) -> Image:
+        """With exactly these tags: a set, kept sorted."""
+        return replace(self, tags=tuple(sorted(set(tags))))
+
+    # -- transitions -----------------------------------------------------------------------------------------------
+    def to(self, status: Status) -> Image:
+        """The same image in ``status``. Raises WrongStatus when the state table does not allow it."""
+        if status not in NEXT[self.status]:
+            raise errors.WrongStatus(f"image {self.id} is {self.status.value}: it can't become {status.value}")
+        return replace(self, status=status)
+
+    def require(self, *statuses: Status) -> None:
+        """Raises WrongStatus, naming what is needed, unless the image has one of ``statuses``."""
+        if self.status not in statuses:
+            needed = " or ".join(x.value for x in statuses)
+            raise errors.WrongStatus(f"image {self.id} is {self.status.value}; this needs status {needed}")
+
+    def require_formats(self) -> None:
+        """Raises Invalid unless both formats are set: data needs them."""
+        for name in ("disk_format", "container_format"):
+            if getattr(self, name) is None:
+                raise errors.Invalid(f"{name} must be set before data is uploaded")
+
+    def begin_upload(self) -> Image:
+        self.require(Status.QUEUED)
+        self.require_formats()
+        return replace(self.to(Status.SAVING), attempt=self.attempt + 1, fault=None)
+
+    def finish_upload(self, digests: Digests, locations: tuple[Location, ...]) -> Image:
+        return replace(
+            self.to(Status.ACTIVE), size=digests.size, virtual_size=digests.virtual_size, checksum=digests.checksum,
+            hash_algo=digests.hash_algo, hash_value=digests.hash_value, locations=locations, fault=None)
+
+    def give_up(self, stable: Status, fault: str | None) -> Image:
+        """Back to ``stable`` as if the operation had not begun; ``fault`` tells the user why."""
+        back = replace(self.to(stable), fault=fault)
+        if stable is Status.QUEUED:
+            back = replace(back, size=None, virtual_size=None, checksum=None, hash_algo=None, hash_value=None,
+                           locations=())
+        return back
+
+    def begin_delete(self) -> Image:
+        if self.protected:
+            raise errors.ProtectedImage(f"image {self.id} is protected: set protected to false before deleting it")
+        marked = tuple(replace(x, status=LocationStatus.DELETING) for x in self.locations)
+        return replace(self.to(Status.DELETING), locations=marked)
+
+    def undo_delete(self, stable: Status) -> Image:
+        """The backend refused to let the bytes go (in use): the image is as it was."""
+        back = tuple(replace(x, status=LocationStatus.ACTIVE) for x in self.locations)
+        return replace(self.to(stable), locations=back)
+
+    def deactivate(self) -> Image:
+        if self.status is Status.DEACTIVATED:
+            return self
+        if self.status is not Status.ACTIVE:
+            raise errors.Forbidden(f"image {self.id} is {self.status.value}: only an active image can be deactivated")
+        return self.to(Status.DEACTIVATED)
+
+    def reactivate(self) -> Image:
+        if self.status is Status.ACTIVE:
+            return self
+        if self.status is not Status.DEACTIVATED:
+            raise errors.Forbidden(
+                f"image {self.id} is {self.status.value}: only a deactivated image can be reactivated")
+        return self.to(Status.ACTIVE)

@@ -1,0 +1,46 @@
+"""Ownership of an image by a running operation, so that nothing stays stuck when its process dies."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from glancecore.domain.image import Status
+
+
+class Operation(StrEnum):
+    UPLOAD = "upload"
+    STAGE = "stage"
+    IMPORT = "import"
+    DELETE = "delete"
+    #: Removing one location of an image that stays.
+    DROP_LOCATION = "drop_location"
+    HASH = "hash"
+
+
+@dataclass(frozen=True, slots=True)
+class BlobRef:
+    """Bytes that may exist: the intent, written before the first byte. ``store`` and ``key`` as given to ``put``."""
+
+    store: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """One per image at most. While it is extended (heartbeat), nobody else touches what it covers.
+
+    ``token`` names this very holding, ``holder`` the process that extends it. When it expires the reaper takes it
+    over: ``blobs`` are discarded and the image goes back to ``stable`` (for a delete: the deletion is finished).
+    ``reserved`` bytes count against ``project``'s storage quota until the lease ends.
+    """
+
+    image_id: str
+    operation: Operation
+    holder: str
+    stable: Status
+    project: str | None = None
+    blobs: tuple[BlobRef, ...] = ()
+    reserved: int = 0
+    token: str = field(default_factory=lambda: uuid.uuid4().hex)

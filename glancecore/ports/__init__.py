@@ -1,0 +1,1 @@
+"""What plugins implement (abstract classes) and what they are handed."""

@@ -1,0 +1,24 @@
+"""What a quota plugin implements: say what a project may use. The database enforces it atomically."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from glancecore.domain.context import Context
+from glancecore.domain.quota import Limits
+from glancecore.ports.options import Options, Section
+
+
+class Quota(ABC):
+    """Thread-safe."""
+
+    options: Options = ()
+    #: Whether ``GET /v2/info/usage`` shows the project's usage against these limits.
+    shows_usage = False
+
+    def __init__(self, conf: Section) -> None:
+        self.conf = conf
+
+    @abstractmethod
+    def limits(self, ctx: Context) -> Limits:
+        """The limits of the caller's project. Raises GlanceError when they can't be learnt."""

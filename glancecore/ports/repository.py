@@ -1,0 +1,283 @@
+"""What a database driver implements for images: reads, and one atomic ``commit`` of changes.
+
+There are no open transactions between calls: a use case reads, decides, and commits a list of changes that are applied
+all or none. Every condition that must still hold at that moment (the version read, the lease held, the quota) is part of
+the change, so the same port works in-process and over the private metadata service, one round trip a call.
+The kit ``glancecore.testing.repository`` checks each rule.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from glancecore.domain.context import EVERYTHING, Viewer
+from glancecore.domain.image import Image, Visibility
+from glancecore.domain.lease import Lease
+from glancecore.domain.member import Member, MemberStatus
+from glancecore.domain.quota import Limits, Usage
+from glancecore.ports.options import Options, Section
+
+
+# -- questions -------------------------------------------------------------------------------------------------------------
+class SortField(StrEnum):
+    NAME = "name"
+    STATUS = "status"
+    CONTAINER_FORMAT = "container_format"
+    DISK_FORMAT = "disk_format"
+    SIZE = "size"
+    ID = "id"
+    CREATED_AT = "created_at"
+    UPDATED_AT = "updated_at"
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    field: SortField
+    descending: bool = True
+
+
+class TimeOp(StrEnum):
+    GT = "gt"
+    GTE = "gte"
+    LT = "lt"
+    LTE = "lte"
+    EQ = "eq"
+    NEQ = "neq"
+
+
+@dataclass(frozen=True, slots=True)
+class TimeFilter:
+    """``field`` is created_at or updated_at; both sides are compared at whole seconds, as clients see them."""
+
+    field: SortField
+    op: TimeOp
+    value: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RangeFilter:
+    """``field``: size, min_ram, min_disk or virtual_size. Bounds are inclusive; a null value is in no range."""
+
+    field: str
+    minimum: int | None = None
+    maximum: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageQuery:
+    """Which images, in which order. All conditions must hold.
+
+    ``visibility`` None is the default list: the viewer's own, public ones, and those shared with him whose member status
+    is ``member_status`` (None: any); an admin gets every image but other projects' community ones. With a visibility:
+    community = all community images; public = all public; private = own private (admin: all private); shared = own shared
+    and shared with him by ``member_status`` (admin: all shared); ``all_visible`` = everything the viewer may see, others'
+    community included. Images in a hidden status (``domain.image.HIDDEN``) are never found.
+    ``hidden`` compares os_hidden. ``equal`` maps a field (id, name, status, container_format, disk_format, owner,
+    checksum, hash_algo, hash_value, size, virtual_size, min_ram, min_disk, protected) to its allowed values. ``tags`` must
+    all be there. ``properties`` must equal. ``sort`` ends with the id, so the order is total; null sorts before everything.
+    ``marker``: start behind this image, which must be visible to the viewer but need not match the filters.
+    """
+
+    viewer: Viewer
+    visibility: Visibility | None = None
+    all_visible: bool = False
+    member_status: MemberStatus | None = MemberStatus.ACCEPTED
+    hidden: bool = False
+    equal: Mapping[str, tuple[str | int | bool, ...]] = field(default_factory=dict)
+    times: tuple[TimeFilter, ...] = ()
+    ranges: tuple[RangeFilter, ...] = ()
+    tags: tuple[str, ...] = ()
+    properties: Mapping[str, str] = field(default_factory=dict)
+    sort: tuple[Sort, ...] = (Sort(SortField.CREATED_AT), Sort(SortField.ID))
+    marker: str | None = None
+    limit: int = 25
+
+
+# -- changes ---------------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class ImageAdded:
+    """Raises ImageExists when the id is or was in use (until purged)."""
+
+    image: Image
+
+
+@dataclass(frozen=True, slots=True)
+class ImageChanged:
+    """``after`` replaces ``before``. Raises ConcurrentChange unless the stored version is ``before.version``;
+    ImageNotFound when the image is gone. ``after.version`` must be ``before.version + 1``."""
+
+    before: Image
+    after: Image
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRemoved:
+    """The image with its tags, properties, locations and members goes; its id stays used until purged.
+
+    Raises ImageNotFound. The version is not compared: who deletes holds the lease."""
+
+    image: Image
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MemberAdded:
+    """Raises MemberExists; QuotaExceeded when the image would have more than ``limit`` members (None: no limit);
+    ImageNotFound."""
+
+    member: Member
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MemberChanged:
+    """New status and updated_at. Raises MemberNotFound."""
+
+    member: Member
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRemoved:
+    """Raises MemberNotFound."""
+
+    image_id: str
+    member: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseTaken:
+    """``lease`` lives ``ttl`` seconds by the database's clock unless extended.
+
+    Raises ImageBusy when the image is leased already, unless ``replacing`` is that lease's token: then it is taken over
+    (LeaseLost when the stored token is another one or none)."""
+
+    lease: Lease
+    ttl: float
+    replacing: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseChanged:
+    """The same token with other ``blobs``, ``reserved`` or ``stable``. Raises LeaseLost."""
+
+    lease: Lease
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseEnded:
+    """Raises LeaseLost unless this very lease (by token) is still stored; it need not be unexpired."""
+
+    lease: Lease
+
+
+@dataclass(frozen=True, slots=True)
+class WithinLimits:
+    """After all other changes of this commit, what ``project`` uses and has reserved must be within ``limits``.
+
+    Raises QuotaExceeded naming the resource. Two commits for one project are judged one after the other."""
+
+    project: str | None
+    limits: Limits
+
+
+Change = (ImageAdded | ImageChanged | ImageRemoved | MemberAdded | MemberChanged | MemberRemoved
+          | LeaseTaken | LeaseChanged | LeaseEnded | WithinLimits)
+
+
+# -- the ports -------------------------------------------------------------------------------------------------------------
+class ImageRepository(ABC):
+    """Images, their members and leases. Thread-safe. Any method may raise DatabaseUnavailable."""
+
+    @abstractmethod
+    def get(self, image_id: str, viewer: Viewer = EVERYTHING) -> Image:
+        """The image if it exists, is not in a hidden status, and ``viewer`` may see it; else ImageNotFound.
+
+        Visible: to an admin everything; else own, public, community, shared with the viewer (any member status), and
+        images without owner that are not private. ``as_member`` is the viewer's project when it is a member and the
+        image is shared.
+        """
+
+    @abstractmethod
+    def get_any(self, image_id: str) -> Image:
+        """The image in whatever status, for the service's own work. Raises ImageNotFound when it is removed."""
+
+    @abstractmethod
+    def find(self, query: ImageQuery) -> list[Image]:
+        """At most ``query.limit`` images in the asked order. Raises UnknownMarker.
+
+        Cost: a fixed number of statements, whatever the number of images; keyset paging, no offset.
+        """
+
+    @abstractmethod
+    def commit(self, *changes: Change) -> None:
+        """Apply all changes, in order, or none; durable when it returns. Raises what the changes say.
+
+        Also keeps each project's usage (``domain.quota``) exact.
+        """
+
+    @abstractmethod
+    def member(self, image_id: str, member: str) -> Member:
+        """Raises MemberNotFound."""
+
+    @abstractmethod
+    def members(self, image_id: str) -> list[Member]:
+        """All of an image's members, by member id."""
+
+    @abstractmethod
+    def usage(self, project: str | None) -> Usage:
+        """What the project uses and has reserved."""
+
+    @abstractmethod
+    def lease(self, image_id: str) -> Lease | None:
+        """The stored lease, expired or not."""
+
+    @abstractmethod
+    def extend(self, holder: str, ttl: float) -> frozenset[str]:
+        """Heartbeat: every lease of ``holder`` lives ``ttl`` seconds from now; the tokens that it still holds."""
+
+    @abstractmethod
+    def expired(self, limit: int = 100) -> list[Lease]:
+        """Leases that nobody has extended in time, oldest first."""
+
+    @abstractmethod
+    def unleased(self, limit: int = 100) -> list[Image]:
+        """Images in a transient status (saving, importing, deleting) without any lease: left by a foreign or older
+        writer. Staged images (uploading) rest without a lease and are not told."""
+
+
+class Database(ABC):
+    """A database driver: the repositories on one place, and the care of its schema."""
+
+    options: Options = ()
+    images: ImageRepository
+
+    def __init__(self, conf: Section) -> None:
+        self.conf = conf
+
+    @abstractmethod
+    def ping(self) -> None:
+        """Raises DatabaseUnavailable, or ConfigError when the schema is missing or too old or too new."""
+
+    @abstractmethod
+    def sync(self, revision: str = "head") -> None:
+        """Bring the schema to ``revision``; safe to call twice and from two processes at once."""
+
+    @abstractmethod
+    def version(self) -> str | None:
+        """The schema's revision; None for an empty database."""
+
+    @abstractmethod
+    def head(self) -> str:
+        """The revision that this driver works with."""
+
+    @abstractmethod
+    def purge(self, before: datetime, limit: int | None = 100) -> int:
+        """Forget images removed before that time, at most ``limit`` (None: all): their ids may be used again. How many."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back connections; called when the process ends and in a child after a fork."""

@@ -1,0 +1,179 @@
+"""What a store driver implements: bytes in, bytes out, and an honest list of what it can do.
+
+The facade in ``services/stores.py`` hashes, limits, inspects, measures and wraps errors once for all drivers: a driver
+does none of it. Source of the rules: design section 5; the kit ``glancecore.testing.store`` checks each.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+from typing import BinaryIO, ClassVar
+
+from glancecore.domain import errors
+from glancecore.ports.options import Options, Section
+
+#: Bytes per piece that drivers read from files and sockets.
+CHUNK = 1 << 20
+
+
+class Cap(Enum):
+    """What a driver can do. Declared means it works; undeclared means it raises Unsupported: the kit tests both."""
+
+    WRITE = "write"
+    DELETE = "delete"
+    #: ``open`` starts at an offset without reading what lies before it.
+    RANGE = "range"
+    #: ``list`` tells every blob: orphans can be found.
+    LIST = "list"
+    #: ``local_path`` names a file that the server may send without copying it.
+    LOCAL = "local"
+    #: ``adopt`` takes over a finished local file without copying it.
+    ADOPT = "adopt"
+    #: ``presign`` makes a short-lived URL that a client may read directly.
+    PRESIGN = "presign"
+    #: Reads a URL that somebody else made (a location on any web server).
+    EXTERNAL = "external"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """One blob as ``list`` tells it. ``size`` in bytes; ``modified`` aware UTC."""
+
+    key: str
+    url: str
+    size: int
+    modified: datetime
+
+
+class Store(ABC):
+    """One configured store.
+
+    ``name`` is the operator's id for it (``fast`` in ``enabled_backends = fast:file``), ``conf`` its own section with
+    the declared ``options``. One instance serves all threads of a process at once: methods must be thread-safe.
+
+    Errors: raise the classes of ``glancecore.domain.errors`` (BlobNotFound, BlobExists, BlobInUse, BadLocation,
+    StoreFull, StoreForbidden, StoreUnavailable …). Their text is shown to users: no URL, path or credential in it.
+    Exceptions that come out of ``chunks`` must pass unchanged. Anything else is wrapped by the facade as StoreError.
+    """
+
+    #: URL schemes of the locations this driver makes and reads.
+    schemes: ClassVar[tuple[str, ...]]
+    options: ClassVar[Options] = ()
+    caps: ClassVar[frozenset[Cap]]
+
+    def __init__(self, name: str, conf: Section) -> None:
+        self.name = name
+        self.conf = conf
+
+    def start(self) -> None:
+        """Check the settings and reach the backend, once per process before the first use.
+
+        Must be safe to call in several processes at once. Raises ConfigError naming option and fix when the settings
+        are wrong, StoreUnavailable or StoreForbidden when the backend is.
+        """
+
+    def ping(self) -> None:
+        """Is the backend there? Called by the readiness check, at most every few seconds; must return within 5 s.
+
+        Raises StoreUnavailable or StoreForbidden.
+        """
+
+    @property
+    def place(self) -> str:
+        """Names where the data lies (device and folder, cluster and pool, endpoint and bucket).
+
+        Two stores with the same place are refused at start: deleting in one would destroy the other's data.
+        """
+        return f"{type(self).__name__}:{self.name}"
+
+    @property
+    def properties(self) -> Mapping[str, object]:
+        """Facts for ``GET /v2/info/stores/detail``; JSON values, no secrets."""
+        return {}
+
+    # -- writing -------------------------------------------------------------------------------------------------------
+    def put(self, key: str, chunks: Iterable[bytes], size: int | None = None) -> str:
+        """Store all of ``chunks`` as ``key`` and return its location URL.
+
+        The caller guarantees: ``key`` matches ``[A-Za-z0-9._-]{1,100}``, does not begin with a dot, and is used by one
+        caller at a time; ``chunks`` is read once, its pieces are of any length, empty ones included; ``size`` is
+        the exact number of bytes, or None when it is not known.
+        You must guarantee: when this returns, the bytes survive a power cut (fsync, or the backend's own commit); until
+        then the blob can't be opened; when ``chunks`` raises or anything else fails, nothing is left behind; a
+        blob that exists is never replaced (BlobExists).
+        Raises: BlobExists, StoreFull, StoreForbidden, StoreUnavailable; SizeMismatch when ``size`` was wrong.
+        """
+        raise errors.Unsupported(f"store {self.name} can't be written to", self.name, "put")
+
+    def delete(self, url: str) -> None:
+        """Remove the blob. Returns when it is gone. Raises BlobNotFound, BlobInUse, StoreForbidden, StoreUnavailable."""
+        raise errors.Unsupported(f"store {self.name} can't delete", self.name, "delete")
+
+    def discard(self, key: str) -> None:
+        """Remove whatever a ``put`` of ``key`` has left: parts, segments, temporary files, or the finished blob.
+
+        Called for a key whose writer is dead, so the URL is not known. Must succeed when there is nothing, and twice.
+        Raises BlobInUse, StoreForbidden, StoreUnavailable.
+        """
+        raise errors.Unsupported(f"store {self.name} can't delete", self.name, "discard")
+
+    def adopt(self, key: str, path: Path) -> str:
+        """Make the finished local file ``path`` the blob ``key`` without copying, as durable as ``put``; the URL.
+
+        ``path`` stays for the caller to remove. Raises Unsupported when it lies on another file system (the caller then
+        uses ``put``), BlobExists.
+        """
+        raise errors.Unsupported(f"store {self.name} can't adopt local files", self.name, "adopt")
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+    @abstractmethod
+    def open(self, url: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """The blob's bytes from ``offset`` (counted from 0), ``length`` of them or to the end.
+
+        The caller guarantees: 0 <= offset; offset > 0 or a length only with Cap.RANGE declared.
+        You must guarantee: an absent blob raises now, not at the first ``next``; a range that goes past the end gives
+        what there is; fewer bytes than there should be raise StoreUnavailable instead of ending quietly; what is open is
+        closed when the iterator is closed early. Memory stays constant whatever the size.
+        Raises: BlobNotFound, BadLocation (not a URL of this store), StoreForbidden, StoreUnavailable.
+        """
+
+    @abstractmethod
+    def size(self, url: str) -> int:
+        """The blob's length in bytes. Raises BlobNotFound, BadLocation, StoreForbidden, StoreUnavailable."""
+
+    def local_path(self, url: str) -> Path:
+        """The blob as a local file. Raises BlobNotFound, BadLocation."""
+        raise errors.Unsupported(f"store {self.name} has no local files", self.name, "local_path")
+
+    def presign(self, url: str, seconds: float) -> str:
+        """A URL that anybody may GET for ``seconds``. Raises BlobNotFound, BadLocation."""
+        raise errors.Unsupported(f"store {self.name} can't sign URLs", self.name, "presign")
+
+    def list(self) -> Iterator[StoredBlob]:
+        """Every finished blob of this store, in any order; those that come or go meanwhile may be missing."""
+        raise errors.Unsupported(f"store {self.name} can't list", self.name, "list")
+
+    def free(self) -> int | None:
+        """Bytes that can still be written, None when unknown."""
+        return None
+
+    def close(self) -> None:
+        """Give back connections; called once when the process ends or forks."""
+
+
+def read_chunks(src: BinaryIO, length: int | None = None, chunk: int = CHUNK) -> Iterator[bytes]:
+    """Yield ``length`` bytes of ``src`` (to the end when None) in pieces, closing it at the end or when stopped early."""
+    with src:
+        left = length
+        while left is None or left > 0:
+            piece = src.read(chunk if left is None else min(chunk, left))
+            if not piece:
+                return
+            if left is not None:
+                left -= len(piece)
+            yield piece
