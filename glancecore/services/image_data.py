@@ -76,12 +76,13 @@ class ImageData:
         saving, lease = self._begin(image, store, limits, size or 0)
         reach("upload.after_intent")
         self._notifications.send(ImageEvent(EventType.IMAGE_PREPARE, saving))
+        location: Location | None = None
         try:
             location, digests = self._transfer(saving, lease, store, body, size, limits)
             reach("upload.before_finish")
             active = self._finish(saving, lease, location, digests)
         except BaseException as exc:
-            self._give_up(lease, store, exc)
+            self._give_up(lease, store, location, exc)
             if isinstance(exc, (errors.LeaseLost, errors.ImageNotFound)):
                 raise errors.Gone(f"image {image_id} was deleted during the upload") from exc
             raise
@@ -134,18 +135,31 @@ class ImageData:
             else:
                 return after
 
-    def _give_up(self, lease: Lease, store: StoreFacade, cause: BaseException) -> None:
+    def _give_up(self, lease: Lease, store: StoreFacade, location: Location | None, cause: BaseException) -> None:
         """Remove every byte of this attempt, then let the image be uploaded again. Bytes that can't be removed now stay
         named by the lease, which expires and is the reaper's."""
         LOG.info("upload of image %s ended with %s: %s", lease.image_id, type(cause).__name__, cause)
         try:
-            for ref in lease.blobs:
-                store.discard(ref.key)
-            release(self._repository, lease, _reason(cause))
+            if self._still_ours(lease, location):
+                store.discard(lease.blobs[0].key)
+                release(self._repository, lease, _reason(cause))
         except errors.LeaseLost:
             LOG.info("image %s is not ours any more", lease.image_id)
         except errors.GlanceError as exc:
             LOG.warning("image %s: can't clean up now (%s); the reaper will", lease.image_id, exc)
+
+    def _still_ours(self, lease: Lease, location: Location | None) -> bool:
+        """Whether this attempt's bytes may be removed. A commit whose answer was lost may have made them the image's: writing
+        to the lease waits for such a commit and fails when it has ended the lease."""
+        try:
+            self._repository.commit(LeaseChanged(lease))
+        except errors.LeaseLost:
+            try:
+                image = self._repository.get_any(lease.image_id)
+            except errors.ImageNotFound:
+                return True
+            return location is None or all(x.url != location.url for x in image.locations)
+        return True
 
     # -- download ----------------------------------------------------------------------------------------------------
     def download(self, ctx: Context, image_id: str, prefer: Sequence[str] = ()) -> Download | None:
