@@ -42,6 +42,14 @@ class NewImage:
     properties: Mapping[str, str | None] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list; ``marker`` is where the next one begins, None when this one was not full."""
+
+    images: Sequence[Image] = ()
+    marker: str | None = None
+
+
 def now() -> datetime:
     return datetime.now(UTC)
 
@@ -66,13 +74,16 @@ class Images:
         self._policy.authorize(ctx, "get_image", image)
         return image
 
-    def find(self, ctx: Context, query: ImageQuery) -> list[Image]:
+    def find(self, ctx: Context, query: ImageQuery) -> Page:
         """Raises Forbidden, UnknownMarker."""
         self._policy.authorize(ctx, "get_images")
+        if query.limit == 0:
+            return Page()
         if any(not self._protection.may(ctx, name, "read") for name in query.properties):
-            return []  # a property that the caller may not read can't be probed by filtering
+            return Page()  # a property that the caller may not read can't be probed by filtering
         found = self._repository.find(query)
-        return [x for x in found if self._policy.allows(ctx, "get_image", x)]
+        marker = found[-1].id if found and len(found) == query.limit else None
+        return Page([x for x in found if self._policy.allows(ctx, "get_image", x)], marker)
 
     # -- changing ----------------------------------------------------------------------------------------------------
     def create(self, ctx: Context, new: NewImage) -> Image:

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from glancecore.domain import errors
 from glancecore.domain.context import Context
-from glancecore.domain.image import Image, Visibility
+from glancecore.domain.image import Visibility
 from glancecore.domain.member import MemberStatus
 from glancecore.ports.repository import ImageQuery, RangeFilter, Sort, SortField, TimeFilter, TimeOp
 
@@ -23,8 +23,8 @@ _IGNORED = frozenset({"deleted", "limit", "marker", "sort", "sort_key", "sort_di
 _MAX_BIGINT = 2**63 - 1
 
 
-def parse(args: Args, ctx: Context, limit_default: int, limit_max: int) -> ImageQuery | None:
-    """The question, or None when no image can match it. Raises Invalid naming the parameter."""
+def parse(args: Args, ctx: Context, limit_default: int, limit_max: int) -> ImageQuery:
+    """The question; with limit 0 when no image can match it. Raises Invalid naming the parameter."""
     one = dict(args)
     equal: dict[str, tuple[str | int | bool, ...]] = {}
     properties: dict[str, str] = {}
@@ -62,21 +62,19 @@ def parse(args: Args, ctx: Context, limit_default: int, limit_max: int) -> Image
         nothing = nothing or not one["visibility"]
         visibility, all_visible = _visibility(one["visibility"])
     limit = _limit(one.get("limit"), limit_default, limit_max)
-    query = ImageQuery(
+    return ImageQuery(
         viewer=ctx.viewer, visibility=visibility, all_visible=all_visible, member_status=_member_status(one), hidden=_hidden(one),
         equal=equal, times=tuple(times), ranges=tuple(RangeFilter(x, y.get("min"), y.get("max")) for x, y in bounds.items()),
         tags=tuple(value for name, value in args if name == "tag"), properties=properties, sort=sorting(args),
-        marker=one.get("marker"), limit=limit)
-    return None if nothing or limit == 0 else query
+        marker=one.get("marker"), limit=0 if nothing else limit)
 
 
-def links(args: Args, found: Sequence[Image], limit: int) -> dict[str, str]:
+def links(args: Args, marker: str | None) -> dict[str, str]:
     """``first`` and, behind a full page, ``next``; repeated parameters are kept."""
     rest = [(name, value) for name, value in args if name != "marker"]
-    first = "/v2/images" + (f"?{urlencode(rest)}" if rest else "")
-    answer = {"first": first}
-    if found and limit and len(found) == limit:
-        answer["next"] = f"/v2/images?{urlencode([*rest, ('marker', found[-1].id)])}"
+    answer = {"first": "/v2/images" + (f"?{urlencode(rest)}" if rest else "")}
+    if marker:
+        answer["next"] = f"/v2/images?{urlencode([*rest, ('marker', marker)])}"
     return answer
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -95,10 +94,9 @@ class ImagesApi:
     def list(self, request: Request, ctx: Context) -> Response:
         args = [(name, value) for name, values in request.args.lists() for value in values]
         query = image_query.parse(args, ctx, self._settings.limit_default, self._settings.limit_max)
-        found = self._images.find(ctx, query) if query is not None else []
-        ctx.authorized = True
-        links = image_query.links(args, found, query.limit if query else 0)
-        return json_answer({"images": [self._presenter.present(ctx, x) for x in found], **links,
+        page = self._images.find(ctx, query)
+        return json_answer({"images": [self._presenter.present(ctx, x) for x in page.images],
+                            **image_query.links(args, page.marker),
                             "schema": "/v2/schemas/images"})
 
     def create(self, request: Request, ctx: Context) -> Response:
@@ -170,6 +168,3 @@ def _readable(tag: str) -> str:
     if "\ufffd" in tag:
         raise errors.Invalid("tag: not valid UTF-8")
     return tag
-
-
-Json = Mapping[str, Any]
