@@ -54,6 +54,8 @@ class Service:
     database: Database
     stores: Stores
     reaper: Reaper
+    #: Everybody who reaches the socket may do everything.
+    open_to_all: bool
 
     def close(self) -> None:
         self.reaper.stop()
@@ -96,7 +98,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
     versions = Versions(multi_store=True, cache=False, public_endpoint=conf.public_endpoint)
     app = create_app(routes, operator, versions, auth, authorizer,
                      AppSettings(conf.max_request_id_length, conf.allow_anonymous_access))
-    return Service(app, database, stores, reaper)
+    return Service(app, database, stores, reaper, auth.open_to_all)
 
 
 # -- plugins, and what a missing or broken one means, by kind ---------------------------------------------------------------

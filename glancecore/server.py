@@ -6,13 +6,14 @@ upload can't look complete (design section 4).
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import shutil
 import socket
 import struct
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
@@ -67,6 +68,7 @@ def settings(conf: cfg.ConfigOpts) -> dict[str, Any]:
         "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,  # noqa: S108, PTH112
         "control_socket_disable": True, "proc_name": "glance-api", "logger_class": "glancecore.server_log.Logger",
         "child_exit": _worker_gone,
+        "accesslog": "-" if server.access_log else None,
     }
     if conf.cert_file or conf.key_file:
         if not (conf.cert_file and conf.key_file):
@@ -96,18 +98,23 @@ def serve(conf: cfg.ConfigOpts, make_app: Callable[[], Any]) -> None:
     """Serve until told to stop. SIGTERM drains, SIGHUP reloads the workers with the files as they are then."""
     global _client_timeout  # noqa: PLW0603 (handed to the forked workers)
     _client_timeout = conf.server.client_timeout
-    _check_port(conf)
+    Server(conf, make_app).run()
+
+
+@contextlib.contextmanager
+def shared_metrics() -> Iterator[None]:
+    """A folder in which the workers add up their metrics; must be there before prometheus_client is first imported."""
     folder = tempfile.mkdtemp(prefix="glance-metrics-")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
     parent = os.getpid()
     try:
-        Server(conf, make_app).run()
+        yield
     finally:
         if os.getpid() == parent:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _check_port(conf: cfg.ConfigOpts) -> None:
+def check_port(conf: cfg.ConfigOpts) -> None:
     """Say at once, in one line, when the address can't be had."""
     if conf.bind_host.startswith("unix:"):
         return

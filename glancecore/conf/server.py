@@ -25,6 +25,7 @@ OPTIONS: dict[str, list[cfg.Opt]] = {
         cfg.IntOpt("limit_request_line", default=8190, min=128, max=65536, help="Longest request line, in bytes."),
         cfg.IntOpt("limit_request_fields", default=100, min=10, help="Most header fields of a request."),
         cfg.IntOpt("limit_request_field_size", default=16380, min=128, help="Longest header field, in bytes."),
+        cfg.BoolOpt("access_log", default=False, help="Log every request."),
         cfg.BoolOpt("sendfile", default=True, help="Let the kernel send local files without copying them."),
     ],
 }
