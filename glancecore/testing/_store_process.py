@@ -38,7 +38,7 @@ def run(store: Store, order: str, **arguments: Any) -> dict[str, Any] | None:
     cls = type(store)
     task = {"module": cls.__module__, "class": cls.__qualname__, "file": inspect.getfile(cls), "name": store.name,
             "options": {opt.dest: store.conf[opt.dest] for opt in cls.options}, "order": order, **arguments}
-    done = subprocess.run([sys.executable, "-W", "ignore", __file__], input=json.dumps(task), capture_output=True,  # noqa: S603
+    done = subprocess.run([sys.executable, "-P", "-W", "ignore", __file__], input=json.dumps(task), capture_output=True,  # noqa: S603
                           text=True, check=False, env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))})
     if done.returncode == -signal.SIGKILL:
         return None
