@@ -38,4 +38,4 @@ wait_for postgresql/server 30 sql 'select 1'
 [[ $(sql "select 1 from pg_database where datname = 'glance'") = 1 ]] || sql 'create database glance'
 echo "POSTGRESQL_HOST=127.0.0.1"
 echo "POSTGRESQL_PORT=$(port_of postgresql)"
-echo "postgresql+psycopg2://glance:glance@127.0.0.1:$(port_of postgresql)/glance"
+echo "postgresql+psycopg://glance:glance@127.0.0.1:$(port_of postgresql)/glance"
