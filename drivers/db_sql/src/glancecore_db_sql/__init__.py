@@ -1,0 +1,1 @@
+"""Images in SQLite, MariaDB, MySQL or PostgreSQL."""

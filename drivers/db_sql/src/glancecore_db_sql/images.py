@@ -1,0 +1,111 @@
+"""The image repository on SQL: reads are one statement each, writes are ``commit.py``'s."""
+
+from __future__ import annotations
+
+from glancecore.domain import errors
+from glancecore.domain.context import EVERYTHING, Viewer
+from glancecore.domain.image import HIDDEN, Image, Visibility
+from glancecore.domain.lease import Lease
+from glancecore.domain.member import Member
+from glancecore.domain.quota import Usage
+from glancecore.ports.repository import Change, ImageQuery, ImageRepository
+from glancecore_db_sql import commit, query, rows
+from glancecore_db_sql.engine import Connections, Session
+
+_OPEN = (Visibility.PUBLIC, Visibility.COMMUNITY)
+
+
+def visible(image: Image, viewer: Viewer) -> bool:
+    if image.status in HIDDEN:
+        return False
+    if viewer.admin or image.visibility in _OPEN or image.as_member is not None:
+        return True
+    if image.owner is None:
+        return image.visibility is not Visibility.PRIVATE
+    return image.owner == viewer.project
+
+
+class SqlImages(ImageRepository):
+    def __init__(self, connections: Connections) -> None:
+        self._on = connections
+        self._flavor = connections.flavor
+
+    # -- images ----------------------------------------------------------------------------------------------------
+    def get(self, image_id: str, viewer: Viewer = EVERYTHING) -> Image:
+        image = self._on.read(lambda db: self._get(db, image_id, viewer.project))
+        if image is None or not visible(image, viewer):
+            raise errors.ImageNotFound(f"no image {image_id}")
+        return image
+
+    def get_any(self, image_id: str) -> Image:
+        image = self._on.read(lambda db: self._get(db, image_id, None))
+        if image is None:
+            raise errors.ImageNotFound(f"no image {image_id}")
+        return image
+
+    def _get(self, db: Session, image_id: str, project: str | None) -> Image | None:
+        join, as_member, who = query.viewer_join(project)
+        text = " ".join(["SELECT", self._flavor.image, ",", as_member, "FROM images i", join, "WHERE i.id = ?"])
+        for row in self._flavor.unpack(db.rows(text, *who, image_id)):
+            return rows.decode(row)
+        return None
+
+    def find(self, query: ImageQuery) -> list[Image]:
+        return self._on.read(lambda db: self._find(db, query))
+
+    def _find(self, db: Session, wanted: ImageQuery) -> list[Image]:
+        marker = None
+        if wanted.marker is not None:
+            marker = self._get(db, wanted.marker, wanted.viewer.project)
+            if marker is None or not visible(marker, wanted.viewer):
+                raise errors.UnknownMarker(f"marker {wanted.marker} is no image that you can see")
+        asked = query.statement(wanted, marker, self._flavor) if wanted.limit > 0 else None
+        if asked is None:
+            return []
+        text, values = asked
+        return [rows.decode(x) for x in self._flavor.unpack(db.rows(text, *values))]
+
+    def unleased(self, limit: int = 100) -> list[Image]:
+        text = " ".join([
+            "SELECT", self._flavor.image, ", NULL FROM images i WHERE i.status IN ('saving', 'importing', 'deleting')",
+            "AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.image_id = i.id) ORDER BY i.updated_at, i.id LIMIT ?"])
+        return [rows.decode(x) for x in self._flavor.unpack(self._on.read(lambda db: db.rows(text, limit)))]
+
+    def commit(self, *changes: Change) -> None:
+        if changes:
+            self._on.write(lambda db: commit.apply(db, changes))
+
+    # -- members and usage -----------------------------------------------------------------------------------------
+    def member(self, image_id: str, member: str) -> Member:
+        text = " ".join(["SELECT", rows.MEMBER, "FROM image_members WHERE image_id = ? AND member = ?"])
+        found = self._on.read(lambda db: db.row(text, image_id, member))
+        if found is None:
+            raise commit.no_member(image_id, member)
+        return rows.member(found)
+
+    def members(self, image_id: str) -> list[Member]:
+        text = " ".join(["SELECT", rows.MEMBER, "FROM image_members WHERE image_id = ? ORDER BY member"])
+        return [rows.member(x) for x in self._on.read(lambda db: db.rows(text, image_id))]
+
+    def usage(self, project: str | None) -> Usage:
+        return self._on.read(lambda db: commit.usage(db, project))
+
+    # -- leases ----------------------------------------------------------------------------------------------------
+    def lease(self, image_id: str) -> Lease | None:
+        text = " ".join(["SELECT", rows.LEASE, "FROM leases WHERE image_id = ?"])
+        found = self._on.read(lambda db: db.row(text, image_id))
+        return None if found is None else rows.lease(found)
+
+    def extend(self, holder: str, ttl: float) -> frozenset[str]:
+        later = " ".join(["UPDATE leases SET expires_at =", self._flavor.now, "+ ? WHERE holder = ?"])
+
+        def work(db: Session) -> frozenset[str]:
+            db.change(later, int(ttl * 1_000_000), holder)
+            return frozenset(token for (token,) in db.rows("SELECT token FROM leases WHERE holder = ?", holder))
+
+        return self._on.write(work)
+
+    def expired(self, limit: int = 100) -> list[Lease]:
+        text = " ".join(["SELECT", rows.LEASE, "FROM leases WHERE expires_at <", self._flavor.now,
+                         "ORDER BY expires_at, image_id LIMIT ?"])
+        return [rows.lease(x) for x in self._on.read(lambda db: db.rows(text, limit))]

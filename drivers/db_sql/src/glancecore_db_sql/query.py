@@ -1,0 +1,331 @@
+"""The statement that answers an ImageQuery.
+
+What a viewer may list is a union of *slices*, each one range of an index that is already in the asked order: his own,
+the public ones, those shared with him. Each slice gives its first ``limit`` ids, so the cost does not grow with the
+table; an OR over the table would read and sort all of it. The images are then read by id. Indexes give the orders
+created_at, name and updated_at; the other sort keys are sorted by the database within the slice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from glancecore.domain.image import Image, Visibility
+from glancecore.domain.member import MemberStatus
+from glancecore.ports.repository import ImageQuery, Sort, SortField, TimeFilter, TimeOp
+from glancecore_db_sql.flavors import Flavor
+from glancecore_db_sql.rows import hash_facet, micros, property_facet, tag_facet
+
+_SECOND = 1_000_000
+#: What fits a BIGINT: a bound beyond it is no bound, and no image has such a value.
+_MOST = 2**63 - 1
+#: Columns that can be null, of those to sort by.
+_NULLABLE = frozenset({SortField.NAME, SortField.CONTAINER_FORMAT, SortField.DISK_FORMAT, SortField.SIZE})
+_EQUAL = frozenset({"id", "name", "status", "container_format", "disk_format", "owner", "checksum", "hash_algo", "hash_value",
+                    "size", "virtual_size", "min_ram", "min_disk", "protected"})
+_RANGES = frozenset({"size", "min_ram", "min_disk", "virtual_size"})
+
+Value = str | int
+P = Visibility
+
+
+# -- who may list what -----------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Images of an owner, or of one visibility, or shared with a member who has one status."""
+
+    owner: str | None = None
+    visibilities: tuple[Visibility, ...] = ()
+    member: str | None = None
+    status: MemberStatus | None = None
+    ownerless: bool = False
+
+
+def slices(query: ImageQuery) -> list[Slice]:
+    """Slices may overlap: the union drops what is found twice."""
+    return _admin_slices(query) if query.viewer.admin else _project_slices(query)
+
+
+def _admin_slices(query: ImageQuery) -> list[Slice]:
+    me = query.viewer.project
+    if query.visibility is not None:
+        all_of, own = [query.visibility], False
+    elif query.all_visible:
+        all_of, own = list(Visibility), False
+    else:
+        all_of, own = [P.PUBLIC, P.PRIVATE, P.SHARED], me is not None
+    owners = query.equal.get("owner", ())
+    if len(owners) == 1:  # one project's images, a frequent question: the index on the owner is the short way
+        of_me = [P.COMMUNITY] if own and owners[0] == me else []
+        return [Slice(owner=str(owners[0]), visibilities=(*all_of, *of_me))]
+    found = [Slice(visibilities=(x,)) for x in all_of]
+    return [*found, Slice(owner=me, visibilities=(P.COMMUNITY,))] if own else found
+
+
+def _project_slices(query: ImageQuery) -> list[Slice]:
+    me, wanted = query.viewer.project, query.visibility
+    shared = [] if me is None else [
+        Slice(member=me, status=x) for x in (MemberStatus if query.member_status is None else [query.member_status])]
+    if wanted in (P.PUBLIC, P.COMMUNITY):
+        return [Slice(visibilities=(wanted,))]
+    public = [Slice(visibilities=(P.PUBLIC,))]
+    if query.all_visible and wanted is None:
+        public += [Slice(visibilities=(P.COMMUNITY,)), Slice(visibilities=(P.SHARED,), ownerless=True)]
+    if me is None:
+        return public if wanted is None else []
+    if wanted is None:
+        return [Slice(owner=me), *public, *shared]
+    own = Slice(owner=me, visibilities=(wanted,))
+    return [own, *shared] if wanted is P.SHARED else [own]
+
+
+# -- conditions ------------------------------------------------------------------------------------------------------------
+@dataclass(slots=True)
+class Where:
+    """Conditions joined by AND, with their values in the order of the text."""
+
+    texts: list[str] = field(default_factory=list)
+    values: list[Value] = field(default_factory=list)
+
+    def add(self, text: str, *values: Value) -> None:
+        self.texts.append(text)
+        self.values.extend(values)
+
+    def among(self, column: str, values: Sequence[Value]) -> None:
+        if len(values) == 1:
+            self.add(f"{column} = ?", *values)
+        else:
+            self.add(f"{column} IN ({', '.join('?' * len(values))})" if values else "1 = 0", *values)
+
+    def __str__(self) -> str:
+        return " AND ".join(self.texts)
+
+
+class Source:
+    """Where a slice is read from: the images, a facet's index or a member's; and which table has which column."""
+
+    def __init__(self, part: Slice, facets: Sequence[str]) -> None:
+        self.columns: Mapping[str, str]
+        if part.member is not None:
+            self.base, self.columns = "image_members m", {"id": "m.image_id", "created_at": "m.image_created_at"}
+        elif facets:
+            self.base, self.columns = "image_facets f0", {
+                "id": "f0.image_id", "created_at": "f0.created_at", "owner": "f0.owner", "visibility": "f0.visibility",
+                "shelf": "f0.shelf"}
+        else:
+            self.base, self.columns = "images i", {}
+        self.uses_images = False
+        #: Aliases of the facets that must be there.
+        self.facets = [f"f{n}" for n in range(len(facets))]
+
+    def column(self, name: str) -> str:
+        known = self.columns.get(name)
+        if known is not None:
+            return known
+        self.uses_images = True
+        return f"i.{name}"
+
+    def __str__(self) -> str:
+        joined = [f"JOIN image_facets {x} ON {x}.image_id = {self.column('id')}" for x in self.facets
+                  if self.base != f"image_facets {x}"]
+        if self.uses_images and self.columns:
+            joined.append(f"JOIN images i ON i.id = {self.column('id')}")
+        return " ".join([self.base, *joined])
+
+
+def _facets(query: ImageQuery) -> list[str]:
+    """The rarest kind first, as far as one can know."""
+    found = [hash_facet(name, str(query.equal[name][0])) for name in ("checksum", "hash_value")
+             if len(query.equal.get(name, ())) == 1]
+    found += [property_facet(name, value) for name, value in query.properties.items()]
+    found += [tag_facet(x) for x in query.tags]
+    return list(dict.fromkeys(found))
+
+
+def _slice_conditions(part: Slice, shelf: int, source: Source, facets: Sequence[str], where: Where) -> None:
+    if part.member is not None and part.status is not None:
+        where.add("m.member = ? AND m.status = ?", part.member, part.status.value)
+        where.add(f"{source.column('visibility')} = 'shared'")
+    for alias, facet in zip(source.facets, facets, strict=True):
+        where.add(f"{alias}.facet = ?", facet)
+    # Each facet's row repeats owner, visibility and shelf, so the database may begin with whichever facet is rarer.
+    tables = [f"{x}." for x in source.facets] if source.facets and part.member is None else [""]
+    for table in tables:
+        def column(name: str, table: str = table) -> str:
+            return table + name if table else source.column(name)
+
+        if part.owner is not None:
+            where.add(f"{column('owner')} = ?", part.owner)
+        if part.ownerless:
+            where.add(f"{column('owner')} IS NULL")
+        if part.visibilities:
+            where.among(column("visibility"), [x.value for x in part.visibilities])
+        where.add(f"{column('shelf')} = ?", shelf)
+
+
+def _filters(query: ImageQuery, source: Source, where: Where) -> None:
+    for name, allowed in query.equal.items():
+        if name not in _EQUAL:
+            raise ValueError(f"{name} is no field to filter by")
+        if name in ("checksum", "hash_value") and len(allowed) == 1:
+            continue  # a facet
+        where.among(source.column(name), [x for x in map(_plain, allowed) if isinstance(x, str) or abs(x) <= _MOST])
+    for time in query.times:
+        _time(time, source.column(time.field.value), where)
+    for bounds in query.ranges:
+        if bounds.field not in _RANGES:
+            raise ValueError(f"{bounds.field} is no field with a range")
+        column = source.column(bounds.field)
+        where.add(f"{column} IS NOT NULL")
+        if bounds.minimum is not None and bounds.minimum > -_MOST:
+            where.add(f"{column} >= ?", bounds.minimum) if bounds.minimum <= _MOST else where.add("1 = 0")
+        if bounds.maximum is not None and bounds.maximum < _MOST:
+            where.add(f"{column} <= ?", bounds.maximum) if bounds.maximum >= -_MOST else where.add("1 = 0")
+
+
+def _plain(value: str | int) -> Value:
+    """Without enum or bool: drivers treat these in their own ways."""
+    return str(value) if isinstance(value, str) else int(value)
+
+
+def _time(wanted: TimeFilter, column: str, where: Where) -> None:
+    start = micros(wanted.value.replace(microsecond=0))
+    end = start + _SECOND
+    match wanted.op:
+        case TimeOp.GT:
+            where.add(f"{column} >= ?", end)
+        case TimeOp.GTE:
+            where.add(f"{column} >= ?", start)
+        case TimeOp.LT:
+            where.add(f"{column} < ?", start)
+        case TimeOp.LTE:
+            where.add(f"{column} < ?", end)
+        case TimeOp.EQ:
+            where.add(f"{column} >= ? AND {column} < ?", start, end)
+        case TimeOp.NEQ:
+            where.add(f"({column} < ? OR {column} >= ?)", start, end)
+
+
+# -- order and paging ------------------------------------------------------------------------------------------------------
+def _total(sort: Sequence[Sort]) -> list[Sort]:
+    """Ends with the id; what follows the id decides nothing."""
+    kept: list[Sort] = []
+    for key in sort:
+        if all(x.field is not key.field for x in kept):
+            kept.append(key)
+        if key.field is SortField.ID:
+            return kept
+    return [*kept, Sort(SortField.ID, kept[-1].descending if kept else True)]
+
+
+def _key(image: Image, name: SortField) -> Value | None:
+    match name:
+        case SortField.CREATED_AT:
+            return micros(image.created_at)
+        case SortField.UPDATED_AT:
+            return micros(image.updated_at)
+        case SortField.STATUS:
+            return image.status.value
+        case SortField.SIZE:
+            return image.size
+        case SortField.ID:
+            return image.id
+        case SortField.NAME:
+            return image.name
+        case SortField.CONTAINER_FORMAT:
+            return image.container_format
+        case SortField.DISK_FORMAT:
+            return image.disk_format
+
+
+def _pages(sort: Sequence[Sort], marker: Image | None, source: Source) -> Iterator[Where]:
+    """What comes behind ``marker``, as one range of the index or two disjoint ones."""
+    if marker is None:
+        yield Where()
+        return
+    keys = [(source.column(x.field.value), _key(marker, x.field), x) for x in sort]
+    equal = Where()
+    later = Where()
+    for column, value, key in keys:
+        if value is None:
+            beyond = None if key.descending else f"{column} IS NOT NULL"
+            same = f"{column} IS NULL"
+        else:
+            beyond = f"{column} {'<' if key.descending else '>'} ?"
+            if key.descending and key.field in _NULLABLE and key is not sort[0]:
+                beyond = f"({beyond} OR {column} IS NULL)"
+            same = f"{column} = ?"
+        bound = [] if value is None else [value]
+        if beyond is not None:
+            later.add(f"({' AND '.join([*equal.texts, beyond])})", *equal.values, *bound)
+        equal.add(same, *bound)
+    column, value, first = keys[0]
+    page = Where()
+    # The first bound is redundant, but no database finds the start of the range in the OR by itself.
+    if value is not None:
+        page.add(f"{column} {'<=' if first.descending else '>='} ?", value)
+    elif first.descending:
+        page.add(f"{column} IS NULL")
+    page.add(f"({' OR '.join(later.texts)})", *later.values)
+    yield page
+    if first.descending and first.field in _NULLABLE and value is not None:
+        nulls = Where()
+        nulls.add(f"{column} IS NULL")
+        yield nulls
+
+
+# -- the statement ---------------------------------------------------------------------------------------------------------
+def statement(query: ImageQuery, marker: Image | None, flavor: Flavor) -> tuple[str, list[Value]] | None:
+    """Text and values; None when the viewer can't have any such image."""
+    sort, facets = _total(query.sort), _facets(query)
+    shelf = 1 if query.hidden else 0
+    branches: list[str] = []
+    values: list[Value] = []
+    for part in slices(query):
+        for where, source in _ranges(part, facets, sort, marker):
+            _slice_conditions(part, shelf, source, facets, where)
+            _filters(query, source, where)
+            names = [f"{source.column(x.field.value)} AS {_alias(x)}" for x in sort]
+            order = _order(((source.column(x.field.value), x) for x in sort), flavor)
+            branches.append(" ".join(
+                ["SELECT", ", ".join(names), "FROM", str(source), "WHERE", str(where), "ORDER BY", order,
+                 "LIMIT", str(query.limit)]))
+            values += where.values
+    if not branches:
+        return None
+    if len(branches) == 1:
+        ids = branches[0]
+    else:
+        union = " UNION ".join(" ".join(["SELECT * FROM (", text, f") b{n}"]) for n, text in enumerate(branches))
+        ids = " ".join([union, "ORDER BY", _order(((_alias(x), x) for x in sort), flavor), "LIMIT", str(query.limit)])
+    join, as_member, who = viewer_join(query.viewer.project)
+    text = " ".join(
+        ["SELECT", flavor.image, ",", as_member, "FROM (", ids, ") page JOIN images i ON i.id = page.id", join,
+         "ORDER BY", _order(((f"page.{_alias(x)}", x) for x in sort), flavor)])
+    return text, [*values, *who]
+
+
+def _ranges(part: Slice, facets: Sequence[str], sort: Sequence[Sort], marker: Image | None) -> Iterator[tuple[Where, Source]]:
+    # A source of its own for each range: whether it must be joined with the images shows while its text is written.
+    count = sum(1 for _ in _pages(sort, marker, Source(part, facets)))
+    for n in range(count):
+        source = Source(part, facets)
+        yield list(_pages(sort, marker, source))[n], source
+
+
+def viewer_join(project: str | None) -> tuple[str, str, list[Value]]:
+    """Join, column and values that tell whether image ``i`` is shared with ``project``."""
+    if project is None:
+        return "", "NULL", []
+    return ("LEFT JOIN image_members m ON m.image_id = i.id AND m.member = ? AND i.visibility = 'shared'", "m.member",
+            [project])
+
+
+def _alias(key: Sort) -> str:
+    return "id" if key.field is SortField.ID else f"key_{key.field.value}"
+
+
+def _order(columns: Iterable[tuple[str, Sort]], flavor: Flavor) -> str:
+    return ", ".join(
+        flavor.order(column, descending=x.descending, nullable=x.field in _NULLABLE) for column, x in columns)

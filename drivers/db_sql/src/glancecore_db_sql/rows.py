@@ -1,0 +1,128 @@
+"""Images and leases as rows, and back. Times are microseconds since 1970; ids of projects are '' for none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+from glancecore.domain.image import HIDDEN, Image, Location, LocationStatus, Status, Visibility
+from glancecore.domain.lease import BlobRef, Lease, Operation
+from glancecore.domain.member import Member, MemberStatus
+
+Row = tuple[Any, ...]
+
+SCALARS = ("id", "created_at", "updated_at", "name", "owner", "status", "visibility", "protected", "hidden",
+           "container_format", "disk_format", "min_ram", "min_disk", "size", "virtual_size", "checksum", "hash_algo",
+           "hash_value", "version", "attempt", "fault")
+#: JSON texts: they are read and written whole.
+DOCUMENTS = ("tags", "properties", "locations")
+COLUMNS = (*SCALARS, *DOCUMENTS, "shelf")
+MEMBER = "image_id, member, status, created_at, updated_at"
+LEASE = "image_id, operation, holder, stable, project, blobs, reserved, token"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_STATUS = {x.value: x for x in Status}
+_VISIBILITY = {x.value: x for x in Visibility}
+
+
+def micros(when: datetime) -> int:
+    return (when - _EPOCH) // _MICROSECOND
+
+
+def moment(value: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=value)
+
+
+def shelf(image: Image) -> int:
+    """Which lists an image can be in: 0 the usual ones, 1 those of os_hidden images, 2 none.
+
+    One column for both conditions that every list has, so that each list is one range of an index.
+    """
+    return 2 if image.status in HIDDEN else int(image.hidden)
+
+
+# -- images ----------------------------------------------------------------------------------------------------------------
+def encode(image: Image) -> Row:
+    """In the order of COLUMNS."""
+    return (
+        image.id, micros(image.created_at), micros(image.updated_at), image.name, image.owner, image.status.value,
+        image.visibility.value, int(image.protected), int(image.hidden), image.container_format, image.disk_format,
+        image.min_ram, image.min_disk, image.size, image.virtual_size, image.checksum, image.hash_algo, image.hash_value,
+        image.version, image.attempt, image.fault, _json(image.tags), _json(dict(image.properties)),
+        _json([{"url": x.url, "store": x.store, "metadata": dict(x.metadata), "status": x.status.value}
+               for x in image.locations]) if image.locations else "[]",
+        shelf(image))
+
+
+def decode(row: Row) -> Image:
+    """Of SCALARS, DOCUMENTS and ``as_member``. By position: this runs a thousand times for a full page."""
+    (id_, created, updated, name, owner, status, visibility, protected, hidden, container_format, disk_format, min_ram,
+     min_disk, size, virtual_size, checksum, hash_algo, hash_value, version, attempt, fault, tags, properties, locations,
+     as_member) = row
+    return Image(
+        id_, moment(created), moment(updated), name, owner, _STATUS[status], _VISIBILITY[visibility], protected == 1,
+        hidden == 1, container_format, disk_format, min_ram, min_disk, size, virtual_size, checksum, hash_algo, hash_value,
+        () if tags == "[]" else tuple(orjson.loads(tags)), {} if properties == "{}" else orjson.loads(properties),
+        () if locations == "[]" else tuple(
+            Location(x["url"], x["store"], x["metadata"], LocationStatus(x["status"])) for x in orjson.loads(locations)),
+        version, attempt, fault, as_member)
+
+
+def _json(value: object) -> str:
+    return orjson.dumps(value).decode()
+
+
+# -- facets: what images are found by ------------------------------------------------------------------------------------------
+def tag_facet(tag: str) -> str:
+    return _digest(f"t\0{tag}")
+
+
+def property_facet(name: str, value: str) -> str:
+    return _digest(f"p\0{name}\0{value}")
+
+
+def hash_facet(column: str, value: str) -> str:
+    """``column``: checksum or hash_value."""
+    return _digest(f"h\0{column}\0{value}")
+
+
+def facets(image: Image) -> frozenset[str]:
+    found = {tag_facet(x) for x in image.tags}
+    found.update(property_facet(name, value) for name, value in image.properties.items() if value is not None)
+    if image.checksum is not None:
+        found.add(hash_facet("checksum", image.checksum))
+    if image.hash_value is not None:
+        found.add(hash_facet("hash_value", image.hash_value))
+    return frozenset(found)
+
+
+def places(image: Image) -> frozenset[tuple[str, str]]:
+    """Digest of the URL (it may hold credentials, and be too long for an index) and the store of each location."""
+    return frozenset((_digest(x.url), x.store) for x in image.locations)
+
+
+def _digest(text: str) -> str:
+    return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+# -- members and leases ----------------------------------------------------------------------------------------------------
+def member(row: Row) -> Member:
+    """Of the columns MEMBER."""
+    image_id, project, status, created, updated = row
+    return Member(image_id, project, MemberStatus(status), moment(created), moment(updated))
+
+
+def lease(row: Row) -> Lease:
+    """Of the columns LEASE."""
+    image_id, operation, holder, stable, project, blobs, reserved, token = row
+    return Lease(image_id, Operation(operation), holder, Status(stable), project or None,
+                 tuple(BlobRef(*x) for x in orjson.loads(blobs)), reserved, token)
+
+
+def blob_list(blobs: Iterable[BlobRef]) -> str:
+    return _json([(x.store, x.key) for x in blobs])

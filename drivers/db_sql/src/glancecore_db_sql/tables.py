@@ -1,0 +1,145 @@
+"""The schema that this code expects. The migrations make it; a test compares the two.
+
+``images`` holds each image whole. The other tables of images are slim copies to find them by, kept by every commit.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+)
+from sqlalchemy.dialects.mysql import LONGTEXT
+from sqlalchemy.dialects.postgresql import VARCHAR
+
+METADATA = MetaData()
+
+
+def text(length: int) -> String:
+    """Compared by code points everywhere: PostgreSQL is told here, MySQL by the table's collation."""
+    return String(length).with_variant(VARCHAR(length, collation="C"), "postgresql")
+
+
+DOCUMENT = Text().with_variant(LONGTEXT(), "mysql", "mariadb")
+
+
+def image_id() -> Column[str]:
+    return Column("image_id", text(36), ForeignKey("images.id", ondelete="CASCADE"), nullable=False)
+
+
+images = Table(
+    "images", METADATA,
+    Column("id", text(36), primary_key=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("name", text(255)),
+    Column("owner", text(255)),
+    Column("status", text(32), nullable=False),
+    Column("visibility", text(16), nullable=False),
+    Column("protected", SmallInteger, nullable=False),
+    Column("hidden", SmallInteger, nullable=False),
+    Column("container_format", text(64)),
+    Column("disk_format", text(64)),
+    Column("min_ram", BigInteger, nullable=False),
+    Column("min_disk", BigInteger, nullable=False),
+    Column("size", BigInteger),
+    Column("virtual_size", BigInteger),
+    Column("checksum", text(64)),
+    Column("hash_algo", text(64)),
+    Column("hash_value", text(255)),
+    Column("version", BigInteger, nullable=False),
+    Column("attempt", BigInteger, nullable=False),
+    Column("fault", DOCUMENT),
+    Column("tags", DOCUMENT, nullable=False),
+    Column("properties", DOCUMENT, nullable=False),
+    Column("locations", DOCUMENT, nullable=False),
+    # Made of status and hidden: see rows.shelf.
+    Column("shelf", SmallInteger, nullable=False),
+    # Each slice of a list (query.py) is a range of one of these, in order. Created last: the API appends it to a sort.
+    Index("images_owner_created", "owner", "shelf", "created_at", "id"),
+    Index("images_owner_name", "owner", "shelf", "name", "created_at", "id"),
+    Index("images_owner_updated", "owner", "shelf", "updated_at", "created_at", "id"),
+    Index("images_visibility_created", "visibility", "shelf", "created_at", "id"),
+    Index("images_visibility_name", "visibility", "shelf", "name", "created_at", "id"),
+    Index("images_visibility_updated", "visibility", "shelf", "updated_at", "created_at", "id"),
+    Index("images_status", "status", "created_at", "id"),
+)
+
+image_facets = Table(
+    "image_facets", METADATA,
+    image_id(),
+    # Digest of a tag, a property with its value, or a hash: see rows.facets.
+    Column("facet", text(32), nullable=False),
+    Column("owner", text(255)),
+    Column("visibility", text(16), nullable=False),
+    Column("shelf", SmallInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("image_id", "facet"),
+    Index("image_facets_owner", "facet", "owner", "shelf", "created_at", "image_id"),
+    Index("image_facets_visibility", "facet", "visibility", "shelf", "created_at", "image_id"),
+)
+
+image_locations = Table(
+    "image_locations", METADATA,
+    # Digest of the URL: which images have this location?
+    Column("url", text(32), nullable=False),
+    image_id(),
+    Column("store", text(255), nullable=False),
+    PrimaryKeyConstraint("url", "image_id", "store"),
+    Index("image_locations_image", "image_id"),
+)
+
+image_members = Table(
+    "image_members", METADATA,
+    image_id(),
+    Column("member", text(255), nullable=False),
+    Column("status", text(16), nullable=False),
+    Column("image_created_at", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("image_id", "member"),
+    Index("image_members_member", "member", "status", "image_created_at", "image_id"),
+)
+
+leases = Table(
+    "leases", METADATA,
+    # No foreign key: an operation may outlive its image for a moment.
+    Column("image_id", text(36), primary_key=True),
+    Column("token", text(64), nullable=False),
+    Column("holder", text(255), nullable=False),
+    Column("operation", text(32), nullable=False),
+    Column("stable", text(32), nullable=False),
+    Column("project", text(255), nullable=False),
+    Column("blobs", DOCUMENT, nullable=False),
+    Column("reserved", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Index("leases_expires", "expires_at"),
+    Index("leases_holder", "holder"),
+    Index("leases_project", "project"),
+)
+
+project_usage = Table(
+    "project_usage", METADATA,
+    # '' for images without owner.
+    Column("project", text(255), primary_key=True),
+    Column("bytes", BigInteger, nullable=False),
+    Column("staged_bytes", BigInteger, nullable=False),
+    Column("images", BigInteger, nullable=False),
+    Column("uploading", BigInteger, nullable=False),
+)
+
+removed_images = Table(
+    "removed_images", METADATA,
+    Column("id", text(36), primary_key=True),
+    Column("removed_at", BigInteger, nullable=False),
+    Column("owner", text(255)),
+    Index("removed_images_removed", "removed_at"),
+)
