@@ -25,7 +25,7 @@ class Client:
 
     def __init__(self, port: int, headers: str = "") -> None:
         self._address, self._headers, self._rest = ("127.0.0.1", port), headers, b""
-        self._socket, self._sink = self._connect(), bytearray(4 * PAGE)
+        self._socket, self._sink, self._used = self._connect(), bytearray(4 * PAGE), time.monotonic()
 
     def _connect(self) -> socket.socket:
         made = socket.create_connection(self._address, timeout=600)
@@ -35,17 +35,24 @@ class Client:
     def close(self) -> None:
         self._socket.close()
 
+    def _send(self, data: bytes) -> None:
+        """On a new connection when this one was idle so long that the server may have closed it (gunicorn: 2 seconds)."""
+        if time.monotonic() - self._used > 1:
+            self._socket.close()
+            self._socket = self._connect()
+        self._socket.sendall(data)
+
     def request(self, method: str, path: str, body: bytes = b"", kind: str = "application/json") -> bytes:
         """The body of a 2xx answer; anything else raises Refused."""
         content = f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n" if body else ""
-        self._socket.sendall(f"{method} {path} HTTP/1.1\r\nHost: bench\r\n{self._headers}{content}\r\n".encode() + body)
+        self._send(f"{method} {path} HTTP/1.1\r\nHost: bench\r\n{self._headers}{content}\r\n".encode() + body)
         return self._answer(method, path)
 
     def upload(self, path: str, size: int, *, chunked: bool) -> None:
         """``chunked``: in pieces of 64 KiB without a length, as glanceclient sends."""
         how = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {size}"
-        self._socket.sendall(f"PUT {path} HTTP/1.1\r\nHost: bench\r\n{self._headers}"
-                             f"Content-Type: application/octet-stream\r\n{how}\r\n\r\n".encode())
+        self._send(f"PUT {path} HTTP/1.1\r\nHost: bench\r\n{self._headers}"
+                   f"Content-Type: application/octet-stream\r\n{how}\r\n\r\n".encode())
         step = 1 << 16
         frames = memoryview(b"".join(b"%x\r\n" % step + bytes(BLOCK[at:at + step]) + b"\r\n" for at in range(0, PAGE, step)))
         for _ in range(size // PAGE):
@@ -56,7 +63,7 @@ class Client:
 
     def download(self, path: str) -> int:
         """The number of bytes received; the kernel throws them away, so that the client's copying is not measured."""
-        self._socket.sendall(f"GET {path} HTTP/1.1\r\nHost: bench\r\n{self._headers}\r\n".encode())
+        self._send(f"GET {path} HTTP/1.1\r\nHost: bench\r\n{self._headers}\r\n".encode())
         head, rest = self._head("GET", path)
         size = left = int(head[b"content-length"])
         left -= len(rest)
@@ -66,6 +73,7 @@ class Client:
             if not got:
                 raise Refused(f"GET {path}: the answer ended {left} bytes early")
             left -= got
+        self._used = time.monotonic()
         return size
 
     def _head(self, method: str, path: str) -> tuple[dict[bytes, bytes], bytes]:
@@ -97,6 +105,7 @@ class Client:
                 parts.append(self._socket.recv(min(left, 1 << 18)))
                 left -= len(parts[-1])
             body = b"".join(parts)
+        self._used = time.monotonic()
         if head.get(b"connection", b"").lower() == b"close":
             self._socket.close()
             self._socket = self._connect()
