@@ -15,7 +15,7 @@ from glancecore.bootstrap import Service
 TABLE = """
 visibility  owner  reader  pending  accepted  rejected  stranger  admin
 private     glad   gla-    ----     ----      ----      ----      glad
-shared      glad   gla-    g-ad     glad      g-ad      ----      glad
+shared      glad   gla-    g--d     glad      g--d      ----      glad
 community   glad   gla-    g-ad     g-ad      g-ad      g-ad      g-ad
 public      glad   gla-    glad     glad      glad      glad      glad
 """
