@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from flask import Flask
 from oslo_config import cfg
+from prometheus_client import REGISTRY, CollectorRegistry, multiprocess
 
 from glancecore import plugins
 from glancecore.api import table
@@ -106,7 +109,7 @@ def load_auth(conf: cfg.ConfigOpts) -> Auth:
     """A missing or broken auth plugin stops the start."""
     name = conf.auth_strategy
     cls = _load("auth", name, "[DEFAULT] auth_strategy")
-    auth: Auth = cls(section(conf, f"auth_{name}", cls.options))
+    auth: Auth = cls(section(conf, f"auth_{name}", cls.options), conf)
     auth.start()
     return auth
 
@@ -146,9 +149,9 @@ def _load_store(conf: cfg.ConfigOpts, store_id: str, driver: str, *, required: b
     options: cfg.ConfigOpts.GroupAttr = section(conf, store_id, PER_STORE)
     try:
         cls = plugins.load("store", driver, "[DEFAULT] enabled_backends")
-        store = cls(store_id, section(conf, store_id, cls.options))
-        assert store is not None  # noqa: S101 (for the type checker)
-        store.start()
+        loaded: Store = cls(store_id, section(conf, store_id, cls.options))
+        loaded.start()
+        store = loaded
     except plugins.PluginBroken as exc:
         fault = str(exc)
     except errors.StoreError as exc:
@@ -157,16 +160,13 @@ def _load_store(conf: cfg.ConfigOpts, store_id: str, driver: str, *, required: b
         if required:
             raise ConfigError(f"[glance_store] default_backend = {store_id}: {fault}")
         LOG.error("store %s is not available: %s; the others serve", store_id, fault)
-        store = None
     settings = StoreSettings(store_id, driver, options.store_description, options.weight, options.read_only, fault)
     return StoreFacade(settings, store)
 
 
 def _load_quota(conf: cfg.ConfigOpts) -> Quota:
     cls = _load("quota", conf.quota_driver, "[DEFAULT] quota_driver")
-    if conf.quota_driver == "config":
-        return cls(conf)  # its options are the core's own, in [DEFAULT]
-    quota: Quota = cls(section(conf, f"quota_{conf.quota_driver}", cls.options))
+    quota: Quota = cls(section(conf, f"quota_{conf.quota_driver}", cls.options), conf)
     return quota
 
 
@@ -174,11 +174,11 @@ def _load_notifiers(conf: cfg.ConfigOpts) -> list[Notifier]:
     found = []
     for name in conf.notifiers:
         cls = _load("notifier", name, "[DEFAULT] notifiers")
-        found.append(cls(section(conf, f"notify_{name}", cls.options)))
+        found.append(cls(section(conf, f"notify_{name}", cls.options), conf))
     return found
 
 
-def _load(kind: str, name: str, option: str) -> type:
+def _load(kind: str, name: str, option: str) -> Any:
     try:
         return plugins.load(kind, name, option)
     except plugins.PluginBroken as exc:
@@ -187,8 +187,10 @@ def _load(kind: str, name: str, option: str) -> type:
 
 def section(conf: cfg.ConfigOpts, name: str, options: object) -> Section:
     """The operator's section with a plugin's options declared in it."""
+    conf.register_group(cfg.OptGroup(name))
     conf.register_opts(list(options or ()), group=name)  # type: ignore[call-overload]
-    return conf[name]
+    found: Section = conf[name]
+    return found
 
 
 # -- values -----------------------------------------------------------------------------------------------------------------
@@ -213,14 +215,10 @@ def _number(value: int) -> int | None:
     return None if value < 0 else value
 
 
-def _registry() -> object:
+def _registry() -> CollectorRegistry:
     """Metrics of all workers when they share a folder (the server sets it), else of this process."""
-    import os  # noqa: PLC0415
-
-    from prometheus_client import REGISTRY, CollectorRegistry, multiprocess  # noqa: PLC0415
-
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return REGISTRY
     registry = CollectorRegistry()
-    multiprocess.MultiProcessCollector(registry)
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return registry

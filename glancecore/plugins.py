@@ -11,6 +11,7 @@ import difflib
 import importlib.metadata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from stevedore import named
 
@@ -54,7 +55,7 @@ def installed(kind: str) -> list[Installed]:
     return [found[name] for name in sorted(found)]
 
 
-def load(kind: str, name: str, option: str) -> type:
+def load(kind: str, name: str, option: str) -> Any:
     """The class that plugin ``name`` of ``kind`` names.
 
     ``option`` is where the operator wrote the name, for the message. Raises ConfigError when it is not installed,
@@ -65,13 +66,12 @@ def load(kind: str, name: str, option: str) -> type:
         raise ConfigError(_missing(kind, name, names, option))
     failures: list[BaseException] = []
     group, _ = KINDS[kind]
-    manager = named.NamedExtensionManager(
+    manager: named.NamedExtensionManager[Any] = named.NamedExtensionManager(
         group, [name], on_load_failure_callback=lambda _manager, _entry, exc: failures.append(exc))
     if failures or name not in manager:
         cause = failures[0] if failures else None
         raise PluginBroken(f"{kind} plugin {name!r} is installed but broken: {_reason(cause)}") from cause
-    plugin: type = manager[name].plugin
-    return plugin
+    return manager[name].plugin
 
 
 def _reason(exc: BaseException | None) -> str:

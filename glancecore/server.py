@@ -22,7 +22,6 @@ from oslo_config import cfg
 
 from glancecore.domain.errors import ConfigError
 
-
 #: Seconds that a client may be silent; set before the workers fork.
 _client_timeout = 60.0
 
@@ -30,7 +29,7 @@ _client_timeout = 60.0
 class Worker(ThreadWorker):  # type: ignore[misc]
     """gthread, with a limit on how long a client may be silent."""
 
-    def handle(self, conn: Any) -> Any:  # noqa: ANN401 (gunicorn has no types)
+    def handle(self, conn: Any) -> Any:
         """The kernel ends a read or write in which nothing has moved for ``client_timeout`` seconds."""
         if not conn.initialized:
             spell = struct.pack("ll", int(_client_timeout), int(_client_timeout % 1 * 1_000_000))
@@ -51,7 +50,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         for name, value in settings(self._conf).items():
             self.cfg.set(name, value)
 
-    def load(self) -> Any:  # noqa: ANN401
+    def load(self) -> Any:
         return self._make_app()
 
 
@@ -75,7 +74,7 @@ def settings(conf: cfg.ConfigOpts) -> dict[str, Any]:
             raise ConfigError("[DEFAULT] cert_file and key_file: set both for HTTPS, or none")
         found |= {"certfile": conf.cert_file, "keyfile": conf.key_file}
         if conf.ca_file:
-            import ssl  # noqa: PLC0415 (only needed with client certificates)
+            import ssl
 
             found |= {"ca_certs": conf.ca_file, "cert_reqs": ssl.CERT_REQUIRED}
     return found
@@ -96,7 +95,7 @@ def refuse_open_access(conf: cfg.ConfigOpts, *, open_to_all: bool) -> None:
 
 def serve(conf: cfg.ConfigOpts, make_app: Callable[[], Any]) -> None:
     """Serve until told to stop. SIGTERM drains, SIGHUP reloads the workers with the files as they are then."""
-    global _client_timeout  # noqa: PLW0603 (handed to the forked workers)
+    global _client_timeout
     _client_timeout = conf.server.client_timeout
     Server(conf, make_app).run()
 
@@ -128,10 +127,10 @@ def check_port(conf: cfg.ConfigOpts) -> None:
                           "another address or stop what is using it") from exc
 
 
-def _worker_gone(_server: object, worker: Any) -> None:  # noqa: ANN401
-    from prometheus_client import multiprocess  # noqa: PLC0415 (its import reads the environment set above)
+def _worker_gone(_server: object, worker: Any) -> None:
+    from prometheus_client import multiprocess
 
-    multiprocess.mark_process_dead(worker.pid)
+    multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
 
 
 def _bracketed(host: str) -> str:

@@ -11,7 +11,7 @@ from gunicorn import glogging
 class Logger(glogging.Logger):  # type: ignore[misc]
     """Errors go to ``gunicorn.error``, requests (with [server] access_log) to ``gunicorn.access``, through oslo.log."""
 
-    def setup(self, cfg: Any) -> None:  # noqa: ANN401 (gunicorn has no types)
+    def setup(self, cfg: Any) -> None:
         self.loglevel = logging.INFO
         for log in (self.error_log, self.access_log):
             log.handlers = []

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, Request, Response, request
 from oslo_context import context as log_context
-from werkzeug.exceptions import HTTPException, NotImplemented
+from werkzeug import exceptions as http_errors
+from werkzeug.exceptions import HTTPException
 from werkzeug.http import parse_etags
 
 from glancecore.api import errors as error_answers
@@ -149,7 +150,7 @@ def create_app(routes: Sequence[Route], operator: OperatorApi, versions: Version
     def outside(exc: Exception) -> Response:
         """What no route has taken: unknown paths and methods, malformed requests."""
         if isinstance(exc, HTTPException) and request.method not in _METHODS:
-            exc = NotImplemented(f"method {request.method} is not known")
+            exc = http_errors.NotImplemented(f"method {request.method} is not known")
         response = gate.failed(exc)
         response.headers[REQUEST_ID] = Context().request_id
         return response

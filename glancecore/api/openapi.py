@@ -55,7 +55,7 @@ def _operation(route: Route) -> dict[str, Any]:
     return operation
 
 
-def _answer(status: int, schema: Any) -> dict[str, Any]:  # noqa: ANN401
+def _answer(status: int, schema: Any) -> dict[str, Any]:
     answer: dict[str, Any] = {"description": HTTPStatus(status).phrase}
     if isinstance(schema, str):
         answer["content"] = {schema: {}}

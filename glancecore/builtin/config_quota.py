@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from oslo_config import cfg
+
 from glancecore.domain.context import Context
 from glancecore.domain.errors import ConfigError
 from glancecore.domain.quota import Limits
@@ -24,11 +26,11 @@ def parse_size(text: str, option: str) -> int:
 class ConfigQuota(Quota):
     """user_storage_quota, project_image_quota and project_uploading_quota of [DEFAULT]."""
 
-    def __init__(self, conf: Section) -> None:
-        super().__init__(conf)
-        size = parse_size(conf.user_storage_quota, "[DEFAULT] user_storage_quota")
-        self._limits = Limits(bytes=size or None, images=_limit(conf.project_image_quota),
-                              uploading=_limit(conf.project_uploading_quota))
+    def __init__(self, conf: Section, config: cfg.ConfigOpts) -> None:
+        super().__init__(conf, config)
+        size = parse_size(config.user_storage_quota, "[DEFAULT] user_storage_quota")
+        self._limits = Limits(bytes=size or None, images=_limit(config.project_image_quota),
+                              uploading=_limit(config.project_uploading_quota))
 
     def limits(self, ctx: Context) -> Limits:  # noqa: ARG002 (one answer for all)
         return self._limits

@@ -27,7 +27,7 @@ def _main() -> None:
     conf = start.read_config(parser.parse_args())
     server.check_port(conf)
     with server.shared_metrics():
-        from glancecore import bootstrap  # noqa: PLC0415 (behind the folder for metrics, which its imports look for)
+        from glancecore import bootstrap
 
         checked = bootstrap.build(conf)  # everything that can be wrong is found here, before a worker starts
         server.refuse_open_access(conf, open_to_all=checked.open_to_all)

@@ -31,7 +31,7 @@ def read_config(args: argparse.Namespace, *, log_level: int | None = None) -> cf
     words = [x for path in args.config_file or () for x in ("--config-file", path)]
     words += [x for path in args.config_dir or () for x in ("--config-dir", path)]
     words += ["--debug"] if args.debug else []
-    files = [] if args.config_file else None
+    files: list[str] | None = [] if args.config_file else None
     conf = configuration.new(words, files)
     log.setup(conf, "glance")
     logging.captureWarnings(True)

@@ -121,7 +121,7 @@ class Authorizer:
                     return True
                 seen.add(check.match)
                 return walk(self._enforcer.rules[check.match]) if check.match in self._enforcer.rules else True
-            if type(check) in (_checks.RoleCheck, _checks.GenericCheck):
+            if isinstance(check, _checks.Check) and type(check) in (_checks.RoleCheck, _checks.GenericCheck):
                 found.update(_NAMED.findall(check.match))
                 return all(x in _FIELDS for x in found)
             return False
@@ -139,7 +139,7 @@ def _attribute(ctx: Context, target: Target, name: str) -> Hashable:
         value = ctx.project if name in ("project_id", "owner") else None
     else:
         value = target.get(name)
-    return tuple(value) if isinstance(value, list) else value  # type: ignore[return-value]
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _full_target(ctx: Context, target: Target) -> Mapping[str, object]:

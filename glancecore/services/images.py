@@ -89,7 +89,7 @@ class Images:
     def create(self, ctx: Context, new: NewImage) -> Image:
         """Raises Forbidden, ImageExists, QuotaExceeded, LimitExceeded."""
         at = now()
-        owner = new.fields.get("owner", ctx.project)
+        owner = str(given) if (given := new.fields.get("owner", ctx.project)) is not None else None
         if owner != ctx.project and not ctx.admin:
             raise errors.Forbidden("only an admin may create an image for another owner")
         image = Image(id=new.id or str(uuid.uuid4()), created_at=at, updated_at=at, properties=dict(new.properties))

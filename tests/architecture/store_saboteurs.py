@@ -36,7 +36,7 @@ class FolderStore(Store):
 
     def ping(self):
         with self.translated():
-            os.listdir(self.folder())
+            list(self.folder().iterdir())
 
     @property
     def place(self):
@@ -114,7 +114,7 @@ class FolderStore(Store):
 
     def discard(self, key):
         with self.translated():
-            os.listdir(self.folder())
+            list(self.folder().iterdir())
             self.path(key).unlink(missing_ok=True)
             self.part(key).unlink(missing_ok=True)
 
@@ -190,7 +190,7 @@ class FolderKit(StoreConformance):
     driver = FolderStore
     port = 9
     huge, memory = 64 << 20, 32 << 20
-    examples, steps = 10, 20
+    examples, steps, expiry = 10, 20, 3
 
     @pytest.fixture
     def store(self, tmp_path):

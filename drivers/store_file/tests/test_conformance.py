@@ -2,9 +2,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from glancecore_store_file.driver import FileStore
 
 from glancecore.testing.store import Backdoor, Reach, StoreConformance, make_store
-from glancecore_store_file.driver import FileStore
 
 
 class FolderBackdoor(Backdoor):

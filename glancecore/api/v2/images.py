@@ -142,7 +142,7 @@ class ImagesApi:
         self._images.remove_tag(ctx, image_id, _readable(tag))
         return empty()
 
-    def _new_image(self, wanted: Any) -> NewImage:  # noqa: ANN401 (a parsed JSON body)
+    def _new_image(self, wanted: Any) -> NewImage:
         """Sort a body into fields and properties. Raises Invalid, ReadOnlyProperty, ReservedProperty."""
         if not isinstance(wanted, dict):
             raise errors.Invalid("the body must be a JSON object")

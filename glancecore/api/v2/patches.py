@@ -34,7 +34,7 @@ class PatchParser:
         read = self._modern if request.mimetype == V21 else self._old
         return [read(step) for step in steps]
 
-    def _modern(self, step: Any) -> Operation:  # noqa: ANN401
+    def _modern(self, step: Any) -> Operation:
         if not isinstance(step, dict):
             raise errors.Invalid("each operation must be an object")
         for key in ("op", "path"):
@@ -44,7 +44,7 @@ class PatchParser:
             raise errors.Invalid(f"op: {step['op']!r} is not one of {_OPS}")
         return self._operation(Op(step["op"]), step["path"], step, keep=False)
 
-    def _old(self, step: Any) -> Operation:  # noqa: ANN401
+    def _old(self, step: Any) -> Operation:
         if not isinstance(step, dict):
             raise errors.Invalid("each operation must be an object")
         found = [op for op in Op if op.value in step]
@@ -52,7 +52,7 @@ class PatchParser:
             raise errors.Invalid(f"each operation needs exactly one of {_OPS}")
         return self._operation(found[0], step[found[0].value], step, keep=found[0] is Op.ADD)
 
-    def _operation(self, op: Op, path: Any, step: dict[str, Any], *, keep: bool) -> Operation:  # noqa: ANN401
+    def _operation(self, op: Op, path: Any, step: dict[str, Any], *, keep: bool) -> Operation:
         tokens = _tokens(op, path)
         name = tokens[0]
         if op is Op.REMOVE:
@@ -81,7 +81,7 @@ def property_name(name: str) -> str:
     return name
 
 
-def property_value(name: str, value: Any) -> str | None:  # noqa: ANN401
+def property_value(name: str, value: Any) -> str | None:
     """Raises Invalid unless it is a string, or null where the common properties allow it."""
     if isinstance(value, str):
         if len(value.encode("utf-8", "surrogatepass")) > 65535:
@@ -92,7 +92,7 @@ def property_value(name: str, value: Any) -> str | None:  # noqa: ANN401
     raise errors.Invalid(f"property {name} must be a string")
 
 
-def _tokens(op: Op, path: Any) -> tuple[str, ...]:  # noqa: ANN401
+def _tokens(op: Op, path: Any) -> tuple[str, ...]:
     if not isinstance(path, str):
         raise errors.Invalid("path must be a string")
     if not path.startswith("/"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -127,14 +127,15 @@ class FileStore(Store):
     # -- inside ----------------------------------------------------------------------------------------------------------
     def _locate(self, url: str, operation: str) -> tuple[Folder, str]:
         """Compares text with text: what was not made from a configured folder and a key is never parsed, resolved or
-        decoded, so no trick with dots, slashes or encodings can lead out of the folder."""
+        decoded, so no trick with dots, slashes or encodings can lead out of the folder.
+        """
         head, _, key = url.rpartition("/")
         folder = self._heads.get(head)
         if folder is None or not KEY.fullmatch(key):
             raise errors.BadLocation(f"not a location of store {self.name}", self.name, operation)
         return folder, key
 
-    def _by_preference(self, key: str) -> list[Folder]:
+    def _by_preference(self, key: str) -> Sequence[Folder]:
         """Raises BlobExists when any folder has the key."""
         if any(folder.has(key) for folder in self._folders):
             raise errors.BlobExists(f"{key} is already in store {self.name}", self.name, "put")
@@ -215,9 +216,14 @@ def _opened(calls: Calls, make: Callable[[], Made], dispose: Callable[[Made], No
     try:
         calls(lambda: made.append(make()))
     except BaseException:
-        calls.last(lambda: [dispose(late) for late in made] and None)
+        calls.last(lambda: _dispose(made, dispose))
         raise
     return made[0]
+
+
+def _dispose(made: list[Made], dispose: Callable[[Made], None]) -> None:
+    for late in made:
+        dispose(late)
 
 
 def _adopt(folder: Folder, key: str, path: Path, mode: int) -> None:

@@ -46,7 +46,8 @@ class Folder:
     @contextmanager
     def opened(self, operation: str) -> Iterator[int]:
         """The folder as a descriptor. Raises StoreUnavailable when another folder, or none, has taken its place:
-        without its disk, a mount point is an empty folder in which every image would seem lost."""
+        without its disk, a mount point is an empty folder in which every image would seem lost.
+        """
         try:
             fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError) as exc:
@@ -158,7 +159,8 @@ class Folder:
 
 class Part:
     """A file that is being written. It has no name (O_TMPFILE: the kernel forgets it with its writer) or, where the file
-    system can't do that, one that begins with a dot and tells the key. ``publish`` gives it its own."""
+    system can't do that, one that begins with a dot and tells the key. ``publish`` gives it its own.
+    """
 
     def __init__(self, folder: Folder, key: str, *, thin: bool = False, mode: int = 0) -> None:
         self._key, self._thin, self._mode = key, thin, mode

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from oslo_config import cfg
 
-OPTIONS = [
+OPTIONS: list[cfg.Opt] = [
     cfg.StrOpt("filesystem_store_datadir", default="/var/lib/glance/images",
                help="The folder that holds the images, one file each. Made at start when its parent exists. The file system must "
                     "have hard links. Not used when filesystem_store_datadirs is set."),

@@ -1,0 +1,297 @@
+"""In-memory ports for tests of use cases. They pass the same kits as real drivers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from glancecore.domain import errors
+from glancecore.domain.context import EVERYTHING, Viewer
+from glancecore.domain.image import HIDDEN, Image, Status, Visibility
+from glancecore.domain.lease import Lease
+from glancecore.domain.member import Member
+from glancecore.domain.quota import Usage, exceeded, weigh
+from glancecore.ports import repository as port
+from glancecore.ports.options import Section
+
+
+@dataclass(slots=True)
+class _State:
+    images: dict[str, Image] = field(default_factory=dict)
+    members: dict[tuple[str, str], Member] = field(default_factory=dict)
+    #: With the moment of expiry, by the monotonic clock.
+    leases: dict[str, tuple[Lease, float]] = field(default_factory=dict)
+    removed: dict[str, datetime] = field(default_factory=dict)
+
+    def copy(self) -> _State:
+        return _State(dict(self.images), dict(self.members), dict(self.leases), dict(self.removed))
+
+
+class MemoryDatabase(port.Database):
+    """Everything in dicts: each question looks at all images, each commit works on a copy."""
+
+    def __init__(self, conf: Section | None = None) -> None:
+        super().__init__(conf)  # type: ignore[arg-type]  # it has no options
+        self.images: MemoryImages = MemoryImages()
+
+    def ping(self) -> None:
+        pass
+
+    def sync(self, revision: str = "head") -> None:
+        pass
+
+    def version(self) -> str | None:
+        return self.head()
+
+    def head(self) -> str:
+        return "1"
+
+    def purge(self, before: datetime, limit: int | None = 100) -> int:
+        with self.images.lock:
+            removed = self.images.state.removed
+            old = sorted((at, id_) for id_, at in removed.items() if at < before)[:limit]
+            for _, id_ in old:
+                del removed[id_]
+        return len(old)
+
+    def close(self) -> None:
+        pass
+
+
+class MemoryImages(port.ImageRepository):
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.state = _State()
+
+    # -- reads -----------------------------------------------------------------------------------------------------
+    def get(self, image_id: str, viewer: Viewer = EVERYTHING) -> Image:
+        image = self._seen_by(self.get_any(image_id), viewer)
+        if not self.visible(image, viewer):
+            raise errors.ImageNotFound(f"no image {image_id}")
+        return image
+
+    def get_any(self, image_id: str) -> Image:
+        image = self.state.images.get(image_id)
+        if image is None:
+            raise errors.ImageNotFound(f"no image {image_id}")
+        return image
+
+    def find(self, query: port.ImageQuery) -> list[Image]:
+        with self.lock:
+            seen = [self._seen_by(x, query.viewer) for x in self.state.images.values()]
+            found = [x for x in seen if self.listed(x, query) and self.matches(x, query)]
+            marker = None
+            if query.marker is not None:
+                try:
+                    marker = self.get(query.marker, query.viewer)
+                except errors.ImageNotFound:
+                    raise errors.UnknownMarker(f"marker {query.marker} is no image that you can see") from None
+        if marker is not None and all(x.id != marker.id for x in found):
+            found.append(marker)
+        self.sort(found, query)
+        start = 0 if marker is None else [x.id for x in found].index(marker.id) + 1
+        return found[start:start + max(query.limit, 0)]
+
+    def member(self, image_id: str, member: str) -> Member:
+        try:
+            return self.state.members[image_id, member]
+        except KeyError:
+            raise errors.MemberNotFound(f"{member} is no member of image {image_id}") from None
+
+    def members(self, image_id: str) -> list[Member]:
+        with self.lock:
+            return sorted((x for x in self.state.members.values() if x.image_id == image_id), key=lambda x: x.member)
+
+    def usage(self, project: str | None) -> Usage:
+        with self.lock:
+            return self._usage(self.state, project)
+
+    def lease(self, image_id: str) -> Lease | None:
+        return self.state.leases.get(image_id, (None, 0.0))[0]
+
+    def expired(self, limit: int = 100) -> list[Lease]:
+        with self.lock:
+            old = sorted((at, x.image_id) for x, at in self.state.leases.values() if at < time.monotonic())
+            return [self.state.leases[id_][0] for _, id_ in old[:limit]]
+
+    def unleased(self, limit: int = 100) -> list[Image]:
+        with self.lock:
+            left = [x for x in self.state.images.values() if x.id not in self.state.leases
+                    and x.status in (Status.SAVING, Status.IMPORTING, Status.DELETING)]
+        return sorted(left, key=lambda x: (x.updated_at, x.id))[:limit]
+
+    # -- who sees what ---------------------------------------------------------------------------------------------
+    def _seen_by(self, image: Image, viewer: Viewer) -> Image:
+        is_member = image.visibility is Visibility.SHARED and (image.id, viewer.project) in self.state.members
+        return replace(image, as_member=viewer.project if is_member else None)
+
+    def visible(self, image: Image, viewer: Viewer) -> bool:
+        if image.status in HIDDEN:
+            return False
+        if viewer.admin or self.own(image, viewer) or image.as_member is not None:
+            return True
+        if image.owner is None:
+            return image.visibility is not Visibility.PRIVATE
+        return image.visibility in (Visibility.PUBLIC, Visibility.COMMUNITY)
+
+    def own(self, image: Image, viewer: Viewer) -> bool:
+        return viewer.project is not None and image.owner == viewer.project
+
+    def listed(self, image: Image, query: port.ImageQuery) -> bool:
+        """Whether the image is in the asked list before any filter."""
+        viewer, wanted = query.viewer, query.visibility
+        if not self.visible(image, viewer) or image.hidden is not query.hidden:
+            return False
+        own = self.own(image, viewer)
+        if wanted is not None and image.visibility is not wanted:
+            return False
+        if viewer.admin:
+            return wanted is not None or query.all_visible or own or image.visibility is not Visibility.COMMUNITY
+        if own or image.visibility is Visibility.PUBLIC:
+            return True
+        if image.visibility is Visibility.COMMUNITY:
+            return wanted is not None or query.all_visible
+        if image.as_member is not None and query.member_status in (None, self.member(image.id, image.as_member).status):
+            return True
+        return wanted is None and query.all_visible and image.owner is None
+
+    def matches(self, image: Image, query: port.ImageQuery) -> bool:
+        return (all(getattr(image, name) in allowed for name, allowed in query.equal.items())
+                and set(query.tags) <= set(image.tags)
+                and all(image.properties.get(name) == value for name, value in query.properties.items())
+                and all(self.in_time(getattr(image, x.field.value), x) for x in query.times)
+                and all(self.in_range(getattr(image, x.field), x) for x in query.ranges))
+
+    def in_time(self, value: datetime, wanted: port.TimeFilter) -> bool:
+        ours, theirs = value.replace(microsecond=0), wanted.value.replace(microsecond=0)
+        compare: dict[port.TimeOp, bool] = {
+            port.TimeOp.GT: ours > theirs, port.TimeOp.GTE: ours >= theirs, port.TimeOp.LT: ours < theirs,
+            port.TimeOp.LTE: ours <= theirs, port.TimeOp.EQ: ours == theirs, port.TimeOp.NEQ: ours != theirs}
+        return compare[wanted.op]
+
+    def in_range(self, value: int | None, wanted: port.RangeFilter) -> bool:
+        return (value is not None and (wanted.minimum is None or value >= wanted.minimum)
+                and (wanted.maximum is None or value <= wanted.maximum))
+
+    def sort(self, images: list[Image], query: port.ImageQuery) -> None:
+        by_id = port.Sort(port.SortField.ID, query.sort[-1].descending if query.sort else True)
+        for key in reversed([*query.sort, by_id]):
+            def value(image: Image, name: str = key.field.value) -> tuple[bool, object]:
+                found = getattr(image, name)
+                return found is not None, found if found is not None else 0
+
+            images.sort(key=value, reverse=key.descending)
+
+    # -- commit ----------------------------------------------------------------------------------------------------
+    def commit(self, *changes: port.Change) -> None:
+        with self.lock:
+            state = self.state.copy()
+            for change in changes:
+                getattr(self, _APPLY[type(change)])(state, change)
+            for change in changes:
+                if isinstance(change, port.WithinLimits):
+                    self.judge(state, change)
+            self.state = state
+
+    def extend(self, holder: str, ttl: float) -> frozenset[str]:
+        with self.lock:
+            held = [x for x, _ in self.state.leases.values() if x.holder == holder]
+            for lease in held:
+                self.state.leases[lease.image_id] = (lease, time.monotonic() + ttl)
+        return frozenset(x.token for x in held)
+
+    def _usage(self, state: _State, project: str | None) -> Usage:
+        stored = sum((weigh(x) for x in state.images.values() if x.owner == project), Usage())
+        return stored + Usage(bytes=sum(x.reserved for x, _ in state.leases.values() if x.project == project))
+
+    def judge(self, state: _State, change: port.WithinLimits) -> None:
+        used, limits = self._usage(state, change.project), change.limits
+        name = exceeded(used, limits)
+        if name is not None:
+            raise errors.QuotaExceeded(f"quota {name} exceeded: this would make {used}, the limit is {limits}")
+
+    def add_image(self, state: _State, change: port.ImageAdded) -> None:
+        image = change.image
+        if image.id in state.images or image.id in state.removed:
+            raise errors.ImageExists(f"image id {image.id} is or was in use")
+        state.images[image.id] = replace(image, as_member=None)
+
+    def change_image(self, state: _State, change: port.ImageChanged) -> None:
+        before, after = change.before, change.after
+        if (after.id, after.created_at, after.version) != (before.id, before.created_at, before.version + 1):
+            raise ValueError("after must be the next version of before, with its id and created_at")
+        stored = self._image(state, before.id)
+        if stored.version != before.version:
+            raise errors.ConcurrentChange(f"image {before.id} was changed by somebody else meanwhile")
+        state.images[after.id] = replace(after, as_member=None)
+
+    def remove_image(self, state: _State, change: port.ImageRemoved) -> None:
+        id_ = self._image(state, change.image.id).id
+        del state.images[id_]
+        state.members = {key: x for key, x in state.members.items() if x.image_id != id_}
+        state.removed[id_] = change.at
+
+    def _image(self, state: _State, image_id: str) -> Image:
+        if image_id not in state.images:
+            raise errors.ImageNotFound(f"no image {image_id}")
+        return state.images[image_id]
+
+    def add_member(self, state: _State, change: port.MemberAdded) -> None:
+        new = change.member
+        self._image(state, new.image_id)
+        if (new.image_id, new.member) in state.members:
+            raise errors.MemberExists(f"{new.member} is a member of image {new.image_id} already")
+        state.members[new.image_id, new.member] = new
+        count = sum(1 for x in state.members.values() if x.image_id == new.image_id)
+        if change.limit is not None and count > change.limit:
+            raise errors.QuotaExceeded(f"this would make {count} members, the limit is {change.limit}")
+
+    def change_member(self, state: _State, change: port.MemberChanged) -> None:
+        new = change.member
+        old = self._member(state, new.image_id, new.member)
+        state.members[new.image_id, new.member] = replace(old, status=new.status, updated_at=new.updated_at)
+
+    def remove_member(self, state: _State, change: port.MemberRemoved) -> None:
+        self._member(state, change.image_id, change.member)
+        del state.members[change.image_id, change.member]
+
+    def _member(self, state: _State, image_id: str, member: str) -> Member:
+        if (image_id, member) not in state.members:
+            raise errors.MemberNotFound(f"{member} is no member of image {image_id}")
+        return state.members[image_id, member]
+
+    def take_lease(self, state: _State, change: port.LeaseTaken) -> None:
+        lease = change.lease
+        if change.replacing is not None:
+            self._held(state, lease.image_id, change.replacing)
+        elif lease.image_id in state.leases:
+            raise errors.ImageBusy(f"another operation is working on image {lease.image_id}")
+        state.leases[lease.image_id] = (lease, time.monotonic() + change.ttl)
+
+    def change_lease(self, state: _State, change: port.LeaseChanged) -> None:
+        new = change.lease
+        old, until = self._held(state, new.image_id, new.token)
+        state.leases[new.image_id] = (replace(old, blobs=new.blobs, reserved=new.reserved, stable=new.stable), until)
+
+    def end_lease(self, state: _State, change: port.LeaseEnded) -> None:
+        self._held(state, change.lease.image_id, change.lease.token)
+        del state.leases[change.lease.image_id]
+
+    def _held(self, state: _State, image_id: str, token: str) -> tuple[Lease, float]:
+        held = state.leases.get(image_id)
+        if held is None or held[0].token != token:
+            raise errors.LeaseLost(f"the operation no longer holds image {image_id}")
+        return held
+
+    def at_the_end(self, state: _State, change: port.WithinLimits) -> None:
+        """Limits are judged when all else is done."""
+
+
+#: Which method applies which change.
+_APPLY: dict[type[port.Change], str] = {
+    port.ImageAdded: "add_image", port.ImageChanged: "change_image", port.ImageRemoved: "remove_image",
+    port.MemberAdded: "add_member", port.MemberChanged: "change_member", port.MemberRemoved: "remove_member",
+    port.LeaseTaken: "take_lease", port.LeaseChanged: "change_lease", port.LeaseEnded: "end_lease",
+    port.WithinLimits: "at_the_end"}
