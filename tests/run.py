@@ -65,6 +65,7 @@ SUITES = (
           check=True),
     Suite("layers", tool("lint-imports", "--no-cache"), check=True),
     Suite("shell", ("tests/lint-shell.sh",), check=True),
+    Suite("samples", python("docs/generate.py", "--check"), check=True),
     Suite("core", pytest("tests", *(f"--ignore=tests/{name}" for name in APART)), check=True, minutes=15),
     Suite("e2e", pytest("tests/e2e"), paths=("tests/e2e",), needs=("mariadb", "postgresql", "keystone", "nginx"), minutes=20),
     Suite("clients", pytest("tests/clients"), paths=("tests/clients",), needs=("keystone",), minutes=20),
@@ -230,7 +231,7 @@ def one(suite: Suite, backends: Backends) -> Result:
     except RuntimeError as error:
         result = Result(suite, failed=1, why=f"a backend did not start: {error}")
     else:
-        env = {**os.environ, "LAB_DIR": str(lab.LAB), "PYTHONPATH": str(lab.REPO / "tests"), "MYPYPATH": str(lab.REPO / "tests")}
+        env = {**os.environ, "LAB_DIR": str(lab.LAB), "PYTHONPATH": str(lab.REPO / "tests"), "MYPYPATH": f"{lab.REPO}/tests:{lab.REPO}/tests/bench"}
         for name in suite.needs:
             env |= backends.env[name]
         result = run(suite, env)
