@@ -15,11 +15,11 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from conftest import section
 from glancecore_db_sql import rows
 from glancecore_db_sql.driver import SqlDatabase
 from glancecore_db_sql.engine import Session
 from glancecore_db_sql.flavors import Flavor
+from glancecore_db_sql.options import OPTIONS
 
 from glancecore.domain.context import Viewer
 from glancecore.domain.image import Image, Status, Visibility
@@ -27,6 +27,7 @@ from glancecore.domain.member import MemberStatus
 from glancecore.domain.quota import weigh
 from glancecore.ports.repository import ImageAdded, ImageChanged, ImageQuery, ImageRemoved, Sort, SortField
 from glancecore.testing.examples import START, after, make_image, make_location, saved
+from glancecore.testing.settings import make_section
 
 PROJECTS, BATCH = 200, 500
 TABLES = {
@@ -164,7 +165,7 @@ def measure(call: Callable[[], object]) -> tuple[float, float]:
 
 
 def main(url: str, sizes: list[int]) -> None:
-    database = SqlDatabase(section(url))
+    database = SqlDatabase(make_section(OPTIONS, connection=url))
     database.sync()
     table: dict[str, list[tuple[float, float]]] = {}
     filled = database.connections.read(lambda db: int(db.rows("SELECT COUNT(*) FROM images")[0][0]))
