@@ -14,4 +14,5 @@ def make_section(options: Options, **values: object) -> Section:
     conf.register_opts(options, group="plugin")
     for name, value in values.items():
         conf.set_override(name, value, group="plugin")
-    return conf.plugin
+    made: Section = conf.plugin
+    return made

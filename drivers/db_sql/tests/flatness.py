@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 from glancecore_db_sql import rows
 from glancecore_db_sql.driver import SqlDatabase
@@ -86,7 +87,7 @@ def fill(database: SqlDatabase, start: int, end: int) -> None:
             db.change(db.flavor.count, project, size, 0, count, 0)
 
     for first in range(start, end, BATCH):
-        database.connections.write(lambda db, first=first: work(db, first))
+        database.connections.write(partial(work, first=first))
 
 
 def refresh(database: SqlDatabase, flavor: Flavor) -> None:
@@ -94,7 +95,7 @@ def refresh(database: SqlDatabase, flavor: Flavor) -> None:
     for table in TABLES:
         if flavor.name != "sqlite":
             text = {"mysql": f"ANALYZE TABLE {table}", "postgresql": f"VACUUM ANALYZE {table}"}[flavor.name]
-            database.connections.read(lambda db, text=text: db.rows(text) if flavor.name == "mysql" else db.change(text))
+            database.connections.read(partial(Session.change, text=text))
 
 
 def calls(database: SqlDatabase, count: int) -> dict[str, Callable[[], object]]:

@@ -9,10 +9,12 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from glancecore_db_sql.driver import SqlDatabase
+from glancecore_db_sql.engine import Session
 from sqlalchemy import make_url
 
 from glancecore.domain import errors
@@ -65,6 +67,10 @@ def test_a_database_without_schema_is_unavailable(opened: Open, tmp_path: Path) 
 
 
 # -- on each database ------------------------------------------------------------------------------------------------------
+def _commit_one(database: SqlDatabase, lists: list[list[ImageChanged]], number: int) -> None:
+    database.images.commit(*lists[number])
+
+
 class TestConnections:
     def test_all_connections_in_use_is_unavailable(self, database: SqlDatabase, url: str, opened: Open) -> None:
         small = opened(url, max_pool_size=1, max_overflow=0, pool_timeout=0.05)
@@ -101,7 +107,7 @@ class TestConnections:
         for _ in range(10):
             changes = [ImageChanged(one, saved(one)), ImageChanged(two, saved(two))]
             order = [changes, changes[::-1]]
-            told = race(2, lambda n, order=order: database.images.commit(*order[n]))
+            told = race(2, partial(_commit_one, database, order))
             assert sorted(type(x).__name__ for x in told) == ["ConcurrentChange", "NoneType"]
             one, two = saved(one), saved(two)
 
@@ -111,10 +117,11 @@ class TestConnections:
         held = threading.Event()
         go_on = threading.Event()
 
-        def write() -> None:  # a thread is in the middle of a commit while the process forks
-            database.connections.write(lambda db: (held.set(), go_on.wait(20)))
+        def work(_: Session) -> bool:  # a thread is in the middle of a commit while the process forks
+            held.set()
+            return go_on.wait(20)
 
-        thread = threading.Thread(target=write)
+        thread = threading.Thread(target=database.connections.write, args=(work,))
         thread.start()
         assert held.wait(10)
         child = os.fork()
@@ -158,9 +165,10 @@ class TestConnections:
 def test_sqlite_commits_are_on_disk_and_readers_do_not_wait(opened: Open, tmp_path: Path) -> None:
     database = opened(f"sqlite:///{tmp_path}/x.sqlite")
     database.sync()
-    asked = {x: database.connections.read(lambda db, x=x: db.rows(f"PRAGMA {x}"))[0][0]
-             for x in ("journal_mode", "synchronous", "foreign_keys")}
-    assert asked == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+    def setting(name: str) -> object:
+        return database.connections.read(lambda db: db.rows(f"PRAGMA {name}"))[0][0]
+
+    assert (setting("journal_mode"), setting("synchronous"), setting("foreign_keys")) == ("wal", 2, 1)
 
 
 # -- broken connections ----------------------------------------------------------------------------------------------------

@@ -28,6 +28,11 @@ def empty(url: str, opened: Open) -> SqlDatabase:
     return opened(url)
 
 
+def _rename(database: SqlDatabase, old: str, new: str) -> None:
+    database.connections.write(
+        lambda db: db.change("UPDATE alembic_version SET version_num = ? WHERE version_num = ?", new, old))
+
+
 class TestFirstSync:
     def test_an_empty_database_asks_for_sync(self, empty: SqlDatabase) -> None:
         assert empty.version() is None
@@ -74,9 +79,7 @@ class TestSyncedSchema:
     def test_a_newer_or_foreign_schema_is_refused(self, synced: SqlDatabase) -> None:
         known = synced.version()
         for version, back in (("zed_expand01", known), (known, "zed_expand01")):
-            synced.connections.write(
-                lambda db, new=version, old=back: db.change(
-                    "UPDATE alembic_version SET version_num = ? WHERE version_num = ?", new, old))
+            _rename(synced, str(back), str(version))
             if version != known:
                 for call in (synced.ping, synced.sync):
                     with pytest.raises(errors.ConfigError, match="newer version or another program"):
