@@ -111,6 +111,7 @@ class TestConnections:
             assert sorted(type(x).__name__ for x in told) == ["ConcurrentChange", "NoneType"]
             one, two = saved(one), saved(two)
 
+    @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # of Python 3.12: with threads, which is the point
     def test_a_forked_child_has_connections_of_its_own(self, database: SqlDatabase) -> None:
         image, second, third = make_image(), make_image(), make_image()
         database.images.commit(ImageAdded(image))
