@@ -104,6 +104,12 @@ class TruncatedBody(Invalid):
     code = "truncated_body"
 
 
+class LengthRequired(GlanceError):
+    """This server can't prove where a body without a declared length ends."""
+
+    code = "length_required"
+
+
 class UnsupportedContentType(GlanceError):
     code = "unsupported_content_type"
 

@@ -6,7 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from oslo_config import cfg
+
 from glancecore.domain.context import Context
+from glancecore.domain.errors import NotAuthenticated
 from glancecore.ports.options import Options, Section
 
 if TYPE_CHECKING:
@@ -23,8 +26,10 @@ class Auth(ABC):
     #: True when anybody who reaches the socket is let in: the server then insists on loopback unless forced.
     open_to_all = False
 
-    def __init__(self, conf: Section) -> None:
+    def __init__(self, conf: Section, config: cfg.ConfigOpts) -> None:
+        """``conf`` is the plugin's own section; ``config`` the whole, for oslo libraries with sections of their own."""
         self.conf = conf
+        self.config = config
 
     def start(self) -> None:
         """Check the settings once. Raises ConfigError naming option and fix."""
@@ -48,3 +53,18 @@ class Auth(ABC):
     def challenge(self) -> str:
         """The value of WWW-Authenticate on a 401."""
         return "Keystone"
+
+
+def from_identity_headers(environ: WSGIEnvironment) -> Context:
+    """The identity in the headers that keystonemiddleware, or a proxy that acts like it, has set.
+
+    The caller guarantees that they are not the client's own. Raises NotAuthenticated unless they say Confirmed.
+    """
+    if environ.get("HTTP_X_IDENTITY_STATUS") != "Confirmed":
+        raise NotAuthenticated("authentication is required")
+    roles = environ.get("HTTP_X_ROLES", "").lower()
+    return Context(
+        user=environ.get("HTTP_X_USER_ID"), project=environ.get("HTTP_X_PROJECT_ID") or environ.get("HTTP_X_TENANT_ID"),
+        roles=frozenset(x.strip() for x in roles.split(",") if x.strip()), token=environ.get("HTTP_X_AUTH_TOKEN"),
+        user_domain=environ.get("HTTP_X_USER_DOMAIN_ID"), project_domain=environ.get("HTTP_X_PROJECT_DOMAIN_ID"),
+        system_scope=environ.get("HTTP_OPENSTACK_SYSTEM_SCOPE"))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+from oslo_config import cfg
+
 from glancecore.domain.events import Event
 from glancecore.ports.options import Options, Section
 
@@ -13,8 +15,10 @@ class Notifier(ABC):
 
     options: Options = ()
 
-    def __init__(self, conf: Section) -> None:
+    def __init__(self, conf: Section, config: cfg.ConfigOpts) -> None:
+        """``conf`` is the plugin's own section; ``config`` the whole, for oslo libraries with sections of their own."""
         self.conf = conf
+        self.config = config
 
     @abstractmethod
     def notify(self, event: Event) -> None:

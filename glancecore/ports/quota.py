@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+from oslo_config import cfg
+
 from glancecore.domain.context import Context
 from glancecore.domain.quota import Limits
 from glancecore.ports.options import Options, Section
@@ -16,8 +18,10 @@ class Quota(ABC):
     #: Whether ``GET /v2/info/usage`` shows the project's usage against these limits.
     shows_usage = False
 
-    def __init__(self, conf: Section) -> None:
+    def __init__(self, conf: Section, config: cfg.ConfigOpts) -> None:
+        """``conf`` is the plugin's own section; ``config`` the whole, for oslo libraries with sections of their own."""
         self.conf = conf
+        self.config = config
 
     @abstractmethod
     def limits(self, ctx: Context) -> Limits:

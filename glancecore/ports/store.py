@@ -101,8 +101,8 @@ class Store(ABC):
         """Store all of ``chunks`` as ``key`` and return its location URL.
 
         The caller guarantees: ``key`` matches ``[A-Za-z0-9._-]{1,100}``, does not begin with a dot, and is used by one
-        caller at a time; ``chunks`` is read once, its pieces are of any length, empty ones included; ``size`` is
-        the exact number of bytes, or None when it is not known.
+        caller at a time; ``chunks`` is read once, its pieces are bytes or memoryviews of any length, empty ones
+        included; ``size`` is the exact number of bytes, or None when it is not known.
         You must guarantee: when this returns, the bytes survive a power cut (fsync, or the backend's own commit); until
         then the blob can't be opened; when ``chunks`` raises or anything else fails, nothing is left behind; a
         blob that exists is never replaced (BlobExists).
@@ -166,14 +166,37 @@ class Store(ABC):
         """Give back connections; called once when the process ends or forks."""
 
 
-def read_chunks(src: BinaryIO, length: int | None = None, chunk: int = CHUNK) -> Iterator[bytes]:
-    """Yield ``length`` bytes of ``src`` (to the end when None) in pieces, closing it at the end or when stopped early."""
-    with src:
-        left = length
-        while left is None or left > 0:
-            piece = src.read(chunk if left is None else min(chunk, left))
+class _Chunks(Iterator[bytes]):
+    """An iterator, not a generator: closing a generator that was never started would not close ``src``."""
+
+    def __init__(self, src: BinaryIO, length: int | None, chunk: int) -> None:
+        self._src, self._left, self._chunk = src, length, chunk
+
+    def __next__(self) -> bytes:
+        if self._src.closed or self._left == 0:
+            self.close()
+            raise StopIteration
+        piece = self._src.read(self._chunk if self._left is None else min(self._chunk, self._left))
+        if self._left is not None:
             if not piece:
-                return
-            if left is not None:
-                left -= len(piece)
-            yield piece
+                self.close()
+                raise errors.StoreUnavailable(f"the data ended {self._left} bytes early", operation="open")
+            self._left -= len(piece)
+        elif not piece:
+            self.close()
+            raise StopIteration
+        return piece
+
+    def close(self) -> None:
+        self._src.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def read_chunks(src: BinaryIO, length: int | None = None, chunk: int = CHUNK) -> Iterator[bytes]:
+    """Yield ``length`` bytes of ``src`` (to the end when None) in pieces, closing it at the end or when stopped early.
+
+    Raises StoreUnavailable when ``src`` ends before: clip ``length`` to what the blob has.
+    """
+    return _Chunks(src, length, chunk)

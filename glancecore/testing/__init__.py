@@ -1,1 +1,6 @@
 """Shipped kits that certify plugins (extra ``glancecore[testing]``), and in-memory ports for tests of services."""
+
+import pytest
+
+# so that a failed ``assert`` of a kit shows its values
+pytest.register_assert_rewrite("glancecore.testing.store", "glancecore.testing._store_machine")

@@ -1,0 +1,37 @@
+# make run and make test need nothing but this folder, python3 and, for the Debian packages that they install, root.
+SHELL := /bin/bash
+export LAB_DIR := $(abspath $(or $(LAB_DIR),.lab))
+PYTHON := .venv/bin/python
+.PHONY: help run install test check lint bench docs driver clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+install: ## .venv with the core, every driver and the test tools
+	@tests/install.sh
+
+run: install ## serve on 127.0.0.1:9292, data in .lab/run: SQLite, the file store, no other service
+	@tests/run-server.sh
+
+test: install ## every suite against real backends; SUITES="a b": only these; KEEP=1: leave the backends up
+	@$(PYTHON) tests/run.py $(SUITES)
+
+check: install ## lint, and the suites that need no server
+	@$(PYTHON) tests/run.py --check
+
+lint: install ## ruff, mypy, layers, shellcheck
+	@$(PYTHON) tests/run.py ruff mypy mypy-tests layers shell
+
+bench: install ## side by side with the real Glance; QUICK=1: a short run
+	@$(PYTHON) tests/bench/bench.py $(if $(QUICK),--quick) $(BENCH)
+
+docs: install ## sample configuration, policy and API files from the code
+	@$(PYTHON) docs/generate.py
+
+driver: ## NAME=store_file: build and test that driver alone, in a fresh environment
+	@tests/driver-alone.sh $(NAME)
+
+clean: ## stop the backends; remove .venv, .lab and build products
+	@tests/backends/all-down.sh --purge
+	@rm -rf .venv "$(LAB_DIR)" build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -prune -exec rm -rf {} + ; find . -maxdepth 4 -name '*.egg-info' -exec rm -rf {} +

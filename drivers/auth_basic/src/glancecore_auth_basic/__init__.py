@@ -1,0 +1,1 @@
+"""HTTP basic authentication with a file of users."""

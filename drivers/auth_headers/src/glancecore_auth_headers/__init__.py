@@ -1,0 +1,1 @@
+"""Identity headers that a trusted authenticating proxy has set."""

@@ -1,0 +1,1 @@
+"""Keystone tokens, validated by keystonemiddleware."""

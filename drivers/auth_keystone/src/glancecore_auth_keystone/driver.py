@@ -1,0 +1,44 @@
+"""Keystone tokens (keystonemiddleware's auth_token)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from keystonemiddleware import auth_token
+
+from glancecore.domain.context import Context
+from glancecore.domain.errors import ConfigError
+from glancecore.ports.auth import Auth, from_identity_headers
+from glancecore_auth_keystone.options import OPTIONS
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication, WSGIEnvironment
+
+
+class KeystoneAuth(Auth):
+    """X-Auth-Token, validated by keystonemiddleware with the operator's [keystone_authtoken] section.
+
+    Its middleware lets requests without a valid token through (``delay_auth_decision``) and marks them; they are refused
+    here, so that versions and health stay public.
+    """
+
+    options = OPTIONS
+
+    def wrap(self, app: WSGIApplication) -> WSGIApplication:
+        try:
+            middleware: WSGIApplication = auth_token.AuthProtocol(
+                app, {"oslo_config_config": self.config, "delay_auth_decision": True})
+        except Exception as exc:
+            raise ConfigError(f"[keystone_authtoken]: {exc}") from exc
+        if not (self.config.keystone_authtoken.auth_type or self.config.keystone_authtoken.auth_section):
+            raise ConfigError("[keystone_authtoken] auth_type: not set; set it (such as password) with auth_url, username, "
+                              "password, project_name and the domains of the service's own user")
+        return middleware
+
+    def identify(self, environ: WSGIEnvironment) -> Context:
+        return from_identity_headers(environ)
+
+    @property
+    def challenge(self) -> str:
+        uri = self.config.keystone_authtoken.www_authenticate_uri
+        return f'Keystone uri="{uri}"' if uri else "Keystone"

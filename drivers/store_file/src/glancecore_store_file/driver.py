@@ -1,0 +1,272 @@
+"""Images as files: one file per image in a folder, or in one of several."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from glancecore.domain import errors
+from glancecore.ports.options import Section
+from glancecore.ports.store import Cap, Store, StoredBlob
+from glancecore_store_file.folder import KEY, Folder, Part
+from glancecore_store_file.options import OPTIONS
+from glancecore_store_file.patience import Calls, Patience
+
+Made = TypeVar("Made")
+
+#: ``ping`` must return within 5 s, whatever the file system does.
+PING_SECONDS = 4.0
+
+
+class FileStore(Store):
+    """Location: ``file:///folder/key``; Glance's ``filesystem://`` ones are read too."""
+
+    schemes = ("file", "filesystem")
+    options = OPTIONS
+    caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE, Cap.LIST, Cap.LOCAL, Cap.ADOPT})
+
+    def __init__(self, name: str, conf: Section) -> None:
+        super().__init__(name, conf)
+        self._folders = _folders(name, conf)
+        self._heads = {head: folder for folder in self._folders for head in folder.heads}
+        self._mode = _mode(name, conf.filesystem_store_file_perm)
+        self._patience = Patience(name, conf.filesystem_store_timeout)
+        self._ping = Patience(name, min(conf.filesystem_store_timeout or PING_SECONDS, PING_SECONDS))
+
+    # -- the store itself ------------------------------------------------------------------------------------------------
+    def start(self) -> None:
+        for folder in self._folders:
+            self._patience.call("start", self._prepare, folder)
+        identities = {folder.identity() for folder in self._folders}
+        if len(identities) < len(self._folders):
+            raise errors.ConfigError(f"[{self.name}] filesystem_store_datadirs names one folder twice: remove one")
+
+    def ping(self) -> None:
+        self._ping.call("ping", self._look)
+
+    @property
+    def place(self) -> str:
+        return "file:" + "+".join(sorted(f"{device:x}-{inode:x}" for device, inode in (folder.identity() for folder in self._folders)))
+
+    @property
+    def properties(self) -> Mapping[str, object]:
+        paths = [str(folder.path) for folder in self._folders]
+        return {"data_dir": paths[0] if len(paths) == 1 else paths, "chunk_size": self.conf.filesystem_store_chunk_size,
+                "thin_provisioning": self.conf.filesystem_thin_provisioning}
+
+    def free(self) -> int:
+        return self._patience.call("free", lambda: sum({folder.identity()[0]: folder.free() for folder in self._folders}.values()))
+
+    # -- writing ---------------------------------------------------------------------------------------------------------
+    def put(self, key: str, chunks: Iterable[bytes], size: int | None = None) -> str:
+        folder = self._patience.call("put", self._folder_for, key, size)
+        calls = self._patience.calls("put")
+        part = _opened(calls, lambda: Part(folder, key, thin=self.conf.filesystem_thin_provisioning, mode=self._mode), Part.close)
+        try:
+            came = 0
+            for piece in chunks:  # outside of ``calls``: what it raises is not ours
+                came += len(piece)
+                if size is not None and came > size:
+                    break
+                calls(part.write, piece)
+            if size is not None and came != size:
+                raise errors.SizeMismatch(f"{'more than ' * (came > size)}{min(came, size)} bytes came, {size} were declared")
+            calls(part.publish)
+            part.kept = True
+        finally:
+            calls.last(part.close)
+        return f"{folder.url}/{key}"
+
+    def adopt(self, key: str, path: Path) -> str:
+        for folder in self._patience.call("adopt", self._by_preference, key):
+            try:
+                self._patience.call("adopt", _adopt, folder, key, path, self._mode)
+            except errors.Unsupported:
+                continue
+            return f"{folder.url}/{key}"
+        raise errors.Unsupported(f"the file can't be linked into store {self.name}", self.name, "adopt")
+
+    def delete(self, url: str) -> None:
+        folder, key = self._locate(url, "delete")
+        self._patience.call("delete", folder.remove, key, "delete")
+
+    def discard(self, key: str) -> None:
+        for folder in self._folders:
+            self._patience.call("discard", folder.discard, key)
+
+    # -- reading ---------------------------------------------------------------------------------------------------------
+    def open(self, url: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        folder, key = self._locate(url, "open")
+        calls = self._patience.calls("open")
+        file, size = _opened(calls, lambda: folder.open(key, "open"), lambda opened: os.close(opened[0]))
+        end = size if length is None else min(size, offset + length)
+        return Reader(calls, file, offset, end, self.conf.filesystem_store_chunk_size, self.name)
+
+    def size(self, url: str) -> int:
+        folder, key = self._locate(url, "size")
+        return self._patience.call("size", folder.stat, key, "size").st_size
+
+    def local_path(self, url: str) -> Path:
+        folder, key = self._locate(url, "local_path")
+        self._patience.call("local_path", folder.stat, key, "local_path")
+        return folder.path / key
+
+    def list(self) -> Iterator[StoredBlob]:
+        for folder in self._folders:
+            blobs = folder.blobs()
+            while page := self._patience.call("list", lambda blobs=blobs: [*islice(blobs, 1000)]):  # type: ignore[misc]
+                for key, status in page:
+                    yield StoredBlob(key, f"{folder.url}/{key}", status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+
+    # -- inside ----------------------------------------------------------------------------------------------------------
+    def _locate(self, url: str, operation: str) -> tuple[Folder, str]:
+        """Compares text with text: what was not made from a configured folder and a key is never parsed, resolved or
+        decoded, so no trick with dots, slashes or encodings can lead out of the folder.
+        """
+        head, _, key = url.rpartition("/")
+        folder = self._heads.get(head)
+        if folder is None or not KEY.fullmatch(key):
+            raise errors.BadLocation(f"not a location of store {self.name}", self.name, operation)
+        return folder, key
+
+    def _by_preference(self, key: str) -> Sequence[Folder]:
+        """Raises BlobExists when any folder has the key."""
+        if any(folder.has(key) for folder in self._folders):
+            raise errors.BlobExists(f"{key} is already in store {self.name}", self.name, "put")
+        if len(self._folders) == 1:
+            return self._folders
+        return sorted(self._folders, key=lambda folder: (-folder.priority, -folder.free()))
+
+    def _folder_for(self, key: str, size: int | None) -> Folder:
+        for folder in self._by_preference(key):
+            # a thin image may need less than its size; the kernel will say
+            if folder.free() >= (1 if size is None or self.conf.filesystem_thin_provisioning else size):
+                return folder
+        raise errors.StoreFull(f"store {self.name} has no room for the image", self.name, "put")
+
+    def _look(self) -> None:
+        for folder in self._folders:
+            with folder.opened("ping") as opened:
+                if os.fstatvfs(opened).f_flag & os.ST_RDONLY:
+                    raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    def _prepare(self, folder: Folder) -> None:
+        """Make the folder, and try what ``put`` will do in it. Nothing that is there already is touched."""
+        option = f"[{self.name}] {'filesystem_store_datadirs' if self.conf.filesystem_store_datadirs else 'filesystem_store_datadir'}"
+        try:
+            folder.path.mkdir(exist_ok=True)
+        except FileNotFoundError:
+            raise errors.ConfigError(f"{option}: {folder.path.parent} does not exist: make it, or name another folder") from None
+        except (FileExistsError, NotADirectoryError):
+            raise errors.ConfigError(f"{option}: {folder.path} is not a folder: name a folder") from None
+        except PermissionError:
+            raise errors.ConfigError(f"{option}: user {os.geteuid()} may not make {folder.path}: make it and chown it to him") from None
+        except OSError as exc:
+            if exc.errno == errno.EROFS:
+                raise errors.ConfigError(f"{option}: {folder.path} lies on a read-only file system: remount it") from None
+            raise
+        folder.pin()
+        try:
+            _try_to_write(folder)
+        except OSError as exc:
+            if exc.errno == errno.EACCES:
+                raise errors.ConfigError(f"{option}: user {os.geteuid()} may not write to {folder.path}: chown it to him, mode 0700 or more") from None
+            if exc.errno == errno.EROFS:
+                raise errors.ConfigError(f"{option}: {folder.path} lies on a read-only file system: remount it") from None
+            if exc.errno in {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK}:
+                raise errors.ConfigError(f"{option}: the file system of {folder.path} has no hard links: use another one") from None
+            if exc.errno not in {errno.ENOSPC, errno.EDQUOT}:  # a full store can still be read
+                raise
+
+
+class Reader(Iterator[bytes]):
+    """An iterator, not a generator: it can be closed before it was started."""
+
+    def __init__(self, calls: Calls, file: int, offset: int, end: int, chunk: int, store: str) -> None:
+        self._calls, self._file, self._at, self._end, self._chunk, self._store = calls, file, offset, end, chunk, store
+
+    def __next__(self) -> bytes:
+        if self._file < 0 or self._at >= self._end:
+            self.close()
+            raise StopIteration
+        piece = self._calls(os.pread, self._file, min(self._chunk, self._end - self._at), self._at)
+        if not piece:
+            raise errors.StoreUnavailable(f"store {self._store}: the file became {self._end - self._at} bytes shorter", self._store, "open")
+        self._at += len(piece)
+        return piece
+
+    def close(self) -> None:
+        file, self._file = self._file, -1
+        if file >= 0:
+            self._calls.last(lambda: os.close(file))
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def _opened(calls: Calls, make: Callable[[], Made], dispose: Callable[[Made], None]) -> Made:
+    """The first call of a transfer. When its caller gives up, what still comes of it is disposed of."""
+    made: list[Made] = []
+    try:
+        calls(lambda: made.append(make()))
+    except BaseException:
+        calls.last(lambda: _dispose(made, dispose))
+        raise
+    return made[0]
+
+
+def _dispose(made: list[Made], dispose: Callable[[Made], None]) -> None:
+    for late in made:
+        dispose(late)
+
+
+def _adopt(folder: Folder, key: str, path: Path, mode: int) -> None:
+    try:
+        folder.adopt(key, path, mode)
+    except OSError as exc:
+        # another file system, a symbolic link, somebody else's file (fs.protected_hardlinks), too many names
+        if exc.errno in {errno.EXDEV, errno.ELOOP, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}:
+            raise errors.Unsupported(f"the file can't be linked into store {folder.store}", folder.store, "adopt") from exc
+        raise
+
+
+def _try_to_write(folder: Folder) -> None:
+    probe = Part(folder, f".start-{secrets.token_hex(8)}")
+    try:
+        probe.link()
+    finally:
+        probe.close()
+
+
+def _folders(name: str, conf: Section) -> list[Folder]:
+    """Raises ConfigError."""
+    settings = [("filesystem_store_datadirs", *_path_and_priority(text)) for text in conf.filesystem_store_datadirs]
+    if not settings:
+        settings = [("filesystem_store_datadir", conf.filesystem_store_datadir, 0)]
+    for option, path, _ in settings:
+        if not os.path.isabs(path):  # noqa: PTH117 - Path("") would be "."
+            raise errors.ConfigError(f"[{name}] {option} = {path}: give the whole path, from /")
+    return [Folder(name, Path(os.path.normpath(path)), priority) for _, path, priority in settings]
+
+
+def _path_and_priority(text: str) -> tuple[str, int]:
+    path, colon, number = text.rpartition(":")
+    return (path, int(number)) if colon and number.isdecimal() else (text, 0)
+
+
+def _mode(name: str, text: str) -> int:
+    """Raises ConfigError also for permissions that would lock out the service itself, as 640 without the 0 would."""
+    try:
+        mode = int(text, 8 if text.startswith(("0o", "0")) else 10)
+    except ValueError:
+        mode = -1
+    if mode != 0 and (mode & ~0o777 or not mode & 0o400):
+        raise errors.ConfigError(f"[{name}] filesystem_store_file_perm = {text}: give octal permissions with a leading 0 that let the "
+                                 "owner read, such as 0640, or 0")
+    return mode

@@ -1,0 +1,1 @@
+"""HTTP: parse, call one use case, serialize. Nothing here decides."""

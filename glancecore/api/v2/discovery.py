@@ -1,0 +1,50 @@
+"""What the deployment offers, and the schema documents (contract 2.2, 13.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flask import Request, Response
+
+from glancecore.api.answers import json_answer
+from glancecore.api.v2.schemas import images, members
+from glancecore.domain import errors
+from glancecore.domain.context import Context
+from glancecore.services.discovery import Discovery
+
+
+class DiscoveryApi:
+    def __init__(self, discovery: Discovery, formats: images.Formats, *, multi_store: bool) -> None:
+        self._discovery = discovery
+        self._multi_store = multi_store
+        image, member = images.document(formats), members.document()
+        self._documents: Mapping[str, images.Schema] = {
+            "image": image, "images": images.collection("images", image),
+            "member": member, "members": images.collection("members", member),
+        }
+
+    def import_methods(self, _request: Request, ctx: Context) -> Response:
+        ctx.authorized = True
+        return json_answer({"import-methods": {"description": "Import methods available.", "type": "array",
+                                               "value": list(self._discovery.import_methods)}})
+
+    def stores(self, _request: Request, ctx: Context) -> Response:
+        self._need_stores()
+        return json_answer({"stores": self._discovery.stores(ctx)})
+
+    def stores_detail(self, _request: Request, ctx: Context) -> Response:
+        self._need_stores()
+        return json_answer({"stores": self._discovery.stores_detail(ctx)})
+
+    def usage(self, _request: Request, ctx: Context) -> Response:
+        return json_answer({"usage": self._discovery.usage(ctx)})
+
+    def schema(self, _request: Request, ctx: Context, name: str) -> Response:
+        ctx.authorized = True
+        if name not in self._documents:
+            raise errors.NotFound(f"no schema {name!r}; there are: {', '.join(sorted(self._documents))}")
+        return json_answer(self._documents[name])
+
+    def _need_stores(self) -> None:
+        if not self._multi_store:
+            raise errors.NotEnabled("this deployment has no named stores")

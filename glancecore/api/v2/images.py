@@ -1,0 +1,170 @@
+"""Images: list, create, show, patch, delete, actions, tags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flask import Request, Response
+
+from glancecore.api import body
+from glancecore.api.answers import empty, json_answer
+from glancecore.api.v2 import image_query, patches
+from glancecore.api.v2.schemas import images as schemas
+from glancecore.domain import errors, fields
+from glancecore.domain.context import Context
+from glancecore.domain.image import Image, Status, Visibility
+from glancecore.policies.authorizer import Authorizer
+from glancecore.services.discovery import Discovery
+from glancecore.services.images import Images, NewImage
+from glancecore.services.property_protection import PropertyProtection
+from glancecore.services.stores import Stores
+
+
+@dataclass(frozen=True, slots=True)
+class ImageApiSettings:
+    """The operator's choices about what is shown and how much."""
+
+    formats: schemas.Formats
+    limit_default: int = 25
+    limit_max: int = 1000
+    max_json_body: int = 1 << 20
+    show_direct_url: bool = False
+    show_locations: bool = False
+    multi_store: bool = True
+    public_endpoint: str | None = None
+
+
+class ImagePresenter:
+    """An image as JSON for this caller (contract 3.1)."""
+
+    def __init__(self, settings: ImageApiSettings, authorizer: Authorizer, protection: PropertyProtection,
+                 stores: Stores) -> None:
+        self._settings = settings
+        self._policy = authorizer
+        self._protection = protection
+        self._stores = stores
+        self._locations_wanted = settings.show_direct_url or settings.show_locations
+
+    def present(self, ctx: Context, image: Image) -> dict[str, object]:
+        path = f"/v2/images/{image.id}"
+        row: dict[str, object] = dict(self._protection.readable(ctx, image))
+        if image.fault:
+            row["os_glance_last_error"] = image.fault
+        row |= {
+            "name": image.name, "disk_format": image.disk_format, "container_format": image.container_format,
+            "visibility": image.visibility, "size": image.size, "virtual_size": image.virtual_size, "status": image.status,
+            "checksum": image.checksum, "protected": image.protected, "min_ram": image.min_ram, "min_disk": image.min_disk,
+            "owner": image.owner, "os_hidden": image.hidden, "os_hash_algo": image.hash_algo,
+            "os_hash_value": image.hash_value, "id": image.id, "created_at": stamp(image.created_at),
+            "updated_at": stamp(image.updated_at), "tags": image.tags, "self": path, "file": f"{path}/file",
+            "schema": "/v2/schemas/image",
+        }
+        if image.locations and (ctx.admin or image.status is not Status.DEACTIVATED):
+            self._add_places(ctx, image, row)
+        elif self._settings.show_locations and self._policy.allows(ctx, "get_image_location", image):
+            row["locations"] = []
+        return row
+
+    def _add_places(self, ctx: Context, image: Image, row: dict[str, object]) -> None:
+        ordered = self._stores.by_preference(image.live_locations)
+        if self._settings.multi_store:
+            row["stores"] = ",".join(x.store for x in ordered)
+        if self._locations_wanted and self._policy.allows(ctx, "get_image_location", image):
+            if self._settings.show_locations:
+                row["locations"] = [{"url": x.url, "metadata": dict(x.metadata)} for x in ordered]
+            if self._settings.show_direct_url and ordered:
+                row["direct_url"] = ordered[0].url
+
+
+def stamp(at: datetime) -> str:
+    return f"{at.year:04}-{at.month:02}-{at.day:02}T{at.hour:02}:{at.minute:02}:{at.second:02}Z"
+
+
+class ImagesApi:
+    def __init__(self, images: Images, discovery: Discovery, presenter: ImagePresenter, settings: ImageApiSettings) -> None:
+        self._images = images
+        self._discovery = discovery
+        self._presenter = presenter
+        self._settings = settings
+        self._create_body = body.Checker(schemas.body(settings.formats))
+        self._patches = patches.PatchParser(settings.formats)
+
+    def list(self, request: Request, ctx: Context) -> Response:
+        args = [(name, value) for name, values in request.args.lists() for value in values]
+        query = image_query.parse(args, ctx, self._settings.limit_default, self._settings.limit_max)
+        page = self._images.find(ctx, query)
+        return json_answer({"images": [self._presenter.present(ctx, x) for x in page.images],
+                            **image_query.links(args, page.marker),
+                            "schema": "/v2/schemas/images"})
+
+    def create(self, request: Request, ctx: Context) -> Response:
+        image = self._images.create(ctx, self._new_image(body.read_json(request, self._settings.max_json_body)))
+        response = json_answer(self._presenter.present(ctx, image), 201)
+        base = self._settings.public_endpoint or request.host_url
+        response.headers["Location"] = f"{base.rstrip('/')}/v2/images/{image.id}"
+        if self._discovery.import_methods:
+            response.headers["OpenStack-image-import-methods"] = ",".join(self._discovery.import_methods)
+        if self._settings.multi_store:
+            response.headers["OpenStack-image-store-ids"] = ",".join(self._discovery.store_ids)
+        return response
+
+    def show(self, _request: Request, ctx: Context, image_id: str) -> Response:
+        return json_answer(self._presenter.present(ctx, self._images.show(ctx, image_id)))
+
+    def update(self, request: Request, ctx: Context, image_id: str) -> Response:
+        operations = self._patches.parse(request, self._settings.max_json_body)
+        return json_answer(self._presenter.present(ctx, self._images.update(ctx, image_id, operations)))
+
+    def delete(self, request: Request, ctx: Context, image_id: str) -> Response:
+        body.forbid(request)
+        self._images.delete(ctx, image_id)
+        return empty()
+
+    def deactivate(self, request: Request, ctx: Context, image_id: str) -> Response:
+        body.forbid(request)
+        self._images.deactivate(ctx, image_id)
+        return empty()
+
+    def reactivate(self, request: Request, ctx: Context, image_id: str) -> Response:
+        body.forbid(request)
+        self._images.reactivate(ctx, image_id)
+        return empty()
+
+    def add_tag(self, request: Request, ctx: Context, image_id: str, tag: str) -> Response:
+        body.forbid(request)
+        self._images.add_tag(ctx, image_id, _readable(tag))
+        return empty()
+
+    def remove_tag(self, request: Request, ctx: Context, image_id: str, tag: str) -> Response:
+        body.forbid(request)
+        self._images.remove_tag(ctx, image_id, _readable(tag))
+        return empty()
+
+    def _new_image(self, wanted: Any) -> NewImage:
+        """Sort a body into fields and properties. Raises Invalid, ReadOnlyProperty, ReservedProperty."""
+        if not isinstance(wanted, dict):
+            raise errors.Invalid("the body must be a JSON object")
+        for name in wanted:
+            if name in fields.READ_ONLY or name == "image_id":
+                raise errors.ReadOnlyProperty(f"{name} is set by the service and can't be given")
+            if name == fields.LOCATIONS or fields.is_reserved(name):
+                raise errors.ReservedProperty(f"{name} is a reserved name and can't be set")
+        self._create_body.check(wanted)
+        values: dict[str, object] = {}
+        properties: dict[str, str | None] = {}
+        for name, value in wanted.items():
+            if name in fields.SETTABLE:
+                values[fields.SETTABLE[name]] = Visibility(value) if name == "visibility" else value
+            elif name != "id" and name not in fields.HASHES:
+                properties[patches.property_name(name)] = patches.property_value(name, value)
+        tags = values.pop("tags", [])
+        return NewImage(wanted.get("id"), values, tags if isinstance(tags, list) else [], properties)
+
+
+def _readable(tag: str) -> str:
+    """Paths are UTF-8; what is not has become replacement characters."""
+    if "\ufffd" in tag:
+        raise errors.Invalid("tag: not valid UTF-8")
+    return tag

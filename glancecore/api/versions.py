@@ -1,0 +1,74 @@
+"""Which API versions are spoken, and finding the version in a path (contract 2.1)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import orjson
+from flask import Request, Response
+
+from glancecore.domain.context import Context
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+_PREFIX = re.compile(r"/v(\d+)(?:\.(\d+))?(/.*)?")
+_ACCEPT = re.compile(r"application/vnd\.openstack\.images-v2(?:\.(\d+))?")
+
+
+class Versions:
+    def __init__(self, *, multi_store: bool, cache: bool, public_endpoint: str | None) -> None:
+        self._endpoint = public_endpoint
+        self._minors = _advertised(multi_store=multi_store, cache=cache)
+        self._current = max(self._minors)
+
+    def speaks(self, minor: str | None) -> bool:
+        return minor is None or int(minor) in self._minors
+
+    def list(self, request: Request, _ctx: Context) -> Response:
+        """GET /versions."""
+        return self._answer(200, request.host_url)
+
+    def choices(self, request: Request, _ctx: Context) -> Response:
+        """GET / and paths of versions that are not spoken: 300."""
+        return self._answer(300, request.host_url)
+
+    def _answer(self, status: int, host: str) -> Response:
+        href = f"{(self._endpoint or host).rstrip('/')}/v2/"
+        rows = [{"id": f"v2.{minor}", "status": "CURRENT" if minor == self._current else "SUPPORTED",
+                 "links": [{"rel": "self", "href": href}]} for minor in self._minors]
+        return Response(orjson.dumps({"versions": rows}), status, content_type="application/json")
+
+
+def _advertised(*, multi_store: bool, cache: bool) -> list[int]:
+    """Minor versions of v2, newest first; what a deployment has not switched on it does not claim."""
+    found = list(range(8))
+    found += [8, 9, 10, 11, 12, 13] if multi_store else [9]
+    found += [14, 15, 16, 17, 18] if cache else [15, 17]
+    return sorted(found, reverse=True)
+
+
+class VersionPaths:
+    """WSGI middleware: ``/v2.N/…`` and unprefixed paths with the version in Accept reach the same code as ``/v2/…``."""
+
+    def __init__(self, app: WSGIApplication, versions: Versions) -> None:
+        self._app = app
+        self._versions = versions
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        path: str = environ.get("PATH_INFO", "")
+        if not path.startswith("/v2/"):
+            environ["PATH_INFO"] = self._found(path, environ.get("HTTP_ACCEPT", ""))
+        return self._app(environ, start_response)
+
+    def _found(self, path: str, accept: str) -> str:
+        prefix = _PREFIX.fullmatch(path)
+        if prefix:
+            major, minor, rest = prefix.groups()
+            return f"/v2{rest}" if major == "2" and rest and self._versions.speaks(minor) else "/"
+        wanted = _ACCEPT.search(accept)
+        if wanted and self._versions.speaks(wanted[1]) and path not in ("", "/", "/versions"):
+            return f"/v2{path}"
+        return path

@@ -1,0 +1,224 @@
+"""The composition root: configuration → plugins → services → application. The only file that knows everything."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask
+from oslo_config import cfg
+from prometheus_client import REGISTRY, CollectorRegistry, multiprocess
+
+from glancecore import plugins
+from glancecore.api import table
+from glancecore.api.app import AppSettings, create_app
+from glancecore.api.operator import OperatorApi, OperatorSettings
+from glancecore.api.v2.discovery import DiscoveryApi
+from glancecore.api.v2.image_data import ImageDataApi
+from glancecore.api.v2.images import ImageApiSettings, ImagePresenter, ImagesApi
+from glancecore.api.v2.members import MembersApi
+from glancecore.api.v2.schemas.images import Formats
+from glancecore.api.versions import Versions
+from glancecore.conf.store import PER_STORE
+from glancecore.domain import errors
+from glancecore.domain.errors import ConfigError
+from glancecore.policies.authorizer import Authorizer
+from glancecore.ports.auth import Auth
+from glancecore.ports.notifier import Notifier
+from glancecore.ports.options import Section
+from glancecore.ports.quota import Quota
+from glancecore.ports.repository import Database
+from glancecore.ports.store import Store
+from glancecore.services.deletion import Deletion
+from glancecore.services.discovery import Discovery
+from glancecore.services.health import Health
+from glancecore.services.image_data import DataSettings, ImageData
+from glancecore.services.images import ImageLimits, Images
+from glancecore.services.inspection import InspectionRules
+from glancecore.services.leases import Leases
+from glancecore.services.members import Members
+from glancecore.services.notifications import Notifications
+from glancecore.services.property_protection import PropertyProtection
+from glancecore.services.reaper import Reaper
+from glancecore.services.stores import StoreFacade, Stores, StoreSettings
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Service:
+    """A running image service without its HTTP server."""
+
+    app: Flask
+    database: Database
+    stores: Stores
+    reaper: Reaper
+    #: Everybody who reaches the socket may do everything.
+    open_to_all: bool
+
+    def close(self) -> None:
+        self.reaper.stop()
+        self.stores.close()
+        self.database.close()
+
+
+def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
+    """Everything, from the operator's configuration. Raises ConfigError; ``database`` replaces the configured one."""
+    authorizer = Authorizer(conf)
+    authorizer.check_file()
+    auth = load_auth(conf)
+    database = database or load_database(conf)
+    quota = _load_quota(conf)
+    stores = load_stores(conf)
+    notifications = Notifications(_load_notifiers(conf), conf.disabled_notifications)
+    protection = _load_protection(conf, authorizer)
+    formats = Formats(conf.image_format.disk_formats, conf.image_format.container_formats)
+    limits = ImageLimits(_number(conf.image_property_quota), _number(conf.image_tag_quota), _number(conf.image_member_quota),
+                         _number(conf.image_location_quota))
+    repository = database.images
+
+    leases = Leases(repository, conf.lease.ttl)
+    deletion = Deletion(repository, stores, leases, notifications)
+    images = Images(repository, authorizer, quota, limits, protection, deletion, notifications)
+    data = ImageData(repository, authorizer, quota, stores, leases, _data_settings(conf), notifications)
+    members = Members(repository, authorizer, limits.members, notifications)
+    discovery = Discovery(repository, authorizer, quota, stores)
+    reaper = Reaper(repository, stores, leases, deletion, conf.lease.reap_interval)
+
+    shown = ImageApiSettings(formats, conf.limit_param_default, conf.api_limit_max, conf.max_json_body,
+                             conf.show_image_direct_url, conf.show_multiple_locations, True, conf.public_endpoint)
+    routes = table.routes(
+        ImagesApi(images, discovery, ImagePresenter(shown, authorizer, protection, stores), shown),
+        ImageDataApi(data, multi_store=True, sendfile=conf.server.sendfile),
+        MembersApi(members, conf.max_json_body), DiscoveryApi(discovery, formats, multi_store=True), formats)
+    operator = OperatorApi(Health(database, stores), OperatorSettings(
+        conf.healthcheck.disable_by_file_path, conf.healthcheck.ready_cache_seconds, conf.metrics.enabled,
+        conf.metrics.allowed_networks), _registry())
+    versions = Versions(multi_store=True, cache=False, public_endpoint=conf.public_endpoint)
+    app = create_app(routes, operator, versions, auth, authorizer,
+                     AppSettings(conf.max_request_id_length, conf.allow_anonymous_access))
+    return Service(app, database, stores, reaper, auth.open_to_all)
+
+
+# -- plugins, and what a missing or broken one means, by kind ---------------------------------------------------------------
+def load_auth(conf: cfg.ConfigOpts) -> Auth:
+    """A missing or broken auth plugin stops the start."""
+    name = conf.auth_strategy
+    cls = _load("auth", name, "[DEFAULT] auth_strategy")
+    auth: Auth = cls(section(conf, f"auth_{name}", cls.options), conf)
+    auth.start()
+    return auth
+
+
+def load_database(conf: cfg.ConfigOpts) -> Database:
+    """A missing or broken database plugin stops the start."""
+    cls = _load("database", conf.database.driver, "[database] driver")
+    database: Database = cls(section(conf, "database", cls.options))
+    return database
+
+
+def load_stores(conf: cfg.ConfigOpts) -> Stores:
+    """A broken store is listed as unavailable and the others serve, unless it is the default one."""
+    wanted: Mapping[str, str] = conf.enabled_backends
+    if not wanted:
+        raise ConfigError("[DEFAULT] enabled_backends: name at least one store, such as file:file")
+    default = _default_store(conf, wanted)
+    facades = [_load_store(conf, store_id, driver, required=store_id == default) for store_id, driver in wanted.items()]
+    return Stores(facades, default)
+
+
+def _default_store(conf: cfg.ConfigOpts, wanted: Mapping[str, str]) -> str:
+    default = conf.glance_store.default_backend
+    if default is None and len(wanted) == 1:
+        return next(iter(wanted))
+    if default not in wanted:
+        said = f"{default!r} is none of them" if default else "it is not set"
+        raise ConfigError(f"[glance_store] default_backend: {said}; choose one of {', '.join(wanted)}")
+    return str(default)
+
+
+def _load_store(conf: cfg.ConfigOpts, store_id: str, driver: str, *, required: bool) -> StoreFacade:
+    if store_id.startswith("os_glance_") or store_id in {"DEFAULT", "database", "glance_store", "server", "lease"}:
+        raise ConfigError(f"[DEFAULT] enabled_backends: {store_id!r} is a reserved name; choose another id for this store")
+    store: Store | None = None
+    fault: str | None = None
+    options: cfg.ConfigOpts.GroupAttr = section(conf, store_id, PER_STORE)
+    try:
+        cls = plugins.load("store", driver, "[DEFAULT] enabled_backends")
+        loaded: Store = cls(store_id, section(conf, store_id, cls.options))
+        loaded.start()
+        store = loaded
+    except plugins.PluginBroken as exc:
+        fault = str(exc)
+    except errors.StoreError as exc:
+        fault = str(exc)
+    if fault is not None:
+        if required:
+            raise ConfigError(f"[glance_store] default_backend = {store_id}: {fault}")
+        LOG.error("store %s is not available: %s; the others serve", store_id, fault)
+    settings = StoreSettings(store_id, driver, options.store_description, options.weight, options.read_only, fault)
+    return StoreFacade(settings, store)
+
+
+def _load_quota(conf: cfg.ConfigOpts) -> Quota:
+    cls = _load("quota", conf.quota_driver, "[DEFAULT] quota_driver")
+    quota: Quota = cls(section(conf, f"quota_{conf.quota_driver}", cls.options), conf)
+    return quota
+
+
+def _load_notifiers(conf: cfg.ConfigOpts) -> list[Notifier]:
+    found = []
+    for name in conf.notifiers:
+        cls = _load("notifier", name, "[DEFAULT] notifiers")
+        found.append(cls(section(conf, f"notify_{name}", cls.options), conf))
+    return found
+
+
+def _load(kind: str, name: str, option: str) -> Any:
+    try:
+        return plugins.load(kind, name, option)
+    except plugins.PluginBroken as exc:
+        raise ConfigError(f"{option} = {name}: {exc}") from exc
+
+
+def section(conf: cfg.ConfigOpts, name: str, options: object) -> Section:
+    """The operator's section with a plugin's options declared in it."""
+    conf.register_group(cfg.OptGroup(name))
+    conf.register_opts(list(options or ()), group=name)  # type: ignore[call-overload]
+    found: Section = conf[name]
+    return found
+
+
+# -- values -----------------------------------------------------------------------------------------------------------------
+def _data_settings(conf: cfg.ConfigOpts) -> DataSettings:
+    algorithm = conf.hashing_algorithm
+    if algorithm not in hashlib.algorithms_available or not hashlib.new(algorithm).digest_size:
+        raise ConfigError(f"[DEFAULT] hashing_algorithm = {algorithm}: choose one of "
+                          f"{', '.join(sorted(hashlib.algorithms_guaranteed))}")
+    formats = conf.image_format
+    return DataSettings(conf.image_size_cap, algorithm, InspectionRules(
+        formats.require_image_format_match, frozenset(formats.uninspected_container_formats),
+        frozenset(formats.gpt_safety_checks_nonfatal), frozenset(formats.vmdk_allowed_types)))
+
+
+def _load_protection(conf: cfg.ConfigOpts, authorizer: Authorizer) -> PropertyProtection:
+    if not conf.property_protection_file:
+        return PropertyProtection()
+    return PropertyProtection.from_file(conf.property_protection_file, conf.property_protection_rule_format, authorizer)
+
+
+def _number(value: int) -> int | None:
+    return None if value < 0 else value
+
+
+def _registry() -> CollectorRegistry:
+    """Metrics of all workers when they share a folder (the server sets it), else of this process."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return REGISTRY
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return registry

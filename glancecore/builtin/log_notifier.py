@@ -1,0 +1,22 @@
+"""Writes events to the log: one line each, for people and for log shippers."""
+
+from __future__ import annotations
+
+import logging
+
+from glancecore.domain.events import Event, ImageEvent, ImageSent, MemberEvent
+from glancecore.ports.notifier import Notifier
+
+LOG = logging.getLogger("glancecore.events")
+
+
+class LogNotifier(Notifier):
+    def notify(self, event: Event) -> None:
+        if isinstance(event, ImageEvent):
+            LOG.info("%s id=%s status=%s owner=%s", event.type.value, event.image.id, event.image.status.value,
+                     event.image.owner)
+        elif isinstance(event, MemberEvent):
+            LOG.info("%s id=%s member=%s status=%s", event.type.value, event.member.image_id, event.member.member,
+                     event.member.status.value)
+        elif isinstance(event, ImageSent):
+            LOG.info("%s id=%s bytes=%d", event.type.value, event.image.id, event.bytes_sent)

@@ -1,0 +1,126 @@
+"""glance-plugins: what is installed, what the configuration enables, what is broken and why."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from oslo_config import cfg
+
+from glancecore import bootstrap, plugins
+from glancecore.cmd import start
+from glancecore.domain.errors import ConfigError, GlanceError
+
+_COLUMNS = ("kind", "name", "state", "distribution", "reason")
+
+
+def main() -> None:
+    sys.exit(start.run(_main))
+
+
+def _main() -> int:
+    parser = argparse.ArgumentParser(prog="glance-plugins", description="Plugins: installed, enabled, broken.")
+    start.add_config_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("list", help="all installed plugins and their state").set_defaults(run=_list)
+    show = actions.add_parser("show", help="one plugin and its options")
+    show.add_argument("kind", choices=sorted(plugins.KINDS))
+    show.add_argument("name")
+    show.set_defaults(run=_show)
+    actions.add_parser("check", help="load everything that the configuration enables; exit 1 when something is wrong"
+                       ).set_defaults(run=_check)
+    args = parser.parse_args()
+    conf = start.read_config(args, log_level=logging.CRITICAL)
+    return int(args.run(args, conf))
+
+
+def _list(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
+    used = enabled(conf)
+    rows = []
+    for kind in plugins.KINDS:
+        names = used.get(kind, {})
+        for found in plugins.installed(kind):
+            state, reason = _state(kind, found.name, names.get(found.name))
+            rows.append({"kind": kind, "name": found.name, "state": state, "distribution": found.distribution, "reason": reason})
+        missing = sorted(set(names) - {x.name for x in plugins.installed(kind)})
+        rows += [{"kind": kind, "name": x, "state": "missing", "distribution": "", "reason": f"named by {names[x]}"} for x in missing]
+    _print(args, rows)
+    return 0
+
+
+def _show(args: argparse.Namespace, _conf: cfg.ConfigOpts) -> int:
+    found = {x.name: x for x in plugins.installed(args.kind)}
+    try:
+        cls = plugins.load(args.kind, args.name, "name")
+    except plugins.PluginBroken as exc:
+        raise ConfigError(str(exc)) from exc
+    about = {"kind": args.kind, "name": args.name, "distribution": found[args.name].distribution,
+             "target": found[args.name].target, "description": (cls.__doc__ or "").strip(),
+             "options": [_option(x) for x in getattr(cls, "options", ())]}
+    if args.json:
+        print(json.dumps(about, indent=1))
+        return 0
+    print(f"{args.kind} {args.name}  ({about['distribution']}, {about['target']})\n{about['description']}\n")
+    for option in about["options"]:
+        print(f"  {option['name']} = {option['default']}\n      {option['help']}")
+    return 0
+
+
+def _check(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
+    rows = []
+    for kind, names in enabled(conf).items():
+        for name, option in names.items():
+            try:
+                plugins.load(kind, name, option)
+            except (ConfigError, plugins.PluginBroken) as exc:
+                rows.append({"kind": kind, "name": name, "state": "broken", "distribution": "", "reason": str(exc)})
+    if not rows:
+        try:
+            service = bootstrap.build(conf)
+            service.database.ping()
+            rows = [{"kind": "store", "name": x.id, "state": "unavailable", "distribution": "", "reason": x.settings.fault or ""}
+                    for x in service.stores if not x.available]
+            service.close()
+        except GlanceError as exc:
+            rows.append({"kind": "configuration", "name": "", "state": "wrong", "distribution": "", "reason": str(exc)})
+    _print(args, rows)
+    if not rows and not args.json:
+        print("Everything that the configuration enables is there and works.")
+    return 1 if rows else 0
+
+
+def enabled(conf: cfg.ConfigOpts) -> dict[str, dict[str, str]]:
+    """Kind -> plugin name -> the option that names it."""
+    return {
+        "database": {conf.database.driver: "[database] driver"},
+        "store": {driver: f"[DEFAULT] enabled_backends ({store_id})" for store_id, driver in conf.enabled_backends.items()},
+        "auth": {conf.auth_strategy: "[DEFAULT] auth_strategy"},
+        "notifier": dict.fromkeys(conf.notifiers, "[DEFAULT] notifiers"),
+        "quota": {conf.quota_driver: "[DEFAULT] quota_driver"},
+    }
+
+
+def _state(kind: str, name: str, option: str | None) -> tuple[str, str]:
+    try:
+        plugins.load(kind, name, option or "name")
+    except plugins.PluginBroken as exc:
+        return "broken", str(exc)
+    return ("enabled", option) if option else ("installed", "")
+
+
+def _option(option: cfg.Opt) -> dict[str, Any]:
+    return {"name": option.name, "default": option.default, "help": option.help or ""}
+
+
+def _print(args: argparse.Namespace, rows: Sequence[Mapping[str, str]]) -> None:
+    if args.json:
+        print(json.dumps(rows, indent=1))
+        return
+    widths = {x: max([len(x), *(len(row[x]) for row in rows)]) for x in _COLUMNS}
+    for row in [{x: x.upper() for x in _COLUMNS}, *rows] if rows else []:
+        print("  ".join(row[x].ljust(widths[x]) for x in _COLUMNS).rstrip())

@@ -1,0 +1,64 @@
+"""glance-status: is this deployment ready for the release that is installed?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable
+
+from oslo_config import cfg
+
+from glancecore import bootstrap
+from glancecore.cmd import start
+from glancecore.domain.errors import GlanceError
+
+
+def main() -> None:
+    sys.exit(start.run(_main))
+
+
+def _main() -> int:
+    parser = argparse.ArgumentParser(prog="glance-status", description="Checks before and after an upgrade.")
+    start.add_config_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    area = parser.add_subparsers(dest="area", required=True, metavar="AREA").add_parser("upgrade", help="upgrades")
+    area.add_subparsers(dest="action", required=True, metavar="ACTION").add_parser(
+        "check", help="exit 0: ready; 1: look at the warnings; 2: must be mended first")
+    args = parser.parse_args()
+    conf = start.read_config(args, log_level=logging.CRITICAL)
+    results = [{"check": name, "result": result, "details": details} for name, check in CHECKS.items()
+               for result, details in [check(conf)]]
+    if args.json:
+        print(json.dumps(results, indent=1))
+    else:
+        for row in results:
+            print(f"{row['result']:8} {row['check']}: {row['details']}")
+    return {"Success": 0, "Warning": 1, "Failure": 2}[max((x["result"] for x in results), key=_ORDER.index)]
+
+
+_ORDER = ["Success", "Warning", "Failure"]
+
+
+def _schema(conf: cfg.ConfigOpts) -> tuple[str, str]:
+    try:
+        database = bootstrap.load_database(conf)
+        database.ping()
+        database.close()
+    except GlanceError as exc:
+        return "Failure", str(exc)
+    return "Success", f"at {database.head()}"
+
+
+def _stores(conf: cfg.ConfigOpts) -> tuple[str, str]:
+    try:
+        stores = bootstrap.load_stores(conf)
+    except GlanceError as exc:
+        return "Failure", str(exc)
+    missing = [f"{x.id} ({x.settings.fault})" for x in stores if not x.available]
+    stores.close()
+    return ("Warning", f"not available: {'; '.join(missing)}") if missing else ("Success", ", ".join(stores.ids))
+
+
+CHECKS: dict[str, Callable[[cfg.ConfigOpts], tuple[str, str]]] = {"database schema": _schema, "stores": _stores}

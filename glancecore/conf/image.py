@@ -1,0 +1,38 @@
+"""What an image may be: formats, limits, quotas, hashes."""
+
+from __future__ import annotations
+
+from oslo_config import cfg
+
+OPTIONS: dict[str, list[cfg.Opt]] = {
+    "DEFAULT": [
+        cfg.IntOpt("image_size_cap", default=1 << 40, min=1, max=1 << 63, help="Largest image data, in bytes."),
+        cfg.IntOpt("image_property_quota", default=128, help="Most custom properties of an image; negative: no limit."),
+        cfg.IntOpt("image_tag_quota", default=128, help="Most tags of an image; negative: no limit."),
+        cfg.IntOpt("image_member_quota", default=128, help="Most members of an image; negative: no limit."),
+        cfg.IntOpt("image_location_quota", default=10, help="Most locations of an image; negative: no limit."),
+        cfg.StrOpt("user_storage_quota", default="0",
+                   help="Most bytes that one project's images may take, each copy counted: a number, with B, KB, MB, GB or "
+                        "TB; 0: no limit."),
+        cfg.IntOpt("project_image_quota", default=-1, help="Most images of one project; negative: no limit."),
+        cfg.IntOpt("project_uploading_quota", default=-1,
+                   help="Most images of one project that are uploaded, staged or imported at once; negative: no limit."),
+        cfg.StrOpt("hashing_algorithm", default="sha512",
+                   help="Digest that os_hash_value is made with: a name that Python's hashlib knows."),
+    ],
+    "image_format": [
+        cfg.ListOpt("disk_formats", default=["ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop"],
+                    help="Allowed values of disk_format."),
+        cfg.ListOpt("container_formats", default=["ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed"],
+                    help="Allowed values of container_format."),
+        cfg.BoolOpt("require_image_format_match", default=True,
+                    help="Refuse data whose format is not the declared disk_format."),
+        cfg.ListOpt("uninspected_container_formats", default=["ovf", "ova", "docker", "compressed"],
+                    help="Container formats whose data is a package around the disk: the declared disk_format is not compared "
+                         "with what the bytes look like. Unsafe disk formats are refused in any container."),
+        cfg.ListOpt("gpt_safety_checks_nonfatal", default=[],
+                    help="Names of GPT safety checks that are logged instead of refusing the data."),
+        cfg.ListOpt("vmdk_allowed_types", default=["streamOptimized", "monolithicSparse"],
+                    help="VMDK create types that are accepted."),
+    ],
+}

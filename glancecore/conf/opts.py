@@ -1,0 +1,20 @@
+"""All groups of the core, for registration and for the sample file."""
+
+from __future__ import annotations
+
+from oslo_config import cfg
+
+from glancecore.conf import api, database, image, lease, server, store
+
+_GROUPS = (api, image, store, database, lease, server)
+
+
+def register(conf: cfg.ConfigOpts) -> None:
+    for module in _GROUPS:
+        for group, options in module.OPTIONS.items():
+            conf.register_opts(options, group=None if group == "DEFAULT" else group)
+
+
+def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
+    """For oslo-config-generator."""
+    return [(group, list(options)) for module in _GROUPS for group, options in module.OPTIONS.items()]

@@ -1,0 +1,23 @@
+"""Which stores there are. Each store's own options are its driver's, in the section of the store's id."""
+
+from __future__ import annotations
+
+from oslo_config import cfg
+
+OPTIONS: dict[str, list[cfg.Opt]] = {
+    "DEFAULT": [
+        cfg.DictOpt("enabled_backends", default={"file": "file"},
+                    help="The stores: id:driver, comma-separated, such as fast:file, cheap:swift. Each id has a section of its "
+                         "own with the driver's options, store_description, weight and read_only."),
+    ],
+    "glance_store": [
+        cfg.StrOpt("default_backend", help="Store for data when the caller names none. Needed with more than one store."),
+    ],
+}
+
+#: Registered in every store's section beside its driver's own options.
+PER_STORE: list[cfg.Opt] = [
+    cfg.StrOpt("store_description", help="Shown to users in the list of stores."),
+    cfg.IntOpt("weight", default=0, help="Copies in stores of higher weight are read first."),
+    cfg.BoolOpt("read_only", default=False, help="Take no new data into this store; what is there can be read and deleted."),
+]

@@ -1,0 +1,152 @@
+"""The only caller of the policy enforcer.
+
+A decision is a pure function of the rule, the caller's identity and those target attributes that the rule names, unless
+the operator's file uses checks that ask something else (http: …). So decisions are remembered for a few seconds: a list of
+1,000 images costs a handful of evaluations. The operator's file is looked at again when they are forgotten.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Hashable, Mapping
+
+from oslo_config import cfg
+from oslo_policy import _checks, policy
+
+from glancecore.domain import errors
+from glancecore.domain.context import Context
+from glancecore.domain.image import Image
+from glancecore.policies import list_rules
+
+#: Seconds that decisions are remembered; a changed policy file takes effect within it.
+MEMORY = 5.0
+_NAMED = re.compile(r"%\(([^)]+)\)s")
+_FIELDS: Mapping[str, Callable[[Image], object]] = {
+    "owner": lambda x: x.owner, "project_id": lambda x: x.owner, "member_id": lambda x: x.as_member,
+    "visibility": lambda x: x.visibility.value, "status": lambda x: x.status.value, "id": lambda x: x.id,
+    "image_id": lambda x: x.id, "name": lambda x: x.name, "protected": lambda x: x.protected,
+    "container_format": lambda x: x.container_format, "disk_format": lambda x: x.disk_format,
+    "min_disk": lambda x: x.min_disk, "min_ram": lambda x: x.min_ram, "size": lambda x: x.size,
+    "os_hidden": lambda x: x.hidden, "tags": lambda x: list(x.tags), "checksum": lambda x: x.checksum,
+}
+_IDENTITIES = frozenset({"owner", "project_id", "member_id"})
+Target = Image | Mapping[str, object] | None
+
+
+class Authorizer:
+    """Asks oslo.policy. Thread-safe."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self._enforcer = policy.Enforcer(conf)
+        self._enforcer.suppress_default_change_warnings = True
+        self._enforcer.register_defaults(list_rules())
+        self._enforcer.load_rules()
+        self._attributes: dict[str, tuple[str, ...] | None] = {}
+        self._known: dict[Hashable, bool] = {}
+        self._until = 0.0
+
+    def register(self, *rules: policy.RuleDefault) -> None:
+        """Add a plugin's rules."""
+        self._enforcer.register_defaults(list(rules))
+        self._until = 0.0
+
+    def check_file(self) -> None:
+        """Raises ConfigError when the operator's policy file has undefined or circular rules."""
+        try:
+            self._enforcer.check_rules(raise_on_violation=True)
+        except policy.InvalidDefinitionError as exc:
+            raise errors.ConfigError(f"[oslo_policy] policy_file: {exc}; fix these rules in the file") from exc
+
+    def identify(self, ctx: Context) -> Context:
+        """Fill in ``ctx.admin``."""
+        ctx.admin = self._decide(ctx, "context_is_admin", None)
+        return ctx
+
+    def allows(self, ctx: Context, rule: str, target: Target = None) -> bool:
+        """Whether the policy lets this caller do it; marks the request as checked."""
+        ctx.authorized = True
+        return self._decide(ctx, rule, target)
+
+    def authorize(self, ctx: Context, rule: str, target: Target = None) -> None:
+        """Raises Forbidden, or ImageNotFound when the caller may not even see the image (contract 1.4)."""
+        if self.allows(ctx, rule, target):
+            return
+        if isinstance(target, Image) and rule != "get_image" and not self._decide(ctx, "get_image", target):
+            raise errors.ImageNotFound(f"no image {target.id}")
+        if isinstance(target, Image) and rule == "get_image":
+            raise errors.ImageNotFound(f"no image {target.id}")
+        raise errors.Forbidden(f"policy {rule} does not allow this to you")
+
+    # -- deciding ----------------------------------------------------------------------------------------------------
+    def _decide(self, ctx: Context, rule: str, target: Target) -> bool:
+        now = time.monotonic()
+        if now > self._until or len(self._known) > 20_000:
+            self._enforcer.load_rules()
+            self._attributes, self._known, self._until = {}, {}, now + MEMORY
+        names = self._attributes.get(rule, ())
+        if names == () and rule not in self._attributes:
+            names = self._attributes[rule] = self._named_by(rule)
+        if names is None:
+            return self._enforce(ctx, rule, target)
+        key = (rule, ctx.user, ctx.project, ctx.roles, ctx.system_scope, ctx.user_domain, ctx.project_domain,
+               *[_attribute(ctx, target, name) for name in names])
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self._enforce(ctx, rule, target)
+        return found
+
+    def _enforce(self, ctx: Context, rule: str, target: Target) -> bool:
+        creds = {"user_id": ctx.user, "project_id": ctx.project, "tenant": ctx.project, "roles": sorted(ctx.roles),
+                 "is_admin": ctx.admin, "user_domain_id": ctx.user_domain, "project_domain_id": ctx.project_domain,
+                 "system_scope": ctx.system_scope}
+        # what is None is left out: a caller without a project must not match an image without an owner
+        known = {key: value for key, value in creds.items() if value is not None}
+        return bool(self._enforcer.enforce(rule, _full_target(ctx, target), known))
+
+    def _named_by(self, rule: str) -> tuple[str, ...] | None:
+        """The target attributes that a rule's outcome depends on; None when it can't be told."""
+        found: set[str] = set()
+        seen: set[str] = set()
+
+        def walk(check: object) -> bool:
+            if isinstance(check, (_checks.TrueCheck, _checks.FalseCheck)):
+                return True
+            if isinstance(check, (_checks.AndCheck, _checks.OrCheck)):
+                return all(walk(x) for x in check.rules)
+            if isinstance(check, _checks.NotCheck):
+                return walk(check.rule)
+            if isinstance(check, _checks.RuleCheck):
+                if check.match in seen:
+                    return True
+                seen.add(check.match)
+                return walk(self._enforcer.rules[check.match]) if check.match in self._enforcer.rules else True
+            if isinstance(check, _checks.Check) and type(check) in (_checks.RoleCheck, _checks.GenericCheck):
+                found.update(_NAMED.findall(check.match))
+                return all(x in _FIELDS for x in found)
+            return False
+
+        top = self._enforcer.rules.get(rule)
+        if top is None or not walk(top):
+            return None
+        return tuple(sorted(found))
+
+
+def _attribute(ctx: Context, target: Target, name: str) -> Hashable:
+    if isinstance(target, Image):
+        value = _FIELDS[name](target)
+    elif target is None:
+        value = ctx.project if name in ("project_id", "owner") else None
+    else:
+        value = target.get(name)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _full_target(ctx: Context, target: Target) -> Mapping[str, object]:
+    if isinstance(target, Image):
+        full = {**target.properties, **{name: get(target) for name, get in _FIELDS.items()}}
+    elif target is None:
+        full = {"project_id": ctx.project, "owner": ctx.project}
+    else:
+        full = dict(target)
+    return {key: value for key, value in full.items() if value is not None or key not in _IDENTITIES}

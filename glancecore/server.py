@@ -1,0 +1,137 @@
+"""The HTTP server: gunicorn's threaded worker, set from our own configuration.
+
+Why gunicorn: it hands local files to the kernel (sendfile), and raises when a chunked body breaks off, so a truncated
+upload can't look complete (design section 4).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import shutil
+import socket
+import struct
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.workers.gthread import ThreadWorker
+from oslo_config import cfg
+
+from glancecore.domain.errors import ConfigError
+
+#: Seconds that a client may be silent; set before the workers fork.
+_client_timeout = 60.0
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]
+    """gthread, with a limit on how long a client may be silent."""
+
+    def handle(self, conn: Any) -> Any:
+        """The kernel ends a read or write in which nothing has moved for ``client_timeout`` seconds."""
+        if not conn.initialized:
+            spell = struct.pack("ll", int(_client_timeout), int(_client_timeout % 1 * 1_000_000))
+            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, spell)
+            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, spell)
+        return super().handle(conn)
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """``make_app`` is called in each worker after the fork; it returns the WSGI application."""
+
+    def __init__(self, conf: cfg.ConfigOpts, make_app: Callable[[], Any]) -> None:
+        self._conf = conf
+        self._make_app = make_app
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in settings(self._conf).items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        return self._make_app()
+
+
+def settings(conf: cfg.ConfigOpts) -> dict[str, Any]:
+    """Our options as gunicorn's."""
+    server = conf.server
+    bind = conf.bind_host if conf.bind_host.startswith("unix:") else f"{_bracketed(conf.bind_host)}:{conf.bind_port}"
+    found: dict[str, Any] = {
+        "bind": bind, "workers": conf.workers, "threads": server.threads, "worker_class": "glancecore.server.Worker",
+        "worker_connections": max(server.worker_connections, server.threads + 1), "backlog": conf.backlog,
+        "keepalive": int(server.keepalive), "graceful_timeout": server.graceful_timeout, "timeout": 120,
+        "limit_request_line": server.limit_request_line, "limit_request_fields": server.limit_request_fields,
+        "limit_request_field_size": server.limit_request_field_size, "sendfile": server.sendfile,
+        "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,  # noqa: S108, PTH112
+        "control_socket_disable": True, "proc_name": "glance-api", "logger_class": "glancecore.server_log.Logger",
+        "child_exit": _worker_gone,
+        "accesslog": "-" if server.access_log else None,
+    }
+    if conf.cert_file or conf.key_file:
+        if not (conf.cert_file and conf.key_file):
+            raise ConfigError("[DEFAULT] cert_file and key_file: set both for HTTPS, or none")
+        found |= {"certfile": conf.cert_file, "keyfile": conf.key_file}
+        if conf.ca_file:
+            import ssl
+
+            found |= {"ca_certs": conf.ca_file, "cert_reqs": ssl.CERT_REQUIRED}
+    return found
+
+
+def refuse_open_access(conf: cfg.ConfigOpts, *, open_to_all: bool) -> None:
+    """Raises ConfigError when everybody on the network would be an admin."""
+    if not open_to_all or conf.allow_open_access or conf.bind_host.startswith("unix:"):
+        return
+    try:
+        addresses = {x[4][0] for x in socket.getaddrinfo(conf.bind_host, None)}
+    except OSError as exc:
+        raise ConfigError(f"[DEFAULT] bind_host = {conf.bind_host}: {exc.strerror}; give an address of this machine") from exc
+    if not all(ipaddress.ip_address(x).is_loopback for x in addresses):
+        raise ConfigError(f"[DEFAULT] auth_strategy = none with bind_host = {conf.bind_host} would let everybody on the network "
+                          "do everything; choose another auth_strategy, bind to 127.0.0.1, or set allow_open_access = true")
+
+
+def serve(conf: cfg.ConfigOpts, make_app: Callable[[], Any]) -> None:
+    """Serve until told to stop. SIGTERM drains, SIGHUP reloads the workers with the files as they are then."""
+    global _client_timeout
+    _client_timeout = conf.server.client_timeout
+    Server(conf, make_app).run()
+
+
+@contextlib.contextmanager
+def shared_metrics() -> Iterator[None]:
+    """A folder in which the workers add up their metrics; must be there before prometheus_client is first imported."""
+    folder = tempfile.mkdtemp(prefix="glance-metrics-")
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    parent = os.getpid()
+    try:
+        yield
+    finally:
+        if os.getpid() == parent:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_port(conf: cfg.ConfigOpts) -> None:
+    """Say at once, in one line, when the address can't be had."""
+    if conf.bind_host.startswith("unix:"):
+        return
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(conf.bind_host, conf.bind_port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, proto) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as exc:
+        raise ConfigError(f"[DEFAULT] bind_host = {conf.bind_host}, bind_port = {conf.bind_port}: {exc.strerror}; choose "
+                          "another address or stop what is using it") from exc
+
+
+def _worker_gone(_server: object, worker: Any) -> None:
+    from prometheus_client import multiprocess
+
+    multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,26 @@
+"""Named steps of the operations that must survive a kill at any of them.
+
+In production ``reach`` does nothing. The crash tests set ``GLANCECORE_TEST_KILL_AT=<name>`` and the process kills itself
+there with SIGKILL, the first time it comes by. The list of names is the tests' list of cases.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+#: Every step, in the order in which an operation passes them.
+STEPS = (
+    "create.before_commit", "create.after_commit",
+    "upload.before_intent", "upload.after_intent", "upload.first_piece", "upload.all_pieces", "upload.after_put",
+    "upload.before_finish", "upload.after_finish",
+    "delete.before_intent", "delete.after_intent", "delete.after_bytes", "delete.before_row", "delete.after_row",
+)
+VARIABLE = "GLANCECORE_TEST_KILL_AT"
+_kill_at = os.environ.get(VARIABLE)
+
+
+def reach(step: str) -> None:
+    """Note that ``step`` has been reached."""
+    if _kill_at is not None and step == _kill_at:
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,136 @@
+"""Deleting an image: location marked, bytes gone, row gone; finished by the reaper when the process dies between.
+
+While bytes go the image is ``deleting``: hidden from everybody, held by a lease. When the backend says that the bytes
+are in use, or does not answer, the image comes back as it was.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from glancecore.domain import errors
+from glancecore.domain.events import EventType, ImageEvent
+from glancecore.domain.image import Image, Location, Status
+from glancecore.domain.lease import Lease, Operation
+from glancecore.ports.repository import ImageChanged, ImageRemoved, ImageRepository, LeaseEnded
+from glancecore.ports.store import Cap
+from glancecore.services.checkpoints import reach
+from glancecore.services.leases import Leases
+from glancecore.services.notifications import Notifications
+from glancecore.services.retrying import on_concurrent_change
+from glancecore.services.stores import Stores
+
+LOG = logging.getLogger(__name__)
+
+
+class Deletion:
+    """Deletes whatever image it is given; who may is decided by the caller."""
+
+    def __init__(self, repository: ImageRepository, stores: Stores, leases: Leases, notifications: Notifications) -> None:
+        self._repository = repository
+        self._stores = stores
+        self._leases = leases
+        self._notifications = notifications
+
+    def delete(self, image: Image) -> None:
+        """Raises ProtectedImage, BlobInUse, StoreError (the image stays), ImageBusy."""
+        reach("delete.before_intent")
+        if image.status is Status.QUEUED and not image.locations:
+            image = self._delete_empty(image)
+        else:
+            lease = self._begin(image)
+            reach("delete.after_intent")
+            if lease is not None:
+                self.finish(lease)
+        reach("delete.after_row")
+        self._notifications.send(ImageEvent(EventType.IMAGE_DELETE, image))
+
+    def _delete_empty(self, image: Image) -> Image:
+        """Nothing but a row: one transaction. Falls back to the long way when something began meanwhile."""
+        deleting = _next(image, image.begin_delete())
+        reach("delete.before_row")
+        try:
+            self._repository.commit(ImageChanged(image, deleting), ImageRemoved(deleting, _now()))
+        except errors.ConcurrentChange:
+            lease = self._begin(image)
+            if lease is not None:
+                self.finish(lease)
+        return image
+
+    @on_concurrent_change
+    def _begin(self, image: Image) -> Lease | None:
+        """Mark and take the lease; None when a running operation was stopped, whose bytes the reaper removes."""
+        current = self._repository.get_any(image.id)
+        if current.status is Status.DELETING:
+            raise errors.ImageNotFound(f"no image {image.id}")
+        deleting = _next(current, current.begin_delete())
+        running = self._repository.lease(image.id)
+        lease = self._leases.new(current, Operation.DELETE, current.status, blobs=running.blobs if running else ())
+        taken = self._leases.taken(lease, running.token if running else None)
+        try:
+            self._repository.commit(ImageChanged(current, deleting), taken)
+        except errors.LeaseLost as exc:  # the running operation ended just now
+            self._leases.forget(lease)
+            raise errors.ConcurrentChange(f"image {image.id} has changed") from exc
+        except BaseException:
+            self._leases.forget(lease)
+            raise
+        if running is None:
+            return lease
+        # Its writer may still be alive for a moment: it finds its lease lost and cleans up after itself. Ours is not
+        # extended, so it expires after that moment, and the reaper removes what a dead writer has left.
+        self._leases.forget(lease)
+        return None
+
+    def finish(self, lease: Lease) -> None:
+        """Remove the bytes, then the row. Also called by the reaper, so each step may have been done already."""
+        image = self._repository.get_any(lease.image_id)
+        try:
+            for ref in lease.blobs:
+                self._stores.get(ref.store).discard(ref.key)
+            for location in image.locations:
+                self._remove_bytes(location)
+                image = self._forget_location(image, location)
+        except errors.StoreError as exc:
+            self._restore(lease, exc)
+            raise
+        reach("delete.after_bytes")
+        reach("delete.before_row")
+        self._repository.commit(ImageRemoved(image, _now()), LeaseEnded(lease))
+        self._leases.forget(lease)
+
+    def _remove_bytes(self, location: Location) -> None:
+        store = self._stores.holding(location)
+        if store.can(Cap.DELETE):
+            store.delete(location.url)
+        elif not store.can(Cap.EXTERNAL):
+            raise errors.StoreUnavailable(f"store {store.id} can't delete now", store.id, "delete")
+
+    @on_concurrent_change
+    def _forget_location(self, image: Image, location: Location) -> Image:
+        """With several copies, note each that is gone, so that giving up half-way leaves only what is there."""
+        if len(image.locations) == 1:
+            return image
+        current = self._repository.get_any(image.id)
+        after = _next(current, replace(current, locations=tuple(x for x in current.locations if x.url != location.url)))
+        self._repository.commit(ImageChanged(current, after))
+        return after
+
+    @on_concurrent_change
+    def _restore(self, lease: Lease, cause: errors.StoreError) -> None:
+        image = self._repository.get_any(lease.image_id)
+        LOG.warning("image %s can't be deleted (%s): it stays %s", image.id, cause, lease.stable.value)
+        try:
+            self._repository.commit(ImageChanged(image, _next(image, image.undo_delete(lease.stable))), LeaseEnded(lease))
+        finally:
+            self._leases.forget(lease)
+
+
+def _next(before: Image, after: Image) -> Image:
+    return replace(after, version=before.version + 1)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,66 @@
+"""What this deployment offers: stores, import methods, usage (contract 2.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from glancecore.domain import errors
+from glancecore.domain.context import Context
+from glancecore.policies.authorizer import Authorizer
+from glancecore.ports.quota import Quota
+from glancecore.ports.repository import ImageRepository
+from glancecore.services.stores import StoreFacade, Stores
+
+
+class Discovery:
+    def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, stores: Stores,
+                 import_methods: Sequence[str] = ()) -> None:
+        self._repository = repository
+        self._policy = authorizer
+        self._quota = quota
+        self._stores = stores
+        self.import_methods = tuple(import_methods)
+
+    @property
+    def store_ids(self) -> list[str]:
+        return self._stores.ids
+
+    def stores(self, ctx: Context) -> list[dict[str, object]]:
+        """What users may know. Values are strings, absent when not set."""
+        ctx.authorized = True
+        return [self._brief(x) for x in self._stores]
+
+    def stores_detail(self, ctx: Context) -> list[dict[str, object]]:
+        self._policy.authorize(ctx, "stores_info_detail")
+        return [{**self._brief(x), "type": x.settings.driver, "weight": x.settings.weight, "properties": dict(x.properties)}
+                for x in self._stores]
+
+    def usage(self, ctx: Context) -> dict[str, dict[str, int]]:
+        """Usage and limit of the caller's project by resource; sizes in MiB as Keystone's limits count them."""
+        ctx.authorized = True
+        if not self._quota.shows_usage:
+            return {}
+        limits, used = self._quota.limits(ctx), self._repository.usage(ctx.project)
+        rows = {"image_size_total": (used.bytes >> 20, limits.bytes, 20), "image_stage_total": (used.staged_bytes >> 20,
+                limits.staged_bytes, 20), "image_count_total": (used.images, limits.images, 0),
+                "image_count_uploading": (used.uploading, limits.uploading, 0)}
+        return {name: {"usage": usage, "limit": -1 if limit is None else limit >> shift}
+                for name, (usage, limit, shift) in rows.items()}
+
+    def _brief(self, store: StoreFacade) -> dict[str, object]:
+        row: dict[str, object] = {"id": store.id}
+        if store.settings.description:
+            row["description"] = store.settings.description
+        if store.id == self._stores.default_id:
+            row["default"] = "true"
+        if store.available and not store.writable:
+            row["read-only"] = "true"
+        if not store.available:
+            row["available"] = "false"
+        return row
+
+
+def require(enabled: bool, what: str) -> None:
+    """Raises NotEnabled (404) for a part of the API that is switched off here."""
+    if not enabled:
+        raise errors.NotEnabled(f"{what} is not enabled in this deployment")

@@ -1,0 +1,16 @@
+"""What Prometheus is told. One registry for the process; several workers share a folder (see ``server``)."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+REQUESTS = Counter("glance_http_requests_total", "Requests answered.", ["method", "route", "status"])
+REQUEST_SECONDS = Histogram("glance_http_request_seconds", "Time until the answer's body began, by route.",
+                            ["method", "route"], buckets=(.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 60))
+STORE_SECONDS = Histogram("glance_store_seconds", "Time of store operations; put and read include the client's speed.",
+                          ["store", "operation", "outcome"], buckets=(.005, .025, .1, .5, 1, 5, 30, 120, 600))
+STORE_BYTES = Counter("glance_store_bytes_total", "Bytes written to (in) and read from (out) a store.",
+                      ["store", "direction"])
+STORE_UP = Gauge("glance_store_up", "1 when the store answered the last readiness check.", ["store"],
+                 multiprocess_mode="mostrecent")
+LEASES_REAPED = Counter("glance_leases_reaped_total", "Operations given up because their process had died.", ["operation"])

@@ -1,0 +1,105 @@
+"""Takes over operations whose process has died, so that nothing stays stuck (design section 5)."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+from glancecore.domain import errors
+from glancecore.domain.image import Image, Status
+from glancecore.domain.lease import Lease, Operation
+from glancecore.ports.repository import ImageRepository
+from glancecore.services import metrics
+from glancecore.services.deletion import Deletion
+from glancecore.services.image_data import release
+from glancecore.services.leases import Leases
+from glancecore.services.stores import Stores
+
+LOG = logging.getLogger(__name__)
+_FAULT = "the service that worked on it stopped; try again"
+#: What an image of a transient status without any lease was probably doing, and where it goes back to.
+_LEFT = {Status.SAVING: (Operation.UPLOAD, Status.QUEUED), Status.IMPORTING: (Operation.IMPORT, Status.QUEUED),
+         Status.DELETING: (Operation.DELETE, Status.ACTIVE)}
+
+
+class Reaper:
+    """``run_once`` is one look; ``start`` looks every ``interval`` seconds in a thread. Any number may run at once: each
+    lease is taken over by one of them."""
+
+    def __init__(self, repository: ImageRepository, stores: Stores, leases: Leases, deletion: Deletion,
+                 interval: float) -> None:
+        self._repository = repository
+        self._stores = stores
+        self._leases = leases
+        self._deletion = deletion
+        self._interval = interval
+        self._stop = threading.Event()
+        self._handlers: dict[Operation, Callable[[Lease], None]] = {
+            Operation.UPLOAD: self._undo, Operation.DELETE: self._deletion.finish}
+
+    def handle(self, operation: Operation, handler: Callable[[Lease], None]) -> None:
+        """Say how a lease of another operation is taken over (imports resume)."""
+        self._handlers[operation] = handler
+
+    def run_once(self) -> int:
+        """How many operations were taken over."""
+        done = 0
+        for lease in self._repository.expired():
+            done += self._take(lease)
+        for image in self._repository.unleased():
+            done += self._adopt(image)
+        return done
+
+    def start(self) -> None:
+        threading.Thread(target=self._loop, name="reaper", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+    def _loop(self) -> None:
+        while not self._stop.wait(self._interval):
+            try:
+                self.run_once()
+            except errors.DatabaseUnavailable as exc:
+                LOG.warning("reaper: %s", exc)
+            except Exception:
+                LOG.exception("reaper failed; it goes on")
+
+    def _take(self, old: Lease) -> bool:
+        lease = replace(old, holder=self._leases.holder, token=_token())
+        return self._work(lease, old.token)
+
+    def _adopt(self, image: Image) -> bool:
+        operation, stable = _LEFT[image.status]
+        return self._work(self._leases.new(image, operation, stable), None)
+
+    def _work(self, lease: Lease, replacing: str | None) -> bool:
+        handler = self._handlers.get(lease.operation, self._undo)
+        try:
+            self._repository.commit(self._leases.taken(lease, replacing))
+        except (errors.LeaseLost, errors.ImageBusy):
+            self._leases.forget(lease)
+            return False  # its owner lives after all, or another reaper was faster
+        LOG.warning("image %s: its %s was given up by %s; taking over", lease.image_id, lease.operation.value, lease.holder)
+        metrics.LEASES_REAPED.labels(lease.operation.value).inc()
+        try:
+            handler(lease)
+        except errors.LeaseLost:
+            LOG.info("image %s was taken over by somebody else", lease.image_id)
+        except errors.GlanceError as exc:
+            LOG.warning("image %s: %s can't be cleaned up now (%s); trying again", lease.image_id, lease.operation.value, exc)
+        finally:
+            self._leases.forget(lease)
+        return True
+
+    def _undo(self, lease: Lease) -> None:
+        for ref in lease.blobs:
+            self._stores.get(ref.store).discard(ref.key)
+        release(self._repository, lease, _FAULT)
+
+
+def _token() -> str:
+    return Lease("", Operation.UPLOAD, "", Status.QUEUED).token

@@ -1,0 +1,239 @@
+"""The stores behind one facade: error wrapping, metrics, health and choice, once for every driver."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from glancecore.domain import errors
+from glancecore.domain.image import Location
+from glancecore.ports.store import Cap, Store
+from glancecore.services import metrics
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """The operator's word about one store. ``fault``: why its driver could not be loaded or started."""
+
+    id: str
+    driver: str
+    description: str | None = None
+    weight: int = 0
+    read_only: bool = False
+    fault: str | None = None
+
+
+class StoreFacade:
+    """One store as the use cases see it. What a driver raises beside the named errors becomes StoreError, once."""
+
+    def __init__(self, settings: StoreSettings, store: Store | None) -> None:
+        self.settings = settings
+        self._store = store
+
+    @property
+    def id(self) -> str:
+        return self.settings.id
+
+    @property
+    def available(self) -> bool:
+        return self._store is not None
+
+    @property
+    def writable(self) -> bool:
+        return not self.settings.read_only and self.can(Cap.WRITE)
+
+    def can(self, cap: Cap) -> bool:
+        return self._store is not None and cap in self._store.caps
+
+    @property
+    def schemes(self) -> tuple[str, ...]:
+        return self._store.schemes if self._store else ()
+
+    @property
+    def properties(self) -> Mapping[str, object]:
+        return self._store.properties if self._store else {}
+
+    def put(self, key: str, chunks: Iterable[bytes], size: int | None = None) -> Location:
+        """Store the bytes; see ``Store.put``. The exceptions of ``chunks`` pass unchanged."""
+        source = _Source(chunks)
+        with self._wrapped("put", source):
+            if not self.writable:
+                raise errors.StoreReadOnly(f"store {self.id} takes no new data", self.id, "put")
+            url = self._driver().put(key, source, size)
+        metrics.STORE_BYTES.labels(self.id, "in").inc(source.seen)
+        return self.location(url)
+
+    def adopt(self, key: str, path: Path) -> Location:
+        """Take over a local file; see ``Store.adopt``."""
+        with self._wrapped("adopt"):
+            if not self.writable:
+                raise errors.StoreReadOnly(f"store {self.id} takes no new data", self.id, "adopt")
+            return self.location(self._driver().adopt(key, path))
+
+    def open(self, url: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """Bytes of a blob; a store without ranges reads and discards what lies before ``offset``."""
+        with self._wrapped("open"):
+            store = self._driver()
+            if (offset == 0 and length is None) or Cap.RANGE in store.caps:
+                pieces = store.open(url, offset, length)
+            else:
+                pieces = _part(store.open(url), offset, length)
+        return self._reading(pieces)
+
+    def size(self, url: str) -> int:
+        with self._wrapped("size"):
+            return self._driver().size(url)
+
+    def delete(self, url: str) -> None:
+        """Remove a blob; one that is not there is as good as removed."""
+        with self._wrapped("delete"), contextlib.suppress(errors.BlobNotFound):
+            self._driver().delete(url)
+
+    def discard(self, key: str) -> None:
+        """Remove what a dead writer left of ``key``."""
+        with self._wrapped("discard"):
+            self._driver().discard(key)
+
+    def local_path(self, url: str) -> Path | None:
+        """A local file to send from, None when this store has none."""
+        if not self.can(Cap.LOCAL):
+            return None
+        with self._wrapped("local_path"):
+            return self._driver().local_path(url)
+
+    def ping(self) -> None:
+        with self._wrapped("ping"):
+            self._driver().ping()
+
+    def location(self, url: str) -> Location:
+        return Location(url=url, store=self.id, metadata={"store": self.id})
+
+    def close(self) -> None:
+        if self._store:
+            self._store.close()
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+    def _driver(self) -> Store:
+        if self._store is None:
+            LOG.warning("store %s is unavailable: %s", self.id, self.settings.fault)
+            raise errors.StoreUnavailable(f"store {self.id} is not available", self.id)
+        return self._store
+
+    def _reading(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        seen = 0
+        try:
+            with self._wrapped("read"):
+                for piece in pieces:
+                    seen += len(piece)
+                    yield piece
+        finally:
+            metrics.STORE_BYTES.labels(self.id, "out").inc(seen)
+            close = getattr(pieces, "close", None)
+            if close:
+                close()
+
+    @contextlib.contextmanager
+    def _wrapped(self, operation: str, source: _Source | None = None) -> Iterator[None]:
+        start = time.monotonic()
+        outcome = "ok"
+        try:
+            yield
+        except GeneratorExit:
+            raise
+        except BaseException as exc:
+            outcome = getattr(exc, "code", "error")
+            if (source is not None and source.failure is exc) or isinstance(exc, errors.GlanceError):
+                if isinstance(exc, errors.StoreError):
+                    exc.store, exc.operation = exc.store or self.id, exc.operation or operation
+                raise
+            if not isinstance(exc, Exception):
+                raise
+            LOG.exception("store %s failed in %s", self.id, operation)
+            raise errors.StoreError(f"store {self.id} failed", self.id, operation) from exc
+        finally:
+            metrics.STORE_SECONDS.labels(self.id, operation, outcome).observe(time.monotonic() - start)
+
+
+class _Source:
+    """Remembers what its source raised, so that the facade can tell it from what the driver raised."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = chunks
+        self.failure: BaseException | None = None
+        self.seen = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            for piece in self._chunks:
+                self.seen += len(piece)
+                yield piece
+        except GeneratorExit:
+            raise
+        except BaseException as exc:
+            self.failure = exc
+            raise
+
+
+def _part(pieces: Iterator[bytes], offset: int, length: int | None) -> Iterator[bytes]:
+    """Bytes ``offset`` to ``offset + length`` of a stream that can only be read from its beginning."""
+    at, end = 0, None if length is None else offset + length
+    try:
+        for piece in pieces:
+            first, at = at, at + len(piece)
+            if at <= offset:
+                continue
+            yield piece[max(0, offset - first):None if end is None else end - first]
+            if end is not None and at >= end:
+                return
+    finally:
+        close = getattr(pieces, "close", None)
+        if close:
+            close()
+
+
+class Stores:
+    """All configured stores, by id, in the operator's order. ``many``: the deployment names its stores (multi-store)."""
+
+    def __init__(self, stores: Sequence[StoreFacade], default: str) -> None:
+        self._stores = {x.id: x for x in stores}
+        self.default_id = default
+
+    def __iter__(self) -> Iterator[StoreFacade]:
+        return iter(self._stores.values())
+
+    @property
+    def ids(self) -> list[str]:
+        return list(self._stores)
+
+    def get(self, store_id: str | None) -> StoreFacade:
+        """The named store, or the default. Raises UnknownStore naming those that there are."""
+        found = self._stores.get(store_id or self.default_id)
+        if found is None:
+            raise errors.UnknownStore(f"no store {store_id!r}; there are: {', '.join(self._stores)}")
+        return found
+
+    def holding(self, location: Location) -> StoreFacade:
+        """The store of a recorded location. Raises StoreUnavailable when it is not configured any more."""
+        found = self._stores.get(location.store)
+        if found is None:
+            raise errors.StoreUnavailable(f"store {location.store} is not configured", location.store)
+        return found
+
+    def by_preference(self, locations: Iterable[Location], prefer: Sequence[str] = ()) -> list[Location]:
+        """Locations in the order to read them: preferred stores first, then heavier ones, then as recorded."""
+        def rank(location: Location) -> tuple[int, int]:
+            store = self._stores.get(location.store)
+            first = prefer.index(location.store) if location.store in prefer else len(prefer)
+            return first, -(store.settings.weight if store else -(1 << 30))
+
+        return sorted(locations, key=rank)
+
+    def close(self) -> None:
+        for store in self:
+            store.close()

@@ -1,0 +1,1066 @@
+"""The kit that certifies a store driver: one test per rule of ``glancecore.ports.store``."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import hashlib
+import itertools
+import json
+import os
+import random
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from pathlib import Path
+from typing import Any, ClassVar, NoReturn, TypeVar
+from urllib.parse import unquote, urlsplit
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+from oslo_config import cfg
+
+from glancecore.domain import errors
+from glancecore.ports.store import CHUNK, Cap, Store
+from glancecore.testing import _store_process
+from glancecore.testing._store_machine import StoreMachine, split
+
+MIB = 1 << 20
+#: What a store may answer to a URL that it did not make.
+REFUSALS = (errors.BadLocation, errors.BlobNotFound)
+
+AnyStore = TypeVar("AnyStore", bound=Store)
+Test = TypeVar("Test", bound=Callable[..., None])
+
+
+def make_store(cls: type[AnyStore], name: str = "kit", **options: Any) -> AnyStore:
+    """A started store of ``cls`` whose section holds ``options``, and nothing that the driver did not declare."""
+    store = _store_process.build(cls, name, options)
+    assert isinstance(store, cls)
+    store.start()
+    return store
+
+
+class Reach(Enum):
+    """What the tests of a driver can do to its backend. State it in ``StoreConformance.reach``."""
+
+    #: Another process with the same settings sees the same blobs.
+    PROCESSES = "processes"
+    #: ``Backdoor.cut`` works.
+    CUT = "cut"
+    #: ``Backdoor.break_`` and ``Backdoor.mend`` work.
+    BREAK = "break"
+
+
+class Backdoor:
+    """Looks at the backend without the store, so that a store can't just repeat what it was told.
+
+    ``read`` and ``names`` are needed; ``make`` for stores that only read; the others as ``reach`` says.
+    """
+
+    def read(self, url: str) -> bytes | None:
+        """What is stored there, None when nothing is."""
+        raise NotImplementedError
+
+    def names(self) -> set[str]:
+        """Everything that lies in the store's room: blobs, parts, temporary files, under whatever names."""
+        raise NotImplementedError
+
+    def make(self, data: bytes) -> str:
+        """Put a blob there; its URL."""
+        raise NotImplementedError
+
+    def cut(self, url: str, size: int) -> None:
+        """Shorten what is stored there to ``size`` bytes."""
+        raise NotImplementedError
+
+    def break_(self) -> None:
+        """Take the backend away: stop the server, unmount the disk."""
+        raise NotImplementedError
+
+    def mend(self) -> None:
+        """Bring it back with all its data. Must also work when nothing was broken."""
+        raise NotImplementedError
+
+
+def needs(*caps: Cap) -> Callable[[Test], Test]:
+    """A rule for stores with ``caps``. Without one of them the test shows that the store says Unsupported."""
+
+    def decorate(test: Test) -> Test:
+        @functools.wraps(test)
+        def run(self: StoreConformance, store: Store, **fixtures: Any) -> None:
+            missing = [cap for cap in caps if cap not in store.caps]
+            if missing:
+                refuses(store, missing[0])
+            else:
+                test(self, store=store, **fixtures)
+
+        return run  # type: ignore[return-value]
+
+    return decorate
+
+
+def reaches(reach: Reach) -> Callable[[Test], Test]:
+    """A rule that can be tested only where the harness has that reach; elsewhere the test does not exist."""
+
+    def decorate(test: Test) -> Test:
+        test.__dict__["reach"] = reach
+        return test
+
+    return decorate
+
+
+def refuses(store: Store, cap: Cap) -> None:
+    """Every operation behind an undeclared ``cap`` raises Unsupported."""
+    url = f"{store.schemes[0]}://kit/undeclared"
+    operations: dict[Cap, list[Callable[[], object]]] = {
+        Cap.WRITE: [lambda: store.put("kit-undeclared", iter([b"x"]))],
+        Cap.DELETE: [lambda: store.delete(url), lambda: store.discard("kit-undeclared")],
+        Cap.RANGE: [lambda: store.open(url, 1), lambda: store.open(url, 0, 1)],
+        Cap.LIST: [lambda: list(store.list())],
+        Cap.LOCAL: [lambda: store.local_path(url)],
+        Cap.ADOPT: [lambda: store.adopt("kit-undeclared", Path(__file__))],
+        Cap.PRESIGN: [lambda: store.presign(url, 60)],
+        Cap.EXTERNAL: [],  # such URLs are among the foreign ones, which have a test of their own
+    }
+    for operation in operations[cap]:
+        with pytest.raises(errors.Unsupported):
+            operation()
+
+
+class SourceBroke(Exception):
+    """What a broken source of the kit raises; no driver knows it."""
+
+
+def broken(data: bytes, exc: BaseException, piece: int = CHUNK) -> Iterator[bytes]:
+    """All of ``data``, then ``exc``."""
+    for start in range(0, len(data), piece):
+        yield data[start:start + piece]
+    raise exc
+
+
+@functools.cache
+def sample(size: int, seed: int = 0) -> bytes:
+    """Bytes without a pattern, the same ones in every run."""
+    return random.Random(seed).randbytes(size)  # noqa: S311
+
+
+def close(reader: Iterator[bytes]) -> None:
+    reader.close()  # type: ignore[attr-defined]
+
+
+def open_things() -> tuple[int, int]:
+    """Open file descriptors and living threads of this process."""
+    gc.collect()
+    return len(os.listdir("/proc/self/fd")), threading.active_count()  # noqa: PTH208
+
+
+class StoreConformance:
+    """Certifies a store driver. Subclass it in the driver's ``tests/test_conformance.py``::
+
+        class TestFileStore(StoreConformance):
+            reach = frozenset({Reach.PROCESSES, Reach.CUT, Reach.BREAK})
+
+            @pytest.fixture
+            def store(self, tmp_path):
+                return make_store(FileStore, filesystem_store_datadir=str(tmp_path / "one"))
+
+            @pytest.fixture
+            def neighbour(self, tmp_path):
+                return make_store(FileStore, "other", filesystem_store_datadir=str(tmp_path / "two"))
+
+            @pytest.fixture
+            def backdoor(self, tmp_path):
+                return FolderBackdoor(tmp_path / "one")
+
+    Fixtures:
+      ``store``     a started store on an *empty* place of its own, made by ``make_store`` so that only declared options
+                    are known. The kit closes it after the test.
+      ``neighbour`` an equal store on another place: its locations are foreign to ``store``. Not needed by stores with
+                    Cap.EXTERNAL. The kit closes it.
+      ``backdoor``  a ``Backdoor``; optional for stores that write, but without one the kit must believe the store.
+      ``adoptable`` a folder from which ``adopt`` works; ``tmp_path`` unless you say otherwise.
+
+    ``reach`` says what the harness can do to the backend; rules that need more are not collected. The numbers below
+    bound the work: lower them for a slow remote backend, never below what makes its driver use parts or pages (set the
+    driver's own part and page size options low instead).
+
+    A store without a capability takes the same tests: each then demands Unsupported. A rule that can't hold for a store
+    is switched off by its name with the reason beside it: ``test_memory_stays_constant = None  # its data is memory``.
+
+    Not tested, because the port makes it the caller's duty: two callers with one key at the same time. Not testable
+    here: that bytes survive a power cut; show in your own tests which commit of the backend you wait for.
+    After each test the backend must be as empty as before.
+    """
+
+    reach: ClassVar[frozenset[Reach]] = frozenset({Reach.PROCESSES})
+    #: Bytes of a blob of "several pieces"; odd on purpose.
+    big: ClassVar[int] = 5 * MIB + 7
+    #: Bytes of the blob that must not fit in ``memory``, the growth allowed to the process.
+    huge: ClassVar[int] = 256 * MIB
+    memory: ClassVar[int] = 48 * MIB
+    threads: ClassVar[int] = 16
+    #: Blobs that one thread writes, and blobs that ``list`` must tell.
+    rounds: ClassVar[int] = 3
+    many: ClassVar[int] = 25
+    #: How often an operation is repeated to see a leak, and how many descriptors or threads a driver may keep (pools).
+    repeats: ClassVar[int] = 20
+    pool: ClassVar[int] = 6
+    #: Seconds after which a URL signed for one second must have stopped working.
+    expiry: ClassVar[float] = 15.0
+    examples: ClassVar[int] = 30
+    steps: ClassVar[int] = 30
+
+    _keys: list[str]
+    _urls: list[str]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for name in dir(cls):
+            if getattr(getattr(cls, name), "reach", None) in set(Reach) - cls.reach:
+                setattr(cls, name, None)
+
+    # -- fixtures and helpers --------------------------------------------------------------------------------------------
+    @pytest.fixture
+    def store(self) -> Store:
+        pytest.fail("the driver's tests must have a fixture `store`")
+
+    @pytest.fixture
+    def neighbour(self) -> Store:
+        pytest.fail("the driver's tests must have a fixture `neighbour`: an equal store on another place")
+
+    @pytest.fixture
+    def backdoor(self) -> Backdoor | None:
+        return None
+
+    @pytest.fixture
+    def adoptable(self, tmp_path: Path) -> Path:
+        return tmp_path
+
+    @pytest.fixture(autouse=True)
+    def _ends_empty(self, store: Store, backdoor: Backdoor | None) -> Iterator[None]:
+        self._keys, self._urls = [], []
+        before = self.names(store, backdoor)
+        yield
+        try:
+            if Cap.DELETE in store.caps:
+                for url in self._urls:
+                    with suppress(errors.BlobNotFound):
+                        store.delete(url)
+                assert self.names(store, backdoor) == before, "the test left something in the backend"
+        finally:
+            if Cap.DELETE in store.caps:
+                for key in self._keys:
+                    store.discard(key)
+            store.close()
+
+    def names(self, store: Store, backdoor: Backdoor | None) -> set[str]:
+        """All that is known to lie in the backend."""
+        names = backdoor.names() if backdoor is not None else set()
+        return names | {blob.url for blob in store.list()} if Cap.LIST in store.caps else names
+
+    def key(self, name: str = "") -> str:
+        """A key that is discarded after the test."""
+        key = name or f"kit-{uuid4()}"
+        self._keys.append(key)
+        return key
+
+    def put(self, store: Store, data: bytes, key: str = "", size: int | None = None, piece: int = CHUNK) -> str:
+        """Store ``data``; it is deleted after the test."""
+        url = store.put(key or self.key(), (data[start:start + piece] for start in range(0, len(data), piece)), size)
+        self._urls.append(url)
+        return url
+
+    def blob(self, store: Store, backdoor: Backdoor | None, data: bytes) -> str:
+        """A blob to read: written by the store, or through the back door when it only reads."""
+        if Cap.WRITE in store.caps:
+            return self.put(store, data)
+        assert backdoor is not None, "a store that only reads needs a back door with `make`"
+        return backdoor.make(data)
+
+    def again(self, store: AnyStore) -> AnyStore:
+        """Another instance on the same settings, as another process would have."""
+        other = type(store)(store.name, store.conf)
+        other.start()
+        return other
+
+    def read(self, store: Store, url: str, offset: int = 0, length: int | None = None) -> bytes:
+        return b"".join(store.open(url, offset, length))
+
+    def assert_stored(self, store: Store, backdoor: Backdoor | None, url: str, data: bytes) -> None:
+        """``data`` is there by every way of looking."""
+        assert store.size(url) == len(data)
+        assert self.read(store, url) == data, "the store reads other bytes than were written"
+        if backdoor is not None:
+            assert backdoor.read(url) == data, "the backend holds other bytes than the store reads"
+
+    def assert_absent(self, store: Store, backdoor: Backdoor | None, url: str) -> None:
+        for operation in (store.open, store.size):
+            with pytest.raises(errors.BlobNotFound):
+                operation(url)
+        if backdoor is not None:
+            assert backdoor.read(url) is None, "the blob is still in the backend"
+
+    # -- what the driver says of itself ----------------------------------------------------------------------------------
+    def test_declaration_is_well_formed(self, store: Store) -> None:
+        """Schemes, capabilities and options are what the loader and the sample file need."""
+        assert store.schemes, "a driver has a URL scheme"
+        assert all(scheme == scheme.lower() and urlsplit(f"{scheme}://x/y").scheme == scheme for scheme in store.schemes)
+        assert isinstance(store.caps, frozenset)
+        assert all(isinstance(cap, Cap) for cap in store.caps)
+        for opt in store.options:
+            assert isinstance(opt, cfg.Opt)
+            assert opt.help, f"option {opt.name} has no help"
+        assert store.name == "kit", "make the store with make_store"
+
+    @pytest.mark.parametrize("cap", list(Cap), ids=lambda cap: cap.value)
+    def test_undeclared_capability_is_unsupported(self, store: Store, cap: Cap) -> None:
+        """A caller that trusts ``caps`` never meets something that works by accident."""
+        if cap not in store.caps:
+            refuses(store, cap)
+
+    def test_place_is_the_same_for_equal_settings(self, store: Store, backdoor: Backdoor | None) -> None:
+        """Else two names for one room would not be refused at start."""
+        place = store.place
+        assert place
+        self.blob(store, backdoor, b"x")
+        other = self.again(store)
+        assert place == store.place == other.place
+        other.close()
+
+    def test_place_tells_neighbours_apart(self, request: pytest.FixtureRequest, store: Store) -> None:
+        """Else two stores that have nothing in common would be refused at start."""
+        if Cap.EXTERNAL in store.caps:
+            return
+        neighbour: Store = request.getfixturevalue("neighbour")
+        assert neighbour.place != store.place
+        neighbour.close()
+
+    def test_properties_are_json_without_secrets(self, store: Store) -> None:
+        text = json.dumps(dict(store.properties))
+        for secret in self.secrets(store):
+            assert secret not in text
+
+    def test_start_may_run_many_times_at_once(self, store: Store, backdoor: Backdoor | None) -> None:
+        """Several processes start together on one configuration, while others work."""
+        url = self.blob(store, backdoor, b"kept")
+        with ThreadPoolExecutor(4) as pool:
+            for other in pool.map(lambda _: self.again(store), range(4)):
+                other.close()
+        assert self.read(store, url) == b"kept"
+
+    @needs(Cap.WRITE)
+    def test_start_leaves_running_puts_alone(self, store: Store) -> None:
+        """What looks like a leftover may belong to a living process."""
+
+        def source() -> Iterator[bytes]:
+            yield sample(CHUNK)
+            self.again(store).close()
+            yield sample(CHUNK)
+
+        url = store.put(self.key(), source())
+        self._urls.append(url)
+        assert self.read(store, url) == sample(CHUNK) * 2
+
+    def test_blobs_outlive_close(self, store: Store, backdoor: Backdoor | None) -> None:
+        url = self.blob(store, backdoor, b"kept")
+        other = self.again(store)
+        assert self.read(other, url) == b"kept"
+        other.close()
+        assert self.read(store, url) == b"kept"
+
+    def test_ping_of_a_healthy_backend_returns(self, store: Store) -> None:
+        store.ping()
+
+    def test_free_is_bytes_or_unknown(self, store: Store) -> None:
+        free = store.free()
+        assert free is None or free >= 0
+
+    # -- put: what it stores ---------------------------------------------------------------------------------------------
+    @needs(Cap.WRITE)
+    @pytest.mark.parametrize("told", [True, False], ids=["size known", "size unknown"])
+    @pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, "big"])
+    def test_what_is_put_is_what_is_read(self, store: Store, backdoor: Backdoor | None, size: int | str, told: bool) -> None:
+        data = sample(self.big if isinstance(size, str) else size)
+        url = self.put(store, data, size=len(data) if told else None)
+        assert urlsplit(url).scheme in store.schemes
+        self.assert_stored(store, backdoor, url, data)
+
+    @needs(Cap.WRITE)
+    @pytest.mark.parametrize("cuts", [[], [0, 0], [1], [1, 1, 2, 3, 3], [700, CHUNK - 1, CHUNK, CHUNK + 1], [CHUNK + 300] * 3,
+                                      list(range(0, 3000, 7))],
+                             ids=lambda cuts: f"{len(cuts)} cuts")
+    def test_pieces_may_have_any_length(self, store: Store, backdoor: Backdoor | None, cuts: list[int]) -> None:
+        """Empty ones included: an empty piece is not the end."""
+        data = sample(CHUNK + 300)
+        url = store.put(self.key(), split(data, cuts))
+        self._urls.append(url)
+        self.assert_stored(store, backdoor, url, data)
+
+    @needs(Cap.WRITE)
+    def test_pieces_may_be_memoryviews(self, store: Store, backdoor: Backdoor | None) -> None:
+        data = sample(CHUNK + 300)
+        views: list[Any] = [memoryview(data)[:1000], memoryview(data)[1000:1000], data[1000:5000], memoryview(data)[5000:]]
+        url = store.put(self.key(), views)
+        self._urls.append(url)
+        self.assert_stored(store, backdoor, url, data)
+
+    @needs(Cap.WRITE)
+    def test_source_is_iterated_once(self, store: Store) -> None:
+        """It is a network stream: there is no second time."""
+        begun = []
+
+        class Once(Iterable[bytes]):
+            def __iter__(self) -> Iterator[bytes]:
+                begun.append(True)
+                return iter([b"only", b"once"])
+
+        url = store.put(self.key(), Once())
+        self._urls.append(url)
+        assert self.read(store, url) == b"onlyonce"
+        assert len(begun) == 1
+
+    @needs(Cap.WRITE, Cap.DELETE)
+    @pytest.mark.parametrize("key", ["a", "0", "_", "-", "-rf", "A.b_c-D", "a..b", "a...", "kit.part", "kit.tmp", "con", "x" * 100,
+                                     "7f0b8a1e-52d5-4d4c-9c1e-0a4b6a0b5d3f"], ids=lambda key: key[:20])
+    def test_every_allowed_key_works(self, store: Store, backdoor: Backdoor | None, key: str) -> None:
+        url = self.put(store, b"data of " + key.encode(), key=self.key(key))
+        self.assert_stored(store, backdoor, url, b"data of " + key.encode())
+        store.delete(url)
+        self.assert_absent(store, backdoor, url)
+
+    @needs(Cap.WRITE)
+    def test_keys_that_resemble_each_other_are_different(self, store: Store) -> None:
+        """Case, prefixes and separators count."""
+        keys = ["kit", "KIT", "kit.a", "kit-a", "kit_a", "kit.A", "kit..a", "kita", "kit.a.part", "kit.0"]
+        urls = {key: self.put(store, key.encode(), key=self.key(key)) for key in keys}
+        assert len(set(urls.values())) == len(keys)
+        for key, url in urls.items():
+            assert self.read(store, url) == key.encode()
+
+    @needs(Cap.WRITE)
+    def test_another_instance_sees_the_blob(self, store: Store) -> None:
+        """Any process of any node serves any request: nothing is remembered in the instance."""
+        url = self.put(store, sample(self.big))
+        other = self.again(store)
+        assert other.size(url) == self.big
+        assert self.read(other, url) == sample(self.big)
+        other.close()
+
+    @reaches(Reach.PROCESSES)
+    def test_another_process_sees_the_blob(self, store: Store, backdoor: Backdoor | None) -> None:
+        url = self.blob(store, backdoor, sample(CHUNK + 1))
+        answer = _store_process.run(store, "read", url=url)
+        assert answer == {"sha256": hashlib.sha256(sample(CHUNK + 1)).hexdigest()}
+
+    @needs(Cap.WRITE, Cap.DELETE)
+    def test_blob_appears_only_when_put_returns(self, store: Store, backdoor: Backdoor | None) -> None:
+        """A half image must not be readable, not even by who guesses its URL."""
+        key = self.key()
+        url = self.put(store, b"first", key=key)
+        store.delete(url)
+
+        def source() -> Iterator[bytes]:
+            for _ in range(3):
+                yield sample(CHUNK)
+                self.assert_absent(store, backdoor, url)
+                if Cap.LIST in store.caps:
+                    assert key not in {blob.key for blob in store.list()}, "an unfinished blob is listed"
+
+        self._urls.append(store.put(key, source()))
+
+    # -- put: what it refuses --------------------------------------------------------------------------------------------
+    @needs(Cap.WRITE)
+    @pytest.mark.parametrize("size", ["same bytes", "other bytes", "nothing", "same bytes and more"])
+    def test_existing_blob_is_never_replaced(self, store: Store, backdoor: Backdoor | None, size: str) -> None:
+        data = sample(3000)
+        second = {"same bytes": data, "other bytes": sample(3000, 1), "nothing": b"", "same bytes and more": data + b"x"}[size]
+        key = self.key()
+        url = self.put(store, data, key=key)
+        with pytest.raises(errors.BlobExists):
+            store.put(key, iter([second]))
+        with pytest.raises(errors.BlobExists):
+            store.put(key, iter([second]), len(second))
+        self.assert_stored(store, backdoor, url, data)
+
+    @needs(Cap.WRITE)
+    def test_failed_put_on_an_existing_key_keeps_the_blob(self, store: Store, backdoor: Backdoor | None) -> None:
+        """Cleaning up after a failure must not remove what was there before."""
+        key = self.key()
+        url = self.put(store, b"kept", key=key)
+        with pytest.raises((SourceBroke, errors.BlobExists)):
+            store.put(key, broken(sample(CHUNK + 1), SourceBroke()))
+        with pytest.raises((errors.SizeMismatch, errors.BlobExists)):
+            store.put(key, iter([b"too long"]), 3)
+        self.assert_stored(store, backdoor, url, b"kept")
+
+    @needs(Cap.WRITE)
+    @pytest.mark.parametrize(("size", "told"), [(0, 1), (1, 0), (5, 4), (5, 6), (CHUNK, CHUNK + 1), (CHUNK + 1, CHUNK), (3 * CHUNK, 10),
+                                                (10, 3 * CHUNK)])
+    def test_wrong_size_is_refused_and_leaves_nothing(self, store: Store, backdoor: Backdoor | None, size: int, told: int) -> None:
+        before, key = self.names(store, backdoor), self.key()
+        with pytest.raises(errors.SizeMismatch):
+            self.put(store, sample(size), key=key, size=told)
+        assert self.names(store, backdoor) == before
+        self.assert_stored(store, backdoor, self.put(store, b"now right", key=key, size=9), b"now right")
+
+    @needs(Cap.WRITE)
+    @pytest.mark.parametrize("size", [0, 10, CHUNK, "big"])
+    @pytest.mark.parametrize("exc", [SourceBroke("kit"), OSError(5, "Input/output error"), OSError(28, "No space left on device"),
+                                     errors.Gone("kit"), errors.BlobExists("kit"), StopAsyncIteration(), KeyboardInterrupt()],
+                             ids=lambda exc: type(exc).__name__)
+    def test_exception_of_the_source_passes_unchanged(self, store: Store, size: int | str, exc: BaseException) -> None:
+        """The very object: it is a quota, a broken connection or a cancellation, and no trouble of the store's."""
+        with pytest.raises(type(exc)) as caught:
+            store.put(self.key(), broken(sample(self.big if isinstance(size, str) else size), exc))
+        assert caught.value is exc
+
+    @needs(Cap.WRITE)
+    @pytest.mark.parametrize("told", [True, False], ids=["size known", "size unknown"])
+    @pytest.mark.parametrize("size", [0, 10, CHUNK + 1, "big"])
+    def test_broken_source_leaves_nothing(self, store: Store, backdoor: Backdoor | None, size: int | str, told: bool) -> None:
+        """Nor when it breaks behind the last byte: the end is proved by the end."""
+        data, before, key = sample(self.big if isinstance(size, str) else size), self.names(store, backdoor), self.key()
+        with pytest.raises(SourceBroke):
+            store.put(key, broken(data, SourceBroke()), len(data) if told else None)
+        assert self.names(store, backdoor) == before
+        self.assert_stored(store, backdoor, self.put(store, data, key=key), data)
+
+    # -- delete and discard ----------------------------------------------------------------------------------------------
+    @needs(Cap.DELETE, Cap.WRITE)
+    def test_deleted_blob_is_gone_at_once(self, store: Store, backdoor: Backdoor | None) -> None:
+        before = self.names(store, backdoor)
+        url, other = self.put(store, sample(self.big)), self.put(store, b"other")
+        store.delete(url)
+        self.assert_absent(store, backdoor, url)
+        self.assert_stored(store, backdoor, other, b"other")
+        store.delete(other)
+        assert self.names(store, backdoor) == before
+
+    @needs(Cap.DELETE, Cap.WRITE)
+    def test_deleting_twice_is_not_found(self, store: Store) -> None:
+        url = self.put(store, b"x")
+        store.delete(url)
+        for _ in range(2):
+            with pytest.raises(errors.BlobNotFound):
+                store.delete(url)
+
+    @needs(Cap.DELETE, Cap.WRITE)
+    def test_key_is_free_after_delete(self, store: Store, backdoor: Backdoor | None) -> None:
+        key = self.key()
+        store.delete(self.put(store, sample(CHUNK + 5), key=key))
+        self.assert_stored(store, backdoor, self.put(store, b"new", key=key), b"new")
+
+    @needs(Cap.DELETE, Cap.WRITE)
+    def test_delete_under_a_reader_never_gives_wrong_bytes(self, store: Store) -> None:
+        """The reader gets all its bytes or an error; what he gets before is right. The store may also say "in use"."""
+        data = sample(self.big)
+        url = self.put(store, data)
+        reader = store.open(url)
+        got = next(reader)
+        try:
+            with suppress(errors.BlobInUse):
+                store.delete(url)
+            for piece in reader:
+                got += piece
+        except errors.StoreError:
+            assert data.startswith(got)
+        else:
+            assert got == data, "the reader's bytes ended quietly or are wrong"
+        finally:
+            close(reader)
+
+    @needs(Cap.DELETE)
+    def test_discard_of_nothing_succeeds(self, store: Store) -> None:
+        for _ in range(2):
+            store.discard(self.key())
+
+    @needs(Cap.DELETE, Cap.WRITE)
+    def test_discard_removes_a_finished_blob(self, store: Store, backdoor: Backdoor | None) -> None:
+        """The writer may have died between the store's last word and the note of the URL."""
+        before, key = self.names(store, backdoor), self.key()
+        url = self.put(store, sample(self.big), key=key)
+        store.discard(key)
+        self.assert_absent(store, backdoor, url)
+        assert self.names(store, backdoor) == before
+        store.discard(key)
+        self.assert_stored(store, backdoor, self.put(store, b"new", key=key), b"new")
+
+    @needs(Cap.DELETE, Cap.WRITE)
+    def test_discard_touches_its_key_only(self, store: Store, backdoor: Backdoor | None) -> None:
+        keys = ["kit", "KIT", "kit.a", "kit-a", "kit_a", "kita", "kit.part", "kit.0123456789abcdef", "kit-00000001", "kit.0"]
+        urls = {key: self.put(store, key.encode(), key=self.key(key)) for key in keys}
+        store.discard("kit")
+        self.assert_absent(store, backdoor, urls.pop("kit"))
+        for key, url in urls.items():
+            self.assert_stored(store, backdoor, url, key.encode())
+
+    @needs(Cap.DELETE, Cap.WRITE)
+    def test_discard_of_another_key_leaves_a_running_put_alone(self, store: Store) -> None:
+        key = self.key("kit.a")
+
+        def source() -> Iterator[bytes]:
+            yield sample(CHUNK)
+            store.discard("kit")
+            yield sample(CHUNK)
+
+        url = store.put(key, source())
+        self._urls.append(url)
+        assert self.read(store, url) == sample(CHUNK) * 2
+
+    @reaches(Reach.PROCESSES)
+    @needs(Cap.DELETE, Cap.WRITE)
+    def test_discard_removes_what_a_killed_writer_left(self, store: Store, backdoor: Backdoor | None) -> None:
+        """kill -9 in the middle of a put, then discard by somebody who never saw the writer."""
+        before, key = self.names(store, backdoor), self.key()
+        assert _store_process.run(store, "die", key=key, size=max(self.big, CHUNK)) is None
+        if Cap.LIST in store.caps:
+            assert key not in {blob.key for blob in store.list()}, "half a blob is listed"
+        store.discard(key)
+        assert self.names(store, backdoor) == before
+        self.assert_stored(store, backdoor, self.put(store, b"new", key=key), b"new")
+
+    # -- open and size ---------------------------------------------------------------------------------------------------
+    @pytest.mark.parametrize("size", [0, 1, CHUNK, "big"])
+    def test_open_gives_exactly_the_bytes(self, store: Store, backdoor: Backdoor | None, size: int | str) -> None:
+        data = sample(self.big if isinstance(size, str) else size)
+        url = self.blob(store, backdoor, data)
+        assert store.size(url) == len(data)
+        got = list(store.open(url))
+        assert all(isinstance(piece, bytes) for piece in got)
+        assert b"".join(got) == data
+
+    @needs(Cap.WRITE, Cap.DELETE)
+    def test_absent_blob_raises_at_open_not_later(self, store: Store) -> None:
+        """A lazy "not found" comes after the 200 has been sent."""
+        url = self.put(store, b"x")
+        store.delete(url)
+        with pytest.raises(errors.BlobNotFound):
+            store.open(url)
+        if Cap.RANGE in store.caps:
+            with pytest.raises(errors.BlobNotFound):
+                store.open(url, 5, 1)
+
+    @needs(Cap.WRITE, Cap.DELETE)
+    def test_absent_blob_has_no_size_path_or_url(self, store: Store) -> None:
+        url = self.put(store, b"x")
+        store.delete(url)
+        with pytest.raises(errors.BlobNotFound):
+            store.size(url)
+        if Cap.LOCAL in store.caps:
+            with pytest.raises(errors.BlobNotFound):
+                store.local_path(url)
+        if Cap.PRESIGN in store.caps:
+            with pytest.raises(errors.BlobNotFound):
+                store.presign(url, 60)
+
+    @needs(Cap.RANGE)
+    def test_ranges_at_every_edge(self, store: Store, backdoor: Backdoor | None) -> None:
+        data = sample(2 * CHUNK + 3)
+        url = self.blob(store, backdoor, data)
+        edges = [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, len(data) - 1]
+        for offset in edges:
+            for length in [None, 1, 2, CHUNK, len(data) - offset, len(data) - offset - 1]:
+                if length != 0:
+                    end = None if length is None else offset + length
+                    assert self.read(store, url, offset, length) == data[offset:end], f"offset {offset}, length {length}"
+
+    @needs(Cap.RANGE)
+    def test_range_past_the_end_gives_what_there_is(self, store: Store, backdoor: Backdoor | None) -> None:
+        data = sample(1000)
+        url = self.blob(store, backdoor, data)
+        for offset, length in [(0, 1001), (999, 2), (500, 10**9), (1, 2**63)]:
+            assert self.read(store, url, offset, length) == data[offset:], f"offset {offset}, length {length}"
+        for start, count in [(1000, None), (1000, 1), (1001, None), (10**12, 5)]:
+            assert self.read(store, url, start, count) == b"", f"offset {start}, length {count}"
+
+    @needs(Cap.RANGE)
+    def test_range_of_no_bytes_is_empty(self, store: Store, backdoor: Backdoor | None) -> None:
+        url = self.blob(store, backdoor, sample(1000))
+        for offset in (0, 500, 1000):
+            assert self.read(store, url, offset, 0) == b""
+        empty = self.blob(store, backdoor, b"")
+        for length in (None, 0, 1):
+            assert self.read(store, empty, 0, length) == b""
+
+    @needs(Cap.RANGE)
+    def test_range_of_an_absent_blob_raises_at_open(self, store: Store, backdoor: Backdoor | None) -> None:
+        """Also where nothing would have to be read: past the end, or no bytes."""
+        if not {Cap.WRITE, Cap.DELETE} <= store.caps:
+            return
+        url = self.put(store, b"x")
+        store.delete(url)
+        for offset, length in [(0, 0), (5, None), (1, 1)]:
+            with pytest.raises(errors.BlobNotFound):
+                store.open(url, offset, length)
+
+    def test_readers_are_independent(self, store: Store, backdoor: Backdoor | None) -> None:
+        first, second = self.blob(store, backdoor, sample(self.big)), self.blob(store, backdoor, sample(self.big, 1))
+        readers = [store.open(first), store.open(second), store.open(first)]
+        got = [b"", b"", b""]
+        alive = True
+        while alive:
+            alive = False
+            for number, reader in enumerate(readers):
+                for piece in itertools.islice(reader, 1):
+                    got[number] += piece
+                    alive = True
+        assert got == [sample(self.big), sample(self.big, 1), sample(self.big)]
+
+    @pytest.mark.parametrize("pieces", [0, 1, 2], ids=["before its first piece", "after one piece", "after two pieces"])
+    def test_closed_reader_leaks_nothing(self, store: Store, backdoor: Backdoor | None, pieces: int) -> None:
+        """The client went away: descriptors, connections and threads go too."""
+        url = self.blob(store, backdoor, sample(self.big))
+        close(store.open(url))
+        fds, threads = open_things()
+        for _ in range(self.repeats):
+            reader = store.open(url)
+            for _ in range(pieces):
+                next(reader)
+            close(reader)
+            close(reader)
+            assert next(reader, None) is None, "a closed reader goes on"
+        after = open_things()
+        assert after[0] <= fds + self.pool, "file descriptors leak"
+        assert after[1] <= threads + self.pool, "threads leak"
+
+    def test_finished_reader_leaks_nothing(self, store: Store, backdoor: Backdoor | None) -> None:
+        """Nor one that was read to its end, or forgotten."""
+        url = self.blob(store, backdoor, sample(CHUNK + 1))
+        self.read(store, url)
+        fds, threads = open_things()
+        for _ in range(self.repeats):
+            self.read(store, url)
+            next(store.open(url))
+        after = open_things()
+        assert after[0] <= fds + self.pool, "file descriptors leak"
+        assert after[1] <= threads + self.pool, "threads leak"
+
+    @needs(Cap.WRITE, Cap.DELETE)
+    def test_failed_operations_leak_nothing(self, store: Store) -> None:
+        key = self.key()
+        url = self.put(store, b"x", key=key)
+        gone = self.put(store, b"y")
+        store.delete(gone)
+        fds, threads = open_things()
+        for _ in range(self.repeats):
+            with pytest.raises(errors.BlobExists):
+                store.put(key, iter([b"x"]))
+            with pytest.raises(SourceBroke):
+                store.put(self.key("kit-broken"), broken(b"x", SourceBroke()))
+            with pytest.raises(errors.SizeMismatch):
+                store.put(self.key("kit-broken"), iter([b"x"]), 2)
+            for operation in (store.open, store.size, store.delete):
+                with pytest.raises(errors.BlobNotFound):
+                    operation(gone)
+        after = open_things()
+        assert after[0] <= fds + self.pool, "file descriptors leak"
+        assert after[1] <= threads + self.pool, "threads leak"
+        assert self.read(store, url) == b"x"
+
+    @reaches(Reach.PROCESSES)
+    @needs(Cap.WRITE, Cap.DELETE)
+    def test_memory_stays_constant(self, store: Store) -> None:
+        """A blob larger than the allowed growth goes in and out, seen by the kernel in a process of its own."""
+        answer = _store_process.run(store, "memory", key=self.key(), size=self.huge)
+        assert answer is not None
+        assert answer["size"] == self.huge
+        assert answer["put"] < self.memory, f"put grew the process by {answer['put'] // MIB} MiB"
+        assert answer["open"] < self.memory, f"open grew the process by {answer['open'] // MIB} MiB"
+
+    @reaches(Reach.CUT)
+    def test_blob_that_lost_bytes_is_not_quietly_short(self, store: Store, backdoor: Backdoor | None) -> None:
+        """Bytes that go missing under a reader end in StoreUnavailable, never in a short image."""
+        assert backdoor is not None
+        data = sample(self.big)
+        url = self.blob(store, backdoor, data)
+        reader = store.open(url)
+        got = next(reader)
+        backdoor.cut(url, len(got))
+        try:
+            for piece in reader:
+                got += piece
+        except errors.StoreUnavailable:
+            assert data.startswith(got)
+        else:
+            assert got == data, "the reader's bytes ended quietly"
+        finally:
+            close(reader)
+
+    # -- locations -------------------------------------------------------------------------------------------------------
+    def foreign(self, store: Store, url: str) -> Iterator[str]:
+        """URLs that are none of the store's, many of them one step beside one that is."""
+        yield from ["", "x", "/", "://", ":", "kit://x/y", "data:,x", "nonsense with spaces", "\0", "\udcff", "ü", f"kit{url}"]
+        yield from (f"{scheme}{rest}" for scheme in store.schemes for rest in ("", ":", "://", ":///", "://[", "://x:y@z", "://\0/\0"))
+        if Cap.EXTERNAL in store.caps:
+            yield from ["file:///etc/passwd", "/etc/passwd", f"file://{Path(__file__).resolve()}"]
+            return
+        head, _, key = url.rpartition("/")
+        folder = head.rpartition("/")[2]
+        yield from [key, f"/{key}", "file:///etc/passwd", "/etc/passwd", "http://127.0.0.1:9/x", "http://169.254.169.254/latest/meta-data"]
+        yield from [f"{head}/{tail}" for tail in ("", ".", "..", "../..", f"../{folder}/{key}", f"./{key}", f"/{key}", f"{key}/", f"{key}/.",
+                                                  f"%2e%2e/{folder}/{key}", f"..%2F{folder}%2F{key}", f"{key}%00", f"{key}\0", f"{key}\n", f" {key}",
+                                                  f"x/../{key}", f"x%2F..%2F{key}", f"{key}%2F..%2F{key}", "%2Fetc%2Fpasswd", ".%2E/.%2E/etc/passwd")]
+        yield from [f"{head}%2F{key}", f"{url}?x=1", f"{url}#x", f"{url};x", f"{head}/../../../../../../../../etc/passwd", urlsplit(url).path]
+
+    def test_foreign_urls_are_refused(self, store: Store, backdoor: Backdoor | None) -> None:
+        """Locations come from users, too: nothing that the store did not make is read, measured, signed or deleted."""
+        url = self.blob(store, backdoor, b"kept")
+        operations: list[Callable[[str], object]] = [store.open, store.size]
+        operations += [store.delete] if Cap.DELETE in store.caps else []
+        operations += [store.local_path] if Cap.LOCAL in store.caps else []
+        operations += [lambda bad: store.presign(bad, 60)] if Cap.PRESIGN in store.caps else []
+        for bad in self.foreign(store, url):
+            for operation in operations:
+                try:
+                    operation(bad)
+                except REFUSALS:
+                    continue
+                self.worked(f"{operation} accepted {bad!r}")
+        assert self.read(store, url) == b"kept"
+
+    def worked(self, message: str) -> NoReturn:
+        raise AssertionError(message)
+
+    def test_urls_of_a_neighbour_are_refused(self, request: pytest.FixtureRequest, store: Store) -> None:
+        """An equal driver on another place made them; the key exists in both."""
+        if Cap.EXTERNAL in store.caps or not {Cap.WRITE, Cap.DELETE} <= store.caps:
+            return
+        neighbour: Store = request.getfixturevalue("neighbour")
+        key = self.key()
+        mine = self.put(store, b"mine", key=key)
+        theirs = neighbour.put(key, iter([b"theirs"]))
+        try:
+            assert mine != theirs
+            for operation in (store.open, store.size, store.delete):
+                with pytest.raises(REFUSALS):
+                    operation(theirs)
+            assert self.read(neighbour, theirs) == b"theirs"
+        finally:
+            neighbour.discard(key)
+            neighbour.close()
+        assert self.read(store, mine) == b"mine"
+
+    # -- the other capabilities ------------------------------------------------------------------------------------------
+    @needs(Cap.LIST)
+    def test_list_tells_every_blob(self, store: Store) -> None:
+        """More of them than a page of the backend's, each as ``put`` made it."""
+        sizes = {self.key(): number for number in range(self.many)}
+        urls = {key: self.put(store, sample(size), key=key) for key, size in sizes.items()}
+        told = list(store.list())
+        assert sorted(blob.key for blob in told) == sorted(sizes)
+        for blob in told:
+            assert blob.url == urls[blob.key]
+            assert blob.size == sizes[blob.key]
+
+    @needs(Cap.LIST)
+    def test_list_tells_times_in_utc(self, store: Store) -> None:
+        self.put(store, b"x")
+        [blob] = store.list()
+        assert blob.modified.utcoffset() == timedelta(0)
+        assert abs(datetime.now(UTC) - blob.modified) < timedelta(hours=1)
+
+    @needs(Cap.LIST)
+    def test_list_of_an_empty_store_is_empty(self, store: Store) -> None:
+        assert list(store.list()) == []
+        if Cap.DELETE in store.caps:
+            store.delete(self.put(store, b"x"))
+            assert list(store.list()) == []
+
+    @needs(Cap.LOCAL)
+    def test_local_path_is_the_blob(self, store: Store, backdoor: Backdoor | None) -> None:
+        data = sample(CHUNK + 1)
+        path = store.local_path(self.blob(store, backdoor, data))
+        assert path.is_absolute()
+        assert path.read_bytes() == data
+
+    @needs(Cap.ADOPT, Cap.DELETE)
+    def test_adopted_file_is_a_blob(self, store: Store, backdoor: Backdoor | None, adoptable: Path) -> None:
+        data, path = sample(self.big), adoptable / "kit-finished"
+        path.write_bytes(data)
+        url = store.adopt(self.key(), path)
+        self._urls.append(url)
+        assert path.read_bytes() == data, "the path stays for the caller to remove"
+        self.assert_stored(store, backdoor, url, data)
+        path.unlink()
+        self.assert_stored(store, backdoor, url, data)
+        store.delete(url)
+        self.assert_absent(store, backdoor, url)
+
+    @needs(Cap.ADOPT)
+    def test_adopt_never_replaces_a_blob(self, store: Store, backdoor: Backdoor | None, adoptable: Path) -> None:
+        key, path = self.key(), adoptable / "kit-finished"
+        path.write_bytes(b"new")
+        url = self.put(store, b"old", key=key)
+        with pytest.raises(errors.BlobExists):
+            store.adopt(key, path)
+        assert path.read_bytes() == b"new"
+        path.unlink()
+        self.assert_stored(store, backdoor, url, b"old")
+
+    @needs(Cap.PRESIGN)
+    def test_presigned_url_works_for_a_while(self, store: Store, backdoor: Backdoor | None) -> None:
+        data = sample(CHUNK + 1)
+        url = self.blob(store, backdoor, data)
+        with urllib.request.urlopen(store.presign(url, 60), timeout=30) as answer:  # noqa: S310
+            assert answer.read() == data
+        short, deadline = store.presign(url, 1), time.monotonic() + self.expiry
+        while True:
+            try:
+                urllib.request.urlopen(short, timeout=30).close()  # noqa: S310
+            except urllib.error.HTTPError as exc:
+                exc.close()
+                break
+            assert time.monotonic() < deadline, "the URL outlives its time"
+            time.sleep(0.5)
+
+    # -- many at once ----------------------------------------------------------------------------------------------------
+    @needs(Cap.WRITE, Cap.DELETE)
+    def test_threads_do_not_disturb_each_other(self, store: Store) -> None:
+        """One instance serves all threads of a process."""
+
+        def work(number: int) -> None:
+            for turn in range(self.rounds):
+                data = sample(CHUNK // 4 + number, number)
+                key = f"kit-thread-{number}-{turn}"
+                url = store.put(key, (data[start:start + 60_000] for start in range(0, len(data), 60_000)))
+                assert store.size(url) == len(data)
+                assert b"".join(store.open(url)) == data, "a thread read the bytes of another one"
+                store.delete(url)
+                with pytest.raises(errors.BlobNotFound):
+                    store.open(url)
+
+        for number in range(self.threads):
+            for turn in range(self.rounds):
+                self.key(f"kit-thread-{number}-{turn}")
+        with ThreadPoolExecutor(self.threads) as pool:
+            for done in [pool.submit(work, number) for number in range(self.threads)]:
+                done.result()
+
+    @needs(Cap.WRITE, Cap.DELETE)
+    def test_any_order_of_operations_behaves_like_a_dict(self, store: Store) -> None:
+        """A Hypothesis machine; a failure prints the shortest order of calls that shows it."""
+        self._keys += ["kit-a", "kit-a.b", "kit-a-b", "kit-b", "KIT-A"]
+        run_state_machine_as_test(
+            lambda: StoreMachine(store),  # type: ignore[arg-type]  # a factory will do, as its documentation says
+            settings=settings(max_examples=self.examples, stateful_step_count=self.steps, deadline=None, database=None, report_multiple_bugs=False,
+                              suppress_health_check=list(HealthCheck)))
+
+    # -- trouble ---------------------------------------------------------------------------------------------------------
+    def secrets(self, store: Store) -> set[str]:
+        """Values of secret options, and of those that look like a path or a URL."""
+        values = {str(store.conf[opt.dest]): opt for opt in store.options if store.conf[opt.dest]}
+        return {value for value, opt in values.items() if opt.secret and len(value) > 2}
+
+    def test_errors_name_no_url_path_or_credential(self, store: Store, backdoor: Backdoor | None) -> None:
+        """Their text is shown to users; locations carry credentials."""
+        url = self.blob(store, backdoor, b"x")
+        seen: list[Exception] = []
+
+        def provoke(operation: Callable[[], object]) -> None:
+            with pytest.raises(errors.GlanceError) as caught:
+                operation()
+            seen.append(caught.value)
+
+        for bad in self.foreign(store, url):
+            provoke(lambda bad=bad: store.open(bad))  # type: ignore[misc]
+            provoke(lambda bad=bad: store.size(bad))  # type: ignore[misc]
+        if {Cap.WRITE, Cap.DELETE} <= store.caps:
+            key = self.key()
+            gone = self.put(store, b"y", key=key)
+            provoke(lambda: store.put(key, iter([b"z"])))
+            provoke(lambda: store.put(self.key(), iter([b"z"]), 5))
+            store.delete(gone)
+            provoke(lambda: store.open(gone))
+            provoke(lambda: store.size(gone))
+            provoke(lambda: store.delete(gone))
+            provoke(lambda: store.delete(f"{gone}?x"))
+        settings_ = {str(store.conf[opt.dest]) for opt in store.options}
+        hidden = self.secrets(store) | {value for value in settings_ if "/" in value}
+        hidden |= {url, urlsplit(url).path, unquote(urlsplit(url).path), "/etc/passwd", "169.254.169.254"}
+        for error in seen:
+            text = str(error)
+            assert text, f"{type(error).__name__} says nothing"
+            assert "://" not in text, f"a URL: {text}"
+            for value in hidden - {"", "/"}:
+                assert value not in text, f"{value!r} in {text!r}"
+            if isinstance(error, errors.StoreError):
+                assert error.store in {"", store.name}, "`store` is the operator's name for it"
+
+    @reaches(Reach.BREAK)
+    def test_backend_that_is_away_raises_store_errors(self, store: Store, backdoor: Backdoor | None) -> None:
+        """Every operation says so, and works again when the backend is back, on the same instance."""
+        assert backdoor is not None
+        url = self.blob(store, backdoor, b"kept")
+        away = (errors.StoreUnavailable, errors.StoreForbidden)
+        operations: list[Callable[[], object]] = [store.ping, lambda: self.read(store, url), lambda: store.size(url)]
+        if Cap.WRITE in store.caps:
+            operations.append(lambda: store.put(self.key(), iter([b"x"])))
+        if Cap.DELETE in store.caps:
+            operations += [lambda: store.delete(url), lambda: store.discard(self.key())]
+        if Cap.LIST in store.caps:
+            operations.append(lambda: list(store.list()))
+        try:
+            backdoor.break_()
+            for operation in operations:
+                with pytest.raises(away):
+                    operation()
+            with pytest.raises((*away, errors.ConfigError)):
+                self.again(store)
+        finally:
+            backdoor.mend()
+        store.ping()
+        assert self.read(store, url) == b"kept"
+        if Cap.WRITE in store.caps:
+            self.assert_stored(store, backdoor, self.put(store, b"again"), b"again")
+
+    @reaches(Reach.BREAK)
+    @needs(Cap.WRITE, Cap.DELETE)
+    def test_backend_that_goes_away_during_put(self, store: Store, backdoor: Backdoor | None) -> None:
+        """Either the put succeeds after all, or it is a store error and ``discard`` removes the rest."""
+        assert backdoor is not None
+        before, key, data = self.names(store, backdoor), self.key(), sample(self.big)
+
+        def source() -> Iterator[bytes]:
+            for start in range(0, len(data), CHUNK):
+                yield data[start:start + CHUNK]
+                if start == CHUNK:
+                    backdoor.break_()
+
+        try:
+            url: str | None = store.put(key, source())
+        except errors.StoreError:
+            url = None
+        finally:
+            backdoor.mend()
+        if url is not None:
+            self.assert_stored(store, backdoor, url, data)
+        store.discard(key)
+        assert self.names(store, backdoor) == before
+
+    @reaches(Reach.BREAK)
+    def test_backend_that_goes_away_under_a_reader(self, store: Store, backdoor: Backdoor | None) -> None:
+        """All the bytes, or StoreUnavailable: a short image is never whole."""
+        assert backdoor is not None
+        data = sample(self.big)
+        reader = store.open(self.blob(store, backdoor, data))
+        got = next(reader)
+        try:
+            backdoor.break_()
+            for piece in reader:
+                got += piece
+        except errors.StoreError:
+            assert data.startswith(got)
+        else:
+            assert got == data, "the reader's bytes ended quietly"
+        finally:
+            backdoor.mend()
+            close(reader)

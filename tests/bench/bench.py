@@ -1,0 +1,366 @@
+"""Speed, side by side with the real Glance in one run on this machine. Writes docs/performance.md.
+
+    bench.py [--quick] [--only peer,ours-mariadb,ours-sqlite] [--flat 100,1000]
+
+Both under two workers of eight threads, with identity headers, over 1,000 images of 5 properties and 3 tags each. CPU is
+that of the service's whole process tree. ``--flat``: also our lists with so many times the images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import json
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import lab
+from measure import BLOCK, PAGE, Client, Cost, Refused, cost, cpu_seconds, memory_mib
+
+HEADERS = "X-Identity-Status: Confirmed\r\nX-User-Id: bench\r\nX-Project-Id: bench\r\nX-Roles: member,reader\r\n"
+PATCH = "application/openstack-images-v2.1-json-patch"
+COLOURS = [f"c{number}" for number in range(20)]
+TAGS = [f"t{number}" for number in range(30)]
+
+#: CPU milliseconds of an operation that we want to need at most.
+GOALS = {"show": 1.0, "list of 20": 2.5, "list by tag": 2.5, "list by property": 2.5, "list of 1000": 60.0,
+         "create": 4.0, "patch": 4.0, "delete": 4.0}
+
+
+@dataclass(frozen=True)
+class Target:
+    """A running service. ``blobs``: where its file store keeps data."""
+
+    name: str
+    port: int
+    pid: int
+    blobs: Path
+    start_seconds: float
+    database: str
+
+
+@dataclass
+class Figures:
+    """What was measured of one service; what failed is named instead."""
+
+    one: dict[str, Cost] = field(default_factory=dict)
+    eight: dict[str, Cost] = field(default_factory=dict)
+    numbers: dict[str, float] = field(default_factory=dict)
+    flat: dict[int, dict[str, Cost]] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Plan:
+    images: int
+    seconds: float
+    transfer: int
+    repeats: int
+
+
+def image(number: int) -> bytes:
+    rng = random.Random(number)
+    return json.dumps({
+        "name": f"image {number}", "disk_format": "raw", "container_format": "bare", "tags": rng.sample(TAGS, 3),
+        "colour": rng.choice(COLOURS), "hw_disk_bus": "virtio", "hw_vif_model": "virtio", "os_distro": "debian",
+        "build": str(number)}).encode()
+
+
+def fill(target: Target, count: int) -> list[str]:
+    client = Client(target.port, HEADERS)
+    ids = [str(json.loads(client.request("POST", "/v2/images", image(number)))["id"]) for number in range(count)]
+    client.close()
+    return ids
+
+
+# -- operations --------------------------------------------------------------------------------------------------------
+def readers(ids: list[str]) -> dict[str, Callable[[random.Random], str]]:
+    return {
+        "show": lambda rng: f"/v2/images/{rng.choice(ids)}",
+        "list of 20": lambda rng: "/v2/images?limit=20",
+        "list by tag": lambda rng: f"/v2/images?limit=20&tag={rng.choice(TAGS)}",
+        "list by property": lambda rng: f"/v2/images?limit=20&colour={rng.choice(COLOURS)}",
+        "list of 1000": lambda rng: "/v2/images?limit=1000",
+    }
+
+
+def measure_requests(target: Target, ids: list[str], plan: Plan, figures: Figures) -> None:
+    for clients, found in ((1, figures.one), (8, figures.eight)):
+        for name, path in readers(ids).items():
+            def get(number: int, path: Callable[[random.Random], str] = path) -> Callable[[], object]:
+                client, rng = Client(target.port, HEADERS), random.Random(number)
+                return lambda: client.request("GET", path(rng))
+
+            attempt(target, name, clients, get, plan, found, figures)
+        writers(target, clients, plan, found, figures)
+
+
+def writers(target: Target, clients: int, plan: Plan, found: dict[str, Cost], figures: Figures) -> None:
+    made: list[str] = []
+
+    def create(number: int) -> Callable[[], object]:
+        client, rng = Client(target.port, HEADERS), random.Random(number)
+        return lambda: made.append(json.loads(client.request("POST", "/v2/images", image(rng.randrange(1 << 30))))["id"])
+
+    def patch(number: int) -> Callable[[], object]:
+        client, rng = Client(target.port, HEADERS), random.Random(number)
+        mine = made[number::clients]
+
+        def change() -> None:
+            body = [{"op": "replace", "path": "/name", "value": f"n{rng.random()}"},
+                    {"op": "replace", "path": "/colour", "value": rng.choice(COLOURS)}]
+            client.request("PATCH", f"/v2/images/{rng.choice(mine)}", json.dumps(body).encode(), PATCH)
+        return change
+
+    def delete(number: int) -> Callable[[], object]:
+        client, mine = Client(target.port, HEADERS), iter(made[number::clients])
+        return lambda: client.request("DELETE", f"/v2/images/{next(mine)}")
+
+    attempt(target, "create", clients, create, plan, found, figures)
+    if len(made) >= clients:
+        attempt(target, "patch", clients, patch, plan, found, figures)
+        attempt(target, "delete", clients, delete, plan, found, figures, most=len(made) // clients * clients)
+    client = Client(target.port, HEADERS)
+    for image_id in made:  # what is left, so that each phase lists as many images
+        with contextlib.suppress(Refused):
+            client.request("DELETE", f"/v2/images/{image_id}")
+
+
+def attempt(target: Target, name: str, clients: int, make: Callable[[int], Callable[[], object]], plan: Plan,
+            found: dict[str, Cost], figures: Figures, most: int = 1 << 30) -> None:
+    try:
+        if name not in ("create", "delete"):  # warm, but not where each operation changes the number of images
+            cost(target.pid, make, clients, plan.seconds / 8, clients * 20)
+        found[name] = cost(target.pid, make, clients, plan.seconds, most)
+    except (Refused, OSError) as error:
+        figures.failures.append(f"{name} with {clients}: {error}")
+    else:
+        say(f"{target.name}: {name}, {clients} at a time: {found[name].cpu_ms:.2f} ms CPU, {found[name].per_second:.0f}/s")
+
+
+def measure_transfers(target: Target, plan: Plan, figures: Figures) -> None:
+    client, gib = Client(target.port, HEADERS), plan.transfer / (1 << 30)
+    for name, chunked in (("upload", False), ("upload chunked", True)):
+        speeds, cpu = [], []
+        for _ in range(plan.repeats):
+            image_id = json.loads(client.request("POST", "/v2/images", image(0)))["id"]
+            path, before, began = f"/v2/images/{image_id}/file", cpu_seconds(target.pid), time.perf_counter()
+            client.upload(path, plan.transfer, chunked=chunked)
+            speeds.append(plan.transfer / PAGE / (time.perf_counter() - began))
+            cpu.append((cpu_seconds(target.pid) - before) / gib)
+            if chunked:
+                client.request("DELETE", f"/v2/images/{image_id}")
+            else:
+                measure_download(target, client, path, plan, figures)
+                client.request("DELETE", f"/v2/images/{image_id}")
+        figures.numbers[f"{name} MiB/s"], figures.numbers[f"{name} CPU-s/GiB"] = max(speeds), min(cpu)
+        say(f"{target.name}: {name}: {max(speeds):.0f} MiB/s, {min(cpu):.2f} CPU-s/GiB")
+
+
+def measure_download(target: Target, client: Client, path: str, plan: Plan, figures: Figures) -> None:
+    """Against nginx, which serves the very same file, taking turns."""
+    blob = next(each for each in target.blobs.rglob("*") if each.is_file() and each.stat().st_size == plan.transfer)
+    nginx, link = lab.nginx(), Path(lab.nginx().settings["NGINX_ROOT"], "bench.bin")
+    link.unlink(missing_ok=True)
+    os.link(blob, link)
+    other = Client(urlsplit(nginx.url).port or 0)
+    mine: list[float] = []
+    theirs: list[float] = []
+    cpu: list[float] = []
+    for _ in range(max(plan.repeats, 3)):
+        for name, from_client, where, speeds in (("download", client, path, mine), ("nginx", other, "/bench.bin", theirs)):
+            before, began = cpu_seconds(target.pid), time.perf_counter()
+            if from_client.download(where) != plan.transfer:
+                raise Refused(f"{name}: wrong size")
+            speeds.append(plan.transfer / PAGE / (time.perf_counter() - began))
+            if name == "download":
+                cpu.append((cpu_seconds(target.pid) - before) / plan.transfer * (1 << 30))
+    link.unlink()
+    figures.numbers |= {"download MiB/s": max(mine), "nginx MiB/s": max(theirs), "download CPU-s/GiB": min(cpu)}
+    say(f"{target.name}: download {max(mine):.0f} MiB/s; nginx {max(theirs):.0f} MiB/s")
+
+
+def hash_speeds() -> dict[str, float]:
+    """MiB/s of each digest alone over 1 GiB in memory."""
+    speeds = {}
+    for name in ("md5", "sha512"):
+        digest, began = hashlib.new(name, usedforsecurity=False), time.perf_counter()
+        for _ in range(1024):
+            digest.update(BLOCK)
+        speeds[name] = 1024 / (time.perf_counter() - began)
+    say(f"md5 {speeds['md5']:.0f} MiB/s, sha512 {speeds['sha512']:.0f} MiB/s")
+    return speeds
+
+
+# -- flatness ----------------------------------------------------------------------------------------------------------
+def measure_flatness(target: Target, plan: Plan, factors: list[int], figures: Figures) -> None:
+    """The same lists, filters and a page in the middle, as the number of images grows."""
+    have = 1
+    for factor in [1, *factors]:
+        if factor != have:
+            began = time.monotonic()
+            total = subprocess.run([sys.executable, lab.REPO / "tests/bench/fill.py", target.database, str(factor // have)],
+                                   check=True, capture_output=True, text=True).stdout.strip()
+            say(f"{target.name}: {total} images, made in {time.monotonic() - began:.0f} s")
+            have = factor
+        client = Client(target.port, HEADERS)
+        marker = _middle(target, client)
+        paths = {
+            "list of 20": "/v2/images?limit=20",
+            "list by tag": f"/v2/images?limit=20&tag={TAGS[3]}",
+            "list by property": f"/v2/images?limit=20&colour={COLOURS[3]}",
+            "list by tag and property": f"/v2/images?limit=20&tag={TAGS[3]}&colour={COLOURS[3]}",
+            "list by name": "/v2/images?limit=20&name=image+3",
+            "list sorted by name": "/v2/images?limit=20&sort=name:asc",
+            "page in the middle": f"/v2/images?limit=20&marker={marker}",
+            "page in the middle by tag": f"/v2/images?limit=20&tag={TAGS[3]}&marker={marker}",
+            "show": f"/v2/images/{marker}",
+        }
+        figures.flat[factor] = {}
+        for name, path in paths.items():
+            def get(number: int, path: str = path, client: Client = client) -> Callable[[], object]:
+                return lambda: client.request("GET", path)
+
+            attempt(target, name, 1, get, plan, figures.flat[factor], figures)
+
+
+def _middle(target: Target, client: Client) -> str:
+    """The id of an image half-way through the list."""
+    query = "select id from images order by created_at limit 1 offset {}"
+    if target.database.startswith("sqlite"):
+        with contextlib.closing(sqlite3.connect(urlsplit(target.database).path[1:])) as database:
+            count = database.execute("select count(*) from images").fetchone()[0]
+            return str(database.execute(query.format(count // 2)).fetchone()[0])
+    from sqlalchemy import create_engine, text  # only where the service's own environment runs us
+
+    with create_engine(target.database).connect() as connection:
+        count = connection.execute(text("select count(*) from images")).scalar_one()
+        return str(connection.execute(text(query.format(count // 2))).scalar_one())
+
+
+# -- targets -----------------------------------------------------------------------------------------------------------
+@contextlib.contextmanager
+def peer() -> Iterator[Target]:
+    lab.up("peer", "headers", "mariadb", FRESH="1")
+    lab.down("peer")
+    began = time.monotonic()
+    made = lab.up("peer", "headers", "mariadb")  # also asks whether the schema is the newest
+    started = time.monotonic() - began
+    try:
+        yield Target("Glance 33, MariaDB", urlsplit(made.url).port or 0, int(made.settings["PEER_PID"]), lab.LAB / "peer" / "fast",
+                     started, "")
+    finally:
+        lab.down("peer")
+
+
+@contextlib.contextmanager
+def ours(kind: str) -> Iterator[Target]:
+    config: lab.Config = {"DEFAULT": {"auth_strategy": "headers", "workers": 2}, "server": {"threads": 8}}
+    with lab.new_database(kind) as database, lab.service(config, database=database, start=False) as service:
+        service.start()
+        service.stop()
+        service.start()  # the second start is measured: byte code is compiled, as it is for the peer
+        assert service.process is not None
+        yield Target(f"ours, {'SQLite' if kind == 'sqlite' else 'MariaDB'}", service.port, service.process.pid,
+                     service.folder / "images", service.start_seconds, database)
+
+
+TARGETS: dict[str, Callable[[], contextlib.AbstractContextManager[Target]]] = {
+    "peer": peer, "ours-mariadb": lambda: ours("mariadb"), "ours-sqlite": lambda: ours("sqlite")}
+
+
+def measure(name: str, plan: Plan, factors: list[int]) -> tuple[str, Figures]:
+    figures = Figures()
+    with TARGETS[name]() as target:
+        time.sleep(1)
+        rss, pss = memory_mib(target.pid)
+        figures.numbers |= {"start s": target.start_seconds, "idle RSS MiB": rss, "idle PSS MiB": pss}
+        say(f"{target.name}: start {target.start_seconds:.1f} s, idle RSS {rss:.0f} MiB, PSS {pss:.0f} MiB")
+        began, before = time.monotonic(), cpu_seconds(target.pid)
+        ids = fill(target, plan.images)
+        say(f"{target.name}: {plan.images} images in {time.monotonic() - began:.0f} s, "
+            f"{1000 * (cpu_seconds(target.pid) - before) / plan.images:.1f} ms CPU each")
+        measure_requests(target, ids, plan, figures)
+        measure_transfers(target, plan, figures)
+        if factors and name != "peer":
+            measure_flatness(target, plan, factors, figures)
+    return target.name, figures
+
+
+# -- the report --------------------------------------------------------------------------------------------------------
+def table(head: list[str], rows: list[list[str]]) -> str:
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows]) + "\n"
+
+
+def number(value: float | None, digits: int = 1) -> str:
+    return "" if value is None else f"{value:,.{digits}f}"
+
+
+def report(found: dict[str, Figures], hashes: dict[str, float], plan: Plan) -> str:
+    names = list(found)
+    cpu = [[operation, f"≤ {goal:g}",
+            *(number(figures.one[operation].cpu_ms if operation in figures.one else None, 2) for figures in found.values())]
+           for operation, goal in GOALS.items()]
+    rates = [[operation, *(f"{number(figures.one[operation].per_second, 0) if operation in figures.one else '-'} / "
+                           f"{number(figures.eight[operation].per_second, 0) if operation in figures.eight else '-'}"
+                           for figures in found.values())] for operation in GOALS]
+    slower = min(hashes.values())
+    goals = {"upload MiB/s": f"≥ {0.9 * slower:.0f} (0.9 of the slower hash)", "upload chunked MiB/s": f"≥ {0.9 * slower:.0f}",
+             "download MiB/s": "≥ 0.95 of nginx", "nginx MiB/s": "(same file, same run)", "start s": "≤ 1.5", "idle RSS MiB": "≤ 100",
+             "idle PSS MiB": "", "upload CPU-s/GiB": "", "upload chunked CPU-s/GiB": "", "download CPU-s/GiB": ""}
+    others = [[what, goal, *(number(figures.numbers.get(what), 2 if "CPU" in what else 1) for figures in found.values())]
+              for what, goal in goals.items()]
+    parts = [
+        "# Performance\n",
+        ("Made by `make bench` (tests/bench); do not edit. Side by side in one run on one machine: "
+        f"{os.cpu_count()} CPUs, {plan.images:,} images with 5 properties and 3 tags each, two workers of eight threads, identity "
+        f"headers, transfers of {plan.transfer >> 20} MiB. Hashes alone, in memory: md5 {hashes['md5']:.0f}, "
+        f"sha512 {hashes['sha512']:.0f} MiB/s.\n"),
+        "## CPU of the whole service for one operation, in milliseconds\n", table(["operation", "goal", *names], cpu),
+        "## Operations a second, with 1 client / with 8\n", table(["operation", *names], rates),
+        "## Transfers, start, memory\n", table(["what", "goal", *names], others)]
+    for name, figures in found.items():
+        if figures.flat:
+            factors = list(figures.flat)
+            parts += [f"## As the images grow in number: {name}, CPU milliseconds\n",
+                      table(["request", *(f"{factor * plan.images:,} images" for factor in factors)],
+                            [[request, *(number(figures.flat[factor][request].cpu_ms if request in figures.flat[factor] else None, 2)
+                                         for factor in factors)]
+                             for request in figures.flat[factors[0]]])]
+    failures = [f"- {name}: {failure}" for name, figures in found.items() for failure in figures.failures]
+    if failures:
+        parts += ["## What failed\n", "\n".join(failures) + "\n"]
+    return "\n".join(parts)
+
+
+def say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="less of everything; the report is printed, not written")
+    parser.add_argument("--only", default=",".join(TARGETS))
+    parser.add_argument("--flat", default="", metavar="TIMES", help="such as 100,1000")
+    options = parser.parse_args()
+    plan = Plan(200, 0.8, 128 << 20, 1) if options.quick else Plan(1000, 4.0, 1 << 30, 3)
+    hashes = hash_speeds()
+    found = dict(measure(name, plan, [int(each) for each in options.flat.split(",") if each]) for name in options.only.split(","))
+    text = report(found, hashes, plan)
+    if not options.quick:
+        (lab.REPO / "docs").mkdir(exist_ok=True)
+        (lab.REPO / "docs" / "performance.md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""The operator's mistakes stop the start: one clear line that names option and fix, exit code not 0."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import lab
+import pytest
+from client import Client
+
+Config = dict[str, dict[str, object]]
+
+
+def _unwritable(folder: Path) -> Config:
+    (folder / "plain").write_text("a file")
+    return {"file": {"filesystem_store_datadir": folder / "plain" / "images"}}
+
+
+def _protection(text: str) -> Callable[[Path], Config]:
+    def make(folder: Path) -> Config:
+        (folder / "protect.conf").write_text(text)
+        return {"DEFAULT": {"property_protection_file": folder / "protect.conf"}}
+
+    return make
+
+
+def _policy(folder: Path) -> Config:
+    (folder / "policy.yaml").write_text('"get_image": "rule:nowhere"\n')
+    return {"oslo_policy": {"policy_file": folder / "policy.yaml"}}
+
+
+#: name -> (what is wrong, words that the line must have)
+MISTAKES: dict[str, tuple[Config | Callable[[Path], Config], tuple[str, ...]]] = {
+    "value of an option": ({"DEFAULT": {"workers": "many"}}, ("workers", "many")),
+    "unknown store driver": ({"DEFAULT": {"enabled_backends": "file:fiel"}}, ("enabled_backends", "fiel", "'file'", "pip install")),
+    "unknown auth": ({"DEFAULT": {"auth_strategy": "keystne"}}, ("auth_strategy", "keystne", "keystone")),
+    "unknown database": ({"database": {"driver": "sqll"}}, ("[database] driver", "sqll", "'sql'")),
+    "unknown notifier": ({"DEFAULT": {"notifiers": "lug"}}, ("notifiers", "lug", "'log'")),
+    "unknown quota": ({"DEFAULT": {"quota_driver": "konfig"}}, ("quota_driver", "'config'")),
+    "no default store": ({"DEFAULT": {"enabled_backends": "a:file, b:file"}, "glance_store": {"default_backend": "c"}},
+                         ("default_backend", "a, b")),
+    "reserved store name": ({"DEFAULT": {"enabled_backends": "database:file"}, "glance_store": {"default_backend": "database"}},
+                            ("enabled_backends", "database", "reserved")),
+    "unreachable database": ({"database": {"connection": "mysql+pymysql://glance:sesame@127.0.0.1:1/glance"}}, ("database",)),
+    "no such database driver": ({"database": {"connection": "nosuchdb://x/y"}}, ("[database] connection",)),
+    "schema not made": ({"database": {"connection": "sqlite:///{folder}/empty.sqlite"}}, ("glance-manage db sync",)),
+    "store folder can't be made": (_unwritable, ("filesystem_store_datadir",)),
+    "unknown hash": ({"DEFAULT": {"hashing_algorithm": "sha9000"}}, ("hashing_algorithm", "sha512")),
+    "quota without a unit": ({"DEFAULT": {"user_storage_quota": "10 bananas"}}, ("user_storage_quota", "GB")),
+    "open to the network": ({"DEFAULT": {"bind_host": "0.0.0.0"}}, ("auth_strategy", "bind_host", "allow_open_access")),
+    "half of TLS": ({"DEFAULT": {"cert_file": "/nowhere.pem"}}, ("cert_file", "key_file")),
+    "protection file missing": ({"DEFAULT": {"property_protection_file": "/nowhere"}}, ("property_protection_file", "/nowhere")),
+    "protection rule incomplete": (_protection("[x_.*]\ncreate = admin\n"), ("property_protection_file", "x_.*", "read")),
+    "protection pattern": (_protection("[x(]\ncreate=@\nread=@\nupdate=@\ndelete=@\n"), ("property_protection_file", "x(")),
+    "policy names an unknown rule": (_policy, ("policy_file", "get_image")),
+    "password file missing": ({"DEFAULT": {"auth_strategy": "basic"}, "auth_basic": {"http_basic_auth_user_file": "/nowhere"}},
+                              ("http_basic_auth_user_file", "/nowhere", "htpasswd")),
+    "Keystone not configured": ({"DEFAULT": {"auth_strategy": "keystone"}}, ("[keystone_authtoken]", "auth_type")),
+    "proxy addresses": ({"DEFAULT": {"auth_strategy": "headers"}, "auth_headers": {"trusted_addresses": "proxy.example"}},
+                        ("trusted_addresses", "proxy.example")),
+}
+
+
+def _start(service: lab.Service) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([lab.BIN / "glance-api", "--config-file", service.config_file], capture_output=True, text=True,
+                          timeout=60, check=False)
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_stops_the_start_with_one_clear_line(name: str, tmp_path: Path) -> None:
+    wrong, words = MISTAKES[name]
+    wrong = wrong(tmp_path) if callable(wrong) else wrong
+    with lab.service(folder=tmp_path, start=False) as service:
+        config = lab.merged(service.config, wrong)
+        service.config_file.write_text(lab.config_text(config).replace("{folder}", str(tmp_path)))
+        done = _start(service)
+    assert done.returncode not in (0, None)
+    lines = [x for x in done.stderr.splitlines() if x.startswith("error: ")]
+    assert len(lines) == 1, done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    for word in words:
+        assert word in lines[0]
+    assert "sesame" not in done.stderr, "no password in a message"
+
+
+def test_an_unwritable_store_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir(mode=0o555)
+    with lab.service(folder=tmp_path, start=False) as service:
+        command: list[str | Path] = [lab.BIN / "glance-api", "--config-file", service.config_file]
+        if os.geteuid() == 0:  # root writes everywhere: drop that right
+            command = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--inh-caps", "-dac_override,-dac_read_search",
+                       *command]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "filesystem_store_datadir" in done.stderr
+
+
+def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with lab.service(folder=tmp_path, start=False, port=taken.getsockname()[1]) as service:
+            done = _start(service)
+    assert done.returncode == 1
+    assert "bind_port" in done.stderr
+    assert "Address already in use" in done.stderr
+
+
+@pytest.fixture
+def broken_plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A distribution whose plugins can't be imported, installed beside the others."""
+    site = tmp_path / "site"
+    (site / "broken_plugins-1.dist-info").mkdir(parents=True)
+    (site / "broken_plugins.py").write_text("import a_library_that_is_not_there\n")
+    (site / "broken_plugins-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-plugins\nVersion: 1\n")
+    groups = ("stores", "databases", "auth")
+    (site / "broken_plugins-1.dist-info" / "entry_points.txt").write_text(
+        "".join(f"[glancecore.{group}]\nbroken = broken_plugins:Nothing\n" for group in groups))
+    monkeypatch.setenv("PYTHONPATH", str(site))
+
+
+@pytest.mark.usefixtures("broken_plugins")
+def test_a_broken_store_is_listed_and_the_others_serve(tmp_path: Path) -> None:
+    config: Config = {"DEFAULT": {"enabled_backends": "good:file, bad:broken"}, "glance_store": {"default_backend": "good"},
+                      "good": {"filesystem_store_datadir": tmp_path / "images"}}
+    with lab.service(config, folder=tmp_path) as service:
+        client = Client(service.url)
+        assert [x["id"] for x in client.call("GET", "/v2/info/stores").json()["stores"]] == ["good", "bad"]
+        image = client.create()
+        assert client.upload(image["id"], b"x", **{"x-image-meta-store": "bad"}).status_code == 503
+        assert client.upload(image["id"], b"x").status_code == 204
+        for action in ("check", "list"):
+            told = subprocess.run([lab.BIN / "glance-plugins", "--config-file", service.config_file, action],
+                                  capture_output=True, text=True, timeout=60, check=False)
+            assert "a_library_that_is_not_there" in told.stdout
+            assert told.returncode == (1 if action == "check" else 0)
+
+
+@pytest.mark.usefixtures("broken_plugins")
+@pytest.mark.parametrize(("config", "option"), [
+    ({"DEFAULT": {"enabled_backends": "bad:broken"}, "glance_store": {"default_backend": "bad"}}, "default_backend"),
+    ({"database": {"driver": "broken"}}, "[database] driver"),
+    ({"DEFAULT": {"auth_strategy": "broken"}}, "auth_strategy"),
+])
+def test_a_broken_plugin_that_everything_needs_stops_the_start(tmp_path: Path, config: Config, option: str) -> None:
+    with lab.service(folder=tmp_path, start=False) as service:
+        service.config_file.write_text(lab.config_text(lab.merged(service.config, config)))
+        done = _start(service)
+    assert done.returncode == 1
+    assert option in done.stderr
+    assert "a_library_that_is_not_there" in done.stderr
+
+
+def test_misspelt_options_are_pointed_out(tmp_path: Path) -> None:
+    with lab.service({"DEFAULT": {"worker": 3}}, folder=tmp_path) as service:
+        assert "[DEFAULT] worker is not an option" in service.log.read_text()
+        assert "did you mean workers?" in service.log.read_text()

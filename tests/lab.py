@@ -1,0 +1,266 @@
+"""What tests run against: real backends, virtual environments and our own service, started on demand.
+
+Everything lives in ``$LAB_DIR`` (default: ``.lab`` in the repository). A backend stays up until the test runner, or
+``tests/backends/all-down.sh``, stops it, so that a second session finds it warm. Only the standard library is used here:
+the module also serves programs that run outside of the project's environment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.client
+import os
+import secrets
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
+
+REPO = Path(__file__).resolve().parent.parent
+BACKENDS = REPO / "tests" / "backends"
+LAB = Path(os.environ.get("LAB_DIR") or REPO / ".lab").resolve()
+BIN = Path(sys.executable).parent
+
+Config = Mapping[str, Mapping[str, object]]
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A running backend: the URL it is reached at, and what else its script says of it (``KEY=value`` lines)."""
+
+    name: str
+    url: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+def _variable(name: str) -> str:
+    return f"GLANCECORE_TEST_{name.upper().replace('-', '_')}"
+
+
+def _run(command: Sequence[str | Path], **more: str) -> str:
+    done = subprocess.run([str(part) for part in command], check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                          env={**os.environ, "LAB_DIR": str(LAB), **more})
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(map(str, command))}: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout
+
+
+def up(name: str, *args: str, **env: str) -> Backend:
+    """Start ``tests/backends/<name>-up.sh`` (or the peer), or find it running."""
+    script = REPO / "tests" / "peer" / "up.sh" if name == "peer" else BACKENDS / f"{name}-up.sh"
+    *settings, url = _run([script, *args], **env).strip().splitlines()
+    return Backend(name, url, dict(line.split("=", 1) for line in settings if "=" in line))
+
+
+def down(name: str) -> None:
+    _run([REPO / "tests" / "peer" / "down.sh" if name == "peer" else BACKENDS / f"{name}-down.sh"])
+
+
+@functools.cache
+def backend(name: str) -> Backend:
+    """The backend that the environment names (``GLANCECORE_TEST_<NAME>_URL``), or else our own one."""
+    url = os.environ.get(_variable(name) + "_URL")
+    if not url:
+        return up(name)
+    prefix = _variable("")
+    return Backend(name, url, {key.removeprefix(prefix): value for key, value in os.environ.items() if key.startswith(prefix)})
+
+
+def exported(of: Backend) -> dict[str, str]:
+    """The environment in which :func:`backend` finds this one again."""
+    return {_variable(of.name) + "_URL": of.url, **{_variable(key): value for key, value in of.settings.items()}}
+
+
+def mariadb_url() -> str:
+    return backend("mariadb").url
+
+
+def postgresql_url() -> str:
+    return backend("postgresql").url
+
+
+def redis_url() -> str:
+    return backend("redis").url
+
+
+def keystone() -> Backend:
+    """Users admin, glance (the service's), demo, alt_demo, reader, system_reader; password ``secret``."""
+    return backend("keystone")
+
+
+def nginx() -> Backend:
+    """``settings["NGINX_ROOT"]`` is the folder that it serves."""
+    return backend("nginx")
+
+
+@contextlib.contextmanager
+def new_database(kind: str) -> Iterator[str]:
+    """The URL of an empty database on MariaDB or PostgreSQL (``sqlite``: in a new folder); dropped at the end."""
+    if kind == "sqlite":
+        with tempfile.TemporaryDirectory() as folder:
+            yield f"sqlite:///{folder}/glance.sqlite"
+        return
+    parts, name = urlsplit(backend(kind).url), f"test_{secrets.token_hex(6)}"
+    _sql(kind, f"create database {name}" + (" character set utf8mb4" if kind == "mariadb" else ""))
+    try:
+        yield urlunsplit(parts._replace(path=f"/{name}"))
+    finally:
+        _sql(kind, f"drop database {name}" + (" with (force)" if kind == "postgresql" else ""))
+
+
+def _sql(kind: str, statement: str) -> None:
+    url = urlsplit(backend(kind).url)
+    host, port, user, password = url.hostname or "", str(url.port), url.username or "", url.password or ""
+    if kind == "mariadb":
+        _run(["mariadb", "--no-defaults", "-h", host, "-P", port, "-u", user, "-e", statement], MYSQL_PWD=password)
+    else:
+        _run(["psql", "-h", host, "-p", port, "-U", user, "-d", "postgres", "-Atqc", statement], PGPASSWORD=password)
+
+
+def need(*packages: str) -> None:
+    """Install the Debian packages that are missing."""
+    _run(["bash", "-c", f". {shlex.quote(str(BACKENDS / 'lib.sh'))}; need {shlex.join(packages)}"])
+
+
+@functools.cache
+def venv(name: str, *requirements: str) -> Path:
+    """A virtual environment of its own with these requirements, for programs that must not share ours."""
+    return Path(_run(["bash", "-c", f". {shlex.quote(str(BACKENDS / 'lib.sh'))}; venv {shlex.join([name, *requirements])}"]).strip())
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def config_text(config: Config) -> str:
+    """oslo.config's format; a list becomes a comma-separated value."""
+    def value(of: object) -> str:
+        if isinstance(of, bool):
+            return str(of).lower()
+        return ", ".join(map(str, of)) if isinstance(of, (list, tuple)) else str(of)
+
+    return "\n".join(f"[{section}]\n" + "".join(f"{key} = {value(each)}\n" for key, each in options.items())
+                     for section, options in config.items())
+
+
+def merged(*configs: Config) -> dict[str, dict[str, object]]:
+    result: dict[str, dict[str, object]] = {}
+    for config in configs:
+        for section, options in config.items():
+            result.setdefault(section, {}).update(options)
+    return result
+
+
+def keystone_config(region: str, url: str) -> dict[str, dict[str, object]]:
+    """Puts our service at ``url`` into Keystone's catalogue; returns what its configuration needs."""
+    auth_url = up("keystone", region, url).url
+    return {"DEFAULT": {"auth_strategy": "keystone"},
+            "keystone_authtoken": {
+                "auth_type": "password", "auth_url": auth_url, "www_authenticate_uri": auth_url, "username": "glance",
+                "password": "secret", "project_name": "service", "user_domain_id": "default", "project_domain_id": "default",
+                "region_name": region, "service_token_roles": "service", "service_token_roles_required": True}}
+
+
+@dataclass
+class Service:
+    """Our own glance-api, as a process of its own."""
+
+    folder: Path
+    port: int
+    config: Config
+    process: subprocess.Popen[bytes] | None = None
+    start_seconds: float = 0.0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def config_file(self) -> Path:
+        return self.folder / "glance-api.conf"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "glance-api.log"
+
+    def tail(self, lines: int = 40) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.exists() else ""
+
+    def manage(self, *args: str) -> str:
+        return _run([BIN / "glance-manage", "--config-file", self.config_file, *args])
+
+    def start(self, timeout: float = 30.0) -> None:
+        began = time.monotonic()
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen([BIN / "glance-api", "--config-file", self.config_file], cwd=self.folder,
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        if not answers(self.port, timeout, self.process):
+            self.stop()
+            raise RuntimeError(f"glance-api does not answer on port {self.port}:\n{self.tail()}")
+        self.start_seconds = time.monotonic() - began
+
+    def stop(self, how: signal.Signals = signal.SIGTERM, timeout: float = 40.0) -> None:
+        if self.process is None:
+            return
+        self.process.send_signal(how)
+        try:
+            self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+
+def answers(port: int, timeout: float, process: subprocess.Popen[bytes] | None = None) -> bool:
+    """An HTTP server answers on that port within the time, and ``process`` still lives."""
+    end = time.monotonic() + timeout
+    while time.monotonic() < end and (process is None or process.poll() is None):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        try:
+            connection.request("GET", "/")
+            connection.getresponse().read()
+        except (OSError, http.client.HTTPException):
+            time.sleep(0.02)
+        else:
+            return True
+        finally:
+            connection.close()
+    return False
+
+
+@contextlib.contextmanager
+def service(config: Config | None = None, *, database: str = "", folder: Path | None = None, port: int = 0,
+            start: bool = True) -> Iterator[Service]:
+    """Our glance-api on a free port: SQLite and one file store, unless ``config`` and ``database`` (a URL) say otherwise."""
+    own = folder is None
+    if folder is None:
+        (LAB / "services").mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=LAB / "services"))
+    made = Service(folder, port or free_port(), {})
+    made.config = merged(
+        {"DEFAULT": {"bind_host": "127.0.0.1", "bind_port": made.port, "workers": 1, "enabled_backends": "file:file"},
+         "glance_store": {"default_backend": "file"},
+         "database": {"connection": database or f"sqlite:///{quote(str(folder))}/glance.sqlite"},
+         "file": {"filesystem_store_datadir": folder / "images"}},
+        config or {})
+    made.config_file.write_text(config_text(made.config))
+    try:
+        made.manage("db", "sync")
+        if start:
+            made.start()
+        yield made
+    finally:
+        made.stop()
+        if own:
+            shutil.rmtree(folder, ignore_errors=True)

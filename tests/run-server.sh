@@ -1,0 +1,25 @@
+#!/bin/bash
+# glance-api on 127.0.0.1:9292 (GLANCE_PORT) with SQLite and the file store, all in $LAB_DIR/run. No login: everybody is admin.
+. "$(dirname "$0")/backends/lib.sh"
+cd "$REPO"
+DIR=$LAB_DIR/run
+mkdir -p "$DIR/images"
+[[ -e $DIR/glance-api.conf ]] || cat >"$DIR/glance-api.conf" <<CONF
+[DEFAULT]
+bind_host = 127.0.0.1
+bind_port = ${GLANCE_PORT:-9292}
+auth_strategy = none
+enabled_backends = file:file
+
+[glance_store]
+default_backend = file
+
+[database]
+connection = sqlite:///$DIR/glance.sqlite
+
+[file]
+filesystem_store_datadir = $DIR/images
+CONF
+.venv/bin/glance-manage --config-file "$DIR/glance-api.conf" db sync
+say "configuration: $DIR/glance-api.conf"
+exec .venv/bin/glance-api --config-file "$DIR/glance-api.conf"

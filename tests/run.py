@@ -1,0 +1,261 @@
+"""Runs the test suites, each as a process of its own, and counts.
+
+    run.py [--check] [SUITE...]        no suite named: all of them; --check: those that need no server
+    run.py --list
+
+Every suite leaves a log and a JUnit file in ``$LAB_DIR/results``. Backends are started before the first suite that
+needs them and stopped after the last one (``KEEP=1``: not stopped). The last line is ``N passed, N failed``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from xml.etree import ElementTree as ET
+
+import lab
+
+RESULTS = lab.LAB / "results"
+
+
+@dataclass(frozen=True)
+class Suite:
+    """``command`` runs in the repository's root; ``{junit}`` in it is the JUnit file to write. Without one, the suite
+    counts as one test. ``paths``: what must exist, or else the suite is left out."""
+
+    name: str
+    command: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    minutes: float = 10
+    check: bool = False
+
+
+def tool(name: str, *args: str) -> tuple[str, ...]:
+    return (str(lab.BIN / name), *args)
+
+
+def python(*args: str) -> tuple[str, ...]:
+    return (sys.executable, *args)
+
+
+def pytest(*args: str, hang: int = 300) -> tuple[str, ...]:
+    """``hang``: a single test that takes longer is stopped, with a stack trace of each thread."""
+    return python("-m", "pytest", "-q", "--color=no", f"--timeout={hang}", "--junitxml={junit}", *args)
+
+
+#: Suites that need running servers have folders of their own; everything else under tests/ needs none.
+APART = ("e2e", "clients")
+
+SUITES = (
+    Suite("ruff", tool("ruff", "check", "."), check=True),
+    Suite("mypy", tool("mypy", "glancecore", *sorted(str(path) for path in Path("drivers").glob("[!_]*/src"))), check=True),
+    Suite("mypy-tests", tool("mypy", "--explicit-package-bases", "tests/lab.py", "tests/run.py",
+                             "tests/backends/keystone_setup.py",
+                             *sorted(str(path) for name in ("bench", "images", "tempest") for path in Path("tests", name).glob("*.py"))),
+          check=True),
+    Suite("layers", tool("lint-imports", "--no-cache"), check=True),
+    Suite("shell", ("tests/lint-shell.sh",), check=True),
+    Suite("core", pytest("tests", *(f"--ignore=tests/{name}" for name in APART)), check=True, minutes=15),
+    Suite("e2e", pytest("tests/e2e"), paths=("tests/e2e",), needs=("mariadb", "postgresql", "keystone", "nginx"), minutes=20),
+    Suite("clients", pytest("tests/clients"), paths=("tests/clients",), needs=("keystone",), minutes=20),
+)
+
+#: What the drivers' own suites need; a driver that is not named here needs nothing.
+DRIVER_NEEDS = {
+    "db_sql": ("mariadb", "postgresql"),
+    "db_registry": ("mariadb",),
+    "store_http": ("nginx",),
+    "store_swift": ("keystone", "swift"),
+    "store_rbd": ("ceph",),
+    "store_s3": ("ceph", "rgw"),
+    "store_vmware": ("vcsim",),
+    "auth_keystone": ("keystone",),
+    "quota_unified": ("keystone",),
+}
+
+TEMPEST = Suite("tempest", python("tests/tempest/harness.py", "--junit", "{junit}"), needs=("keystone", "nginx"), minutes=30)
+
+
+def all_suites() -> list[Suite]:
+    drivers = [Suite(path.parent.name, pytest(str(path)), needs=DRIVER_NEEDS.get(path.parent.name, ()), minutes=20,
+                     check=path.parent.name not in DRIVER_NEEDS)
+               for path in sorted(Path("drivers").glob("[!_]*/tests"))]
+    return [*SUITES[:-2], *drivers, *SUITES[-2:], TEMPEST]
+
+
+@dataclass
+class Result:
+    suite: Suite
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+    why: str = ""
+
+
+def count(junit: Path) -> tuple[int, int, int]:
+    """Passed, failed and skipped tests of a JUnit file. A test with an error in its teardown has failed, once."""
+    verdicts: dict[tuple[str, str], str] = {}
+    for case in ET.parse(junit).getroot().iter("testcase"):
+        key = (case.get("classname", ""), case.get("name", ""))
+        if case.find("failure") is not None or case.find("error") is not None:
+            verdicts[key] = "failed"
+        else:
+            verdicts.setdefault(key, "skipped" if case.find("skipped") is not None else "passed")
+    said = list(verdicts.values())
+    return said.count("passed"), said.count("failed"), said.count("skipped")
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """Also what the suite itself left running."""
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, how)
+        if how is signal.SIGTERM:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+                return
+
+
+def run(suite: Suite, env: dict[str, str]) -> Result:
+    junit, log = RESULTS / f"{suite.name}.xml", RESULTS / f"{suite.name}.log"
+    junit.unlink(missing_ok=True)
+    command = [part.replace("{junit}", str(junit)) for part in suite.command]
+    result, began = Result(suite), time.monotonic()
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=env,
+                                   start_new_session=True)
+        try:
+            code = process.wait(suite.minutes * 60)
+        except subprocess.TimeoutExpired:
+            code, result.why = -1, f"not done after {suite.minutes:g} minutes"
+        finally:
+            end_group(process)
+    result.seconds = time.monotonic() - began
+    if "{junit}" in " ".join(suite.command):
+        try:
+            result.passed, result.failed, result.skipped = count(junit)
+        except (OSError, ET.ParseError):
+            result.why = result.why or "it wrote no results"
+    elif code == 0:
+        result.passed = 1
+    if result.why or (code != 0 and not result.failed):  # crashed, hung, or ended badly after its last test
+        result.failed += 1
+        result.why = result.why or f"exit code {code}"
+    return result
+
+
+class Backends:
+    """Starts what a suite needs, and stops what no later one needs."""
+
+    def __init__(self) -> None:
+        self.env: dict[str, dict[str, str]] = {}
+
+    def start(self, names: tuple[str, ...]) -> None:
+        for name in names:
+            if name not in self.env:
+                say(f"starting {name}")
+                self.env[name] = {}  # also a half-started one is stopped
+                self.env[name] = lab.exported(lab.up(name))
+
+    def stop(self, but: set[str]) -> None:
+        if not os.environ.get("KEEP"):
+            for name in [name for name in self.env if name not in but]:
+                say(f"stopping {name}")
+                with contextlib.suppress(RuntimeError):
+                    lab.down(name)
+                del self.env[name]
+
+
+def say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+
+
+def tail(path: Path, lines: int = 60) -> str:
+    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else ""
+
+
+@contextlib.contextmanager
+def ends_by_signals() -> Iterator[None]:
+    """A TERM ends us like an interrupt from the keyboard, so that everything started is stopped."""
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    yield
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("suites", nargs="*", metavar="SUITE")
+    parser.add_argument("--check", action="store_true", help="only suites that need no server")
+    parser.add_argument("--list", action="store_true", help="print the suites' names and what they need")
+    options = parser.parse_args()
+    suites = [suite for suite in all_suites() if all(Path(path).exists() for path in suite.paths)]
+    if options.list:
+        for suite in suites:
+            print(f"{suite.name:20} {' '.join(suite.needs)}")
+        return 0
+    unknown = set(options.suites) - {suite.name for suite in suites}
+    if unknown:
+        parser.error(f"no such suite: {' '.join(sorted(unknown))}; there are: {' '.join(suite.name for suite in suites)}")
+    chosen = [suite for suite in suites
+              if (suite.name in options.suites if options.suites else suite.check or not options.check)]
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    backends, results = Backends(), list[Result]()
+    with ends_by_signals():
+        try:
+            for at, suite in enumerate(chosen):
+                results.append(one(suite, backends))
+                backends.stop(but={name for later in chosen[at + 1:] for name in later.needs})
+        finally:
+            backends.stop(but=set())
+    return report(results)
+
+
+def one(suite: Suite, backends: Backends) -> Result:
+    try:
+        backends.start(suite.needs)
+    except RuntimeError as error:
+        result = Result(suite, failed=1, why=f"a backend did not start: {error}")
+    else:
+        env = {**os.environ, "LAB_DIR": str(lab.LAB), "PYTHONPATH": str(lab.REPO / "tests"), "MYPYPATH": str(lab.REPO / "tests")}
+        for name in suite.needs:
+            env |= backends.env[name]
+        result = run(suite, env)
+    counts = f"{result.passed} passed, {result.failed} failed" + (f", {result.skipped} skipped" if result.skipped else "")
+    say(f"{suite.name:14} {counts} in {result.seconds:.0f} s" + (f" ({result.why})" if result.why else ""))
+    return result
+
+
+def report(results: list[Result]) -> int:
+    for result in results:
+        if result.failed:
+            log = RESULTS / f"{result.suite.name}.log"
+            print(f"\n===== {result.suite.name}: {result.why or f'{result.failed} failed'} ({log})\n{tail(log)}")
+    passed, failed, skipped = (sum(getattr(result, what) for result in results) for what in ("passed", "failed", "skipped"))
+    print()
+    if skipped:
+        print(f"{skipped} skipped: {' '.join(result.suite.name for result in results if result.skipped)}")
+    print(f"{passed} passed, {failed} failed", flush=True)
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    os.chdir(lab.REPO)
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("\ninterrupted")
+        sys.exit(130)

@@ -1,0 +1,189 @@
+"""Tempest and glance-tempest-plugin, with a real Keystone, against our service or against the real Glance.
+
+    harness.py [--peer] [--only REGEX] [--profile default|legacy] [--junit FILE] [--jobs N]
+
+Every test that passes on Glance 33 (``glance33.txt``; with locations shown and no format check: ``glance33-legacy.txt``)
+must pass here, unless ``left-out.txt`` names it with a reason. A test that is skipped, or not found, has failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import lab
+
+HERE = Path(__file__).resolve().parent
+WORK = lab.LAB / "tempest"
+REQUIREMENTS = ("tempest==47.0.0", "glance-tempest-plugin==0.17.0")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A set-up of the service in which tempest finds these tests runnable."""
+
+    name: str
+    expected: str
+    legacy: bool  # locations shown, bogus data accepted
+
+    def server_config(self) -> dict[str, dict[str, object]]:
+        # stores whose names sort as their weights do: tempest compares the two orders
+        return {"DEFAULT": {"enabled_backends": "fast:file, slow:file", "show_multiple_locations": self.legacy},
+                "image_format": {"require_image_format_match": not self.legacy},
+                "glance_store": {"default_backend": "fast"},
+                "fast": {"filesystem_store_datadir": WORK / self.name / "fast", "weight": 200},
+                "slow": {"filesystem_store_datadir": WORK / self.name / "slow", "weight": 100}}
+
+
+PROFILES = (Profile("default", "glance33.txt", legacy=False), Profile("legacy", "glance33-legacy.txt", legacy=True))
+
+
+@dataclass(frozen=True)
+class Line:
+    status: str
+    name: str
+    seconds: float
+    reason: str
+
+
+def names_of(file: str) -> list[str]:
+    return (HERE / file).read_text().split()
+
+
+def left_out() -> dict[str, str]:
+    """Pattern → reason."""
+    patterns, reason = {}, ""
+    for line in (HERE / "left-out.txt").read_text().splitlines():
+        if line.startswith("["):
+            reason = line.strip("[]")
+        elif line and not line.startswith("#"):
+            patterns[line] = reason
+    every = [name for profile in PROFILES for name in names_of(profile.expected)]
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in every):
+            raise SystemExit(f"left-out.txt: {pattern} matches no test")
+    return patterns
+
+
+def tempest_conf(profile: Profile, region: str, keystone_url: str, web: lab.Backend) -> str:
+    root = Path(web.settings["NGINX_ROOT"])
+    (root / "small.bin").write_bytes(bytes(range(1, 256)) * 16384)
+    return lab.config_text({
+        "DEFAULT": {"log_file": WORK / profile.name / "tempest.log", "use_stderr": False},
+        "oslo_concurrency": {"lock_path": WORK / profile.name / "lock"},
+        # no tempest_roles: they would be given to the reader personas as well
+        "auth": {"use_dynamic_credentials": True, "admin_username": "admin", "admin_project_name": "admin",
+                 "admin_password": "secret", "admin_domain_name": "Default", "admin_user_domain_name": "Default",
+                 "admin_project_domain_name": "Default", "admin_system": "all", "default_credentials_domain_name": "Default"},
+        "identity": {"auth_version": "v3", "uri_v3": keystone_url, "v3_endpoint_type": "public", "region": "RegionOne"},
+        "identity-feature-enabled": {"api_v2": False, "api_v3": True},
+        "service_available": {"glance": True, "nova": False, "cinder": False, "neutron": False, "swift": False},
+        "enforce_scope": {"glance": True},
+        "image": {"region": region, "endpoint_type": "public", "http_image": f"{web.url}/small.bin",
+                  "http_qcow2_image": f"{web.url}/disk.qcow2", "build_timeout": 60, "build_interval": 1,
+                  "hashing_algorithm": "sha512"},
+        "image-feature-enabled": {"import_image": True, "os_glance_reserved": True, "manage_locations": profile.legacy,
+                                  "image_format_enforcement": not profile.legacy, "do_secure_hash": not profile.legacy,
+                                  "store_weight_enabled": True},
+    })
+
+
+@contextlib.contextmanager
+def endpoint(profile: Profile, peer: bool) -> Iterator[str]:
+    """A running image service in Keystone's catalogue; yields its region."""
+    if peer:
+        lab.up("peer", "keystone", "mariadb", LEGACY=str(int(profile.legacy)))
+        yield "peer"
+        return
+    folder, port, region = WORK / profile.name / "service", lab.free_port(), f"tempest-{profile.name}"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "glance.sqlite").unlink(missing_ok=True)
+    config = lab.merged(profile.server_config(), lab.keystone_config(region, f"http://127.0.0.1:{port}"), {"DEFAULT": {"workers": 2}})
+    with lab.service(config, folder=folder, port=port):
+        yield region
+
+
+def run(profile: Profile, names: list[str], region: str, jobs: int) -> dict[str, Line]:
+    """What became of each of these tests; those that did not run are missing."""
+    work, venv = WORK / profile.name, lab.venv("tempest", *REQUIREMENTS)
+    (work / "lock").mkdir(parents=True, exist_ok=True)
+    (work / "tempest.log").unlink(missing_ok=True)
+    (work / "tempest.conf").write_text(tempest_conf(profile, region, lab.keystone().url, lab.nginx()))
+    site = next((venv / "lib").glob("python3.*")) / "site-packages"
+    (work / ".stestr.conf").write_text(
+        f"[DEFAULT]\ntest_path={site}/tempest/test_discover\ntop_dir={site}\ngroup_regex=([^\\.]*\\.)*\n")
+    (work / "include.txt").write_text("".join(f"^{re.escape(name)}(\\[|$)\n" for name in names))
+    env = {**os.environ, "TEMPEST_CONFIG_DIR": str(work), "TEMPEST_CONFIG": "tempest.conf", "PYTHONWARNINGS": "ignore",
+           "PATH": f"{venv / 'bin'}:{os.environ['PATH']}"}
+    if not (work / ".stestr").exists():
+        subprocess.run([venv / "bin" / "stestr", "init"], cwd=work, env=env, check=True, capture_output=True)
+    with (work / "subunit").open("wb") as stream, (work / "stestr.log").open("wb") as log:
+        subprocess.run([venv / "bin" / "stestr", "run", "--concurrency", str(jobs), "--subunit", "--include-list", "include.txt"],
+                       cwd=work, env=env, stdin=subprocess.DEVNULL, stdout=stream, stderr=log, check=False)
+    with (work / "subunit").open("rb") as stream:
+        subprocess.run([venv / "bin" / "python", HERE / "subunit_lines.py", work / "lines.txt", work / "failures.txt"],
+                       stdin=stream, check=True)
+    lines = {}
+    for row in (work / "lines.txt").read_text().splitlines():
+        status, name, seconds, reason = row.split("\t")
+        lines[name] = Line(status, name, float(seconds), reason)
+    return lines
+
+
+def verdict(name: str, lines: dict[str, Line]) -> Line:
+    """A skipped or broken class takes its tests with it."""
+    if name in lines and lines[name].status == "PASS":
+        return lines[name]
+    found = lines.get(name) or lines.get(f"setUpClass ({name.rpartition('.')[0]})")
+    if found is None:
+        return Line("FAIL", name, 0.0, "did not run")
+    return Line("FAIL", name, found.seconds, f"{'skipped: ' if found.status == 'SKIP' else ''}{found.reason}")
+
+
+def junit(verdicts: list[Line], file: Path) -> None:
+    suite = ET.Element("testsuite", name="tempest", tests=str(len(verdicts)))
+    for line in verdicts:
+        classname, _, name = line.name.rpartition(".")
+        case = ET.SubElement(suite, "testcase", classname=classname, name=name, time=f"{line.seconds:.2f}")
+        if line.status == "FAIL":
+            ET.SubElement(case, "failure", message=line.reason)
+    ET.ElementTree(suite).write(file)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peer", action="store_true", help="against the real Glance; nothing is left out")
+    parser.add_argument("--only", default="", metavar="REGEX")
+    parser.add_argument("--profile", choices=[profile.name for profile in PROFILES])
+    parser.add_argument("--junit", type=Path)
+    parser.add_argument("--jobs", type=int, default=2)
+    options = parser.parse_args()
+    patterns = {} if options.peer else left_out()
+    verdicts: list[Line] = []
+    for profile in PROFILES:
+        names = [name for name in names_of(profile.expected)
+                 if re.search(options.only, name) and not any(fnmatchcase(name, pattern) for pattern in patterns)]
+        if names and options.profile in (None, profile.name):
+            with endpoint(profile, options.peer) as region:
+                lines = run(profile, names, region, options.jobs)
+            verdicts += [verdict(name, lines) for name in names]
+    for line in verdicts:
+        print(f"{line.status}\t{line.name}\t{line.seconds:.2f}\t{line.reason}")
+    failed = sum(line.status == "FAIL" for line in verdicts)
+    print(f"{len(verdicts) - failed} passed, {failed} failed; whole texts of failures: {WORK}/*/failures.txt")
+    if options.junit:
+        junit(verdicts, options.junit)
+    return 1 if failed or not verdicts else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
