@@ -75,10 +75,14 @@ class ImageQuery:
     is ``member_status`` (None: any); an admin gets every image but other projects' community ones. With a visibility:
     community = all community images; public = all public; private = own private (admin: all private); shared = own shared
     and shared with him by ``member_status`` (admin: all shared); ``all_visible`` = everything the viewer may see, others'
-    community included. Images in a hidden status (``domain.image.HIDDEN``) are never found.
+    community included, but of those shared with him only the ones of ``member_status``. "Own" needs a project: an image
+    without owner is nobody's own, and is listed when public, or shared with the viewer, or (unless private) by
+    ``all_visible``. Each image is found once. Images in a hidden status (``domain.image.HIDDEN``) are never found.
     ``hidden`` compares os_hidden. ``equal`` maps a field (id, name, status, container_format, disk_format, owner,
     checksum, hash_algo, hash_value, size, virtual_size, min_ram, min_disk, protected) to its allowed values. ``tags`` must
-    all be there. ``properties`` must equal. ``sort`` ends with the id, so the order is total; null sorts before everything.
+    all be there. ``properties`` must equal. Text is compared by code points: case, accents and blanks at the end count.
+    ``sort`` ends with the id (added, in the last key's direction, when absent), so the order is total; null sorts before
+    everything.
     ``marker``: start behind this image, which must be visible to the viewer but need not match the filters.
     """
 
@@ -108,7 +112,8 @@ class ImageAdded:
 @dataclass(frozen=True, slots=True)
 class ImageChanged:
     """``after`` replaces ``before``. Raises ConcurrentChange unless the stored version is ``before.version``;
-    ImageNotFound when the image is gone. ``after.version`` must be ``before.version + 1``."""
+    ImageNotFound when the image is gone. ``after.version`` must be ``before.version + 1``, and id and created_at stay as
+    they are: else ValueError, the caller's mistake. ``as_member`` is ignored."""
 
     before: Image
     after: Image
@@ -152,8 +157,8 @@ class MemberRemoved:
 class LeaseTaken:
     """``lease`` lives ``ttl`` seconds by the database's clock unless extended.
 
-    Raises ImageBusy when the image is leased already, unless ``replacing`` is that lease's token: then it is taken over
-    (LeaseLost when the stored token is another one or none)."""
+    Raises ImageBusy when the image is leased already (expired or not), unless ``replacing`` is that lease's token: then it is taken over
+    (LeaseLost when the stored token is another one or none). The image itself need not exist."""
 
     lease: Lease
     ttl: float
@@ -162,7 +167,7 @@ class LeaseTaken:
 
 @dataclass(frozen=True, slots=True)
 class LeaseChanged:
-    """The same token with other ``blobs``, ``reserved`` or ``stable``. Raises LeaseLost."""
+    """The same token with other ``blobs``, ``reserved`` or ``stable``; it lives no longer for that. Raises LeaseLost."""
 
     lease: Lease
 
@@ -178,7 +183,8 @@ class LeaseEnded:
 class WithinLimits:
     """After all other changes of this commit, what ``project`` uses and has reserved must be within ``limits``.
 
-    Raises QuotaExceeded naming the resource. Two commits for one project are judged one after the other."""
+    Raises QuotaExceeded naming the resource, the use and the limit; also when the commit makes the use smaller but not
+    small enough. Two commits for one project are judged one after the other."""
 
     project: str | None
     limits: Limits
@@ -214,7 +220,8 @@ class ImageRepository(ABC):
 
     @abstractmethod
     def commit(self, *changes: Change) -> None:
-        """Apply all changes, in order, or none; durable when it returns. Raises what the changes say.
+        """Apply all changes, in order, or none; durable when it returns. Raises what the changes say, and Invalid when the
+        database can't store a value. After DatabaseUnavailable the changes may have been applied: the message says so.
 
         Also keeps each project's usage (``domain.quota``) exact.
         """
@@ -246,7 +253,7 @@ class ImageRepository(ABC):
     @abstractmethod
     def unleased(self, limit: int = 100) -> list[Image]:
         """Images in a transient status (saving, importing, deleting) without any lease: left by a foreign or older
-        writer. Staged images (uploading) rest without a lease and are not told."""
+        writer. Oldest save first. Staged images (uploading) rest without a lease and are not told."""
 
 
 class Database(ABC):
@@ -276,7 +283,8 @@ class Database(ABC):
 
     @abstractmethod
     def purge(self, before: datetime, limit: int | None = 100) -> int:
-        """Forget images removed before that time, at most ``limit`` (None: all): their ids may be used again. How many."""
+        """Forget images removed before that time, the oldest first, at most ``limit`` (None: all): their ids may be used
+        again. How many."""
 
     @abstractmethod
     def close(self) -> None:

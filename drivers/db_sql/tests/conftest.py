@@ -13,21 +13,11 @@ from glancecore_db_sql.address import parse
 from glancecore_db_sql.driver import SqlDatabase
 from glancecore_db_sql.options import OPTIONS
 from glancecore_db_sql.tables import METADATA
-from oslo_config import cfg
 from sqlalchemy import URL, create_engine
 
+from glancecore.testing.settings import make_section
+
 BACKENDS = Path(__file__).parents[3] / "tests" / "backends"
-#: Makes a driver for a URL, with other options than the defaults when given.
-Open = Callable[..., SqlDatabase]
-
-
-def section(connection: str, **options: object) -> cfg.ConfigOpts.GroupAttr:
-    conf = cfg.ConfigOpts()
-    conf([], default_config_files=[], default_config_dirs=[])
-    conf.register_opts(OPTIONS, group="database")
-    for name, value in {"connection": connection, **options}.items():
-        conf.set_override(name, value, group="database")
-    return conf.database
 
 
 def server_url(kind: str) -> URL:
@@ -58,12 +48,12 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope="class")
-def opened() -> Iterator[Open]:
-    """Drivers that are closed in the end."""
+def opened() -> Iterator[Callable[..., SqlDatabase]]:
+    """Makes a driver for a URL, with other options than the defaults when given; closed in the end."""
     made: list[SqlDatabase] = []
 
     def make(url: str, **options: object) -> SqlDatabase:
-        made.append(SqlDatabase(section(url, **options)))
+        made.append(SqlDatabase(make_section(OPTIONS, connection=url, **options)))
         return made[-1]
 
     yield make
@@ -72,7 +62,7 @@ def opened() -> Iterator[Open]:
 
 
 @pytest.fixture(scope="class")
-def synced(url: str, opened: Open) -> SqlDatabase:
+def synced(url: str, opened: Callable[..., SqlDatabase]) -> SqlDatabase:
     database = opened(url)
     database.sync()
     return database

@@ -99,11 +99,11 @@ class Commit:
         id_ = change.image.id
         db = self.db
         # What is stored now counts: the version is not compared.
-        text = " ".join(["SELECT", db.flavor.image, ", NULL FROM images i WHERE i.id = ?", db.flavor.for_update])
+        text = " ".join(["SELECT", db.flavor.image(), "FROM images i WHERE i.id = ?", db.flavor.for_update])
         found = db.rows(text, id_)
         if not found:
             raise _no_image(id_)
-        (stored,) = map(rows.decode, db.flavor.unpack(found))
+        (stored,) = db.flavor.images(found)
         # Facets, places and members go with it, by their foreign keys.
         db.change("DELETE FROM images WHERE id = ?", id_)
         db.change("INSERT INTO removed_images (id, removed_at, owner) VALUES (?, ?, ?)",

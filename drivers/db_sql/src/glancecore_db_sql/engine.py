@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
@@ -57,7 +58,10 @@ class Connections:
         self.flavor = FLAVORS[self.url.get_backend_name()]
         self._making = threading.Lock()
         self._made: Engine | None = None
-        self._pid = os.getpid()
+        #: Engines of the parent process. Its sockets and file locks are not ours to close, so they are kept.
+        self._inherited: list[Engine] = []
+        forked = weakref.WeakMethod(self._forked)
+        os.register_at_fork(after_in_child=lambda: (call := forked()) is not None and call())
         # SQLite has one writer at a time and no queue: threads waiting here are served in turn, without sleeping.
         self._turn: AbstractContextManager[object] = self._new_turn()
         self._retrying = Retrying(
@@ -91,8 +95,7 @@ class Connections:
         with self._making:
             engine, self._made = self._made, None
             if engine is not None:
-                # In a child the sockets are the parent's: forget them without a good-bye.
-                engine.dispose(close=os.getpid() == self._pid)
+                engine.dispose()
 
     # -- how -----------------------------------------------------------------------------------------------------------
     def _read(self, work: Callable[[Session], T]) -> T:
@@ -129,14 +132,18 @@ class Connections:
     def engine(self) -> Engine:
         """In autocommit: a read costs one round trip, and transactions are begun by ``write`` alone."""
         engine = self._made
-        if engine is not None and self._pid == os.getpid():
+        if engine is not None:
             return engine
         with self._making:
-            if self._made is None or self._pid != os.getpid():
-                if self._made is not None:
-                    self._made.dispose(close=False)
-                self._pid, self._turn, self._made = os.getpid(), self._new_turn(), self._make()
+            if self._made is None:
+                self._made = self._make()
             return self._made
+
+    def _forked(self) -> None:
+        """In a child, before anything else runs: another thread of the parent may have held a lock or a connection."""
+        if self._made is not None:
+            self._inherited.append(self._made)
+        self._made, self._making, self._turn = None, threading.Lock(), self._new_turn()
 
     def _connected(self, connection: DBAPIConnection, _: object) -> None:
         cursor = connection.cursor()

@@ -9,7 +9,8 @@ from typing import Any
 
 import orjson
 
-from glancecore_db_sql.rows import DOCUMENTS, SCALARS, Row
+from glancecore.domain.image import Image
+from glancecore_db_sql.rows import DOCUMENTS, SCALARS, Row, decode
 
 
 class Flavor(ABC):
@@ -19,6 +20,8 @@ class Flavor(ABC):
     begin = "BEGIN"
     #: Locks the rows that a SELECT reads until the commit.
     for_update = " FOR UPDATE"
+    #: Joins a second table to the first, and never begins with the second.
+    then_join = "JOIN"
     #: The database's clock in microseconds since 1970, UTC.
     now: str
     #: Adds to a project's counters, or makes the row. Locks the row either way.
@@ -32,11 +35,13 @@ class Flavor(ABC):
     #: Statements that let one process at a time change the schema: within the transaction, and before its end.
     lock_schema: str | None = None
     unlock_schema: str | None = None
-    #: What is read of an image ``i``; ``unpack`` makes a row of SCALARS and DOCUMENTS of it.
-    image = ", ".join(f"i.{name}" for name in SCALARS + DOCUMENTS)
+    def image(self, as_member: str = "NULL") -> str:
+        """What is read of an image ``i``. ``as_member`` is an expression."""
+        return ", ".join([*(f"i.{name}" for name in SCALARS), as_member, *(f"i.{name}" for name in DOCUMENTS)])
 
-    def unpack(self, rows: Iterable[Row]) -> Iterable[Row]:
-        return rows
+    def images(self, rows: Iterable[Row]) -> list[Image]:
+        loads = orjson.loads
+        return [decode(row[:-3], *map(loads, row[-3:])) for row in rows]
 
     def order(self, column: str, *, descending: bool, nullable: bool) -> str:  # noqa: ARG002 - PostgreSQL needs it
         """Null before everything, as SQLite and MySQL have it anyway."""
@@ -51,6 +56,7 @@ class Sqlite(Flavor):
     name = "sqlite"
     mark = "?"
     begin = "BEGIN IMMEDIATE"
+    then_join = "CROSS JOIN"
     for_update = ""
     now = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) * 1000"
     # FULL: in WAL mode a commit is then on disk when it returns.
@@ -64,6 +70,7 @@ class Sqlite(Flavor):
 class Mysql(Flavor):
     name = "mysql"
     begin = "START TRANSACTION"
+    then_join = "STRAIGHT_JOIN"
     now = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"
     # Traditional: too long a text is an error, not cut; as oslo.db does it.
     settings = ("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", "SET SESSION sql_mode = 'TRADITIONAL'")
@@ -74,12 +81,15 @@ class Mysql(Flavor):
         "INSERT INTO project_usage (project, bytes, staged_bytes, images, uploading) VALUES (?, ?, ?, ?, ?) "
         "ON DUPLICATE KEY UPDATE bytes = bytes + VALUES(bytes), staged_bytes = staged_bytes + VALUES(staged_bytes), "
         "images = images + VALUES(images), uploading = uploading + VALUES(uploading)")
-    #: PyMySQL decodes each column in Python: one JSON array instead of 21 columns saves half of a read's CPU.
-    image = f"JSON_ARRAY({', '.join(f'i.{name}' for name in SCALARS)}), {', '.join(f'i.{x}' for x in DOCUMENTS)}"
+    def image(self, as_member: str = "NULL") -> str:
+        # PyMySQL decodes each column in Python: one JSON text instead of 25 columns saves two thirds of a read's CPU.
+        scalars = ", ".join([*(f"i.{name}" for name in SCALARS), as_member])
+        documents = ", ',', ".join(f"i.{name}" for name in DOCUMENTS)
+        return f"CONCAT('[', JSON_ARRAY({scalars}), ',', {documents}, ']')"
 
-    def unpack(self, rows: Iterable[Row]) -> Iterable[Row]:
+    def images(self, rows: Iterable[Row]) -> list[Image]:
         loads = orjson.loads
-        return [(*loads(row[0]), *row[1:]) for row in rows]
+        return [decode(*loads(text)) for (text,) in rows]
 
     def rolled_back(self, error: BaseException) -> bool:
         # 1213: deadlock, also Galera's certification failure; 1020: changed since read (MariaDB's snapshot isolation)

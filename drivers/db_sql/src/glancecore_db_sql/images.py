@@ -45,10 +45,9 @@ class SqlImages(ImageRepository):
 
     def _get(self, db: Session, image_id: str, project: str | None) -> Image | None:
         join, as_member, who = query.viewer_join(project)
-        text = " ".join(["SELECT", self._flavor.image, ",", as_member, "FROM images i", join, "WHERE i.id = ?"])
-        for row in self._flavor.unpack(db.rows(text, *who, image_id)):
-            return rows.decode(row)
-        return None
+        text = " ".join(["SELECT", self._flavor.image(as_member), "FROM images i", join, "WHERE i.id = ?"])
+        found = self._flavor.images(db.rows(text, *who, image_id))
+        return found[0] if found else None
 
     def find(self, query: ImageQuery) -> list[Image]:
         return self._on.read(lambda db: self._find(db, query))
@@ -63,13 +62,13 @@ class SqlImages(ImageRepository):
         if asked is None:
             return []
         text, values = asked
-        return [rows.decode(x) for x in self._flavor.unpack(db.rows(text, *values))]
+        return self._flavor.images(db.rows(text, *values))
 
     def unleased(self, limit: int = 100) -> list[Image]:
         text = " ".join([
-            "SELECT", self._flavor.image, ", NULL FROM images i WHERE i.status IN ('saving', 'importing', 'deleting')",
+            "SELECT", self._flavor.image(), "FROM images i WHERE i.status IN ('saving', 'importing', 'deleting')",
             "AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.image_id = i.id) ORDER BY i.updated_at, i.id LIMIT ?"])
-        return [rows.decode(x) for x in self._flavor.unpack(self._on.read(lambda db: db.rows(text, limit)))]
+        return self._flavor.images(self._on.read(lambda db: db.rows(text, limit)))
 
     def commit(self, *changes: Change) -> None:
         if changes:

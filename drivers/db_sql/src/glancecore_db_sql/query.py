@@ -105,7 +105,7 @@ class Where:
 class Source:
     """Where a slice is read from: the images, a facet's index or a member's; and which table has which column."""
 
-    def __init__(self, part: Slice, facets: Sequence[str]) -> None:
+    def __init__(self, part: Slice, facets: Sequence[str], flavor: Flavor) -> None:
         self.columns: Mapping[str, str]
         if part.member is not None:
             self.base, self.columns = "image_members m", {"id": "m.image_id", "created_at": "m.image_created_at"}
@@ -116,6 +116,8 @@ class Source:
         else:
             self.base, self.columns = "images i", {}
         self.uses_images = False
+        # A member's images are fewer than all shared ones; which facet is rarer only the database knows.
+        self.join_images = flavor.then_join if part.member is not None else "JOIN"
         #: Aliases of the facets that must be there.
         self.facets = [f"f{n}" for n in range(len(facets))]
 
@@ -127,10 +129,11 @@ class Source:
         return f"i.{name}"
 
     def __str__(self) -> str:
-        joined = [f"JOIN image_facets {x} ON {x}.image_id = {self.column('id')}" for x in self.facets
-                  if self.base != f"image_facets {x}"]
+        joined = []
         if self.uses_images and self.columns:
-            joined.append(f"JOIN images i ON i.id = {self.column('id')}")
+            joined.append(f"{self.join_images} images i ON i.id = {self.column('id')}")
+        joined += [f"JOIN image_facets {x} ON {x}.image_id = {self.column('id')}" for x in self.facets
+                   if self.base != f"image_facets {x}"]
         return " ".join([self.base, *joined])
 
 
@@ -283,7 +286,7 @@ def statement(query: ImageQuery, marker: Image | None, flavor: Flavor) -> tuple[
     branches: list[str] = []
     values: list[Value] = []
     for part in slices(query):
-        for where, source in _ranges(part, facets, sort, marker):
+        for where, source in _ranges(part, facets, sort, marker, flavor):
             _slice_conditions(part, shelf, source, facets, where)
             _filters(query, source, where)
             names = [f"{source.column(x.field.value)} AS {_alias(x)}" for x in sort]
@@ -301,16 +304,17 @@ def statement(query: ImageQuery, marker: Image | None, flavor: Flavor) -> tuple[
         ids = " ".join([union, "ORDER BY", _order(((_alias(x), x) for x in sort), flavor), "LIMIT", str(query.limit)])
     join, as_member, who = viewer_join(query.viewer.project)
     text = " ".join(
-        ["SELECT", flavor.image, ",", as_member, "FROM (", ids, ") page JOIN images i ON i.id = page.id", join,
+        ["SELECT", flavor.image(as_member), "FROM (", ids, ") page JOIN images i ON i.id = page.id", join,
          "ORDER BY", _order(((f"page.{_alias(x)}", x) for x in sort), flavor)])
     return text, [*values, *who]
 
 
-def _ranges(part: Slice, facets: Sequence[str], sort: Sequence[Sort], marker: Image | None) -> Iterator[tuple[Where, Source]]:
+def _ranges(part: Slice, facets: Sequence[str], sort: Sequence[Sort], marker: Image | None,
+            flavor: Flavor) -> Iterator[tuple[Where, Source]]:
     # A source of its own for each range: whether it must be joined with the images shows while its text is written.
-    count = sum(1 for _ in _pages(sort, marker, Source(part, facets)))
+    count = sum(1 for _ in _pages(sort, marker, Source(part, facets, flavor)))
     for n in range(count):
-        source = Source(part, facets)
+        source = Source(part, facets, flavor)
         yield list(_pages(sort, marker, source))[n], source
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any
@@ -27,6 +27,7 @@ LEASE = "image_id, operation, holder, stable, project, blobs, reserved, token"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _STATUS = {x.value: x for x in Status}
+_LOCATION = {x.value: x for x in LocationStatus}
 _VISIBILITY = {x.value: x for x in Visibility}
 
 
@@ -59,17 +60,14 @@ def encode(image: Image) -> Row:
         shelf(image))
 
 
-def decode(row: Row) -> Image:
-    """Of SCALARS, DOCUMENTS and ``as_member``. By position: this runs a thousand times for a full page."""
+def decode(scalars: Sequence[Any], tags: list[str], properties: dict[str, str | None], locations: list[dict[str, Any]]) -> Image:
+    """Of SCALARS with ``as_member``, and the parsed DOCUMENTS. By position: this runs a thousand times for a full page."""
     (id_, created, updated, name, owner, status, visibility, protected, hidden, container_format, disk_format, min_ram,
-     min_disk, size, virtual_size, checksum, hash_algo, hash_value, version, attempt, fault, tags, properties, locations,
-     as_member) = row
+     min_disk, size, virtual_size, checksum, hash_algo, hash_value, version, attempt, fault, as_member) = scalars
     return Image(
         id_, moment(created), moment(updated), name, owner, _STATUS[status], _VISIBILITY[visibility], protected == 1,
         hidden == 1, container_format, disk_format, min_ram, min_disk, size, virtual_size, checksum, hash_algo, hash_value,
-        () if tags == "[]" else tuple(orjson.loads(tags)), {} if properties == "{}" else orjson.loads(properties),
-        () if locations == "[]" else tuple(
-            Location(x["url"], x["store"], x["metadata"], LocationStatus(x["status"])) for x in orjson.loads(locations)),
+        tuple(tags), properties, tuple([Location(x["url"], x["store"], x["metadata"], _LOCATION[x["status"]]) for x in locations]),
         version, attempt, fault, as_member)
 
 

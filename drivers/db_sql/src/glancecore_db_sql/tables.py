@@ -63,10 +63,11 @@ images = Table(
     Column("locations", DOCUMENT, nullable=False),
     # Made of status and hidden: see rows.shelf.
     Column("shelf", SmallInteger, nullable=False),
-    # Each slice of a list (query.py) is a range of one of these, in order. Created last: the API appends it to a sort.
-    Index("images_owner_created", "owner", "shelf", "created_at", "id"),
-    Index("images_owner_name", "owner", "shelf", "name", "created_at", "id"),
-    Index("images_owner_updated", "owner", "shelf", "updated_at", "created_at", "id"),
+    # Each slice of a list (query.py) is a range of one of these, in order. created_at is behind name and updated_at as the
+    # API appends it to a sort; visibility is there to be read from the index.
+    Index("images_owner_created", "owner", "shelf", "created_at", "id", "visibility"),
+    Index("images_owner_name", "owner", "shelf", "name", "created_at", "id", "visibility"),
+    Index("images_owner_updated", "owner", "shelf", "updated_at", "created_at", "id", "visibility"),
     Index("images_visibility_created", "visibility", "shelf", "created_at", "id"),
     Index("images_visibility_name", "visibility", "shelf", "name", "created_at", "id"),
     Index("images_visibility_updated", "visibility", "shelf", "updated_at", "created_at", "id"),
@@ -83,7 +84,7 @@ image_facets = Table(
     Column("shelf", SmallInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     PrimaryKeyConstraint("image_id", "facet"),
-    Index("image_facets_owner", "facet", "owner", "shelf", "created_at", "image_id"),
+    Index("image_facets_owner", "facet", "owner", "shelf", "created_at", "image_id", "visibility"),
     Index("image_facets_visibility", "facet", "visibility", "shelf", "created_at", "image_id"),
 )
 

@@ -122,14 +122,14 @@ def upgrade() -> None:
         sa.Column("removed_at", sa.BigInteger, nullable=False),
         sa.Column("owner", text(255)),
     )
-    _index("images_owner_created", "images", "owner", "shelf", "created_at", "id")
-    _index("images_owner_name", "images", "owner", "shelf", "name", "created_at", "id")
-    _index("images_owner_updated", "images", "owner", "shelf", "updated_at", "created_at", "id")
+    _index("images_owner_created", "images", "owner", "shelf", "created_at", "id", "visibility")
+    _index("images_owner_name", "images", "owner", "shelf", "name", "created_at", "id", "visibility")
+    _index("images_owner_updated", "images", "owner", "shelf", "updated_at", "created_at", "id", "visibility")
     _index("images_visibility_created", "images", "visibility", "shelf", "created_at", "id")
     _index("images_visibility_name", "images", "visibility", "shelf", "name", "created_at", "id")
     _index("images_visibility_updated", "images", "visibility", "shelf", "updated_at", "created_at", "id")
     _index("images_status", "images", "status", "created_at", "id")
-    _index("image_facets_owner", "image_facets", "facet", "owner", "shelf", "created_at", "image_id")
+    _index("image_facets_owner", "image_facets", "facet", "owner", "shelf", "created_at", "image_id", "visibility")
     _index("image_facets_visibility", "image_facets", "facet", "visibility", "shelf", "created_at", "image_id")
     _index("image_locations_image", "image_locations", "image_id")
     _index("image_members_member", "image_members", "member", "status", "image_created_at", "image_id")

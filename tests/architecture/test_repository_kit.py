@@ -1,0 +1,209 @@
+"""The kit for database drivers can fail: each saboteur breaks one rule, and the test of that rule tells."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+
+from glancecore.domain.context import EVERYTHING, Viewer
+from glancecore.domain.errors import GlanceError
+from glancecore.domain.image import Image, Visibility
+from glancecore.domain.lease import Lease
+from glancecore.ports import repository as port
+from glancecore.testing.fakes import MemoryDatabase, MemoryImages, _State
+from glancecore.testing.repository import TEXTS, RepositoryConformance
+
+Kit = RepositoryConformance
+
+
+class StaleWins(MemoryImages):
+    def change_image(self, state: _State, change: port.ImageChanged) -> None:
+        stored = self._image(state, change.before.id)
+        super().change_image(state, replace(change, before=stored, after=replace(change.after, version=stored.version + 1)))
+
+
+class HalfCommits(MemoryImages):
+    def commit(self, *changes: port.Change) -> None:
+        for change in changes:
+            super().commit(change)
+
+
+class LateJudge(MemoryImages):
+    """Judges by what it read before, as a driver without a lock would."""
+
+    def commit(self, *changes: port.Change) -> None:
+        limits = [x for x in changes if isinstance(x, port.WithinLimits)]
+        trial = MemoryImages()
+        trial.state = copy.copy(self.state)
+        trial.commit(*changes)
+        time.sleep(0.01)
+        super().commit(*(x for x in changes if x not in limits))
+
+
+class ListsPending(MemoryImages):
+    def listed(self, image: Image, query: port.ImageQuery) -> bool:
+        return super().listed(image, replace(query, member_status=None))
+
+
+class ListsForeignCommunity(MemoryImages):
+    def listed(self, image: Image, query: port.ImageQuery) -> bool:
+        return super().listed(image, replace(query, all_visible=query.all_visible or query.viewer.admin))
+
+
+class ShowsPrivateToMembers(MemoryImages):
+    def visible(self, image: Image, viewer: Viewer) -> bool:
+        return super().visible(image, viewer) or (image.id, viewer.project) in self.state.members
+
+
+class OwnsTheOwnerless(MemoryImages):
+    def own(self, image: Image, viewer: Viewer) -> bool:
+        return image.owner == viewer.project
+
+
+class FoldsCase(MemoryImages):
+    def matches(self, image: Image, query: port.ImageQuery) -> bool:
+        image = replace(image, tags=tuple(x.lower() for x in image.tags))
+        return super().matches(image, replace(query, tags=tuple(x.lower() for x in query.tags)))
+
+
+class MicrosecondFilter(MemoryImages):
+    def in_time(self, value: datetime, wanted: port.TimeFilter) -> bool:
+        return {"gt": value > wanted.value, "lte": value <= wanted.value}.get(wanted.op.value, super().in_time(value, wanted))
+
+
+class NullInRange(MemoryImages):
+    def in_range(self, value: int | None, wanted: port.RangeFilter) -> bool:
+        return super().in_range(value or 0, wanted)
+
+
+class NullLast(MemoryImages):
+    def sort(self, images: list[Image], query: port.ImageQuery) -> None:
+        super().sort(images, query)
+        images.sort(key=lambda x: x.name is None)
+
+
+class SameOrderForTies(MemoryImages):
+    """The order of equal keys is not the asked one."""
+
+    def sort(self, images: list[Image], query: port.ImageQuery) -> None:
+        super().sort(images, replace(query, sort=(*query.sort[:1], port.Sort(port.SortField.ID))))
+
+
+class RepeatsTheMarker(MemoryImages):
+    def find(self, query: port.ImageQuery) -> list[Image]:
+        found = super().find(query)
+        return found if query.marker is None or len(found) < 2 else [self.get(query.marker, query.viewer), *found[:-1]]
+
+
+class AcceptsAnyMarker(MemoryImages):
+    def get(self, image_id: str, viewer: Viewer = EVERYTHING) -> Image:
+        return super().get(image_id) if image_id in self.state.images else super().get(image_id, viewer)
+
+
+class ForgetsIds(MemoryImages):
+    def remove_image(self, state: _State, change: port.ImageRemoved) -> None:
+        super().remove_image(state, change)
+        state.removed.clear()
+
+
+class KeepsMembers(MemoryImages):
+    def remove_image(self, state: _State, change: port.ImageRemoved) -> None:
+        members = dict(state.members)
+        super().remove_image(state, change)
+        state.members = members
+
+
+class ThreeBytes(MemoryImages):
+    def add_image(self, state: _State, change: port.ImageAdded) -> None:
+        name = "".join(x for x in change.image.name or "" if ord(x) < 0x10000)
+        super().add_image(state, port.ImageAdded(replace(change.image, name=name)))
+
+
+class StealsLeases(MemoryImages):
+    def take_lease(self, state: _State, change: port.LeaseTaken) -> None:
+        if change.replacing is not None:
+            state.leases.pop(change.lease.image_id, None)
+        super().take_lease(state, replace(change, replacing=None))
+
+
+class FreesExpired(MemoryImages):
+    def take_lease(self, state: _State, change: port.LeaseTaken) -> None:
+        held = state.leases.get(change.lease.image_id)
+        if held is not None and held[1] < time.monotonic():
+            del state.leases[change.lease.image_id]
+        super().take_lease(state, change)
+
+
+class EndsAnyLease(MemoryImages):
+    def end_lease(self, state: _State, change: port.LeaseEnded) -> None:
+        stored = state.leases.get(change.lease.image_id)
+        super().end_lease(state, change if stored is None else port.LeaseEnded(stored[0]))
+
+
+class NeverExpires(MemoryImages):
+    def expired(self, limit: int = 100) -> list[Lease]:
+        return []
+
+
+class ExtendsAll(MemoryImages):
+    def extend(self, holder: str, ttl: float) -> frozenset[str]:
+        return frozenset().union(*(super(ExtendsAll, self).extend(x.holder, ttl) for x, _ in self.state.leases.values()))
+
+
+class ReservesNothing(MemoryImages):
+    def take_lease(self, state: _State, change: port.LeaseTaken) -> None:
+        super().take_lease(state, change)
+        lease, until = state.leases[change.lease.image_id]
+        state.leases[lease.image_id] = (replace(lease, reserved=0), until)
+
+
+class LimitsMembersLate(MemoryImages):
+    def add_member(self, state: _State, change: port.MemberAdded) -> None:
+        super().add_member(state, replace(change, limit=None if change.limit is None else change.limit + 1))
+
+
+NAME, CREATED, SIZE = port.SortField.NAME, port.SortField.CREATED_AT, port.SortField.SIZE
+SHARED, PRIVATE, COMMUNITY = Visibility.SHARED, Visibility.PRIVATE, Visibility.COMMUNITY
+ASTRAL = next(x for x in TEXTS if max(map(ord, x), default=0) > 0xFFFF)
+
+
+@pytest.mark.parametrize(("saboteur", "test", "arguments"), [
+    (StaleWins, Kit.test_a_stale_change_is_refused, ()),
+    (StaleWins, Kit.test_one_of_many_parallel_changes_wins, ()),
+    (HalfCommits, Kit.test_a_commit_is_applied_whole_or_not_at_all, ()),
+    (LateJudge, Kit.test_parallel_additions_cannot_overshoot, ()),
+    (LateJudge, Kit.test_parallel_reservations_cannot_overshoot, ()),
+    (ListsPending, Kit.test_who_sees_an_image, ("pending", SHARED)),
+    (ListsForeignCommunity, Kit.test_who_sees_an_image, ("admin", COMMUNITY)),
+    (ShowsPrivateToMembers, Kit.test_who_sees_an_image, ("accepted", PRIVATE)),
+    (OwnsTheOwnerless, Kit.test_who_sees_an_image_without_owner, ("without project", PRIVATE)),
+    (FoldsCase, Kit.test_tags_must_all_be_there_exactly, ()),
+    (MicrosecondFilter, Kit.test_times_are_compared_at_whole_seconds, (CREATED, port.TimeOp.GT, {"after"}, 0.0)),
+    (NullInRange, Kit.test_ranges_include_their_bounds_and_never_null, ("size", None, 5, {"small"})),
+    (NullLast, Kit.test_sorted_pages_give_each_image_once, (NAME, False)),
+    (SameOrderForTies, Kit.test_directions_may_differ_by_key, (SIZE,)),
+    (RepeatsTheMarker, Kit.test_sorted_pages_give_each_image_once, (CREATED, True)),
+    (AcceptsAnyMarker, Kit.test_an_unseen_marker_is_unknown, (10,)),
+    (ForgetsIds, Kit.test_a_removed_id_stays_used_until_purged, ()),
+    (KeepsMembers, Kit.test_a_removed_image_is_gone_with_all_that_is_its, ()),
+    (ThreeBytes, Kit.test_any_text_is_kept, (ASTRAL,)),
+    (StealsLeases, Kit.test_a_lease_is_taken_over_by_its_token, ()),
+    (FreesExpired, Kit.test_an_expired_lease_still_makes_busy, ()),
+    (EndsAnyLease, Kit.test_only_this_very_lease_is_ended, ()),
+    (NeverExpires, Kit.test_leases_that_nobody_extends_expire, ()),
+    (ExtendsAll, Kit.test_a_heartbeat_tells_the_tokens_still_held, ()),
+    (ReservesNothing, Kit.test_usage_includes_what_is_reserved, ()),
+    (LimitsMembersLate, Kit.test_members_are_limited, ()),
+    (ForgetsIds, Kit.test_a_random_history_ends_as_in_memory, (0,)),
+])
+def test_the_kit_catches(saboteur: type[MemoryImages], test: Callable[..., None], arguments: tuple[object, ...]) -> None:
+    database = MemoryDatabase()
+    database.images = saboteur()
+    with pytest.raises(BaseException) as told:
+        test(Kit(), database, *arguments)
+    assert isinstance(told.value, AssertionError | pytest.fail.Exception | GlanceError), told.value
