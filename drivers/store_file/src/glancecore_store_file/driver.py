@@ -6,6 +6,7 @@ import errno
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -79,8 +80,11 @@ class FileStore(Store):
                 raise errors.SizeMismatch(f"{'more than ' * (came > size)}{min(came, size)} bytes came, {size} were declared")
             calls(part.publish)
             part.kept = True
-        finally:
-            calls.last(part.close)
+        except BaseException:
+            with suppress(errors.StoreError):  # what went wrong first is what the caller must know
+                calls.last(part.close)
+            raise
+        calls.last(part.close)
         return f"{folder.url}/{key}"
 
     def adopt(self, key: str, path: Path) -> str:

@@ -207,6 +207,9 @@ class Part:
             os.fchmod(self._file, self._mode)
         os.fsync(self._file)
         self.link()
+        if self._temporary is not None:
+            os.unlink(self._temporary, dir_fd=self._folder)
+            self._temporary = None
         sync_folder(self._folder)
 
     def link(self) -> None:
@@ -219,12 +222,11 @@ class Part:
     def close(self) -> None:
         """Remove what is not to be kept."""
         try:
-            names = {self._temporary, self._key if self._linked and not self.kept else None} - {None}
-            for name in names:
-                with suppress(FileNotFoundError):
-                    os.unlink(str(name), dir_fd=self._folder)
-            if names:
+            if self._linked and not self.kept:
+                os.unlink(self._key, dir_fd=self._folder)
                 sync_folder(self._folder)
+            if self._temporary is not None:
+                os.unlink(self._temporary, dir_fd=self._folder)
         finally:
             os.close(self._file)
             os.close(self._folder)
