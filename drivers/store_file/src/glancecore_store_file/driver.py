@@ -164,7 +164,7 @@ class FileStore(Store):
         """Make the folder, and try what ``put`` will do in it. Nothing that is there already is touched."""
         option = f"[{self.name}] {'filesystem_store_datadirs' if self.conf.filesystem_store_datadirs else 'filesystem_store_datadir'}"
         try:
-            folder.path.mkdir(exist_ok=True)
+            folder.make()
         except FileNotFoundError:
             raise errors.ConfigError(f"{option}: {folder.path.parent} does not exist: make it, or name another folder") from None
         except (FileExistsError, NotADirectoryError):

@@ -38,6 +38,20 @@ class Folder:
         status = self.path.stat()
         return status.st_dev, status.st_ino
 
+    def make(self) -> None:
+        """Make it when it is not there, so that it survives a power cut with all that is in it."""
+        try:
+            self.path.mkdir()
+        except FileExistsError:
+            if not self.path.is_dir():
+                raise
+            return
+        parent = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            sync_folder(parent)
+        finally:
+            os.close(parent)
+
     def pin(self) -> None:
         """From now on, only this very folder will do."""
         self._identity = None
