@@ -21,7 +21,7 @@ import lab  # noqa: E402 (starts the service that the document is asked from)
 
 def sample_config(out: Path) -> None:
     names = sorted(each.name for each in entry_points(group="oslo.config.opts") if each.value.startswith("glancecore"))
-    options = [argument for name in [*names, "oslo.log"] for argument in ("--namespace", name)]
+    options = [argument for name in [*names, "oslo.log", "oslo.policy", "oslo.middleware.cors", "oslo.middleware.http_proxy_to_wsgi"] for argument in ("--namespace", name)]
     _tool("oslo-config-generator", *options, "--output-file", str(out))
 
 

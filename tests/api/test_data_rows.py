@@ -16,7 +16,7 @@ from glancecore.bootstrap import Service
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "images"))
 
-import samples  # noqa: E402
+import samples
 
 DATA = os.urandom(3_000_000)
 
