@@ -105,7 +105,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
     versions = Versions(multi_store=True, cache=False, public_endpoint=conf.public_endpoint)
     app = create_app(routes, operator, versions, auth, authorizer,
                      AppSettings(conf.max_request_id_length, conf.allow_anonymous_access))
-    app.wsgi_app = _outermost(conf, app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = _outermost(conf, app.wsgi_app)  # type: ignore[assignment, method-assign]
     return Service(app, database, stores, reaper, auth.open_to_all)
 
 

@@ -17,10 +17,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.http.body import LengthReader
 from gunicorn.workers.gthread import ThreadWorker
 from oslo_config import cfg
 
 from glancecore.domain.errors import ConfigError
+from glancecore.server_body import LARGE, LengthBody
 
 #: Seconds that a client may be silent; set before the workers fork.
 _client_timeout = 60.0
@@ -36,6 +38,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, spell)
             conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, spell)
         return super().handle(conn)
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        """Large bodies of a known length are read our own way."""
+        reader = getattr(req.body, "reader", None)
+        if isinstance(reader, LengthReader) and reader.length >= LARGE:
+            req.body = LengthBody(reader.unreader, conn.sock, reader.length)
+        return super().handle_request(req, conn)
 
 
 class Server(BaseApplication):  # type: ignore[misc]
