@@ -19,13 +19,13 @@ test: install ## every suite against real backends; SUITES="a b": only these; KE
 check: install ## lint, and the suites that need no server
 	@$(PYTHON) tests/run.py --check
 
-lint: install ## ruff, mypy, layers, shellcheck
-	@$(PYTHON) tests/run.py ruff mypy mypy-tests layers shell
+lint: install ## ruff, mypy, layers, shellcheck, generated files
+	@$(PYTHON) tests/run.py ruff mypy mypy-tests layers shell samples
 
 bench: install ## side by side with the real Glance; QUICK=1: a short run
 	@$(PYTHON) tests/bench/bench.py $(if $(QUICK),--quick) $(BENCH)
 
-docs: install ## sample configuration, policy and API files from the code
+docs: install ## sample configuration, sample policies and the OpenAPI document, from the code
 	@$(PYTHON) docs/generate.py
 
 driver: ## NAME=store_file: build and test that driver alone, in a fresh environment

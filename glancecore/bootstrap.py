@@ -7,10 +7,11 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 from oslo_config import cfg
+from oslo_middleware import cors, http_proxy_to_wsgi
 from prometheus_client import REGISTRY, CollectorRegistry, multiprocess
 
 from glancecore import plugins
@@ -45,6 +46,9 @@ from glancecore.services.notifications import Notifications
 from glancecore.services.property_protection import PropertyProtection
 from glancecore.services.reaper import Reaper
 from glancecore.services.stores import StoreFacade, Stores, StoreSettings
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
 
 LOG = logging.getLogger(__name__)
 
@@ -101,7 +105,19 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
     versions = Versions(multi_store=True, cache=False, public_endpoint=conf.public_endpoint)
     app = create_app(routes, operator, versions, auth, authorizer,
                      AppSettings(conf.max_request_id_length, conf.allow_anonymous_access))
+    app.wsgi_app = _outermost(conf, app.wsgi_app)  # type: ignore[method-assign]
     return Service(app, database, stores, reaper, auth.open_to_all)
+
+
+def _outermost(conf: cfg.ConfigOpts, app: WSGIApplication) -> WSGIApplication:
+    """oslo.middleware's part, each only when the operator has switched it on: CORS, and the headers of a proxy in front."""
+    conf.register_opts(cors.CORS_OPTS, group="cors")
+    conf.register_opts(http_proxy_to_wsgi.OPTS, group="oslo_middleware")
+    if conf.oslo_middleware.enable_proxy_headers_parsing:
+        app = http_proxy_to_wsgi.HTTPProxyToWSGI(app, conf)
+    if conf.cors.allowed_origin:
+        app = cors.CORS(app, conf)
+    return app
 
 
 # -- plugins, and what a missing or broken one means, by kind ---------------------------------------------------------------

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from xml.etree import ElementTree as ET
@@ -30,7 +30,8 @@ RESULTS = lab.LAB / "results"
 @dataclass(frozen=True)
 class Suite:
     """``command`` runs in the repository's root; ``{junit}`` in it is the JUnit file to write. Without one, the suite
-    counts as one test. ``paths``: what must exist, or else the suite is left out."""
+    counts as one test. ``paths``: what must exist, or else the suite is left out. ``check``: part of ``--check``, there
+    with the arguments ``without_servers`` and none of its backends."""
 
     name: str
     command: tuple[str, ...]
@@ -38,6 +39,7 @@ class Suite:
     paths: tuple[str, ...] = ()
     minutes: float = 10
     check: bool = False
+    without_servers: tuple[str, ...] = ()
 
 
 def tool(name: str, *args: str) -> tuple[str, ...]:
@@ -54,7 +56,7 @@ def pytest(*args: str, hang: int = 300) -> tuple[str, ...]:
 
 
 #: Suites that need running servers have folders of their own; everything else under tests/ needs none.
-APART = ("e2e", "clients")
+APART = ("api", "e2e", "clients")
 
 SUITES = (
     Suite("ruff", tool("ruff", "check", "."), check=True),
@@ -65,7 +67,10 @@ SUITES = (
           check=True),
     Suite("layers", tool("lint-imports", "--no-cache"), check=True),
     Suite("shell", ("tests/lint-shell.sh",), check=True),
+    Suite("samples", python("docs/generate.py", "--check"), check=True),
     Suite("core", pytest("tests", *(f"--ignore=tests/{name}" for name in APART)), check=True, minutes=15),
+    Suite("api", pytest("tests/api"), paths=("tests/api",), needs=("mariadb", "postgresql"), minutes=15, check=True,
+          without_servers=("-k", "not mariadb and not postgresql")),
     Suite("e2e", pytest("tests/e2e"), paths=("tests/e2e",), needs=("mariadb", "postgresql", "keystone", "nginx"), minutes=20),
     Suite("clients", pytest("tests/clients"), paths=("tests/clients",), needs=("keystone",), minutes=20),
 )
@@ -212,6 +217,8 @@ def main() -> int:
         parser.error(f"no such suite: {' '.join(sorted(unknown))}; there are: {' '.join(suite.name for suite in suites)}")
     chosen = [suite for suite in suites
               if (suite.name in options.suites if options.suites else suite.check or not options.check)]
+    if options.check:
+        chosen = [replace(suite, command=suite.command + suite.without_servers, needs=()) for suite in chosen]
     RESULTS.mkdir(parents=True, exist_ok=True)
     backends, results = Backends(), list[Result]()
     with ends_by_signals():
@@ -230,7 +237,7 @@ def one(suite: Suite, backends: Backends) -> Result:
     except RuntimeError as error:
         result = Result(suite, failed=1, why=f"a backend did not start: {error}")
     else:
-        env = {**os.environ, "LAB_DIR": str(lab.LAB), "PYTHONPATH": str(lab.REPO / "tests"), "MYPYPATH": str(lab.REPO / "tests")}
+        env = {**os.environ, "LAB_DIR": str(lab.LAB), "PYTHONPATH": str(lab.REPO / "tests"), "MYPYPATH": f"{lab.REPO}/tests:{lab.REPO}/tests/bench"}
         for name in suite.needs:
             env |= backends.env[name]
         result = run(suite, env)

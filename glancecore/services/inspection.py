@@ -7,6 +7,7 @@ Unsafe content is refused whatever container it is declared to be in; whether th
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -21,6 +22,10 @@ _DETECTABLE = frozenset({"raw", "qcow2", "vhd", "vhdx", "vmdk", "vdi", "iso"})
 #: Content that each declared format accepts beside its own name. Kernels and ramdisks are no disks: the boot signature of
 #: a Linux kernel looks like a partition table without partitions. A machine image may be a whole disk.
 _ALSO = {"iso": frozenset({"gpt"}), "aki": frozenset({"gpt"}), "ari": frozenset({"gpt"}), "ami": frozenset({"gpt"})}
+#: A VMDK that is only a description of other files, as qemu recognises it: comments, then the version. The inspectors
+#: overlook one that is padded with zeros.
+_DESCRIPTOR = re.compile(rb"\A(?:[ ]*(?:#[^\n]*)?\r?\n)*[ ]*version=[123]\r?\n", re.IGNORECASE)
+_HEAD = 4096
 #: Formats whose boot sector is not a partition table that anybody will mount.
 _BOOT_SECTOR_UNCHECKED = frozenset({"iso", "aki", "ari"})
 
@@ -48,9 +53,12 @@ class Inspector:
         self._inspectors = [cls() for cls in format_inspector.ALL_FORMATS.values()]
         self._live = list(self._inspectors)
         self._size = 0
+        self._head = b""
 
     def eat(self, piece: bytes) -> None:
         self._size += len(piece)
+        if len(self._head) < _HEAD:
+            self._head = (self._head + bytes(piece[:_HEAD]))[:_HEAD]
         for inspector in self._live[:]:
             try:
                 inspector.eat_chunk(piece)
@@ -62,6 +70,8 @@ class Inspector:
         """The virtual size in bytes. Raises FormatMismatch, UnsafeContent."""
         for inspector in self._inspectors:
             inspector.finish()
+        if _DESCRIPTOR.match(self._head):
+            raise errors.UnsafeContent("the data is a VMDK descriptor, which names other files")
         matches = [x for x in self._live if x.NAME != "raw" and x.format_match]
         for inspector in matches:
             self._check_safety(inspector)

@@ -13,10 +13,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
-import lab  # noqa: E402
+import lab
 
-from glancecore import bootstrap  # noqa: E402
-from glancecore import conf as configuration  # noqa: E402
+from glancecore import bootstrap
+from glancecore import conf as configuration
 
 DATABASES = ("sqlite", "mariadb", "postgresql")
 

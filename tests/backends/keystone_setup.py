@@ -1,6 +1,7 @@
 """Brings a bootstrapped Keystone to what the tests expect, over its API; safe to run again.
 
     keystone_setup.py URL [REGION IMAGE_URL [REMOTE_IMAGE_URL]]
+    keystone_setup.py URL --object-store SWIFT_URL
 
 Users (password ``secret``, domain default): admin (admin of project admin and of the system), glance (service and admin in
 project service, system reader), demo and alt_demo (members of the projects of that name), reader (project demo),
@@ -97,6 +98,9 @@ def image_service(keystone: Keystone, identity_url: str, region: str, url: str, 
 
 def main(identity_url: str, region: str | None = None, url: str | None = None, remote_url: str | None = None) -> None:
     keystone = Keystone(identity_url)
+    if region == "--object-store" and url:
+        endpoint(keystone, keystone.ensure("service", {"type": "object-store"}, name="swift"), "RegionOne", url)
+        return
     people(keystone)
     if region and url:
         image_service(keystone, identity_url, region, url, remote_url)

@@ -1,3 +1,5 @@
+import os
+import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -55,6 +57,31 @@ class TestFileStore(StoreConformance):
 
 class TestThin(TestFileStore):
     options = {"filesystem_thin_provisioning": True, "filesystem_store_chunk_size": 64 * 1024}
+
+
+class OldKernelStore(FileStore):
+    """On a file system without O_TMPFILE, whose kernel sees nothing but a folder opened for writing: EISDIR."""
+
+    def start(self):
+        os.O_TMPFILE = os.O_DIRECTORY
+        super().start()
+
+
+class TestNamedTemporaries(TestFileStore):
+    @pytest.fixture
+    def store(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(os, "O_TMPFILE", os.O_TMPFILE)  # put back afterwards
+        return make_store(OldKernelStore, filesystem_store_datadir=str(tmp_path / "one"))
+
+    def test_temporaries_have_names_here(self, store, backdoor):
+        def source():
+            yield b"x"
+            [name] = backdoor.names()
+            assert re.fullmatch(r"\.kit\.[0-9a-f]{16}\.part", name)
+
+        store.put(self.key("kit"), source())
+        assert backdoor.names() == {"kit"}
+        store.discard("kit")
 
 
 class TestWithATimeout(TestFileStore):

@@ -6,6 +6,7 @@ import errno
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -79,8 +80,11 @@ class FileStore(Store):
                 raise errors.SizeMismatch(f"{'more than ' * (came > size)}{min(came, size)} bytes came, {size} were declared")
             calls(part.publish)
             part.kept = True
-        finally:
-            calls.last(part.close)
+        except BaseException:
+            with suppress(errors.StoreError):  # what went wrong first is what the caller must know
+                calls.last(part.close)
+            raise
+        calls.last(part.close)
         return f"{folder.url}/{key}"
 
     def adopt(self, key: str, path: Path) -> str:
@@ -160,7 +164,7 @@ class FileStore(Store):
         """Make the folder, and try what ``put`` will do in it. Nothing that is there already is touched."""
         option = f"[{self.name}] {'filesystem_store_datadirs' if self.conf.filesystem_store_datadirs else 'filesystem_store_datadir'}"
         try:
-            folder.path.mkdir(exist_ok=True)
+            folder.make()
         except FileNotFoundError:
             raise errors.ConfigError(f"{option}: {folder.path.parent} does not exist: make it, or name another folder") from None
         except (FileExistsError, NotADirectoryError):

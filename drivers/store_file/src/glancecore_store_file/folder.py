@@ -38,6 +38,20 @@ class Folder:
         status = self.path.stat()
         return status.st_dev, status.st_ino
 
+    def make(self) -> None:
+        """Make it when it is not there, so that it survives a power cut with all that is in it."""
+        try:
+            self.path.mkdir()
+        except FileExistsError:
+            if not self.path.is_dir():
+                raise
+            return
+        parent = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            sync_folder(parent)
+        finally:
+            os.close(parent)
+
     def pin(self) -> None:
         """From now on, only this very folder will do."""
         self._identity = None
@@ -207,6 +221,9 @@ class Part:
             os.fchmod(self._file, self._mode)
         os.fsync(self._file)
         self.link()
+        if self._temporary is not None:
+            os.unlink(self._temporary, dir_fd=self._folder)
+            self._temporary = None
         sync_folder(self._folder)
 
     def link(self) -> None:
@@ -219,12 +236,11 @@ class Part:
     def close(self) -> None:
         """Remove what is not to be kept."""
         try:
-            names = {self._temporary, self._key if self._linked and not self.kept else None} - {None}
-            for name in names:
-                with suppress(FileNotFoundError):
-                    os.unlink(str(name), dir_fd=self._folder)
-            if names:
+            if self._linked and not self.kept:
+                os.unlink(self._key, dir_fd=self._folder)
                 sync_folder(self._folder)
+            if self._temporary is not None:
+                os.unlink(self._temporary, dir_fd=self._folder)
         finally:
             os.close(self._file)
             os.close(self._folder)

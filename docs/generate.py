@@ -1,0 +1,61 @@
+# ruff: noqa: INP001, S603 - a program, and it runs what the environment has installed
+"""Writes what is generated from the code: sample configuration, sample policies, the OpenAPI document.
+
+generate.py [--check]     --check: change nothing, fail when a file is not what the code says
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from importlib.metadata import entry_points
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(REPO / "tests"))
+import lab  # noqa: E402 (starts the service that the document is asked from)
+
+
+def sample_config(out: Path) -> None:
+    names = sorted(each.name for each in entry_points(group="oslo.config.opts") if each.value.startswith("glancecore"))
+    options = [argument for name in [*names, "oslo.log", "oslo.policy", "oslo.middleware.cors", "oslo.middleware.http_proxy_to_wsgi"] for argument in ("--namespace", name)]
+    _tool("oslo-config-generator", *options, "--output-file", str(out))
+
+
+def sample_policy(out: Path) -> None:
+    _tool("oslopolicy-sample-generator", "--namespace", "glancecore", "--output-file", str(out))
+
+
+def openapi(out: Path) -> None:
+    with lab.service() as service, urllib.request.urlopen(f"{service.url}/openapi.json", timeout=30) as answer:  # noqa: S310
+        out.write_text(json.dumps(json.load(answer), indent=1) + "\n")
+
+
+FILES = {"etc/glance-api.conf.sample": sample_config, "etc/policy.yaml.sample": sample_policy, "docs/openapi.json": openapi}
+
+
+def _tool(name: str, *arguments: str) -> None:
+    subprocess.run([lab.BIN / name, *arguments], check=True, cwd=REPO, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+
+def main() -> int:
+    check, stale = "--check" in sys.argv[1:], []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, make in FILES.items():
+            made, kept = Path(folder, Path(name).name), REPO / name
+            make(made)
+            if check and (not kept.exists() or kept.read_text() != made.read_text()):
+                stale.append(name)
+            elif not check:
+                kept.parent.mkdir(exist_ok=True)
+                kept.write_text(made.read_text())
+    for name in stale:
+        print(f"{name} is not what the code says: run `make docs`")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Images on any web server, read only."""
