@@ -22,6 +22,8 @@ _SECOND = 1_000_000
 _MOST = 2**63 - 1
 #: Columns that can be null, of those to sort by.
 _NULLABLE = frozenset({SortField.NAME, SortField.CONTAINER_FORMAT, SortField.DISK_FORMAT, SortField.SIZE})
+#: Hardly two images have the same: the few ties need no range of their own.
+_SELDOM_EQUAL = frozenset({SortField.CREATED_AT, SortField.UPDATED_AT, SortField.ID})
 _EQUAL = frozenset({"id", "name", "status", "container_format", "disk_format", "owner", "checksum", "hash_algo", "hash_value",
                     "size", "virtual_size", "min_ram", "min_disk", "protected"})
 _RANGES = frozenset({"size", "min_ram", "min_disk", "virtual_size"})
@@ -242,40 +244,71 @@ def _key(image: Image, name: SortField) -> Value | None:
             return image.disk_format
 
 
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A sort key of the marker."""
+
+    column: str
+    value: Value | None
+    descending: bool
+    nullable: bool
+
+    def same(self, where: Where) -> None:
+        if self.value is None:
+            where.add(f"{self.column} IS NULL")
+        else:
+            where.add(f"{self.column} = ?", self.value)
+
+    def beyond(self, where: Where) -> None:
+        """Behind the marker by this key alone. Null comes first, so last when descending."""
+        if self.value is None:
+            where.add("1 = 0" if self.descending else f"{self.column} IS NOT NULL")
+        elif self.descending and self.nullable:
+            where.add(f"({self.column} < ? OR {self.column} IS NULL)", self.value)
+        else:
+            where.add(f"{self.column} {'<' if self.descending else '>'} ?", self.value)
+
+
 def _pages(sort: Sequence[Sort], marker: Image | None, source: Source) -> Iterator[Where]:
-    """What comes behind ``marker``, as one range of the index or two disjoint ones."""
+    """What comes behind ``marker``, as disjoint ranges of the index."""
     if marker is None:
         yield Where()
         return
-    keys = [(source.column(x.field.value), _key(marker, x.field), x) for x in sort]
-    equal = Where()
-    later = Where()
-    for column, value, key in keys:
-        if value is None:
-            beyond = None if key.descending else f"{column} IS NOT NULL"
-            same = f"{column} IS NULL"
-        else:
-            beyond = f"{column} {'<' if key.descending else '>'} ?"
-            if key.descending and key.field in _NULLABLE and key is not sort[0]:
-                beyond = f"({beyond} OR {column} IS NULL)"
-            same = f"{column} = ?"
-        bound = [] if value is None else [value]
-        if beyond is not None:
-            later.add(f"({' AND '.join([*equal.texts, beyond])})", *equal.values, *bound)
-        equal.add(same, *bound)
-    column, value, first = keys[0]
-    page = Where()
-    # The first bound is redundant, but no database finds the start of the range in the OR by itself.
-    if value is not None:
-        page.add(f"{column} {'<=' if first.descending else '>='} ?", value)
-    elif first.descending:
-        page.add(f"{column} IS NULL")
-    page.add(f"({' OR '.join(later.texts)})", *later.values)
-    yield page
-    if first.descending and first.field in _NULLABLE and value is not None:
+    first, *rest = (Key(source.column(x.field.value), _key(marker, x.field), x.descending, x.field in _NULLABLE) for x in sort)
+    if sort[0].field in _SELDOM_EQUAL:
+        yield _behind([first, *rest])
+        return
+    # Many images may have the marker's name: to step over those before it one by one would not be flat.
+    same = _behind(rest)
+    first.same(same)
+    yield same
+    if first.descending and first.value is None:
+        return
+    other = Where()
+    if first.descending and first.nullable and first.value is not None:
         nulls = Where()
-        nulls.add(f"{column} IS NULL")
+        nulls.add(f"{first.column} IS NULL")
         yield nulls
+        other.add(f"{first.column} < ?", first.value)
+    else:
+        first.beyond(other)
+    yield other
+
+
+def _behind(keys: Sequence[Key]) -> Where:
+    either, equal = Where(), Where()
+    for key in keys:
+        beyond = Where()
+        key.beyond(beyond)
+        either.add(f"({' AND '.join([*equal.texts, *beyond.texts])})", *equal.values, *beyond.values)
+        key.same(equal)
+    first = keys[0]
+    where = Where()
+    if first.value is not None and not first.nullable:
+        # Redundant, but no database finds the start of the range in the OR by itself.
+        where.add(f"{first.column} {'<=' if first.descending else '>='} ?", first.value)
+    where.add(f"({' OR '.join(either.texts)})", *either.values)
+    return where
 
 
 # -- the statement ---------------------------------------------------------------------------------------------------------
@@ -286,7 +319,8 @@ def statement(query: ImageQuery, marker: Image | None, flavor: Flavor) -> tuple[
     branches: list[str] = []
     values: list[Value] = []
     for part in slices(query):
-        for where, source in _ranges(part, facets, sort, marker, flavor):
+        source = Source(part, facets, flavor)
+        for where in _pages(sort, marker, source):
             _slice_conditions(part, shelf, source, facets, where)
             _filters(query, source, where)
             names = [f"{source.column(x.field.value)} AS {_alias(x)}" for x in sort]
@@ -307,15 +341,6 @@ def statement(query: ImageQuery, marker: Image | None, flavor: Flavor) -> tuple[
         ["SELECT", flavor.image(as_member), "FROM (", ids, ") page JOIN images i ON i.id = page.id", join,
          "ORDER BY", _order(((f"page.{_alias(x)}", x) for x in sort), flavor)])
     return text, [*values, *who]
-
-
-def _ranges(part: Slice, facets: Sequence[str], sort: Sequence[Sort], marker: Image | None,
-            flavor: Flavor) -> Iterator[tuple[Where, Source]]:
-    # A source of its own for each range: whether it must be joined with the images shows while its text is written.
-    count = sum(1 for _ in _pages(sort, marker, Source(part, facets, flavor)))
-    for n in range(count):
-        source = Source(part, facets, flavor)
-        yield list(_pages(sort, marker, source))[n], source
 
 
 def viewer_join(project: str | None) -> tuple[str, str, list[Value]]:
