@@ -190,7 +190,7 @@ class FolderKit(StoreConformance):
     driver = FolderStore
     port = 9
     huge, memory = 64 << 20, 32 << 20
-    examples, steps, expiry = 10, 20, 3
+    examples, steps, expiry = 100, 30, 3  # a saboteur is found early; too few examples would let one slip through now and then
 
     @pytest.fixture
     def store(self, tmp_path):
