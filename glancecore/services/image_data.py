@@ -141,7 +141,8 @@ class ImageData:
         LOG.info("upload of image %s ended with %s: %s", lease.image_id, type(cause).__name__, cause)
         try:
             if self._still_ours(lease, location):
-                store.discard(lease.blobs[0].key)
+                if location is not None:  # else ``put`` has failed, and leaves nothing itself
+                    store.delete(location.url)
                 release(self._repository, lease, _reason(cause))
         except errors.LeaseLost:
             LOG.info("image %s is not ours any more", lease.image_id)
