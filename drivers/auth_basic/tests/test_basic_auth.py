@@ -1,0 +1,97 @@
+"""Users of a file, checked with bcrypt."""
+
+from __future__ import annotations
+
+import base64
+import os
+from pathlib import Path
+
+import bcrypt
+import pytest
+from glancecore_auth_basic.driver import BasicAuth
+from glancecore_auth_basic.options import OPTIONS, list_opts
+from oslo_config import cfg
+
+from glancecore.domain.errors import ConfigError, NotAuthenticated
+from glancecore.testing.settings import make_section
+
+
+def _line(user: str, password: str) -> str:
+    return f"{user}:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()}\n"
+
+
+@pytest.fixture
+def users(tmp_path: Path) -> Path:
+    file = tmp_path / "htpasswd"
+    file.write_text(_line("alice", "sesame") + _line("bob", "pass:with:colons \u00fc"))
+    return file
+
+
+def _auth(file: Path, **options: object) -> BasicAuth:
+    auth = BasicAuth(make_section(OPTIONS, http_basic_auth_user_file=str(file), **options), cfg.ConfigOpts())
+    auth.start()
+    return auth
+
+
+def _login(user: str, password: str) -> dict[str, str]:
+    return {"HTTP_AUTHORIZATION": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
+
+
+def test_a_user_with_the_right_password(users: Path) -> None:
+    for _ in range(2):
+        ctx = _auth(users).identify(_login("alice", "sesame"))
+        assert (ctx.user, ctx.project, ctx.roles) == ("alice", "alice", frozenset({"member", "reader"}))
+    assert _auth(users).identify(_login("bob", "pass:with:colons \u00fc")).user == "bob"
+
+
+@pytest.mark.parametrize("environ", [
+    {}, _login("alice", "wrong"), _login("alice", ""), _login("nobody", "sesame"), _login("", ""), _login("ali", "sesame"),
+    {"HTTP_AUTHORIZATION": "Basic ###"}, {"HTTP_AUTHORIZATION": "Bearer x"}, {"HTTP_AUTHORIZATION": "Basic"},
+    {"HTTP_AUTHORIZATION": "Basic " + base64.b64encode(b"alice").decode()}, _login("alice", "x" * 100), _login("alice", "a\0b"),
+])
+def test_anything_else_is_refused(users: Path, environ: dict[str, str]) -> None:
+    auth = _auth(users)
+    auth.identify(_login("alice", "sesame"))
+    with pytest.raises(NotAuthenticated):
+        auth.identify(environ)
+
+
+def test_headers_of_an_identity_are_not_taken(users: Path) -> None:
+    with pytest.raises(NotAuthenticated):
+        _auth(users).identify({"HTTP_X_IDENTITY_STATUS": "Confirmed", "HTTP_X_USER_ID": "alice"})
+
+
+def test_admins_projects_and_roles(users: Path) -> None:
+    auth = _auth(users, admins=["alice"], projects={"bob": "red"}, roles={"bob": "reader"})
+    assert auth.identify(_login("alice", "sesame")).roles == {"member", "reader", "admin"}
+    bob = auth.identify(_login("bob", "pass:with:colons \u00fc"))
+    assert (bob.project, bob.roles) == ("red", {"reader"})
+
+
+def test_a_changed_file_takes_effect_at_once(users: Path) -> None:
+    auth = _auth(users)
+    auth.identify(_login("alice", "sesame"))
+    users.write_text(_line("alice", "new"))
+    os.utime(users, ns=(1, users.stat().st_mtime_ns + 1))
+    with pytest.raises(NotAuthenticated):
+        auth.identify(_login("alice", "sesame"))
+    assert auth.identify(_login("alice", "new")).user == "alice"
+    users.unlink()
+    with pytest.raises(NotAuthenticated):
+        auth.identify(_login("alice", "new"))
+
+
+def test_mistakes_of_the_file_stop_the_start(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"http_basic_auth_user_file.*htpasswd"):
+        _auth(tmp_path / "missing")
+    (tmp_path / "md5").write_text("alice:$apr1$x$y\n")
+    with pytest.raises(ConfigError, match=r"http_basic_auth_user_file.*bcrypt"):
+        _auth(tmp_path / "md5")
+
+
+def test_the_challenge_names_the_scheme(users: Path) -> None:
+    assert _auth(users).challenge.startswith("Basic realm=")
+
+
+def test_options_are_listed_for_the_sample() -> None:
+    assert list_opts() == [("auth_basic", OPTIONS)]
