@@ -14,7 +14,9 @@ I = "/v2/images"  # noqa: E741 (reads well in a table)
 ONE = f"{I}/<image_id>"
 _INT = {"type": "integer", "minimum": 0}
 _BOOL = {"type": "string", "enum": ["true", "false"]}
-_PATCH = {"type": "array", "items": {"type": "object"}}
+_PATCH = {"type": "array", "items": {"type": "object", "required": ["op", "path"], "properties": {
+    "op": {"type": "string", "enum": ["add", "replace", "remove"]}, "path": {"type": "string", "pattern": "^/[^/]*(/[^/]+)?$"},
+    "value": {}}}}
 LIST_PARAMS = (
     Param("limit", "Rows of a page.", schema=_INT), Param("marker", "Id of the last image of the page before."),
     Param("sort", "key[:dir],… instead of sort_key and sort_dir."), Param("sort_key", "What to sort by.", repeated=True),
