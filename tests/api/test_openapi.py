@@ -12,7 +12,11 @@ import schemathesis
 from conftest import built
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import checks
-from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
 
 #: Somebody who may do everything, so that most questions reach an image.
 IDENTITY = {"X-Identity-Status": "Confirmed", "X-User-Id": "u", "X-Project-Id": "p", "X-Roles": "admin,member,reader",
