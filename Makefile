@@ -23,7 +23,7 @@ lint: install ## ruff, mypy, layers, shellcheck, generated files
 	@$(PYTHON) tests/run.py ruff mypy mypy-tests layers shell samples
 
 bench: install ## side by side with the real Glance; QUICK=1: a short run
-	@$(PYTHON) tests/bench/bench.py $(if $(QUICK),--quick) $(BENCH)
+	@PYTHONPATH=tests $(PYTHON) tests/bench/bench.py $(if $(QUICK),--quick) $(BENCH)
 
 docs: install ## sample configuration, sample policies and the OpenAPI document, from the code
 	@$(PYTHON) docs/generate.py
