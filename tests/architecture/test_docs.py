@@ -91,7 +91,7 @@ def test_options_of_the_examples_exist(document: Path) -> None:
     stores = {**dict.fromkeys(x.dest for x in PER_STORE), **dict.fromkeys(re.findall(r"^#(\w+) =", sections["file"], re.MULTILINE))}
     wrong = []
     for text in re.findall(r"^```ini\n(.*?)^```$", document.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
-        example = configparser.RawConfigParser(strict=False, interpolation=None)
+        example = configparser.RawConfigParser(strict=False, default_section="")
         example.read_string(text)
         for section in example.sections():
             if section in sections:
