@@ -7,15 +7,32 @@ of a chunked body, such uploads are refused (411): see docs/deploying.md for the
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from oslo_log import log
 
 from glancecore import bootstrap
 from glancecore import conf as configuration
+from glancecore.domain.errors import ConfigError
 
 if TYPE_CHECKING:
-    from wsgiref.types import WSGIApplication
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+
+class Application:
+    """Built by the first request, so that importing this module starts nothing."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._app: WSGIApplication | None = None
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if self._app is None:
+            with self._lock:
+                self._app = self._app or make_application()
+        return self._app(environ, start_response)
 
 
 def make_application() -> WSGIApplication:
@@ -24,14 +41,12 @@ def make_application() -> WSGIApplication:
     conf = configuration.new(files=[named] if named else None)
     log.setup(conf, "glance")
     service = bootstrap.build(conf)
+    if service.open_to_all and not conf.allow_open_access:
+        raise ConfigError("[DEFAULT] auth_strategy = none: under a foreign server this can't be kept to loopback; choose another "
+                          "auth_strategy, or set allow_open_access = true")
     service.database.ping()
     service.reaper.start()
     return service.app
 
 
-def __getattr__(name: str) -> WSGIApplication:
-    """``application`` is made when the server asks for it, not when this module is imported."""
-    if name == "application":
-        globals()[name] = found = make_application()
-        return found
-    raise AttributeError(name)
+application = Application()

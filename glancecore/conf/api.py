@@ -26,7 +26,7 @@ OPTIONS: dict[str, list[cfg.Opt]] = {
                     help="Show direct_url, the location of the first copy, to those whom the policy get_image_location "
                          "lets see locations."),
         cfg.BoolOpt("show_multiple_locations", default=False,
-                    help="Show locations and let them be changed by PATCH, within the *_image_location policies."),
+                    help="Show locations, to those whom the policy get_image_location lets see them."),
         cfg.StrOpt("property_protection_file",
                    help="File of property protection rules: one section for each pattern of property names."),
         cfg.StrOpt("property_protection_rule_format", default="roles", choices=["roles", "policies"],
