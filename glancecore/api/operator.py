@@ -81,6 +81,8 @@ class OperatorApi:
             return dict(self._report[1])
 
     def _trusted(self, request: Request) -> bool:
+        if "X-Forwarded-For" in request.headers or "Forwarded" in request.headers:
+            return False  # a proxy near us asks for somebody who may be far away
         if not request.remote_addr:
             return True  # a Unix socket
         try:

@@ -89,7 +89,7 @@ class Deletion:
         image = self._repository.get_any(lease.image_id)
         try:
             for ref in lease.blobs:
-                self._stores.get(ref.store).discard(ref.key)
+                self._stores.recorded(ref.store).discard(ref.key)
             for location in image.locations:
                 self._remove_bytes(location)
                 image = self._forget_location(image, location)

@@ -97,7 +97,7 @@ class Reaper:
 
     def _undo(self, lease: Lease) -> None:
         for ref in lease.blobs:
-            self._stores.get(ref.store).discard(ref.key)
+            self._stores.recorded(ref.store).discard(ref.key)
         release(self._repository, lease, _FAULT)
 
 

@@ -220,9 +220,13 @@ class Stores:
 
     def holding(self, location: Location) -> StoreFacade:
         """The store of a recorded location. Raises StoreUnavailable when it is not configured any more."""
-        found = self._stores.get(location.store)
+        return self.recorded(location.store)
+
+    def recorded(self, store_id: str) -> StoreFacade:
+        """The store of that id as it was recorded some time ago. Raises StoreUnavailable when it is not configured any more."""
+        found = self._stores.get(store_id)
         if found is None:
-            raise errors.StoreUnavailable(f"store {location.store} is not configured", location.store)
+            raise errors.StoreUnavailable(f"store {store_id} is not configured", store_id)
         return found
 
     def by_preference(self, locations: Iterable[Location], prefer: Sequence[str] = ()) -> list[Location]:
