@@ -2,6 +2,9 @@
 
 Configuration is found as by glance-api; ``OS_GLANCE_CONFIG_FILE`` names another file. Where the server can't prove the end
 of a chunked body, such uploads are refused (411): see docs/deploying.md for the settings of each server.
+
+Importing this module starts the service: those servers look ``application`` up in the module's dictionary, so it must be
+there when the import has ended.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from oslo_log import log
 
 from glancecore import bootstrap
 from glancecore import conf as configuration
+from glancecore.domain.errors import ConfigError
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -24,14 +28,12 @@ def make_application() -> WSGIApplication:
     conf = configuration.new(files=[named] if named else None)
     log.setup(conf, "glance")
     service = bootstrap.build(conf)
+    if service.open_to_all and not conf.allow_open_access:
+        raise ConfigError(f"[DEFAULT] auth_strategy = {conf.auth_strategy} lets everybody who reaches the web server do everything; "
+                          "choose another auth_strategy, or set allow_open_access = true")
     service.database.ping()
     service.reaper.start()
     return service.app
 
 
-def __getattr__(name: str) -> WSGIApplication:
-    """``application`` is made when the server asks for it, not when this module is imported."""
-    if name == "application":
-        globals()[name] = found = make_application()
-        return found
-    raise AttributeError(name)
+application = make_application()
