@@ -70,7 +70,7 @@ class ImageDataApi:
             self._data.sent(ctx, found.image, count, address)
 
         wrapper = request.environ.get("wsgi.file_wrapper") if self._sendfile else None
-        if length < size and not str(request.environ.get("SERVER_SOFTWARE", "")).startswith(POSITION_SERVERS):
+        if length < found.size and not str(request.environ.get("SERVER_SOFTWARE", "")).startswith(POSITION_SERVERS):
             wrapper = None
         path = found.local_path() if wrapper else None
         if path is not None and wrapper is not None and length:
