@@ -2,13 +2,14 @@
 
 Configuration is found as by glance-api; ``OS_GLANCE_CONFIG_FILE`` names another file. Where the server can't prove the end
 of a chunked body, such uploads are refused (411): see docs/deploying.md for the settings of each server.
+
+Importing this module starts the service: those servers look ``application`` up in the module's dictionary, so it must be
+there when the import has ended.
 """
 
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from oslo_log import log
@@ -18,21 +19,7 @@ from glancecore import conf as configuration
 from glancecore.domain.errors import ConfigError
 
 if TYPE_CHECKING:
-    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
-
-
-class Application:
-    """Built by the first request, so that importing this module starts nothing."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._app: WSGIApplication | None = None
-
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if self._app is None:
-            with self._lock:
-                self._app = self._app or make_application()
-        return self._app(environ, start_response)
+    from wsgiref.types import WSGIApplication
 
 
 def make_application() -> WSGIApplication:
@@ -42,11 +29,11 @@ def make_application() -> WSGIApplication:
     log.setup(conf, "glance")
     service = bootstrap.build(conf)
     if service.open_to_all and not conf.allow_open_access:
-        raise ConfigError("[DEFAULT] auth_strategy = none: under a foreign server this can't be kept to loopback; choose another "
-                          "auth_strategy, or set allow_open_access = true")
+        raise ConfigError(f"[DEFAULT] auth_strategy = {conf.auth_strategy} lets everybody who reaches the web server do everything; "
+                          "choose another auth_strategy, or set allow_open_access = true")
     service.database.ping()
     service.reaper.start()
     return service.app
 
 
-application = Application()
+application = make_application()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import lab
 import pytest
 from werkzeug.test import Client
 
-from glancecore import wsgi
 from glancecore.domain.errors import ConfigError
 
 IDENTITY = {"X-Identity-Status": "Confirmed", "X-User-Id": "u", "X-Project-Id": "p", "X-Roles": "member,reader",
@@ -23,9 +25,15 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> lab.Config:
         return service.config
 
 
+def _import() -> Any:
+    """The module anew: importing it starts the service."""
+    sys.modules.pop("glancecore.wsgi", None)
+    return importlib.import_module("glancecore.wsgi")
+
+
 @pytest.mark.usefixtures("config")
-def test_it_is_built_by_the_first_request_and_refuses_bodies_whose_end_nobody_proves() -> None:
-    client = Client(wsgi.Application())
+def test_importing_it_builds_it_and_it_refuses_bodies_whose_end_nobody_proves() -> None:
+    client = Client(_import().application)
     made = client.post("/v2/images", json={"disk_format": "raw", "container_format": "bare"}, headers=IDENTITY)
     assert made.status_code == 201
     path = f"/v2/images/{(made.json or {})['id']}/file"
@@ -42,4 +50,4 @@ def test_it_is_built_by_the_first_request_and_refuses_bodies_whose_end_nobody_pr
 def test_it_is_not_open_to_everybody_by_mistake(config: lab.Config, tmp_path: Path) -> None:
     (tmp_path / "glance-api.conf").write_text(lab.config_text(lab.merged(config, {"DEFAULT": {"auth_strategy": "none"}})))
     with pytest.raises(ConfigError, match="allow_open_access"):
-        wsgi.make_application()
+        _import()

@@ -18,6 +18,8 @@ from glancecore.services.image_data import Download, ImageData
 OCTETS = "application/octet-stream"
 #: Called once with the number of bytes that went out.
 _Done = Callable[[int], None]
+#: Servers whose ``wsgi.file_wrapper`` begins at the file's position; uWSGI sends from the beginning whatever it is.
+POSITION_SERVERS = ("gunicorn/",)
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(?:\d+|\*)")
 
@@ -68,6 +70,8 @@ class ImageDataApi:
             self._data.sent(ctx, found.image, count, address)
 
         wrapper = request.environ.get("wsgi.file_wrapper") if self._sendfile else None
+        if length < found.size and not str(request.environ.get("SERVER_SOFTWARE", "")).startswith(POSITION_SERVERS):
+            wrapper = None
         path = found.local_path() if wrapper else None
         if path is not None and wrapper is not None and length:
             source = _OpenFile(path.open("rb"), offset, length, done)
