@@ -72,6 +72,12 @@ class TagNotFound(NotFound):
     code = "tag_not_found"
 
 
+class LocationNotFound(NotFound):
+    """The image has no copy there."""
+
+    code = "location_not_found"
+
+
 class NotEnabled(NotFound):
     """A part of the API that this deployment has not switched on."""
 
@@ -204,6 +210,12 @@ class FormatMismatch(BadContent):
 
 class UnsafeContent(BadContent):
     code = "unsafe_content"
+
+
+class HashMismatch(BadContent):
+    """The data has another digest than the caller said; the message tells both."""
+
+    code = "hash_mismatch"
 
 
 class StoreError(GlanceError):
