@@ -98,8 +98,9 @@ def _locations(image: Image, operation: Operation, rights: Rights) -> Image:
     wanted = operation.value if isinstance(operation.value, list) else []
     if not wanted:
         raise errors.LastLocation("locations can't be replaced by an empty list")
-    if [x.location.url for x in wanted] == [x.url for x in shown]:
-        return image
+    if [x.location.url for x in wanted] == [x.url for x in shown]:  # the same copies; what is said of them may change
+        said = {x.location.url: x.location for x in wanted}
+        return replace(image, locations=tuple(said.get(x.url, x) for x in image.locations))
     if image.locations:
         raise errors.Invalid("locations can only be replaced as long as there are none; add or remove single ones")
     for attachment in wanted:

@@ -208,7 +208,7 @@ class Locations:
             raise TypeError("operations on locations have named locations as values")
         for known in image.live_locations:
             if known.url == wanted.url:  # sent back as it was read, or refused as a duplicate later
-                return Attachment(known, image.size or 0)
+                return Attachment(replace(known, metadata={**wanted.metadata, "store": known.store}), image.size or 0)
         if wanted.hash_algo is not None and wanted.hash_algo != self._settings.algorithm:  # all images have the same
             raise errors.Conflict(f"validation_data: os_hash_algo must be {self._settings.algorithm}, not {wanted.hash_algo}")
         return self._look_up(wanted, image)[0]
@@ -235,7 +235,7 @@ class Locations:
                 raise errors.Conflict("url: it is the location of another image's data")
             location = Location(wanted.url, store.id, {**wanted.metadata, "store": store.id})
             return Attachment(location, size, virtual_size, wanted.checksum, wanted.hash_algo, wanted.hash_value), store
-        raise errors.BadLocation(f"url: {failure}") from failure
+        raise errors.BadLocation(f"url does not pass filtering: {failure}") from failure
 
     def _look_at(self, store: StoreFacade, url: str, size: int, image: Image) -> int | None:
         """Inspect the beginning; the whole is inspected when it is hashed."""

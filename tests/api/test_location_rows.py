@@ -230,6 +230,9 @@ def test_replace_sets_the_first_locations_and_takes_back_what_was_read(who: dict
     assert (image["status"], [x["url"] for x in image["locations"]]) == ("active", urls)
     assert owner.patch(image_id, {"op": "replace", "path": "/locations", "value": image["locations"]}).status_code == 200
     assert show(owner, image_id) == image
+    changed = [{"url": x, "metadata": {"zone": "b"}} for x in urls]
+    assert owner.patch(image_id, {"op": "replace", "path": "/locations", "value": changed}).status_code == 200
+    assert [x["metadata"] for x in show(owner, image_id)["locations"]] == [{"zone": "b", "store": "web"}] * 2
 
 
 def test_a_removed_location_takes_its_bytes_along(service: Service, who: dict[str, Person], data: Callable[[], str]) -> None:
