@@ -99,8 +99,6 @@ def test_reads_may_be_sent_on_to_a_host(vcenter, sending_on):
     store.close()
 
 
-# pyVmomi leaves a socket whose TLS handshake has failed to the garbage collector
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(("change", "error", "words"), [
     ({"vmware_server_host": None}, errors.ConfigError, ["[kit] vmware_server_host"]),
     ({"vmware_server_password": None}, errors.ConfigError, ["[kit] vmware_server_password"]),

@@ -40,9 +40,13 @@ class RbdStore(Store):
         self._rbd = rbd.RBD()
 
     def start(self) -> None:
-        with named_errors(self.name):
-            self._cluster.start()
-            self._fsid = self._cluster.fsid
+        try:
+            with named_errors(self.name):
+                self._cluster.start()
+                self._fsid = self._cluster.fsid
+        except BaseException:
+            self._cluster.close()
+            raise
 
     def ping(self) -> None:
         """Asks in a thread: a cluster that is away makes the question wait for ``rados_operation_timeout``."""

@@ -11,7 +11,7 @@ from glancecore.domain import errors
 from glancecore_store_rbd.cluster import named_errors, succeed
 
 #: Bytes of one request, and requests that are under way at once.
-CHUNK = 4 << 20
+CHUNK = 1 << 20
 WINDOW = 4
 
 

@@ -53,6 +53,13 @@ class VmwareStore(Store):
 
     def start(self) -> None:
         try:
+            self._begin()
+        except BaseException:
+            self._session.close()
+            raise
+
+    def _begin(self) -> None:
+        try:
             self._cluster = str(self._session.call(lambda content: content.about.instanceUuid))
         except errors.StoreForbidden as exc:
             raise errors.StoreForbidden(f"[{self.name}] vmware_server_username, vmware_server_password: the vCenter does not let this user in",
