@@ -92,14 +92,14 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
 
     leases = Leases(repository, conf.lease.ttl)
     deletion = Deletion(repository, stores, leases, notifications)
-    validation = MetadefValidation(database.metadefs, authorizer)
+    validation = MetadefValidation(database.metadefs)
     checked = conf.metadefs.image_properties
     definitions = None if checked == "off" else ImageProperties(validation, enforce=checked == "enforce")
     images = Images(repository, authorizer, quota, limits, protection, deletion, notifications, definitions)
     data = ImageData(repository, authorizer, quota, stores, leases, _data_settings(conf), notifications)
     members = Members(repository, authorizer, limits.members, notifications)
     discovery = Discovery(repository, authorizer, quota, stores)
-    metadefs = Metadefs(database.metadefs, authorizer, notifications)
+    metadefs = Metadefs(database.metadefs, authorizer, notifications, validation)
     reaper = Reaper(repository, stores, leases, deletion, conf.lease.reap_interval)
 
     shown = ImageApiSettings(formats, conf.limit_param_default, conf.api_limit_max, conf.max_json_body,
@@ -109,7 +109,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
         ImageDataApi(data, multi_store=True, sendfile=conf.server.sendfile),
         MembersApi(members, conf.max_json_body), DiscoveryApi(discovery, formats, multi_store=True), formats)
     described = MetadefApiSettings(conf.limit_param_default, conf.api_limit_max, conf.max_json_body, conf.public_endpoint)
-    routes += metadef_table.routes(MetadefsApi(metadefs, validation, described), MetadefParts(metadefs, authorizer, notifications),
+    routes += metadef_table.routes(MetadefsApi(metadefs, described), MetadefParts(metadefs, authorizer, notifications),
                                    conf.max_json_body)
     operator = OperatorApi(Health(database, stores), OperatorSettings(
         conf.healthcheck.disable_by_file_path, conf.healthcheck.ready_cache_seconds, conf.metrics.enabled,

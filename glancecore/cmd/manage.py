@@ -1,4 +1,4 @@
-"""glance-manage: care of the database."""
+"""glance-manage: care of the database, and metadata definitions as files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 from glancecore import bootstrap
-from glancecore.cmd import start
+from glancecore.cmd import metadefs, start
 from glancecore.ports.repository import Database
 
 #: Exit codes of ``db check``: nothing to do, or the schema must be synced.
@@ -79,4 +79,6 @@ def _parser() -> argparse.ArgumentParser:
     purge.add_argument("--age_in_days", "--age-in-days", type=int, default=30, metavar="DAYS")
     purge.add_argument("--max_rows", "--max-rows", type=int, default=100, metavar="N", help="at most so many; -1 for all")
     purge.set_defaults(run=_purge)
+    metadefs.add_actions(db, "_metadefs")
+    metadefs.add_area(areas)
     return parser

@@ -20,9 +20,8 @@ import jsonschema
 import orjson
 from jsonschema.protocols import Validator
 
-from glancecore.domain.context import Context, Viewer
+from glancecore.domain.context import Viewer
 from glancecore.domain.metadef import MetadefVisibility, Namespace, Property
-from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.metadef_repository import MetadefField, MetadefQuery, MetadefRepository, MetadefSort
 
 #: Seconds that definitions are remembered; a change takes effect within it.
@@ -141,17 +140,11 @@ Definitions = Mapping[str, Sequence[_Definition]]
 class MetadefValidation:
     """Thread-safe. Definitions are read once in ``MEMORY`` seconds for each resource type and project."""
 
-    def __init__(self, repository: MetadefRepository, authorizer: Authorizer, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, repository: MetadefRepository, clock: Callable[[], float] = time.monotonic) -> None:
         self._repository = repository
-        self._policy = authorizer
         self._clock = clock
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str | None], tuple[float, Definitions]] = {}
-
-    def validate(self, ctx: Context, resource_type: str, properties: Mapping[str, object]) -> Verdict:
-        """By the public definitions and those of the caller's project. Raises Forbidden."""
-        self._policy.authorize(ctx, "get_metadef_namespaces")
-        return self.check(ctx.project, resource_type, properties)
 
     def check(self, project: str | None, resource_type: str, properties: Mapping[str, object]) -> Verdict:
         """By the public definitions and those of ``project``. A null value is none and breaks no rule."""

@@ -18,6 +18,7 @@ from glancecore.ports.metadef_repository import (
     NamespaceRemoved,
 )
 from glancecore.services.images import now
+from glancecore.services.metadef_validation import MetadefValidation, Verdict
 from glancecore.services.notifications import Notifications
 from glancecore.services.retrying import on_concurrent_change
 
@@ -31,8 +32,10 @@ class NamespacePage:
 
 
 class Metadefs:
-    def __init__(self, repository: MetadefRepository, authorizer: Authorizer, notifications: Notifications) -> None:
+    def __init__(self, repository: MetadefRepository, authorizer: Authorizer, notifications: Notifications,
+                 validation: MetadefValidation) -> None:
         self._repository = repository
+        self._validation = validation
         self._policy = authorizer
         self._notifications = notifications
 
@@ -55,6 +58,11 @@ class Metadefs:
         """Raises Forbidden."""
         self._policy.authorize(ctx, "list_metadef_resource_types")
         return self._repository.resource_types()
+
+    def validate(self, ctx: Context, resource_type: str, properties: Mapping[str, object]) -> Verdict:
+        """By the public definitions and those of the caller's project. Raises Forbidden."""
+        self._policy.authorize(ctx, "get_metadef_namespaces")
+        return self._validation.check(ctx.project, resource_type, properties)
 
     # -- changing ----------------------------------------------------------------------------------------------------
     def create(self, ctx: Context, namespace: Namespace) -> Namespace:

@@ -13,7 +13,6 @@ from glancecore.api.v2.images import stamp
 from glancecore.api.v2.schemas import metadefs as schemas
 from glancecore.domain.context import Context
 from glancecore.services.images import now
-from glancecore.services.metadef_validation import MetadefValidation
 from glancecore.services.metadefs import Metadefs
 
 
@@ -26,9 +25,8 @@ class MetadefApiSettings:
 
 
 class MetadefsApi:
-    def __init__(self, metadefs: Metadefs, validation: MetadefValidation, settings: MetadefApiSettings) -> None:
+    def __init__(self, metadefs: Metadefs, settings: MetadefApiSettings) -> None:
         self._metadefs = metadefs
-        self._validation = validation
         self._settings = settings
         self._validate = body.Checker(schemas.VALIDATE_BODY)
 
@@ -71,7 +69,7 @@ class MetadefsApi:
     def validate(self, request: Request, ctx: Context) -> Response:
         wanted = body.read_json(request, self._settings.max_json_body)
         self._validate.check(wanted)
-        verdict = self._validation.validate(ctx, wanted["resource_type"], wanted["properties"])
+        verdict = self._metadefs.validate(ctx, wanted["resource_type"], wanted["properties"])
         return json_answer({"valid": not verdict.violations, "checked": list(verdict.checked), "violations": [
             {"namespace": x.namespace, "property": x.property, "rule": x.rule, "message": x.message} for x in verdict.violations]})
 
