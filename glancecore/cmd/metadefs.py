@@ -95,8 +95,8 @@ def _load(args: argparse.Namespace, database: Database) -> int:
     """Each file is one commit; a bad one is told and the others are loaded."""
     if args.prefer_new and not args.merge:
         raise Invalid("--prefer-new: only together with --merge")
-    if args.merge and args.overwrite:
-        raise Invalid("--overwrite: not together with --merge")
+    if args.prefer_new and args.overwrite:
+        raise Invalid("--prefer-new and --overwrite: choose one of them")
     mode = Mode.OVERWRITE if args.overwrite else Mode.MERGE_NEW if args.prefer_new else Mode.MERGE if args.merge else Mode.KEEP
     catalog = MetadefCatalog(database.metadefs)
 
@@ -192,7 +192,7 @@ def add_actions(area: argparse._SubParsersAction[argparse.ArgumentParser], suffi
     load.add_argument("--path", type=Path, help="a file, or a folder of *.json (default: the definitions that come with the service)")
     load.add_argument("--merge", action="store_true", help="add to existing namespaces what they don't have")
     load.add_argument("--prefer-new", "--prefer_new", action="store_true", help="with --merge: what both have is taken from the file")
-    load.add_argument("--overwrite", action="store_true", help="make existing namespaces as they are in the files")
+    load.add_argument("--overwrite", action="store_true", help="make existing namespaces as they are in the files, also without --merge")
     load.set_defaults(run=_load)
     unload = area.add_parser(f"unload{suffix}", help="remove all namespaces, protected ones too; with --path those of the files")
     unload.add_argument("--path", type=Path, help="a file, or a folder of *.json")

@@ -59,7 +59,7 @@ def full(name: str = "full", **fields: object) -> Namespace:
     given: dict[str, object] = {
         "display_name": text, "description": text * 20, "visibility": PUBLIC, "protected": True,
         "associations": (make_association("OS::Nova::Flavor", "hw:"), replace(make_association(text), properties_target=text)),
-        "properties": (make_property("z", enum=["a", "b"], default={"deep": [1, 2.5, None, True]}), make_property(text, minimum=-1.5)),
+        "properties": (make_property("z", enum=["a", "b"], default={"deep": [1, 2.5, None, True]}), make_property(text, minimum=-1.5), make_property("a")),
         "objects": (make_object("o2", make_property("in"), make_property("also", type="integer", maximum=2**53), description=text,
                                 required=("in",)), make_object(text)),
         "tags": (make_tag("t2"), make_tag(text, 5), make_tag("T3")), "version": 7, **fields}
