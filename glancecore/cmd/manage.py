@@ -21,7 +21,7 @@ def main() -> None:
 
 
 def _main() -> int:
-    args = _parser().parse_args()
+    args = parser().parse_args()
     conf = start.read_config(args, log_level=logging.WARNING)
     database = bootstrap.load_database(conf)
     try:
@@ -63,11 +63,11 @@ def _tell(args: argparse.Namespace, facts: dict[str, object], text: str) -> None
     print(json.dumps(facts) if args.json else text.format(**facts))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="glance-manage", description="Care of the image service's database.")
-    start.add_config_arguments(parser)
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    areas = parser.add_subparsers(dest="area", required=True, metavar="AREA")
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog="glance-manage", description="Care of the image service's database.")
+    start.add_config_arguments(made)
+    made.add_argument("--json", action="store_true", help="print JSON")
+    areas = made.add_subparsers(dest="area", required=True, metavar="AREA")
     db = areas.add_parser("db", help="the database schema").add_subparsers(dest="action", required=True, metavar="ACTION")
 
     sync = db.add_parser("sync", help="create or upgrade the schema")
@@ -81,4 +81,4 @@ def _parser() -> argparse.ArgumentParser:
     purge.set_defaults(run=_purge)
     metadefs.add_actions(db, "_metadefs")
     metadefs.add_area(areas)
-    return parser
+    return made
