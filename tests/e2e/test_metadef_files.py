@@ -143,3 +143,28 @@ def test_validate_a_file_and_an_image(service: lab.Service, tmp_path: Path) -> N
     assert manage(service, "metadefs", "validate", file)[0]["valid"] is True
     verdict, _ = manage(service, "metadefs", "validate", "--resource-type", "OS::Never", file)
     assert verdict["checked"] == []
+
+
+def test_the_starter_set_is_in_our_own_words() -> None:
+    peers = lab.venv("peer", "glance==33.0.0", "gunicorn==27.0.1", "PyMySQL==1.2.4") / "etc" / "glance" / "metadefs"
+    ours, theirs = (_sentences(x) for x in (STARTER, peers))
+    assert len(ours) > 60
+    assert not ours & theirs
+
+
+def _sentences(folder: Path) -> set[str]:
+    """Of four words at least."""
+    found: set[str] = set()
+
+    def walk(value: Any) -> None:
+        if isinstance(value, dict):
+            found.update(x.strip() for x in str(value.get("description", "")).split(".") if len(x.split()) > 3)
+            for each in value.values():
+                walk(each)
+        elif isinstance(value, list):
+            for each in value:
+                walk(each)
+
+    for file in folder.glob("*.json"):
+        walk(json.loads(file.read_text()))
+    return found

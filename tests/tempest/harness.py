@@ -108,7 +108,8 @@ def endpoint(profile: Profile, peer: bool) -> Iterator[str]:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "glance.sqlite").unlink(missing_ok=True)
     config = lab.merged(profile.server_config(), lab.keystone_config(region, f"http://127.0.0.1:{port}"), {"DEFAULT": {"workers": 2}})
-    with lab.service(config, folder=folder, port=port):
+    with lab.service(config, folder=folder, port=port) as service:
+        service.manage("metadefs", "load")  # as DevStack does: tests take the first resource type that they find
         yield region
 
 
