@@ -127,3 +127,47 @@ def test_tags(admin: Shell, namespace: str) -> None:
     glance("glance", "md-tag-delete", namespace, "three")
     glance("glance", "md-namespace-tags-delete", namespace)
     assert "two" not in glance("glance", "md-tag-list", namespace)
+
+
+SDK = '''
+import os, openstack
+conn = openstack.connect(auth_type="none", endpoint=os.environ["URL"], image_endpoint_override=os.environ["URL"])
+image = conn.image
+made = image.create_metadef_namespace(namespace="Sdk", display_name="By the SDK", visibility="public", is_protected=False)
+assert made.display_name == "By the SDK", made
+assert "Sdk" in [x.namespace for x in image.metadef_namespaces()]
+assert image.update_metadef_namespace("Sdk", display_name="Changed").display_name == "Changed"
+group = image.create_metadef_object("Sdk", name="disk", properties={"bus": {"title": "Bus", "type": "string"}})
+assert group.name == "disk"
+assert [x.name for x in image.metadef_objects("Sdk")] == ["disk"]
+image.delete_metadef_object("disk", "Sdk")
+image.create_metadef_property("Sdk", name="cores", title="Cores", type="integer")
+assert [x.name for x in image.metadef_properties("Sdk")] == ["cores"]
+assert image.get_metadef_property("cores", "Sdk").title == "Cores"
+image.delete_all_metadef_properties("Sdk")
+image.create_metadef_resource_type_association("Sdk", name="OS::Sdk", prefix="sdk_")
+assert [x.name for x in image.metadef_resource_type_associations("Sdk")] == ["OS::Sdk"]
+assert "OS::Sdk" in [x.name for x in image.metadef_resource_types()]
+image.delete_metadef_resource_type_association("OS::Sdk", "Sdk")
+assert "namespace" in image.get_metadef_namespace_schema().properties
+image.delete_metadef_namespace("Sdk", ignore_missing=False)
+print("done")
+'''
+
+
+def test_openstacksdk(admin: Shell) -> None:
+    assert "done" in Shell(admin.bin, {"URL": admin.env["OS_IMAGE_URL"]}).python(SDK)
+
+
+def test_openstackclient(admin: Shell) -> None:
+    stack = Shell(admin.bin, {"OS_AUTH_TYPE": "none", "OS_ENDPOINT": admin.env["OS_IMAGE_URL"]})
+    stack.run("openstack", "image", "metadef", "namespace", "create", "Stack", "--display-name", "By openstack", "--public")
+    assert stack.json("openstack", "image", "metadef", "namespace", "show", "Stack")["display_name"] == "By openstack"
+    assert "Stack" in stack.run("openstack", "image", "metadef", "namespace", "list")
+    stack.run("openstack", "image", "metadef", "object", "create", "Stack", "--namespace", "Stack")
+    stack.run("openstack", "image", "metadef", "property", "create", "Stack", "--name", "cores", "--title", "Cores", "--type", "integer",
+              "--schema", "{}")
+    assert "cores" in stack.run("openstack", "image", "metadef", "property", "list", "Stack")
+    stack.run("openstack", "image", "metadef", "resource", "type", "association", "create", "Stack", "OS::Stack")
+    assert "OS::Stack" in stack.run("openstack", "image", "metadef", "resource", "type", "list")
+    stack.run("openstack", "image", "metadef", "namespace", "delete", "Stack")
