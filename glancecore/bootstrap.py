@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from glancecore.api.operator import OperatorApi, OperatorSettings
 from glancecore.api.v2.discovery import DiscoveryApi
 from glancecore.api.v2.image_data import ImageDataApi
 from glancecore.api.v2.images import ImageApiSettings, ImagePresenter, ImagesApi
+from glancecore.api.v2.locations import LocationsApi
 from glancecore.api.v2.members import MembersApi
 from glancecore.api.v2.metadefs import MetadefApiSettings, MetadefsApi
 from glancecore.api.v2.schemas.images import Formats
@@ -28,13 +29,14 @@ from glancecore.api.versions import Versions
 from glancecore.conf.store import PER_STORE
 from glancecore.domain import errors
 from glancecore.domain.errors import ConfigError
+from glancecore.domain.lease import Operation
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.auth import Auth
 from glancecore.ports.notifier import Notifier
 from glancecore.ports.options import Section
 from glancecore.ports.quota import Quota
 from glancecore.ports.repository import Database
-from glancecore.ports.store import Store
+from glancecore.ports.store import Cap, Store
 from glancecore.services.deletion import Deletion
 from glancecore.services.discovery import Discovery
 from glancecore.services.health import Health
@@ -43,6 +45,8 @@ from glancecore.services.image_properties import ImageProperties
 from glancecore.services.images import ImageLimits, Images
 from glancecore.services.inspection import InspectionRules
 from glancecore.services.leases import Leases
+from glancecore.services.location_hashing import LocationHashing
+from glancecore.services.locations import Locations, LocationSettings
 from glancecore.services.members import Members
 from glancecore.services.metadef_parts import MetadefParts
 from glancecore.services.metadef_validation import MetadefValidation
@@ -50,7 +54,7 @@ from glancecore.services.metadefs import Metadefs
 from glancecore.services.notifications import Notifications
 from glancecore.services.property_protection import PropertyProtection
 from glancecore.services.reaper import Reaper
-from glancecore.services.stores import StoreFacade, Stores, StoreSettings
+from glancecore.services.stores import DirectDownload, StoreFacade, Stores, StoreSettings
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -95,19 +99,25 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
     validation = MetadefValidation(database.metadefs)
     checked = conf.metadefs.image_properties
     definitions = None if checked == "off" else ImageProperties(validation, enforce=checked == "enforce")
-    images = Images(repository, authorizer, quota, limits, protection, deletion, notifications, definitions)
-    data = ImageData(repository, authorizer, quota, stores, leases, _data_settings(conf), notifications)
+    about_data = _data_settings(conf)
+    hashing = LocationHashing(repository, stores, leases, about_data, notifications)
+    locations = Locations(repository, authorizer, quota, stores, leases, hashing, LocationSettings(
+        conf.show_multiple_locations, conf.do_secure_hash, limits.locations, about_data.algorithm, about_data.inspection), notifications)
+    images = Images(repository, authorizer, quota, limits, protection, deletion, locations, notifications, definitions)
+    data = ImageData(repository, authorizer, quota, stores, leases, about_data, notifications)
     members = Members(repository, authorizer, limits.members, notifications)
     discovery = Discovery(repository, authorizer, quota, stores)
     metadefs = Metadefs(database.metadefs, authorizer, notifications, validation)
     reaper = Reaper(repository, stores, leases, deletion, conf.lease.reap_interval)
+    reaper.handle(Operation.HASH, hashing.start)
+    reaper.handle(Operation.DROP_LOCATION, locations.finish_drop)
 
     shown = ImageApiSettings(formats, conf.limit_param_default, conf.api_limit_max, conf.max_json_body,
                              conf.show_image_direct_url, conf.show_multiple_locations, True, conf.public_endpoint)
     routes = table.routes(
         ImagesApi(images, discovery, ImagePresenter(shown, authorizer, protection, stores), shown),
         ImageDataApi(data, multi_store=True, sendfile=conf.server.sendfile),
-        MembersApi(members, conf.max_json_body), DiscoveryApi(discovery, formats, multi_store=True), formats)
+        LocationsApi(locations, conf.max_json_body), MembersApi(members, conf.max_json_body), DiscoveryApi(discovery, formats, multi_store=True), formats)
     described = MetadefApiSettings(conf.limit_param_default, conf.api_limit_max, conf.max_json_body, conf.public_endpoint)
     routes += metadef_table.routes(MetadefsApi(metadefs, described), MetadefParts(metadefs, authorizer, notifications),
                                    conf.max_json_body)
@@ -156,7 +166,19 @@ def load_stores(conf: cfg.ConfigOpts) -> Stores:
         raise ConfigError("[DEFAULT] enabled_backends: name at least one store, such as file:file")
     default = _default_store(conf, wanted)
     facades = [_load_store(conf, store_id, driver, required=store_id == default) for store_id, driver in wanted.items()]
+    _refuse_shared_places(facades)
     return Stores(facades, default)
+
+
+def _refuse_shared_places(facades: Sequence[StoreFacade]) -> None:
+    """Raises ConfigError when two stores are one: deleting in one would destroy the other's data."""
+    seen: dict[str, str] = {}
+    for facade in facades:
+        for place in facade.place.split("+") if facade.available else ():
+            other = seen.setdefault(place, facade.id)
+            if other != facade.id:
+                raise ConfigError(f"[DEFAULT] enabled_backends: the stores {other} and {facade.id} have the same place for their data; "
+                                  f"give [{facade.id}] a place of its own, or remove it")
 
 
 def _default_store(conf: cfg.ConfigOpts, wanted: Mapping[str, str]) -> str:
@@ -188,7 +210,10 @@ def _load_store(conf: cfg.ConfigOpts, store_id: str, driver: str, *, required: b
         if required:
             raise ConfigError(f"[glance_store] default_backend = {store_id}: {fault}")
         LOG.error("store %s is not available: %s; the others serve", store_id, fault)
-    settings = StoreSettings(store_id, driver, options.store_description, options.weight, options.read_only, fault)
+    settings = StoreSettings(store_id, driver, options.store_description, options.weight, options.read_only, fault,
+                             DirectDownload(options.direct_download), options.direct_download_seconds)
+    if store is not None and settings.direct_download is not DirectDownload.NEVER and Cap.PRESIGN not in store.caps:
+        raise ConfigError(f"[{store_id}] direct_download = {settings.direct_download}: the driver {driver} can't sign URLs; remove the option")
     return StoreFacade(settings, store)
 
 

@@ -78,6 +78,12 @@ class TagNotFound(NotFound):
     code = "tag_not_found"
 
 
+class LocationNotFound(NotFound):
+    """The image has no copy there."""
+
+    code = "location_not_found"
+
+
 class NamespaceNotFound(NotFound):
     """No such namespace of metadata definitions, or not one that the caller may see."""
 
@@ -234,6 +240,12 @@ class FormatMismatch(BadContent):
 
 class UnsafeContent(BadContent):
     code = "unsafe_content"
+
+
+class HashMismatch(BadContent):
+    """The data has another digest than the caller said; the message tells both."""
+
+    code = "hash_mismatch"
 
 
 class StoreError(GlanceError):

@@ -18,6 +18,7 @@ from glancecore.ports.repository import Change, ImageAdded, ImageChanged, ImageQ
 from glancecore.services.checkpoints import reach
 from glancecore.services.deletion import Deletion
 from glancecore.services.image_properties import ImageProperties
+from glancecore.services.locations import Locations
 from glancecore.services.notifications import Notifications
 from glancecore.services.property_protection import PropertyProtection
 from glancecore.services.retrying import on_concurrent_change
@@ -59,7 +60,7 @@ class Images:
     """Use cases on images without their data."""
 
     def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, limits: ImageLimits,
-                 protection: PropertyProtection, deletion: Deletion, notifications: Notifications,
+                 protection: PropertyProtection, deletion: Deletion, locations: Locations, notifications: Notifications,
                  definitions: ImageProperties | None = None) -> None:
         self._repository = repository
         self._policy = authorizer
@@ -67,6 +68,7 @@ class Images:
         self._limits = limits
         self._protection = protection
         self._deletion = deletion
+        self._locations = locations
         self._notifications = notifications
         self._definitions = definitions
 
@@ -119,7 +121,11 @@ class Images:
         """Apply a patch. Raises ImageNotFound, Forbidden, Conflict, Invalid, LimitExceeded; all or nothing."""
         if not operations:
             return self.show(ctx, image_id)
-        rights = patch.Rights(ctx.admin, lambda name, action: self._protection.may(ctx, name, action))
+        rights = patch.Rights(ctx.admin, lambda name, action: self._protection.may(ctx, name, action), self._locations.order)
+        if any(x.name == fields.LOCATIONS for x in operations):
+            image = self.show(ctx, image_id)
+            self._policy.authorize(ctx, "modify_image", image)
+            operations = self._locations.looked_up(ctx, image, operations)
 
         def change(image: Image) -> Image:
             after = patch.apply(image, operations, rights)
@@ -174,8 +180,10 @@ class Images:
         if after == image:
             return image
         after = replace(after, version=image.version + 1, updated_at=now())
-        self._repository.commit(ImageChanged(image, after))
+        effects = self._locations.effects(ctx, image, after)
+        self._repository.commit(ImageChanged(image, after), *effects.changes)
         self._notifications.send(ImageEvent(EventType.IMAGE_UPDATE, after))
+        effects.follow()
         return after
 
     def _check_visibility(self, ctx: Context, image: Image) -> None:

@@ -40,7 +40,8 @@ class Reaper:
             Operation.UPLOAD: self._undo, Operation.DELETE: self._deletion.finish}
 
     def handle(self, operation: Operation, handler: Callable[[Lease], None]) -> None:
-        """Say how a lease of another operation is taken over (imports resume)."""
+        """Say how a lease of another operation is taken over. The handler forgets the lease when it is done with it, which may
+        be later."""
         self._handlers[operation] = handler
 
     def run_once(self) -> int:
@@ -89,16 +90,20 @@ class Reaper:
             handler(lease)
         except errors.LeaseLost:
             LOG.info("image %s was taken over by somebody else", lease.image_id)
+            self._leases.forget(lease)
         except errors.GlanceError as exc:
             LOG.warning("image %s: %s can't be cleaned up now (%s); trying again", lease.image_id, lease.operation.value, exc)
-        finally:
             self._leases.forget(lease)
+        except BaseException:
+            self._leases.forget(lease)
+            raise
         return True
 
     def _undo(self, lease: Lease) -> None:
         for ref in lease.blobs:
             self._stores.recorded(ref.store).discard(ref.key)
         release(self._repository, lease, _FAULT)
+        self._leases.forget(lease)
 
 
 def _token() -> str:
