@@ -22,10 +22,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import lab
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "images"))
-
-import samples
+from images import samples
 
 HERE = Path(__file__).resolve().parent
 WORK = lab.LAB / "tempest"
