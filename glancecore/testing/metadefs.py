@@ -132,7 +132,7 @@ class MetadefConformance:
                     database.metadefs.get(other)
 
     def test_an_unknown_namespace_is_not_found(self, database: Database) -> None:
-        for name in ("never", "", "x" * 300, "😀"):
+        for name in ("never", "", "x" * 300, "😀", "\0"):
             with pytest.raises(errors.NamespaceNotFound):
                 database.metadefs.get(name)
 

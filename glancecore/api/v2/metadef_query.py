@@ -23,13 +23,15 @@ def namespaces(args: Args, ctx: Context, limit_default: int, limit_max: int) -> 
     visibility = one.get("visibility")
     if visibility is not None and visibility not in list(MetadefVisibility):
         raise errors.Invalid(f"visibility: {visibility!r} is not one of {', '.join(MetadefVisibility)}")
+    if "\0" in one.get("resource_types", ""):
+        raise errors.Invalid("resource_types: must not have a NUL character")
     types = tuple(x.strip() for x in one.get("resource_types", "").split(",") if x.strip())
     key, descending = _sort(one, tuple(MetadefField))
     limit = _limit(one)
     return MetadefQuery(
         ctx.viewer, MetadefVisibility(visibility) if visibility else None, types,
         (MetadefSort(MetadefField(key), descending), MetadefSort(MetadefField.NAMESPACE, descending)),
-        one.get("marker"), limit_max if limit is not None and limit > limit_max else limit_default if limit is None else limit)
+        one.get("marker"), min(limit_default if limit is None else limit, limit_max))
 
 
 def tags(args: Args, found: Sequence[Tag]) -> tuple[list[Tag], str | None]:
@@ -73,7 +75,7 @@ def _limit(one: dict[str, str]) -> int | None:
     text = one.get("limit")
     if text is not None and not (text.isascii() and text.isdecimal()):
         raise errors.Invalid(f"limit: {text!r} is not a number from 0")
-    return None if text is None else int(text[:18])
+    return None if text is None else int(text[:18])  # more digits are beyond any maximum anyway
 
 
 def _sort(one: dict[str, str], keys: Sequence[str]) -> tuple[str, bool]:

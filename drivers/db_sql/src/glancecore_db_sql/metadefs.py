@@ -48,6 +48,8 @@ class SqlMetadefs(MetadefRepository):
 
     # -- inside ----------------------------------------------------------------------------------------------------
     def _named(self, db: Session, name: str, documents: Sequence[str]) -> Any:
+        if "\0" in name:
+            return None  # PostgreSQL refuses to look for it
         text = " ".join(["SELECT", metadef_query.columns_of(documents, self._flavor),
                          "FROM metadef_namespaces n WHERE n.namespace = ?"])
         found = self._flavor.records(db.rows(text, name), len(documents))
