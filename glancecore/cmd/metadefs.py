@@ -82,11 +82,10 @@ def read_namespace(path: Path) -> Namespace:
 def write_namespace(namespace: Namespace, folder: Path) -> Path:
     """Whole or not at all. Returns the file."""
     path = folder / f"{quote(namespace.name, ':')}.json"
-    with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".part", delete=False, encoding="utf-8") as part:
-        json.dump(metadef_answers.exported(namespace), part, indent=4, ensure_ascii=False)
-        part.write("\n")
-    Path(part.name).chmod(0o644)
-    Path(part.name).replace(path)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as scratch:
+        part = Path(scratch, "file")
+        part.write_text(json.dumps(metadef_answers.exported(namespace), indent=4, ensure_ascii=False) + "\n", encoding="utf-8")
+        part.replace(path)
     return path
 
 
