@@ -15,7 +15,7 @@ from oslo_middleware import cors, http_proxy_to_wsgi
 from prometheus_client import REGISTRY, CollectorRegistry, multiprocess
 
 from glancecore import plugins
-from glancecore.api import table
+from glancecore.api import metadef_table, table
 from glancecore.api.app import AppSettings, create_app
 from glancecore.api.operator import OperatorApi, OperatorSettings
 from glancecore.api.v2.discovery import DiscoveryApi
@@ -23,6 +23,7 @@ from glancecore.api.v2.image_data import ImageDataApi
 from glancecore.api.v2.images import ImageApiSettings, ImagePresenter, ImagesApi
 from glancecore.api.v2.locations import LocationsApi
 from glancecore.api.v2.members import MembersApi
+from glancecore.api.v2.metadefs import MetadefApiSettings, MetadefsApi
 from glancecore.api.v2.schemas.images import Formats
 from glancecore.api.versions import Versions
 from glancecore.conf.store import PER_STORE
@@ -40,12 +41,16 @@ from glancecore.services.deletion import Deletion
 from glancecore.services.discovery import Discovery
 from glancecore.services.health import Health
 from glancecore.services.image_data import DataSettings, ImageData
+from glancecore.services.image_properties import ImageProperties
 from glancecore.services.images import ImageLimits, Images
 from glancecore.services.inspection import InspectionRules
 from glancecore.services.leases import Leases
 from glancecore.services.location_hashing import LocationHashing
 from glancecore.services.locations import Locations, LocationSettings
 from glancecore.services.members import Members
+from glancecore.services.metadef_parts import MetadefParts
+from glancecore.services.metadef_validation import MetadefValidation
+from glancecore.services.metadefs import Metadefs
 from glancecore.services.notifications import Notifications
 from glancecore.services.property_protection import PropertyProtection
 from glancecore.services.reaper import Reaper
@@ -91,14 +96,18 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
 
     leases = Leases(repository, conf.lease.ttl)
     deletion = Deletion(repository, stores, leases, notifications)
+    validation = MetadefValidation(database.metadefs)
+    checked = conf.metadefs.image_properties
+    definitions = None if checked == "off" else ImageProperties(validation, enforce=checked == "enforce")
     about_data = _data_settings(conf)
     hashing = LocationHashing(repository, stores, leases, about_data, notifications)
     locations = Locations(repository, authorizer, quota, stores, leases, hashing, LocationSettings(
         conf.show_multiple_locations, conf.do_secure_hash, limits.locations, about_data.algorithm, about_data.inspection), notifications)
-    images = Images(repository, authorizer, quota, limits, protection, deletion, locations, notifications)
+    images = Images(repository, authorizer, quota, limits, protection, deletion, locations, notifications, definitions)
     data = ImageData(repository, authorizer, quota, stores, leases, about_data, notifications)
     members = Members(repository, authorizer, limits.members, notifications)
     discovery = Discovery(repository, authorizer, quota, stores)
+    metadefs = Metadefs(database.metadefs, authorizer, notifications, validation)
     reaper = Reaper(repository, stores, leases, deletion, conf.lease.reap_interval)
     reaper.handle(Operation.HASH, hashing.start)
     reaper.handle(Operation.DROP_LOCATION, locations.finish_drop)
@@ -109,6 +118,9 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
         ImagesApi(images, discovery, ImagePresenter(shown, authorizer, protection, stores), shown),
         ImageDataApi(data, multi_store=True, sendfile=conf.server.sendfile),
         LocationsApi(locations, conf.max_json_body), MembersApi(members, conf.max_json_body), DiscoveryApi(discovery, formats, multi_store=True), formats)
+    described = MetadefApiSettings(conf.limit_param_default, conf.api_limit_max, conf.max_json_body, conf.public_endpoint)
+    routes += metadef_table.routes(MetadefsApi(metadefs, described), MetadefParts(metadefs, authorizer, notifications),
+                                   conf.max_json_body)
     operator = OperatorApi(Health(database, stores), OperatorSettings(
         conf.healthcheck.disable_by_file_path, conf.healthcheck.ready_cache_seconds, conf.metrics.enabled,
         conf.metrics.allowed_networks), _registry())
@@ -180,7 +192,7 @@ def _default_store(conf: cfg.ConfigOpts, wanted: Mapping[str, str]) -> str:
 
 
 def _load_store(conf: cfg.ConfigOpts, store_id: str, driver: str, *, required: bool) -> StoreFacade:
-    if store_id.startswith("os_glance_") or store_id in {"DEFAULT", "database", "glance_store", "server", "lease"}:
+    if store_id.startswith("os_glance_") or store_id in {"DEFAULT", "database", "glance_store", "server", "lease", "metadefs"}:
         raise ConfigError(f"[DEFAULT] enabled_backends: {store_id!r} is a reserved name; choose another id for this store")
     store: Store | None = None
     fault: str | None = None

@@ -15,6 +15,7 @@ from glancecore.domain.member import Member
 from glancecore.domain.quota import Usage, exceeded, weigh
 from glancecore.ports import repository as port
 from glancecore.ports.options import Section
+from glancecore.testing.memory_metadefs import MemoryMetadefs
 
 
 @dataclass(slots=True)
@@ -35,6 +36,7 @@ class MemoryDatabase(port.Database):
     def __init__(self, conf: Section | None = None) -> None:
         super().__init__(conf)  # type: ignore[arg-type]  # it has no options
         self.images: MemoryImages = MemoryImages()
+        self.metadefs: MemoryMetadefs = MemoryMetadefs()
 
     def ping(self) -> None:
         pass

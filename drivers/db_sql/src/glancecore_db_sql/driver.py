@@ -10,6 +10,7 @@ from glancecore.ports.repository import Database
 from glancecore_db_sql import rows, schema
 from glancecore_db_sql.engine import Connections, Session
 from glancecore_db_sql.images import SqlImages
+from glancecore_db_sql.metadefs import SqlMetadefs
 from glancecore_db_sql.options import OPTIONS
 
 #: Removed ids are forgotten in steps of this many, so that no lock is held for long.
@@ -25,6 +26,7 @@ class SqlDatabase(Database):
         super().__init__(conf)
         self.connections = Connections(conf)
         self.images = SqlImages(self.connections)
+        self.metadefs = SqlMetadefs(self.connections)
 
     def ping(self) -> None:
         schema.check(self.connections)
