@@ -6,9 +6,16 @@ import pytest
 from glancecore_db_sql.driver import SqlDatabase
 
 from glancecore.testing.repository import RepositoryConformance
+from glancecore.testing.task_repository import TaskConformance
 
 
 class TestSqlDatabase(RepositoryConformance):
+    @pytest.fixture
+    def database(self, database: SqlDatabase) -> SqlDatabase:
+        return database
+
+
+class TestSqlTasks(TaskConformance):
     @pytest.fixture
     def database(self, database: SqlDatabase) -> SqlDatabase:
         return database

@@ -11,6 +11,7 @@ from glancecore_db_sql import rows, schema
 from glancecore_db_sql.engine import Connections, Session
 from glancecore_db_sql.images import SqlImages
 from glancecore_db_sql.options import OPTIONS
+from glancecore_db_sql.tasks import SqlTasks
 
 #: Removed ids are forgotten in steps of this many, so that no lock is held for long.
 _BATCH = 1000
@@ -25,6 +26,11 @@ class SqlDatabase(Database):
         super().__init__(conf)
         self.connections = Connections(conf)
         self.images = SqlImages(self.connections)
+        self.tasks = SqlTasks(self.connections)
+
+    @property
+    def logbook(self) -> str:
+        return self.connections.url.render_as_string(hide_password=False)
 
     def ping(self) -> None:
         schema.check(self.connections)
