@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask
@@ -21,14 +23,23 @@ from glancecore.api.operator import OperatorApi, OperatorSettings
 from glancecore.api.v2.discovery import DiscoveryApi
 from glancecore.api.v2.image_data import ImageDataApi
 from glancecore.api.v2.images import ImageApiSettings, ImagePresenter, ImagesApi
+from glancecore.api.v2.imports import ImportsApi
 from glancecore.api.v2.members import MembersApi
 from glancecore.api.v2.schemas.images import Formats
+from glancecore.api.v2.tasks import TasksApi
 from glancecore.api.versions import Versions
+from glancecore.conf.imports import STAGING
 from glancecore.conf.store import PER_STORE
 from glancecore.domain import errors
 from glancecore.domain.errors import ConfigError
+from glancecore.domain.lease import Operation
+from glancecore.imports.logbook import LogbookDatabase
+from glancecore.imports.parts import ImportSettings, Parts
+from glancecore.imports.runner import Flows, ImportRunner
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.auth import Auth
+from glancecore.ports.import_method import ImportMethod
+from glancecore.ports.import_step import ImportStep
 from glancecore.ports.notifier import Notifier
 from glancecore.ports.options import Section
 from glancecore.ports.quota import Quota
@@ -39,13 +50,16 @@ from glancecore.services.discovery import Discovery
 from glancecore.services.health import Health
 from glancecore.services.image_data import DataSettings, ImageData
 from glancecore.services.images import ImageLimits, Images
+from glancecore.services.imports import Imports
 from glancecore.services.inspection import InspectionRules
 from glancecore.services.leases import Leases
 from glancecore.services.members import Members
 from glancecore.services.notifications import Notifications
 from glancecore.services.property_protection import PropertyProtection
 from glancecore.services.reaper import Reaper
+from glancecore.services.staging import Staging, StagingArea
 from glancecore.services.stores import StoreFacade, Stores, StoreSettings
+from glancecore.services.tasks import Tasks
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -61,11 +75,13 @@ class Service:
     database: Database
     stores: Stores
     reaper: Reaper
+    imports: ImportRunner
     #: Everybody who reaches the socket may do everything.
     open_to_all: bool
 
     def close(self) -> None:
         self.reaper.stop()
+        self.imports.stop()
         self.stores.close()
         self.database.close()
 
@@ -90,15 +106,25 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
     images = Images(repository, authorizer, quota, limits, protection, deletion, notifications)
     data = ImageData(repository, authorizer, quota, stores, leases, _data_settings(conf), notifications)
     members = Members(repository, authorizer, limits.members, notifications)
-    discovery = Discovery(repository, authorizer, quota, stores)
+    discovery = Discovery(repository, authorizer, quota, stores, conf.enabled_import_methods)
     reaper = Reaper(repository, stores, leases, deletion, conf.lease.reap_interval)
+    methods, steps = load_methods(conf), load_steps(conf)
+    area = StagingArea(stores, _data_settings(conf), judged_late=any(x.changes_data for x in steps.values()))
+    runner = ImportRunner(Parts(database, stores, area, leases, quota, notifications, methods, steps, _import_settings(conf)),
+                          LogbookDatabase(_logbook(conf, database)), _pipeline)
+    reaper.handle(Operation.IMPORT, runner.resume, keeps=True)
+    reaper.also(runner.tidy)
+    staging = Staging(repository, authorizer, quota, area, leases, notifications)
+    imports = Imports(database, authorizer, quota, stores, leases, methods, runner)
 
     shown = ImageApiSettings(formats, conf.limit_param_default, conf.api_limit_max, conf.max_json_body,
                              conf.show_image_direct_url, conf.show_multiple_locations, True, conf.public_endpoint)
     routes = table.routes(
         ImagesApi(images, discovery, ImagePresenter(shown, authorizer, protection, stores), shown),
         ImageDataApi(data, multi_store=True, sendfile=conf.server.sendfile),
-        MembersApi(members, conf.max_json_body), DiscoveryApi(discovery, formats, multi_store=True), formats)
+        MembersApi(members, conf.max_json_body), DiscoveryApi(discovery, formats, multi_store=True),
+        ImportsApi(staging, imports, conf.max_json_body, multi_store=True, can_stage="glance-direct" in methods),
+        TasksApi(Tasks(database, authorizer), conf.limit_param_default, conf.api_limit_max), formats)
     operator = OperatorApi(Health(database, stores), OperatorSettings(
         conf.healthcheck.disable_by_file_path, conf.healthcheck.ready_cache_seconds, conf.metrics.enabled,
         conf.metrics.allowed_networks), _registry())
@@ -106,7 +132,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
     app = create_app(routes, operator, versions, auth, authorizer,
                      AppSettings(conf.max_request_id_length, conf.allow_anonymous_access))
     app.wsgi_app = _outermost(conf, app.wsgi_app)  # type: ignore[assignment, method-assign]
-    return Service(app, database, stores, reaper, auth.open_to_all)
+    return Service(app, database, stores, reaper, runner, auth.open_to_all)
 
 
 def _outermost(conf: cfg.ConfigOpts, app: WSGIApplication) -> WSGIApplication:
@@ -144,7 +170,70 @@ def load_stores(conf: cfg.ConfigOpts) -> Stores:
         raise ConfigError("[DEFAULT] enabled_backends: name at least one store, such as file:file")
     default = _default_store(conf, wanted)
     facades = [_load_store(conf, store_id, driver, required=store_id == default) for store_id, driver in wanted.items()]
-    return Stores(facades, default)
+    return Stores(facades, default, _load_staging(conf, default, wanted[default]) if conf.enabled_import_methods else None)
+
+
+def _load_staging(conf: cfg.ConfigOpts, default: str, default_driver: str) -> StoreFacade:
+    """Staged data lies beside the default store's, when both are folders and the operator says nothing else."""
+    cls = _load("store", conf.staging_driver, "[DEFAULT] staging_driver")
+    options = section(conf, STAGING, cls.options)
+    if conf.staging_driver == "file" and "filesystem_store_datadir" in options:
+        beside = f"{conf[default].filesystem_store_datadir}/.staging" if default_driver == "file" else "/var/lib/glance/staging"
+        conf.set_default("filesystem_store_datadir", beside, group=STAGING)
+    try:
+        store: Store = cls(STAGING, options)
+        store.start()
+    except errors.StoreError as exc:
+        raise ConfigError(f"[{STAGING}]: {exc}; data can't be staged for imports") from exc
+    return StoreFacade(StoreSettings(STAGING, conf.staging_driver), store)
+
+
+def load_methods(conf: cfg.ConfigOpts) -> dict[str, ImportMethod]:
+    """A missing or broken import method stops the start."""
+    found: dict[str, ImportMethod] = {}
+    for name in conf.enabled_import_methods:
+        cls = _load("import_method", name, "[DEFAULT] enabled_import_methods")
+        found[name] = cls(section(conf, cls.section or f"method_{name.replace('-', '_')}", cls.options), conf)
+        found[name].start()
+    return found
+
+
+def load_steps(conf: cfg.ConfigOpts) -> dict[str, ImportStep]:
+    """A missing or broken import step stops the start: it may be a security check."""
+    found: dict[str, ImportStep] = {}
+    for name in conf.image_import_opts.image_import_plugins:
+        if name == "no_op":
+            continue
+        cls = _load("import_step", name, "[image_import_opts] image_import_plugins")
+        found[name] = cls(section(conf, cls.section or f"step_{name}", cls.options), conf)
+        found[name].start()
+    return found
+
+
+def _import_settings(conf: cfg.ConfigOpts) -> ImportSettings:
+    imports = conf.imports
+    work_dir = imports.work_dir
+    if work_dir is None and conf.enabled_import_methods and conf.staging_driver == "file":
+        work_dir = f"{conf[STAGING].filesystem_store_datadir}/.work"  # the file store looks at files only
+    if work_dir is None:
+        work_dir = f"{tempfile.gettempdir()}/glance-imports-{os.getuid()}"
+    return ImportSettings(imports.workers, imports.max_parallel_stores, imports.attempts, imports.retry_pause, work_dir=Path(work_dir))
+
+
+def _logbook(conf: cfg.ConfigOpts, database: Database) -> str:
+    found = conf.imports.logbook or database.logbook
+    if found is None:
+        if conf.enabled_import_methods:
+            raise ConfigError("[imports] logbook: the database driver has no SQL database; give an SQLAlchemy URL")
+        return "sqlite://"
+    return str(found)
+
+
+def _pipeline(logbook: LogbookDatabase) -> Flows:
+    """TaskFlow is imported with the first import only."""
+    from glancecore.imports.pipeline import Pipeline
+
+    return Pipeline(logbook)
 
 
 def _default_store(conf: cfg.ConfigOpts, wanted: Mapping[str, str]) -> str:

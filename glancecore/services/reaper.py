@@ -36,12 +36,20 @@ class Reaper:
         self._deletion = deletion
         self._interval = interval
         self._stop = threading.Event()
+        self._keeping: set[Operation] = set()
+        self._also: list[Callable[[], None]] = []
         self._handlers: dict[Operation, Callable[[Lease], None]] = {
             Operation.UPLOAD: self._undo, Operation.DELETE: self._deletion.finish}
 
-    def handle(self, operation: Operation, handler: Callable[[Lease], None]) -> None:
-        """Say how a lease of another operation is taken over (imports resume)."""
+    def handle(self, operation: Operation, handler: Callable[[Lease], None], *, keeps: bool = False) -> None:
+        """Say how a lease of another operation is taken over (imports resume). ``keeps``: the lease is the handler's from then on."""
         self._handlers[operation] = handler
+        if keeps:
+            self._keeping.add(operation)
+
+    def also(self, work: Callable[[], None]) -> None:
+        """Something else to be looked after, each time."""
+        self._also.append(work)
 
     def run_once(self) -> int:
         """How many operations were taken over."""
@@ -50,6 +58,8 @@ class Reaper:
             done += self._take(lease)
         for image in self._repository.unleased():
             done += self._adopt(image)
+        for work in self._also:
+            work()
         return done
 
     def start(self) -> None:
@@ -78,6 +88,7 @@ class Reaper:
 
     def _work(self, lease: Lease, replacing: str | None) -> bool:
         handler = self._handlers.get(lease.operation, self._undo)
+        kept = False
         try:
             self._repository.commit(self._leases.taken(lease, replacing))
         except (errors.LeaseLost, errors.ImageBusy):
@@ -87,12 +98,14 @@ class Reaper:
         metrics.LEASES_REAPED.labels(lease.operation.value).inc()
         try:
             handler(lease)
+            kept = lease.operation in self._keeping
         except errors.LeaseLost:
             LOG.info("image %s was taken over by somebody else", lease.image_id)
         except errors.GlanceError as exc:
             LOG.warning("image %s: %s can't be cleaned up now (%s); trying again", lease.image_id, lease.operation.value, exc)
         finally:
-            self._leases.forget(lease)
+            if not kept:
+                self._leases.forget(lease)
         return True
 
     def _undo(self, lease: Lease) -> None:

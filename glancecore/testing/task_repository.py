@@ -63,8 +63,8 @@ class TaskConformance:
     def test_an_unknown_task_is_not_found(self, database: Database) -> None:
         with pytest.raises(errors.TaskNotFound):
             database.tasks.get(str(uuid.uuid4()))
+        task = make_task()
         with pytest.raises(errors.TaskNotFound):
-            task = make_task()
             database.images.commit(TaskChanged(task, replace(task, version=2)))
 
     def test_an_id_is_used_once(self, database: Database) -> None:
@@ -129,7 +129,7 @@ class TaskConformance:
                                                 sort: tuple[tuple[TaskSort, bool], ...]) -> None:
         rows = [x for x in self._varied(database) if all(getattr(x, name) == value for name, value in question.items())]
         for key, descending in reversed([*sort, (TaskSort.ID, sort[-1][1])]):
-            rows.sort(key=lambda x: getattr(x, key.value), reverse=descending)  # noqa: B023 (called at once)
+            rows.sort(key=lambda x: getattr(x, key.value), reverse=descending)
         seen: list[Task] = []
         query = TaskQuery(after(0), sort=sort, limit=2, **question)
         while page := database.tasks.find(query):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from flask import Request, Response
 
 from glancecore.api.answers import json_answer
-from glancecore.api.v2.schemas import images, members
+from glancecore.api.v2.schemas import images, members, tasks
 from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.services.discovery import Discovery
@@ -21,6 +21,7 @@ class DiscoveryApi:
         self._documents: Mapping[str, images.Schema] = {
             "image": image, "images": images.collection("images", image),
             "member": member, "members": images.collection("members", member),
+            "task": tasks.document(), "tasks": tasks.collection(),
         }
 
     def import_methods(self, _request: Request, ctx: Context) -> Response:

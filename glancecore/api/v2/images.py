@@ -52,6 +52,11 @@ class ImagePresenter:
         row: dict[str, object] = dict(self._protection.readable(ctx, image))
         if image.fault:
             row["os_glance_last_error"] = image.fault
+        if image.importing is not None:
+            if image.importing.task is not None:
+                row["os_glance_import_task"] = image.importing.task
+            row["os_glance_importing_to_stores"] = ",".join(image.importing.stores_left)
+            row["os_glance_failed_import"] = ",".join(image.importing.stores_failed)
         row |= {
             "name": image.name, "disk_format": image.disk_format, "container_format": image.container_format,
             "visibility": image.visibility, "size": image.size, "virtual_size": image.virtual_size, "status": image.status,
