@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import tempfile
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from glancecore.api.v2.image_data import ImageDataApi
 from glancecore.api.v2.images import ImageApiSettings, ImagePresenter, ImagesApi
 from glancecore.api.v2.imports import ImportsApi
 from glancecore.api.v2.members import MembersApi
+from glancecore.api.v2.schemas import images as schemas
 from glancecore.api.v2.schemas.images import Formats
 from glancecore.api.v2.tasks import TasksApi
 from glancecore.api.versions import Versions
@@ -115,7 +117,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
     reaper.handle(Operation.IMPORT, runner.resume, keeps=True)
     reaper.also(runner.tidy)
     staging = Staging(repository, authorizer, quota, area, leases, notifications)
-    imports = Imports(database, authorizer, quota, stores, leases, methods, runner)
+    imports = Imports(database, authorizer, quota, stores, leases, methods, runner, images)
 
     shown = ImageApiSettings(formats, conf.limit_param_default, conf.api_limit_max, conf.max_json_body,
                              conf.show_image_direct_url, conf.show_multiple_locations, True, conf.public_endpoint)
@@ -124,7 +126,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
         ImageDataApi(data, multi_store=True, sendfile=conf.server.sendfile),
         MembersApi(members, conf.max_json_body), DiscoveryApi(discovery, formats, multi_store=True),
         ImportsApi(staging, imports, conf.max_json_body, multi_store=True, can_stage="glance-direct" in methods),
-        TasksApi(Tasks(database, authorizer), conf.limit_param_default, conf.api_limit_max), formats)
+        TasksApi(Tasks(database, authorizer), imports, schemas.body(formats), conf.max_json_body, conf.limit_param_default, conf.api_limit_max), formats)
     operator = OperatorApi(Health(database, stores), OperatorSettings(
         conf.healthcheck.disable_by_file_path, conf.healthcheck.ready_cache_seconds, conf.metrics.enabled,
         conf.metrics.allowed_networks), _registry())
@@ -231,6 +233,8 @@ def _logbook(conf: cfg.ConfigOpts, database: Database) -> str:
 
 def _pipeline(logbook: LogbookDatabase) -> Flows:
     """TaskFlow is imported with the first import only."""
+    # taskflow imports a module of oslo.utils that warns of its own end
+    warnings.filterwarnings("ignore", "eventletutils module is deprecated", DeprecationWarning)
     from glancecore.imports.pipeline import Pipeline
 
     return Pipeline(logbook)

@@ -77,6 +77,7 @@ def routes(image: ImagesApi, data: ImageDataApi, member: MembersApi, discovery: 
             Param("limit", "Rows of a page.", schema=_INT), Param("marker", "Id of the last task of the page before."),
             Param("status", "pending, processing, success or failure."), Param("type", "import."),
             Param("sort_key", "What to sort by."), Param("sort_dir", "asc or desc."))),
+        Route("POST", "/v2/tasks", task.add, "Make an image of a URL", {201: tasks.ANSWER}, body=tasks.body(images.body(formats)), tag="tasks"),
         Route("GET", "/v2/tasks/<task_id>", task.show, "Show a task", {200: tasks.ANSWER}, tag="tasks"),
         Route("GET", "/v2/info/import", discovery.import_methods, "Import methods", {200: anything}, tag="discovery"),
         Route("GET", "/v2/info/stores", discovery.stores, "Stores", {200: anything}, tag="discovery"),

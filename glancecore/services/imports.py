@@ -19,7 +19,9 @@ from glancecore.ports.import_method import ImportMethod, Request, Source
 from glancecore.ports.quota import Quota
 from glancecore.ports.repository import Change, Database, ImageChanged, WithinLimits
 from glancecore.ports.task_repository import TaskAdded, TaskChanged
+from glancecore.services import expected
 from glancecore.services.checkpoints import reach
+from glancecore.services.images import Images, NewImage
 from glancecore.services.leases import Leases
 from glancecore.services.retrying import on_concurrent_change
 from glancecore.services.stores import StoreFacade, Stores
@@ -45,6 +47,8 @@ class Wanted:
     must_succeed: bool = True
     #: The body as it came, to be shown in the task.
     body: Mapping[str, object] = field(default_factory=dict)
+    #: The input of a task of the tasks API.
+    given: Mapping[str, object] | None = None
 
     @property
     def name(self) -> str:
@@ -53,7 +57,7 @@ class Wanted:
 
 class Imports:
     def __init__(self, database: Database, authorizer: Authorizer, quota: Quota, stores: Stores, leases: Leases,
-                 methods: Mapping[str, ImportMethod], engine: Engine) -> None:
+                 methods: Mapping[str, ImportMethod], engine: Engine, images: Images) -> None:
         self._repository = database.images
         self._tasks = database.tasks
         self._policy = authorizer
@@ -62,6 +66,7 @@ class Imports:
         self._leases = leases
         self._methods = methods
         self._engine = engine
+        self._images = images
 
     def start(self, ctx: Context, image_id: str, wanted: Wanted) -> Task | None:
         """Begin an import; it goes on after this returns. None when there is nothing to do.
@@ -72,6 +77,7 @@ class Imports:
         method = self._methods.get(wanted.name)
         if method is None:
             raise errors.UnknownMethod(f"method.name: {wanted.name!r} is not one of {', '.join(self._methods) or 'none'}")
+        expected.wanted(wanted.method)
         request = Request(wanted.method, sorted(ctx.roles), {"token": ctx.token} if ctx.token and method.wants_token else {})
         method.check(request)
         image = self._repository.get(image_id, ctx.viewer)
@@ -88,6 +94,21 @@ class Imports:
         if not stores:
             return None
         return self._begin(ctx, image, wanted, request, stores)
+
+    def start_task(self, ctx: Context, uri: str, new: NewImage, given: Mapping[str, object]) -> Task:
+        """An image and its import from the web in one call: the tasks API. Raises what ``Images.create`` and ``start`` raise."""
+        self._policy.authorize(ctx, "tasks_api_access")
+        self._policy.authorize(ctx, "add_task")
+        method = self._methods.get("web-download")
+        if method is None:
+            raise errors.UnknownMethod("import method web-download is not enabled in this deployment")
+        wanted = Wanted({"name": "web-download", "uri": uri}, body={"method": {"name": "web-download", "uri": uri}}, given=given)
+        method.check(Request(wanted.method))
+        image = self._images.create(ctx, new)
+        task = self.start(ctx, image.id, wanted)
+        if task is None:
+            raise errors.Conflict("there is no store to import to")
+        return task
 
     def cancel(self, ctx: Context, image_id: str, task_id: str) -> None:
         """Ask a running import to stop; it does so within seconds. Raises ImageNotFound, TaskNotFound, Forbidden, WrongStatus."""
@@ -153,9 +174,10 @@ class Imports:
     def _begin(self, ctx: Context, image: Image, wanted: Wanted, request: Request, stores: tuple[str, ...]) -> Task:
         """One commit: the image is importing, held by a lease, and the task says so."""
         at = datetime.now(UTC)
-        task = Task(str(uuid.uuid4()), TaskType.API_IMAGE_IMPORT, at, at, owner=image.owner, image_id=image.id, user_id=ctx.user,
+        kind = TaskType.API_IMAGE_IMPORT if wanted.given is None else TaskType.IMPORT
+        task = Task(str(uuid.uuid4()), kind, at, at, owner=image.owner, image_id=image.id, user_id=ctx.user,
                     request_id=ctx.request_id, progress=Progress("waiting", copies=tuple(Copy(x) for x in stores)),
-                    input={"image_id": image.id, "import_req": dict(wanted.body), "backend": list(stores)},
+                    input={"image_id": image.id, "import_req": dict(wanted.body), "backend": list(stores), **(wanted.given or {})},
                     secrets={"roles": ",".join(request.roles), **request.secrets})
         begun = replace(image.begin_import(task.id, stores), version=image.version + 1, updated_at=at)
         limits = self._quota.limits(ctx)

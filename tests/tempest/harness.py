@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import lab
+from images import samples
 
 HERE = Path(__file__).resolve().parent
 WORK = lab.LAB / "tempest"
@@ -77,6 +79,7 @@ def left_out() -> dict[str, str]:
 def tempest_conf(profile: Profile, region: str, keystone_url: str, web: lab.Backend) -> str:
     root = Path(web.settings["NGINX_ROOT"])
     (root / "small.bin").write_bytes(bytes(range(1, 256)) * 16384)
+    shutil.copyfile(samples.path("qcow2"), root / "disk.qcow2")
     return lab.config_text({
         "DEFAULT": {"log_file": WORK / profile.name / "tempest.log", "use_stderr": False},
         "oslo_concurrency": {"lock_path": WORK / profile.name / "lock"},
@@ -107,7 +110,9 @@ def endpoint(profile: Profile, peer: bool) -> Iterator[str]:
     folder, port, region = WORK / profile.name / "service", lab.free_port(), f"tempest-{profile.name}"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "glance.sqlite").unlink(missing_ok=True)
-    config = lab.merged(profile.server_config(), lab.keystone_config(region, f"http://127.0.0.1:{port}"), {"DEFAULT": {"workers": 2}})
+    config = lab.merged(profile.server_config(), lab.keystone_config(region, f"http://127.0.0.1:{port}"), {
+        "DEFAULT": {"workers": 2},
+        "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]"}})
     with lab.service(config, folder=folder, port=port):
         yield region
 

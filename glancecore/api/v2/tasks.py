@@ -7,18 +7,26 @@ from urllib.parse import urlencode
 
 from flask import Request, Response
 
+from glancecore.api import body
 from glancecore.api.answers import json_answer
-from glancecore.api.v2.images import stamp
+from glancecore.api.v2.images import new_image, stamp
+from glancecore.api.v2.schemas import tasks as schemas
+from glancecore.api.v2.schemas.images import Schema
 from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.domain.task import Task, TaskStatus, TaskType
 from glancecore.ports.task_repository import TaskQuery, TaskSort
+from glancecore.services.imports import Imports
 from glancecore.services.tasks import Tasks
 
 
 class TasksApi:
-    def __init__(self, tasks: Tasks, limit_default: int, limit_max: int) -> None:
+    def __init__(self, tasks: Tasks, imports: Imports, image_body: Schema, max_json_body: int, limit_default: int, limit_max: int) -> None:
         self._tasks = tasks
+        self._imports = imports
+        self._image_body = body.Checker(image_body)
+        self._body = body.Checker(schemas.body(image_body))
+        self._limit = max_json_body
         self._default = limit_default
         self._max = limit_max
 
@@ -35,6 +43,17 @@ class TasksApi:
 
     def show(self, _request: Request, ctx: Context, task_id: str) -> Response:
         return json_answer(_whole(self._tasks.show(ctx, task_id)))
+
+    def add(self, request: Request, ctx: Context) -> Response:
+        """The way that was there before imports: an image from a URL in one call."""
+        given = body.read_json(request, self._limit)
+        self._body.check(given)
+        wanted = given["input"]
+        properties = {"disk_format": wanted["import_from_format"], **wanted.get("image_properties", {})}
+        task = self._imports.start_task(ctx, wanted["import_from"], new_image(properties, self._image_body), wanted)
+        response = json_answer(_whole(task), 201)
+        response.headers["Location"] = f"{request.host_url.rstrip('/')}/v2/tasks/{task.id}"
+        return response
 
     def _query(self, request: Request) -> TaskQuery:
         args = request.args

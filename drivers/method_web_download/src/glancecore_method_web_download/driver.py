@@ -85,7 +85,10 @@ class WebDownload(ImportMethod):
         self._fetcher = Fetcher(self._filter, Settings(conf.connect_timeout, conf.timeout, conf.redirects, tls, proxies))
 
     def check(self, request: Request) -> None:
-        self._checked().target(self._uri(request))
+        try:
+            self._checked().target(self._uri(request))
+        except errors.StoreUnavailable as exc:
+            raise errors.BadLocation(f"uri: {exc}") from exc
 
     def fetch(self, work: FetchWork, offset: int = 0, validator: str | None = None) -> Part:
         headers = {"Range": f"bytes={offset}-", "If-Range": validator} if offset and validator else {}

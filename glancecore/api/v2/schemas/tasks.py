@@ -53,6 +53,14 @@ def collection() -> Schema:
             "links": [{"rel": "first", "href": "{first}"}, {"rel": "next", "href": "{next}"}, {"rel": "describedby", "href": "{schema}"}]}
 
 
+def body(image: Schema) -> Schema:
+    """POST /v2/tasks. ``image``: the body that makes an image."""
+    return {"type": "object", "required": ["type", "input"], "properties": {
+        "type": {"type": "string", "enum": ["import"]},
+        "input": {"type": "object", "required": ["import_from", "import_from_format"], "properties": {
+            "import_from": {"type": "string"}, "import_from_format": {"type": "string"}, "image_properties": image}}}}
+
+
 LISTED: Schema = {"type": "object", "required": ["tasks", "first", "schema"],
                   "properties": {"tasks": {"type": "array", "items": STUB}, "first": {"type": "string"}, "next": {"type": "string"},
                                  "schema": {"type": "string"}}}
