@@ -107,11 +107,13 @@ class Staged:
 
 @dataclass(frozen=True, slots=True)
 class Importing:
-    """What clients see of an import on the image: its task while it runs, the stores still to be written, those that failed."""
+    """What clients see of an import on the image: its task while it runs, the stores still to be written, those that failed.
+    ``formats`` are disk_format and container_format as they were before steps changed them."""
 
     task: str | None = None
     stores_left: tuple[str, ...] = ()
     stores_failed: tuple[str, ...] = ()
+    formats: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +219,7 @@ class Image:
     def begin_import(self, task: str, stores: tuple[str, ...]) -> Image:
         """From queued or uploading: importing. An active image stays active and gets more copies."""
         begun = self if self.status is Status.ACTIVE else replace(self.to(Status.IMPORTING), fault=None)
-        return replace(begun, attempt=self.attempt + 1, importing=Importing(task, stores))
+        return replace(begun, attempt=self.attempt + 1, importing=Importing(task, stores, formats=(self.disk_format, self.container_format)))
 
     def takes(self, staged: Staged | None) -> Image:
         """Other staged data: fetched, or made by a step."""
@@ -235,17 +237,20 @@ class Image:
 
     def finish_import(self, digests: Digests | None) -> Image:
         """The copies are made. ``digests`` None: it was active already, with other copies."""
-        marks = replace(self.importing or Importing(), task=None, stores_left=())
+        marks = replace(self.importing or Importing(), task=None, stores_left=(), formats=())
         if digests is None:
             return replace(self, importing=marks)
         return replace(self.finish_upload(digests, self.locations), importing=marks, staged=None)
 
     def fail_import(self, stable: Status, fault: str, copies: frozenset[str]) -> Image:
         """Back to ``stable``, without the copies in these stores."""
-        marks = replace(self.importing or Importing(), task=None, stores_left=())
+        before = self.importing or Importing()
+        marks = replace(before, task=None, stores_left=(), formats=())
         kept = replace(self, locations=tuple(x for x in self.locations if x.store not in copies), importing=marks)
         if stable in (Status.ACTIVE, Status.DEACTIVATED):
             return kept
+        if stable is Status.QUEUED and before.formats:  # what was made of the data is gone
+            kept = replace(kept, disk_format=before.formats[0], container_format=before.formats[1])
         return kept.give_up(stable, fault)
 
     def _without(self, store: str) -> Image:

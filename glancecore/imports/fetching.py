@@ -41,21 +41,21 @@ def _resilient(run: Run, work: MethodWork) -> Iterator[bytes]:
     """All bytes from 0 on. When the source breaks off, it is asked again for what is missing; only attempts that bring nothing count.
 
     Raises FetchFailed when the content changed in between, or after too many attempts."""
-    at, validator, idle, total = 0, None, 0, None  # type: int, str | None, int, int | None
+    at, validator, idle, total, last = 0, None, 0, None, ""  # type: int, str | None, int, int | None, str
     settings = run.parts.settings
     while True:
         before = at
         try:
             part = run.method.fetch(work, at, validator)
             if part.offset != at:
-                part = _skipped(part, at, validator)
+                part = _skipped(part, at, validator, last)
             validator, total = part.validator, part.total
             for piece in _closing(part):
                 at += len(piece)
                 run.progress(at, total)
                 yield piece
         except (errors.FetchFailed, errors.StoreUnavailable) as exc:
-            idle = idle + 1 if at == before else 0
+            idle, last = idle + 1 if at == before else 0, str(exc)
             if not exc.retryable or idle >= settings.attempts:
                 raise
             LOG.info("image %s: the source broke off at byte %d (%s); going on", run.image_id, at, exc)
@@ -64,11 +64,12 @@ def _resilient(run: Run, work: MethodWork) -> Iterator[bytes]:
             return
 
 
-def _skipped(part: Part, at: int, validator: str | None) -> Part:
+def _skipped(part: Part, at: int, validator: str | None, last: str) -> Part:
     """A source that can only begin at 0: what we have is read again and thrown away, if it surely is the same content."""
     if part.offset != 0 or validator is None or part.validator != validator:
         _close(part.pieces)
-        exc = errors.FetchFailed("the source changed while it was read")
+        exc = errors.FetchFailed(f"{last}; it can't be read on from there, as nothing tells that it is still the same" if validator is None
+                                 else "the source changed while it was read")
         exc.retryable = False
         raise exc
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from glancecore.domain.image import Image, Staged
 from glancecore.domain.lease import BlobRef
 from glancecore.imports.run import Run
 from glancecore.ports.import_method import Request
-from glancecore.ports.store import read_chunks
 from glancecore.services.checkpoints import reach
 
 LOG = logging.getLogger(__name__)
@@ -95,7 +93,7 @@ class StepWork:
         ref = area.ref(run.lease)
         run.save(add=ref)
         reach("step.intent")
-        staged, _ = area.put(run.image(), ref, _pieces(path, run.progress), size=path.stat().st_size, alive=run.check_alive)
+        staged = area.put_file(run.image(), ref, path, run.progress)
         reach("step.replaced")
         old_ref = BlobRef(old.store, old.key)
         run.save(image=lambda x: x.takes(staged), drop=ref, add=old_ref)
@@ -141,18 +139,3 @@ def _check_names(properties: dict[str, str]) -> None:
     for name, value in properties.items():
         if fields.is_base(name) or fields.is_reserved(name) or len(name) > fields.MAX_NAME or not isinstance(value, str):
             raise errors.StepFailed(f"{name!r} can't be a property")
-
-
-def _pieces(path: Path, progress: Callable[[int, int | None], None]) -> Iterator[bytes]:
-    total = path.stat().st_size
-    pieces = read_chunks(path.open("rb"))
-    seen = 0
-    try:
-        for piece in pieces:
-            seen += len(piece)
-            progress(seen, total)
-            yield piece
-    finally:
-        close = getattr(pieces, "close", None)
-        if close:
-            close()

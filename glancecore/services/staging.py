@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from glancecore.domain import errors
 from glancecore.domain.context import Context
@@ -20,6 +21,7 @@ from glancecore.domain.quota import Limits
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.quota import Quota
 from glancecore.ports.repository import Change, ImageChanged, ImageRepository, LeaseEnded, WithinLimits
+from glancecore.ports.store import CHUNK, Cap
 from glancecore.services.checkpoints import reach
 from glancecore.services.image_data import DataSettings, Reservation, release
 from glancecore.services.inspection import Inspector
@@ -59,12 +61,30 @@ class StagingArea:
             algorithms: Collection[str] = ()) -> tuple[Staged, dict[str, str]]:
         """Write, hash and inspect in one pass; also the digests by ``algorithms``. Raises TooLarge, SizeMismatch,
         BadContent, StoreError, and whatever ``pieces``, ``room`` and ``alive`` raise; then nothing is left."""
-        inspector = _Judge(Inspector(image.disk_format or "", image.container_format or "", self._settings.inspection),
-                           late=self._judged_late)
-        intake = Intake(pieces, self._settings.algorithm, size=size, cap=self._settings.size_cap, inspector=inspector,
+        judge = self._judge(image)
+        intake = Intake(pieces, self._settings.algorithm, size=size, cap=self._settings.size_cap, inspector=judge,
                         room=room, alive=alive, algorithms=algorithms)
         location = self.store.put(ref.key, intake, size)
-        return Staged(ref.store, ref.key, location.url, intake.digests, inspector.verdict), intake.extra_digests
+        return Staged(ref.store, ref.key, location.url, intake.digests, judge.verdict), intake.extra_digests
+
+    def put_file(self, image: Image, ref: BlobRef, path: Path, progress: Callable[[int, int], None]) -> Staged:
+        """The same for a local file, which is taken over without being copied where the store can."""
+        size = path.stat().st_size
+        if self.store.can(Cap.ADOPT):
+            judge = self._judge(image)
+            intake = Intake(_read(path, progress), self._settings.algorithm, size=size, cap=self._settings.size_cap, inspector=judge)
+            for _ in intake:
+                pass  # hashed and inspected on the way
+            try:
+                location = self.store.adopt(ref.key, path)
+            except errors.Unsupported:
+                LOG.debug("%s can't be linked into the staging store: it is copied", path.name)
+            else:
+                return Staged(ref.store, ref.key, location.url, intake.digests, judge.verdict)
+        return self.put(image, ref, _read(path, progress), size=size)[0]
+
+    def _judge(self, image: Image) -> _Judge:
+        return _Judge(Inspector(image.disk_format or "", image.container_format or "", self._settings.inspection), late=self._judged_late)
 
     def discard(self, ref: BlobRef) -> None:
         self._stores.recorded(ref.store).discard(ref.key)
@@ -190,6 +210,15 @@ class _Judge:
                 raise
             self.verdict = Verdict(exc.code, str(exc))
             return None
+
+
+def _read(path: Path, progress: Callable[[int, int], None]) -> Iterator[bytes]:
+    total, seen = path.stat().st_size, 0
+    with path.open("rb") as src:
+        while piece := src.read(CHUNK):
+            seen += len(piece)
+            progress(seen, total)
+            yield piece
 
 
 def enforce(staged: Staged) -> None:

@@ -102,7 +102,8 @@ def _import_state(text: str) -> tuple[Staged | None, Importing | None]:
         staged = Staged(staged["store"], staged["key"], staged["url"], Digests(**staged["digests"]),
                         None if verdict is None else Verdict(**verdict))
     if importing is not None:
-        importing = Importing(importing["task"], tuple(importing["stores_left"]), tuple(importing["stores_failed"]))
+        importing = Importing(importing["task"], tuple(importing["stores_left"]), tuple(importing["stores_failed"]),
+                              tuple(importing["formats"]))
     return staged, importing
 
 

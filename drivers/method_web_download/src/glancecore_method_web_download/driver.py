@@ -36,16 +36,16 @@ class UriFilter(AddressFilter):
         conf = self._conf
         scheme = url.partition(":")[0].lower()
         if not (scheme in conf.allowed_schemes if conf.allowed_schemes else scheme not in conf.disallowed_schemes):
-            raise errors.BadLocation(f"uri: scheme {scheme[:20]!r} is not allowed")
+            raise errors.BadLocation(f"scheme {scheme[:20]!r} is not allowed")
         found = super().target(url)
         if conf.allowed_hosts:
             if not self._hosts.named(found):
-                raise errors.BadLocation("uri: its host is not allowed")
+                raise errors.BadLocation("its host is not allowed")
         elif found.host in self._refused:
-            raise errors.BadLocation("uri: its host is not allowed")
+            raise errors.BadLocation("its host is not allowed")
         explicit = urlsplit(url).port is not None
         if explicit and not (found.port in conf.allowed_ports if conf.allowed_ports else found.port not in conf.disallowed_ports):
-            raise errors.BadLocation(f"uri: port {found.port} is not allowed")
+            raise errors.BadLocation(f"port {found.port} is not allowed")
         return found
 
 
@@ -87,8 +87,8 @@ class WebDownload(ImportMethod):
     def check(self, request: Request) -> None:
         try:
             self._checked().target(self._uri(request))
-        except errors.StoreUnavailable as exc:
-            raise errors.BadLocation(f"uri: {exc}") from exc
+        except errors.StoreError as exc:
+            raise errors.BadLocation(f"uri does not pass filtering: {exc}") from exc
 
     def fetch(self, work: FetchWork, offset: int = 0, validator: str | None = None) -> Part:
         headers = {"Range": f"bytes={offset}-", "If-Range": validator} if offset and validator else {}
