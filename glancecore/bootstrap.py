@@ -7,7 +7,7 @@ import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from glancecore.api.v2.discovery import DiscoveryApi
 from glancecore.api.v2.image_data import ImageDataApi
 from glancecore.api.v2.images import ImageApiSettings, ImagePresenter, ImagesApi
 from glancecore.api.v2.imports import ImportsApi
+from glancecore.api.v2.locations import LocationsApi
 from glancecore.api.v2.members import MembersApi
 from glancecore.api.v2.schemas import images as schemas
 from glancecore.api.v2.schemas.images import Formats
@@ -46,7 +47,7 @@ from glancecore.ports.notifier import Notifier
 from glancecore.ports.options import Section
 from glancecore.ports.quota import Quota
 from glancecore.ports.repository import Database
-from glancecore.ports.store import Store
+from glancecore.ports.store import Cap, Store
 from glancecore.services.deletion import Deletion
 from glancecore.services.discovery import Discovery
 from glancecore.services.health import Health
@@ -55,12 +56,14 @@ from glancecore.services.images import ImageLimits, Images
 from glancecore.services.imports import Imports
 from glancecore.services.inspection import InspectionRules
 from glancecore.services.leases import Leases
+from glancecore.services.location_hashing import LocationHashing
+from glancecore.services.locations import Locations, LocationSettings
 from glancecore.services.members import Members
 from glancecore.services.notifications import Notifications
 from glancecore.services.property_protection import PropertyProtection
 from glancecore.services.reaper import Reaper
 from glancecore.services.staging import Staging, StagingArea
-from glancecore.services.stores import StoreFacade, Stores, StoreSettings
+from glancecore.services.stores import DirectDownload, StoreFacade, Stores, StoreSettings
 from glancecore.services.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -105,26 +108,32 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
 
     leases = Leases(repository, conf.lease.ttl)
     deletion = Deletion(repository, stores, leases, notifications)
-    images = Images(repository, authorizer, quota, limits, protection, deletion, notifications)
-    data = ImageData(repository, authorizer, quota, stores, leases, _data_settings(conf), notifications)
+    about_data = _data_settings(conf)
+    hashing = LocationHashing(repository, stores, leases, about_data, notifications)
+    locations = Locations(repository, authorizer, quota, stores, leases, hashing, LocationSettings(
+        conf.show_multiple_locations, conf.do_secure_hash, limits.locations, about_data.algorithm, about_data.inspection), notifications)
+    images = Images(repository, authorizer, quota, limits, protection, deletion, locations, notifications)
+    data = ImageData(repository, authorizer, quota, stores, leases, about_data, notifications)
     members = Members(repository, authorizer, limits.members, notifications)
     discovery = Discovery(repository, authorizer, quota, stores, conf.enabled_import_methods)
     reaper = Reaper(repository, stores, leases, deletion, conf.lease.reap_interval)
     methods, steps = load_methods(conf), load_steps(conf)
-    area = StagingArea(stores, _data_settings(conf), judged_late=any(x.changes_data for x in steps.values()))
+    area = StagingArea(stores, about_data, judged_late=any(x.changes_data for x in steps.values()))
     runner = ImportRunner(Parts(database, stores, area, leases, quota, notifications, methods, steps, _import_settings(conf)),
                           LogbookDatabase(_logbook(conf, database)), _pipeline)
-    reaper.handle(Operation.IMPORT, runner.resume, keeps=True)
+    reaper.handle(Operation.IMPORT, runner.resume)
     reaper.also(runner.tidy)
     staging = Staging(repository, authorizer, quota, area, leases, notifications)
     imports = Imports(database, authorizer, quota, stores, leases, methods, runner, images)
+    reaper.handle(Operation.HASH, hashing.start)
+    reaper.handle(Operation.DROP_LOCATION, locations.finish_drop)
 
     shown = ImageApiSettings(formats, conf.limit_param_default, conf.api_limit_max, conf.max_json_body,
                              conf.show_image_direct_url, conf.show_multiple_locations, True, conf.public_endpoint)
     routes = table.routes(
         ImagesApi(images, discovery, ImagePresenter(shown, authorizer, protection, stores), shown),
         ImageDataApi(data, multi_store=True, sendfile=conf.server.sendfile),
-        MembersApi(members, conf.max_json_body), DiscoveryApi(discovery, formats, multi_store=True),
+        LocationsApi(locations, conf.max_json_body), MembersApi(members, conf.max_json_body), DiscoveryApi(discovery, formats, multi_store=True),
         ImportsApi(staging, imports, conf.max_json_body, multi_store=True, can_stage="glance-direct" in methods),
         TasksApi(Tasks(database, authorizer), imports, schemas.body(formats), conf.max_json_body, conf.limit_param_default, conf.api_limit_max), formats)
     operator = OperatorApi(Health(database, stores), OperatorSettings(
@@ -172,7 +181,9 @@ def load_stores(conf: cfg.ConfigOpts) -> Stores:
         raise ConfigError("[DEFAULT] enabled_backends: name at least one store, such as file:file")
     default = _default_store(conf, wanted)
     facades = [_load_store(conf, store_id, driver, required=store_id == default) for store_id, driver in wanted.items()]
-    return Stores(facades, default, _load_staging(conf, default, wanted[default]) if conf.enabled_import_methods else None)
+    staging = _load_staging(conf, default, wanted[default]) if conf.enabled_import_methods else None
+    _refuse_shared_places([*facades, *([staging] if staging else [])])
+    return Stores(facades, default, staging)
 
 
 def _load_staging(conf: cfg.ConfigOpts, default: str, default_driver: str) -> StoreFacade:
@@ -240,6 +251,17 @@ def _pipeline(logbook: LogbookDatabase) -> Flows:
     return Pipeline(logbook)
 
 
+def _refuse_shared_places(facades: Sequence[StoreFacade]) -> None:
+    """Raises ConfigError when two stores are one: deleting in one would destroy the other's data."""
+    seen: dict[str, str] = {}
+    for facade in facades:
+        for place in facade.place.split("+") if facade.available else ():
+            other = seen.setdefault(place, facade.id)
+            if other != facade.id:
+                raise ConfigError(f"[DEFAULT] enabled_backends: the stores {other} and {facade.id} have the same place for their data; "
+                                  f"give [{facade.id}] a place of its own, or remove it")
+
+
 def _default_store(conf: cfg.ConfigOpts, wanted: Mapping[str, str]) -> str:
     default = conf.glance_store.default_backend
     if default is None and len(wanted) == 1:
@@ -269,7 +291,10 @@ def _load_store(conf: cfg.ConfigOpts, store_id: str, driver: str, *, required: b
         if required:
             raise ConfigError(f"[glance_store] default_backend = {store_id}: {fault}")
         LOG.error("store %s is not available: %s; the others serve", store_id, fault)
-    settings = StoreSettings(store_id, driver, options.store_description, options.weight, options.read_only, fault)
+    settings = StoreSettings(store_id, driver, options.store_description, options.weight, options.read_only, fault,
+                             DirectDownload(options.direct_download), options.direct_download_seconds)
+    if store is not None and settings.direct_download is not DirectDownload.NEVER and Cap.PRESIGN not in store.caps:
+        raise ConfigError(f"[{store_id}] direct_download = {settings.direct_download}: the driver {driver} can't sign URLs; remove the option")
     return StoreFacade(settings, store)
 
 

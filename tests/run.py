@@ -237,7 +237,7 @@ def one(suite: Suite, backends: Backends) -> Result:
     except RuntimeError as error:
         result = Result(suite, failed=1, why=f"a backend did not start: {error}")
     else:
-        env = {**os.environ, "LAB_DIR": str(lab.LAB), "PYTHONPATH": str(lab.REPO / "tests"), "MYPYPATH": f"{lab.REPO}/tests:{lab.REPO}/tests/bench"}
+        env = {**os.environ, "LAB_DIR": str(lab.LAB), "PYTHONPATH": str(lab.REPO / "tests"), "MYPYPATH": f"{lab.REPO}/tests:{lab.REPO}/tests/bench:{lab.REPO}/tests/images"}
         for name in suite.needs:
             env |= backends.env[name]
         result = run(suite, env)

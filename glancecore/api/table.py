@@ -7,9 +7,10 @@ from glancecore.api.v2.discovery import DiscoveryApi
 from glancecore.api.v2.image_data import OCTETS, ImageDataApi
 from glancecore.api.v2.images import ImagesApi
 from glancecore.api.v2.imports import ImportsApi
+from glancecore.api.v2.locations import LocationsApi
 from glancecore.api.v2.members import MembersApi
 from glancecore.api.v2.patches import V20, V21
-from glancecore.api.v2.schemas import images, imports, members, tasks
+from glancecore.api.v2.schemas import images, imports, locations, members, tasks
 from glancecore.api.v2.tasks import TasksApi
 
 I = "/v2/images"  # noqa: E741 (reads well in a table)
@@ -32,7 +33,8 @@ LIST_PARAMS = (
 )
 
 
-def routes(image: ImagesApi, data: ImageDataApi, member: MembersApi, discovery: DiscoveryApi, importing: ImportsApi, task: TasksApi,
+def routes(image: ImagesApi, data: ImageDataApi, location: LocationsApi, member: MembersApi, discovery: DiscoveryApi,
+           importing: ImportsApi, task: TasksApi,
            formats: images.Formats) -> list[Route]:
     """Everything that is served under /v2."""
     shown = images.answer(formats)
@@ -52,9 +54,14 @@ def routes(image: ImagesApi, data: ImageDataApi, member: MembersApi, discovery: 
         Route("PUT", f"{ONE}/file", data.upload, "Upload image data", nothing, body=OCTETS, tag="data", params=(
             Param("x-image-meta-store", "Store to put it in.", "header"),
             Param("x-openstack-image-size", "Its length in bytes.", "header", _INT))),
-        Route("GET", f"{ONE}/file", data.download, "Download image data", {200: OCTETS, 204: None, 206: OCTETS, 304: None},
+        Route("GET", f"{ONE}/file", data.download, "Download image data", {200: OCTETS, 204: None, 206: OCTETS, 304: None, 307: None},
               tag="data", params=(Param("prefer", "Stores to read from first, comma-separated."),
+                                  Param("direct", "Be sent to the backend itself, where the operator offers it.", schema=_BOOL),
                                   Param("Range", "bytes=first-last", "header"))),
+        Route("GET", f"{ONE}/locations", location.list, "List locations", {200: locations.ANSWER}, tag="locations"),
+        Route("POST", f"{ONE}/locations", location.add, "Add a location", {202: None}, body=locations.ADD, tag="locations"),
+        Route("DELETE", "/v2/stores/<store_id>/<image_id>", location.remove_copy, "Remove the copy in one store", nothing,
+              tag="locations"),
         Route("POST", f"{ONE}/actions/deactivate", image.deactivate, "Deactivate an image", nothing),
         Route("POST", f"{ONE}/actions/reactivate", image.reactivate, "Reactivate an image", nothing),
         Route("PUT", f"{ONE}/tags/<tag>", image.add_tag, "Add a tag", nothing, tag="tags"),

@@ -17,6 +17,8 @@ OPTIONS: dict[str, list[cfg.Opt]] = {
         cfg.IntOpt("project_image_quota", default=-1, help="Most images of one project; negative: no limit."),
         cfg.IntOpt("project_uploading_quota", default=-1,
                    help="Most images of one project that are uploaded, staged or imported at once; negative: no limit."),
+        cfg.BoolOpt("do_secure_hash", default=True,
+                    help="Read and hash the data of added locations, in the background."),
         cfg.StrOpt("hashing_algorithm", default="sha512",
                    help="Digest that os_hash_value is made with: a name that Python's hashlib knows."),
     ],

@@ -19,5 +19,10 @@ OPTIONS: dict[str, list[cfg.Opt]] = {
 PER_STORE: list[cfg.Opt] = [
     cfg.StrOpt("store_description", help="Shown to users in the list of stores."),
     cfg.IntOpt("weight", default=0, help="Copies in stores of higher weight are read first."),
+    cfg.StrOpt("direct_download", default="never", choices=["never", "asked", "always"],
+               help="Send clients to the backend itself, by a redirect to a signed URL that is good for a short time, instead of "
+                    "passing the data on. asked: those that ask with ?direct=true; always: all but those that say ?direct=false. "
+                    "Needs a driver that signs URLs (s3, swift), and clients that reach the backend."),
+    cfg.IntOpt("direct_download_seconds", default=300, min=10, max=86400, help="How long such a URL is good."),
     cfg.BoolOpt("read_only", default=False, help="Take no new data into this store; what is there can be read and deleted."),
 ]

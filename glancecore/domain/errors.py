@@ -76,6 +76,12 @@ class TaskNotFound(NotFound):
     code = "task_not_found"
 
 
+class LocationNotFound(NotFound):
+    """The image has no copy there."""
+
+    code = "location_not_found"
+
+
 class NotEnabled(NotFound):
     """A part of the API that this deployment has not switched on."""
 
@@ -251,12 +257,6 @@ class FetchFailed(ImportFailed):
     retryable = True
 
 
-class DigestMismatch(ImportFailed):
-    """The data has another digest than expected; the message says both."""
-
-    code = "digest_mismatch"
-
-
 class SignatureInvalid(Invalid):
     """The signature of the data is wrong, or can't be checked with what the image says of it."""
 
@@ -277,6 +277,12 @@ class DecompressionRefused(StepFailed):
 
 class ConversionFailed(StepFailed):
     code = "conversion_failed"
+
+
+class HashMismatch(BadContent):
+    """The data has another digest than the caller said; the message tells both."""
+
+    code = "hash_mismatch"
 
 
 class StoreError(GlanceError):

@@ -117,6 +117,20 @@ class Importing:
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """Data that lies in a store already, as the store tells of it (size in bytes) and as the caller says it must be.
+
+    ``checksum`` and the hash are what the caller expects, or None."""
+
+    location: Location
+    size: int
+    virtual_size: int | None = None
+    checksum: str | None = None
+    hash_algo: str | None = None
+    hash_value: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Image:
     """One image. Times are aware UTC; sizes bytes; ``min_ram`` MiB; ``min_disk`` GiB.
 
@@ -256,6 +270,44 @@ class Image:
     def _without(self, store: str) -> Image:
         marks = self.importing or Importing()
         return replace(self, importing=replace(marks, stores_left=tuple(x for x in marks.stores_left if x != store)))
+
+    def attach(self, data: Attachment, at: int | None = None, *, to: Status = Status.ACTIVE) -> Image:
+        """With one more copy, behind ``at`` others (None: behind all). A queued image goes on to ``to`` by its first one.
+
+        Raises WrongStatus, Invalid (a location twice, another size), Conflict (another hash)."""
+        self.require(Status.QUEUED, Status.ACTIVE)
+        if any(x.url == data.location.url for x in self.locations):
+            raise errors.Invalid(f"image {self.id} has this location already")
+        if self.size is not None and self.size != data.size:
+            raise errors.Invalid(f"the data at the location has {data.size} bytes, the image {self.size}")
+        for name in ("checksum", "hash_algo", "hash_value"):
+            expected, known = getattr(data, name), getattr(self, name)
+            if expected is not None and known is not None and expected != known:
+                raise errors.Conflict(f"validation_data: the image's {name} is {known}, not {expected}")
+        places = len(self.locations) if at is None else at
+        copied = replace(self, locations=(*self.locations[:places], data.location, *self.locations[places:]))
+        if self.status is Status.ACTIVE:
+            return copied
+        self.require_formats()
+        return replace(copied.to(to), size=data.size, virtual_size=data.virtual_size, checksum=data.checksum,
+                       hash_algo=data.hash_algo, hash_value=data.hash_value, fault=None)
+
+    def drop(self, url: str) -> Image:
+        """One copy is marked: nobody reads it any more. Raises WrongStatus, LastLocation."""
+        self.require(Status.ACTIVE)
+        if not any(x.url != url for x in self.live_locations):
+            raise errors.LastLocation(f"image {self.id}: its last copy can't be removed; delete the image instead")
+        return replace(self, locations=tuple(
+            replace(x, status=LocationStatus.DELETING) if x.url == url else x for x in self.locations))
+
+    def dropped(self) -> Image:
+        """Without the marked copies: their bytes are gone."""
+        return replace(self, locations=self.live_locations)
+
+    def undo_drop(self) -> Image:
+        """The marked copies could not be removed: they are as good as before."""
+        return replace(self, locations=tuple(
+            replace(x, status=LocationStatus.ACTIVE) if x.status is LocationStatus.DELETING else x for x in self.locations))
 
     def begin_delete(self) -> Image:
         if self.protected:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from glancecore.domain import errors, fields
-from glancecore.domain.image import Image, Status
+from glancecore.domain.image import Attachment, Image, Location, Status
 
 
 class Op(StrEnum):
@@ -21,7 +21,7 @@ class Operation:
     """One step of a patch. ``path`` is the decoded pointer: one token, or two below ``locations``.
 
     ``keep`` makes ``add`` fail on what exists already, as the v2.0 dialect has it. ``value`` has been checked against the
-    image schema.
+    image schema; for ``locations`` it is an Attachment, or a list of them.
     """
 
     op: Op
@@ -36,10 +36,13 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What the caller may do beyond modifying the image; ``may`` asks property protection for (property, action)."""
+    """What the caller may do beyond modifying the image; ``may`` asks property protection for (property, action).
+
+    ``order`` puts locations in the order in which the caller sees them: ``/locations/N`` counts in it."""
 
     admin: bool
     may: Callable[[str, str], bool]
+    order: Callable[[Sequence[Location]], Sequence[Location]] = tuple
 
 
 _FORMATS = frozenset({"container_format", "disk_format"})
@@ -58,6 +61,8 @@ def _apply(image: Image, operation: Operation, rights: Rights) -> Image:
         raise errors.ReadOnlyProperty(f"{name} is set by the service and can't be changed")
     if fields.is_reserved(name):
         raise errors.ReservedProperty(f"{name} is a reserved name and can't be set")
+    if name == fields.LOCATIONS:
+        return _locations(image, operation, rights)
     if name in fields.SETTABLE:
         return _base(image, operation, rights)
     return _custom(image, operation, rights)
@@ -76,6 +81,41 @@ def _base(image: Image, operation: Operation, rights: Rights) -> Image:
     if name == "tags":
         return image.tagged(*_strings(operation.value))
     return replace(image, **{fields.SETTABLE[name]: operation.value})  # type: ignore[arg-type]
+
+
+def _locations(image: Image, operation: Operation, rights: Rights) -> Image:
+    """Contract 14.5."""
+    shown = rights.order(image.live_locations)
+    if operation.op is Op.ADD and isinstance(operation.value, Attachment):
+        at = _position(operation, len(shown))
+        return image.attach(operation.value, image.locations.index(shown[at]) if at < len(shown) else None)
+    if operation.op is Op.REMOVE:
+        image.require(Status.ACTIVE)
+        at = _position(operation, len(shown))
+        if at >= len(shown):
+            raise errors.Invalid(f"path /locations/{operation.path[1]}: the image has {len(shown)} locations")
+        return image.drop(shown[at].url)
+    wanted = operation.value if isinstance(operation.value, list) else []
+    if not wanted:
+        raise errors.LastLocation("locations can't be replaced by an empty list")
+    if [x.location.url for x in wanted] == [x.url for x in shown]:  # the same copies; what is said of them may change
+        said = {x.location.url: x.location for x in wanted}
+        return replace(image, locations=tuple(said.get(x.url, x) for x in image.locations))
+    if image.locations:
+        raise errors.Invalid("locations can only be replaced as long as there are none; add or remove single ones")
+    for attachment in wanted:
+        image = image.attach(attachment)
+    return image
+
+
+def _position(operation: Operation, end: int) -> int:
+    token = operation.path[1]
+    if token == "-" and operation.op is Op.ADD:  # noqa: S105 (of a JSON pointer)
+        return end
+    if not token.isdecimal() or len(token) > 9:
+        raise errors.Invalid(f"path /locations/{token}: not a position; write a number from 0" +
+                             (", or - for the end" if operation.op is Op.ADD else ""))
+    return int(token)
 
 
 def _custom(image: Image, operation: Operation, rights: Rights) -> Image:

@@ -27,7 +27,7 @@ from glancecore.services.retrying import on_concurrent_change
 LOG = logging.getLogger(__name__)
 _GONE = "the image was deleted"
 #: Failures for which the staged data is to blame: it is not kept for another attempt.
-_REJECTED = (errors.BadContent, errors.DigestMismatch, errors.SignatureInvalid, errors.StepFailed, errors.TooLarge)
+_REJECTED = (errors.BadContent, errors.HashMismatch, errors.SignatureInvalid, errors.StepFailed, errors.TooLarge)
 
 
 class Flows(Protocol):

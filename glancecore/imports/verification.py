@@ -25,7 +25,7 @@ class Expected:
         self._found = dict(digests)
 
     def verify(self, run: Run) -> None:
-        """Raises DigestMismatch, saying both digests."""
+        """Raises HashMismatch, saying both digests."""
         expected = wanted(run.request.method)
         staged = run.image().staged
         if not expected or staged is None:
@@ -36,7 +36,7 @@ class Expected:
             known |= _read_again(run, staged.store, staged.url, missing)
         for name, digest in expected.items():
             if not hmac.compare_digest(digest.encode(), known[name].encode()):
-                raise errors.DigestMismatch(f"the {name} of the data is {known[name]}, but {digest} was expected; nothing was kept")
+                raise errors.HashMismatch(f"the {name} of the data is {known[name]}, but {digest} was expected; nothing was kept")
 
 
 def _read_again(run: Run, store: str, url: str, names: set[str]) -> dict[str, str]:

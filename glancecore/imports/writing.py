@@ -119,7 +119,7 @@ def _counted(run: Run, store_id: str, pieces: Iterator[bytes], algo: str | None,
                 first = False
                 reach("write.first_piece")
         if digest is not None and not hmac.compare_digest(digest.hexdigest(), expected or ""):
-            raise errors.DigestMismatch(f"the stored data of image {run.image_id} is damaged: its {algo} is not the recorded one")
+            raise errors.HashMismatch(f"the stored data of image {run.image_id} is damaged: its {algo} is not the recorded one")
     finally:
         close = getattr(pieces, "close", None)
         if close:

@@ -240,6 +240,10 @@ class ImageRepository(ABC):
         """What the project uses and has reserved."""
 
     @abstractmethod
+    def located(self, url: str) -> list[str]:
+        """Ids of the images that have a location at exactly this URL, in whatever store and status, in order."""
+
+    @abstractmethod
     def lease(self, image_id: str) -> Lease | None:
         """The stored lease, expired or not."""
 

@@ -87,7 +87,8 @@ class Store(ABC):
     def place(self) -> str:
         """Names where the data lies (device and folder, cluster and pool, endpoint and bucket).
 
-        Two stores with the same place are refused at start: deleting in one would destroy the other's data.
+        Two stores with the same place are refused at start: deleting in one would destroy the other's data. A store of
+        several places (folders, containers) joins their names by ``+``.
         """
         return f"{type(self).__name__}:{self.name}"
 

@@ -14,6 +14,7 @@ STEPS = (
     "create.before_commit", "create.after_commit",
     "upload.before_intent", "upload.after_intent", "upload.first_piece", "upload.all_pieces", "upload.after_put",
     "upload.before_finish", "upload.after_finish",
+    "location.after_intent", "hash.begin", "hash.before_finish", "drop.after_bytes",
     "delete.before_intent", "delete.after_intent", "delete.after_bytes", "delete.before_row", "delete.after_row",
 )
 #: The same for staging and imports, whose steps depend on the method: staging has the first group, copy-image no fetch.

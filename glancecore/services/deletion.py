@@ -15,7 +15,6 @@ from glancecore.domain.events import EventType, ImageEvent
 from glancecore.domain.image import Image, Location, Status
 from glancecore.domain.lease import Lease, Operation
 from glancecore.ports.repository import ImageChanged, ImageRemoved, ImageRepository, LeaseEnded
-from glancecore.ports.store import Cap
 from glancecore.services.checkpoints import reach
 from glancecore.services.leases import Leases
 from glancecore.services.notifications import Notifications
@@ -23,6 +22,8 @@ from glancecore.services.retrying import on_concurrent_change
 from glancecore.services.stores import Stores
 
 LOG = logging.getLogger(__name__)
+#: Operations that leave no bytes behind when they are stopped.
+_WRITES_NOTHING = frozenset({Operation.HASH, Operation.DROP_LOCATION})
 
 
 class Deletion:
@@ -77,7 +78,7 @@ class Deletion:
         except BaseException:
             self._leases.forget(lease)
             raise
-        if running is None:
+        if running is None or running.operation in _WRITES_NOTHING:
             return lease
         # Its writer may still be alive for a moment: it finds its lease lost and cleans up after itself. Ours is not
         # extended, so it expires after that moment, and the reaper removes what a dead writer has left.
@@ -93,7 +94,7 @@ class Deletion:
             if image.staged is not None:
                 self._stores.recorded(image.staged.store).discard(image.staged.key)
             for location in image.locations:
-                self._remove_bytes(location)
+                self._stores.remove(location)
                 image = self._forget_location(image, location)
         except errors.StoreError as exc:
             self._restore(lease, exc)
@@ -102,13 +103,6 @@ class Deletion:
         reach("delete.before_row")
         self._repository.commit(ImageRemoved(image, _now()), LeaseEnded(lease))
         self._leases.forget(lease)
-
-    def _remove_bytes(self, location: Location) -> None:
-        store = self._stores.holding(location)
-        if store.can(Cap.DELETE):
-            store.delete(location.url)
-        elif not store.can(Cap.EXTERNAL):
-            raise errors.StoreUnavailable(f"store {store.id} can't delete now", store.id, "delete")
 
     @on_concurrent_change
     def _forget_location(self, image: Image, location: Location) -> Image:

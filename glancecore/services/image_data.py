@@ -206,6 +206,15 @@ class Download:
             LOG.warning("image %s: no local file in store %s: %s", self.image.id, location.store, exc)
             return None
 
+    def direct_url(self, asked: bool | None) -> str | None:
+        """Where the client may read the copy to be read first by itself; None when the data is to be passed on."""
+        location = self._locations[0]
+        try:
+            return self._stores.holding(location).direct_url(location.url, asked)
+        except errors.StoreError as exc:
+            LOG.warning("image %s: no signed URL from store %s: %s", self.image.id, location.store, exc)
+            return None
+
     def open(self, offset: int, length: int) -> Iterator[bytes]:
         """``length`` bytes from ``offset``. The first copy that gives its first piece is read; when one breaks off, the
         next goes on where it ended. Raises StoreUnavailable now when none answers."""

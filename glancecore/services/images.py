@@ -17,6 +17,7 @@ from glancecore.ports.quota import Quota
 from glancecore.ports.repository import Change, ImageAdded, ImageChanged, ImageQuery, ImageRepository, WithinLimits
 from glancecore.services.checkpoints import reach
 from glancecore.services.deletion import Deletion
+from glancecore.services.locations import Locations
 from glancecore.services.notifications import Notifications
 from glancecore.services.property_protection import PropertyProtection
 from glancecore.services.retrying import on_concurrent_change
@@ -58,13 +59,14 @@ class Images:
     """Use cases on images without their data."""
 
     def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, limits: ImageLimits,
-                 protection: PropertyProtection, deletion: Deletion, notifications: Notifications) -> None:
+                 protection: PropertyProtection, deletion: Deletion, locations: Locations, notifications: Notifications) -> None:
         self._repository = repository
         self._policy = authorizer
         self._quota = quota
         self._limits = limits
         self._protection = protection
         self._deletion = deletion
+        self._locations = locations
         self._notifications = notifications
 
     # -- reading -----------------------------------------------------------------------------------------------------
@@ -114,7 +116,11 @@ class Images:
         """Apply a patch. Raises ImageNotFound, Forbidden, Conflict, Invalid, LimitExceeded; all or nothing."""
         if not operations:
             return self.show(ctx, image_id)
-        rights = patch.Rights(ctx.admin, lambda name, action: self._protection.may(ctx, name, action))
+        rights = patch.Rights(ctx.admin, lambda name, action: self._protection.may(ctx, name, action), self._locations.order)
+        if any(x.name == fields.LOCATIONS for x in operations):
+            image = self.show(ctx, image_id)
+            self._policy.authorize(ctx, "modify_image", image)
+            operations = self._locations.looked_up(ctx, image, operations)
 
         def change(image: Image) -> Image:
             after = patch.apply(image, operations, rights)
@@ -167,8 +173,10 @@ class Images:
         if after == image:
             return image
         after = replace(after, version=image.version + 1, updated_at=now())
-        self._repository.commit(ImageChanged(image, after))
+        effects = self._locations.effects(ctx, image, after)
+        self._repository.commit(ImageChanged(image, after), *effects.changes)
         self._notifications.send(ImageEvent(EventType.IMAGE_UPDATE, after))
+        effects.follow()
         return after
 
     def _check_visibility(self, ctx: Context, image: Image) -> None:

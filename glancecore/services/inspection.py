@@ -85,6 +85,21 @@ class Inspector:
             return self._size
         return int(matches[0].virtual_size)
 
+    def so_far(self) -> int | None:
+        """What the data's beginning says, without the rest: the virtual size in bytes where it is known by now.
+
+        Raises FormatMismatch and UnsafeContent for what is certain already; what only the end can tell is left to
+        ``conclude``."""
+        if _DESCRIPTOR.match(self._head):
+            raise errors.UnsafeContent("the data is a VMDK descriptor, which names other files")
+        matches = [x for x in self._live if x.NAME != "raw" and x.complete and x.format_match]
+        for inspector in matches:
+            self._check_safety(inspector)
+        undecided = any(x.NAME == self._format and not x.complete for x in self._live)
+        if self._must_match and not undecided:
+            self._check_match({x.NAME for x in matches})
+        return next((int(x.virtual_size) for x in matches if x.NAME == self._format and x.NAME not in ("raw", "iso")), None)
+
     def _check_match(self, names: Collection[str]) -> None:
         allowed = {self._format} | _ALSO.get(self._format, frozenset())
         if self._format == "raw":

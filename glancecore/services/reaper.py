@@ -36,16 +36,14 @@ class Reaper:
         self._deletion = deletion
         self._interval = interval
         self._stop = threading.Event()
-        self._keeping: set[Operation] = set()
         self._also: list[Callable[[], None]] = []
         self._handlers: dict[Operation, Callable[[Lease], None]] = {
             Operation.UPLOAD: self._undo, Operation.DELETE: self._deletion.finish}
 
-    def handle(self, operation: Operation, handler: Callable[[Lease], None], *, keeps: bool = False) -> None:
-        """Say how a lease of another operation is taken over (imports resume). ``keeps``: the lease is the handler's from then on."""
+    def handle(self, operation: Operation, handler: Callable[[Lease], None]) -> None:
+        """Say how a lease of another operation is taken over. The handler forgets the lease when it is done with it, which may
+        be later."""
         self._handlers[operation] = handler
-        if keeps:
-            self._keeping.add(operation)
 
     def also(self, work: Callable[[], None]) -> None:
         """Something else to be looked after, each time."""
@@ -88,7 +86,6 @@ class Reaper:
 
     def _work(self, lease: Lease, replacing: str | None) -> bool:
         handler = self._handlers.get(lease.operation, self._undo)
-        kept = False
         try:
             self._repository.commit(self._leases.taken(lease, replacing))
         except (errors.LeaseLost, errors.ImageBusy):
@@ -98,20 +95,22 @@ class Reaper:
         metrics.LEASES_REAPED.labels(lease.operation.value).inc()
         try:
             handler(lease)
-            kept = lease.operation in self._keeping
         except errors.LeaseLost:
             LOG.info("image %s was taken over by somebody else", lease.image_id)
+            self._leases.forget(lease)
         except errors.GlanceError as exc:
             LOG.warning("image %s: %s can't be cleaned up now (%s); trying again", lease.image_id, lease.operation.value, exc)
-        finally:
-            if not kept:
-                self._leases.forget(lease)
+            self._leases.forget(lease)
+        except BaseException:
+            self._leases.forget(lease)
+            raise
         return True
 
     def _undo(self, lease: Lease) -> None:
         for ref in lease.blobs:
             self._stores.recorded(ref.store).discard(ref.key)
         release(self._repository, lease, _FAULT)
+        self._leases.forget(lease)
 
 
 def _token() -> str:

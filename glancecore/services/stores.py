@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from glancecore.domain import errors
@@ -15,6 +16,14 @@ from glancecore.ports.store import Cap, Store
 from glancecore.services import metrics
 
 LOG = logging.getLogger(__name__)
+
+
+class DirectDownload(StrEnum):
+    """Which clients are sent to the backend itself: none, those that ask, all but those that ask not to be."""
+
+    NEVER = "never"
+    ASKED = "asked"
+    ALWAYS = "always"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +36,9 @@ class StoreSettings:
     weight: int = 0
     read_only: bool = False
     fault: str | None = None
+    direct_download: DirectDownload = DirectDownload.NEVER
+    #: How long a signed URL is good.
+    direct_seconds: float = 300
 
 
 class StoreFacade:
@@ -56,6 +68,10 @@ class StoreFacade:
         return self._store.schemes if self._store else ()
 
     @property
+    def place(self) -> str:
+        return self._store.place if self._store else ""
+
+    @property
     def properties(self) -> Mapping[str, object]:
         return self._store.properties if self._store else {}
 
@@ -76,7 +92,7 @@ class StoreFacade:
                 raise errors.StoreReadOnly(f"store {self.id} takes no new data", self.id, "adopt")
             return self.location(self._driver().adopt(key, path))
 
-    def open(self, url: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+    def open(self, url: str, offset: int = 0, length: int | None = None) -> Generator[bytes, None, None]:
         """Bytes of a blob; a store without ranges reads and discards what lies before ``offset``."""
         with self._wrapped("open"):
             store = self._driver()
@@ -107,6 +123,15 @@ class StoreFacade:
         with self._wrapped("local_path"):
             return self._driver().local_path(url)
 
+    def direct_url(self, url: str, asked: bool | None) -> str | None:
+        """A URL that a client may read the blob at by itself for a short time; None when it is to be passed on. ``asked``: what
+        the client says about it, None for nothing."""
+        mode = self.settings.direct_download
+        if mode is DirectDownload.NEVER or asked is False or (mode is DirectDownload.ASKED and not asked) or not self.can(Cap.PRESIGN):
+            return None
+        with self._wrapped("presign"):
+            return self._driver().presign(url, self.settings.direct_seconds)
+
     def ping(self) -> None:
         with self._wrapped("ping"):
             self._driver().ping()
@@ -125,7 +150,7 @@ class StoreFacade:
             raise errors.StoreUnavailable(f"store {self.id} is not available", self.id)
         return self._store
 
-    def _reading(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    def _reading(self, pieces: Iterator[bytes]) -> Generator[bytes, None, None]:
         seen = 0
         try:
             with self._wrapped("read"):
@@ -238,6 +263,20 @@ class Stores:
         if found is None:
             raise errors.StoreUnavailable(f"store {store_id} is not configured", store_id)
         return found
+
+    def reading(self, scheme: str) -> list[StoreFacade]:
+        """The stores whose locations have that URL scheme."""
+        return [x for x in self if scheme in x.schemes]
+
+    def remove(self, location: Location) -> None:
+        """Delete a copy's bytes; those that a store only reads stay, and only the location goes.
+
+        Raises StoreError: then they are still there."""
+        store = self.holding(location)
+        if store.can(Cap.DELETE):
+            store.delete(location.url)
+        elif not store.can(Cap.EXTERNAL):
+            raise errors.StoreUnavailable(f"store {store.id} can't delete now", store.id, "delete")
 
     def by_preference(self, locations: Iterable[Location], prefer: Sequence[str] = ()) -> list[Location]:
         """Locations in the order to read them: preferred stores first, then heavier ones, then as recorded."""

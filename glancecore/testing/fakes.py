@@ -115,6 +115,10 @@ class MemoryImages(port.ImageRepository):
         with self.lock:
             return self._usage(self.state, project)
 
+    def located(self, url: str) -> list[str]:
+        with self.lock:
+            return sorted(x.id for x in self.state.images.values() if any(y.url == url for y in x.locations))
+
     def lease(self, image_id: str) -> Lease | None:
         return self.state.leases.get(image_id, (None, 0.0))[0]
 

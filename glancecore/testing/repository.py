@@ -594,6 +594,17 @@ class RepositoryConformance:
         with pytest.raises(errors.ImageNotFound):
             database.images.commit(ImageRemoved(image, START))
 
+    def test_images_are_found_by_the_url_of_a_location(self, database: Database) -> None:
+        here, there = make_location("here"), make_location("there")
+        marked = replace(here, store="other", status=LocationStatus.DELETING)
+        one, two, none = make_image(1, locations=(here, there)), make_image(2, locations=(marked,)), make_image(3)
+        add(database, one, two, none)
+        assert database.images.located(here.url) == sorted([one.id, two.id])
+        assert database.images.located(there.url) == [one.id]
+        assert database.images.located(here.url.upper()) == database.images.located(here.url[:-1]) == []
+        database.images.commit(ImageChanged(one, saved(one, locations=(there,))), ImageRemoved(two, START))
+        assert database.images.located(here.url) == []
+
     def test_removal_does_not_compare_the_version(self, database: Database) -> None:
         image = make_image(owner="ours")
         moved = with_data(saved(image, owner="theirs"), 5)

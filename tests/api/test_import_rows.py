@@ -197,7 +197,7 @@ def test_an_expected_digest(owner: Person) -> None:
     good = {"md5": hashlib.md5(DATA).hexdigest().upper(), "sha256": hashlib.sha256(DATA).hexdigest()}
     assert begin(owner, image_id, {"method": {"name": "glance-direct", "expected": {**good, "sha1": "0" * 40}}}).status_code == 202
     task = ended(owner, image_id)
-    assert (task["status"], task["error"]) == ("failure", "digest_mismatch")
+    assert (task["status"], task["error"]) == ("failure", "hash_mismatch")
     assert hashlib.sha1(DATA).hexdigest() in task["message"]
     assert "0" * 40 in task["message"]
     image = show(owner, image_id)

@@ -162,6 +162,11 @@ class ReservesNothing(MemoryImages):
         state.leases[lease.image_id] = (replace(lease, reserved=0), until)
 
 
+class FoldsUrls(MemoryImages):
+    def located(self, url: str) -> list[str]:
+        return super().located(url.lower())
+
+
 class LimitsMembersLate(MemoryImages):
     def add_member(self, state: _State, change: port.MemberAdded) -> None:
         super().add_member(state, replace(change, limit=None if change.limit is None else change.limit + 1))
@@ -198,6 +203,7 @@ ASTRAL = next(x for x in TEXTS if max(map(ord, x), default=0) > 0xFFFF)
     (NeverExpires, Kit.test_leases_that_nobody_extends_expire, ()),
     (ExtendsAll, Kit.test_a_heartbeat_tells_the_tokens_still_held, ()),
     (ReservesNothing, Kit.test_usage_includes_what_is_reserved, ()),
+    (FoldsUrls, Kit.test_images_are_found_by_the_url_of_a_location, ()),
     (LimitsMembersLate, Kit.test_members_are_limited, ()),
     (ForgetsIds, Kit.test_a_random_history_ends_as_in_memory, (0,)),
 ])

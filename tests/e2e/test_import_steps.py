@@ -183,7 +183,7 @@ def test_a_wrong_digest(client: Client, service: lab.Service, www: Path) -> None
     (www / "fine.qcow2").write_bytes(samples.path("qcow2").read_bytes())
     image = client.create(disk_format="qcow2")
     assert web(client, image["id"], f"{lab.nginx().url}/fine.qcow2", method={"expected": {"sha256": "0" * 64}}).status_code == 202
-    check_refused(client, service, image["id"], "digest_mismatch", "0" * 64)
+    check_refused(client, service, image["id"], "hash_mismatch", "0" * 64)
 
 
 # -- servers that lie --------------------------------------------------------------------------------------------------------

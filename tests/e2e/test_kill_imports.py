@@ -107,13 +107,13 @@ def _check_end(client: Client, method: str, step: str, image: dict[str, Any]) ->
     found = tasks(client, image["id"])
     for task in found:
         assert task["status"] in ("success", "failure"), task
-        assert task["error"] in (None, "digest_mismatch"), task
+        assert task["error"] in (None, "hash_mismatch"), task
     if method == "stage":
         assert image["status"] == ("uploading" if step == "stage.after_finish" else "queued")
         assert found == []
     elif method == "failing":
         assert image["status"] == "queued"
-        assert [x["error"] for x in found] == ["digest_mismatch"]
+        assert [x["error"] for x in found] == ["hash_mismatch"]
     elif step == "import.before_intent":
         assert image["status"] == {"glance-direct": "uploading", "web-download": "queued", "copy-image": "active"}[method]
     else:

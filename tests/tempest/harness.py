@@ -22,7 +22,10 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import lab
-from images import samples
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "images"))
+
+import samples
 
 HERE = Path(__file__).resolve().parent
 WORK = lab.LAB / "tempest"
@@ -39,11 +42,13 @@ class Profile:
 
     def server_config(self) -> dict[str, dict[str, object]]:
         # stores whose names sort as their weights do: tempest compares the two orders
-        return {"DEFAULT": {"enabled_backends": "fast:file, slow:file", "show_multiple_locations": self.legacy},
+        return {"DEFAULT": {"enabled_backends": "fast:file, slow:file, web:http", "show_multiple_locations": self.legacy,
+                            "do_secure_hash": not self.legacy},
                 "image_format": {"require_image_format_match": not self.legacy},
                 "glance_store": {"default_backend": "fast"},
                 "fast": {"filesystem_store_datadir": WORK / self.name / "fast", "weight": 200},
-                "slow": {"filesystem_store_datadir": WORK / self.name / "slow", "weight": 100}}
+                "slow": {"filesystem_store_datadir": WORK / self.name / "slow", "weight": 100},
+                "web": {"http_store_allowed_hosts": "127.0.0.1"}}
 
 
 PROFILES = (Profile("default", "glance33.txt", legacy=False), Profile("legacy", "glance33-legacy.txt", legacy=True))
@@ -78,8 +83,7 @@ def left_out() -> dict[str, str]:
 
 def tempest_conf(profile: Profile, region: str, keystone_url: str, web: lab.Backend) -> str:
     root = Path(web.settings["NGINX_ROOT"])
-    (root / "small.bin").write_bytes(bytes(range(1, 256)) * 16384)
-    shutil.copyfile(samples.path("qcow2"), root / "disk.qcow2")
+    shutil.copy(samples.path("qcow2"), root / "disk.qcow2")  # a good image of either format that tempest declares
     return lab.config_text({
         "DEFAULT": {"log_file": WORK / profile.name / "tempest.log", "use_stderr": False},
         "oslo_concurrency": {"lock_path": WORK / profile.name / "lock"},
@@ -91,12 +95,12 @@ def tempest_conf(profile: Profile, region: str, keystone_url: str, web: lab.Back
         "identity-feature-enabled": {"api_v2": False, "api_v3": True},
         "service_available": {"glance": True, "nova": False, "cinder": False, "neutron": False, "swift": False},
         "enforce_scope": {"glance": True},
-        "image": {"region": region, "endpoint_type": "public", "http_image": f"{web.url}/small.bin",
+        "image": {"region": region, "endpoint_type": "public", "http_image": f"{web.url}/disk.qcow2",
                   "http_qcow2_image": f"{web.url}/disk.qcow2", "build_timeout": 60, "build_interval": 1,
                   "hashing_algorithm": "sha512"},
         "image-feature-enabled": {"import_image": True, "os_glance_reserved": True, "manage_locations": profile.legacy,
                                   "image_format_enforcement": not profile.legacy, "do_secure_hash": not profile.legacy,
-                                  "store_weight_enabled": True},
+                                  "store_weight_enabled": True, "http_store_enabled": True},
     })
 
 

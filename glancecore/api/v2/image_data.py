@@ -52,6 +52,9 @@ class ImageDataApi:
             return _described(Response(status=304), found)
         part = _part(request, size, etag)
         offset, length = part or (0, size)
+        direct = found.direct_url(_asked(request)) if length and request.method == "GET" else None
+        if direct is not None:
+            return Response(status=307, headers={"Location": direct, "Cache-Control": "no-store"})
         response = self._bytes(request, ctx, found, offset, length)
         response.content_length = length
         if part:
@@ -91,6 +94,14 @@ def _described(response: Response, found: Download) -> Response:
     if found.image.hash_value:
         response.set_etag(found.image.hash_value)
     return response
+
+
+def _asked(request: Request) -> bool | None:
+    """Whether the client wants to be sent to the backend itself; None when it does not say."""
+    text = request.args.get("direct")
+    if text not in (None, "true", "false"):
+        raise errors.Invalid(f"direct: {text!r} is not one of true, false")
+    return None if text is None else text == "true"
 
 
 def declared_size(request: Request) -> int | None:

@@ -7,6 +7,7 @@ from typing import Any
 from flask import Request
 
 from glancecore.api import body
+from glancecore.api.v2.locations import named
 from glancecore.api.v2.schemas import images as schemas
 from glancecore.domain import errors, fields
 from glancecore.domain.image import Visibility
@@ -64,7 +65,9 @@ class PatchParser:
         if refused:
             return Operation(op, tokens, value, keep)
         if name == fields.LOCATIONS:
-            return Operation(op, tokens, value, keep)
+            self._checkers[name].check({name: value if op is Op.REPLACE else [value]})
+            found = [named(x, errors.Conflict) for x in (value if op is Op.REPLACE else [value])]
+            return Operation(op, tokens, found if op is Op.REPLACE else found[0], keep)
         if name in self._checkers:
             self._checkers[name].check({name: value})
         if name not in fields.SETTABLE:

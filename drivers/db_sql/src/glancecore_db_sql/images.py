@@ -89,6 +89,10 @@ class SqlImages(ImageRepository):
     def usage(self, project: str | None) -> Usage:
         return self._on.read(lambda db: commit.usage(db, project))
 
+    def located(self, url: str) -> list[str]:
+        text = "SELECT DISTINCT image_id FROM image_locations WHERE url = ? ORDER BY image_id"
+        return [id_ for (id_,) in self._on.read(lambda db: db.rows(text, rows.place(url)))]
+
     # -- leases ----------------------------------------------------------------------------------------------------
     def lease(self, image_id: str) -> Lease | None:
         text = " ".join(["SELECT", rows.LEASE, "FROM leases WHERE image_id = ?"])

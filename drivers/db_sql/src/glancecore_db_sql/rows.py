@@ -137,7 +137,11 @@ def facets(image: Image) -> frozenset[str]:
 
 def places(image: Image) -> frozenset[tuple[str, str]]:
     """Digest of the URL (it may hold credentials, and be too long for an index) and the store of each location."""
-    return frozenset((_digest(x.url), x.store) for x in image.locations)
+    return frozenset((place(x.url), x.store) for x in image.locations)
+
+
+def place(url: str) -> str:
+    return _digest(url)
 
 
 def _digest(text: str) -> str:

@@ -53,7 +53,7 @@ class FileStore(Store):
 
     @property
     def place(self) -> str:
-        return "file:" + "+".join(sorted(f"{device:x}-{inode:x}" for device, inode in (folder.identity() for folder in self._folders)))
+        return "+".join(sorted(f"file:{device:x}-{inode:x}" for device, inode in (folder.identity() for folder in self._folders)))
 
     @property
     def properties(self) -> Mapping[str, object]:

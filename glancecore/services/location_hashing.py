@@ -1,0 +1,133 @@
+"""Reads the data of added locations to its end: hashes, size, inspection, and the hash that a caller expects.
+
+It runs in threads of its own, under a lease: when the process dies, the reaper of another one begins anew.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import tenacity
+
+from glancecore.domain import errors
+from glancecore.domain.events import EventType, ImageEvent
+from glancecore.domain.image import Digests, Image, Status
+from glancecore.domain.lease import Lease
+from glancecore.ports.repository import Change, ImageChanged, ImageRepository, LeaseEnded
+from glancecore.services.checkpoints import reach
+from glancecore.services.image_data import DataSettings, release
+from glancecore.services.inspection import Inspector
+from glancecore.services.intake import Intake
+from glancecore.services.leases import Leases
+from glancecore.services.notifications import Notifications
+from glancecore.services.retrying import on_concurrent_change
+from glancecore.services.stores import Stores
+
+LOG = logging.getLogger(__name__)
+#: Locations that one process reads at once; the others wait.
+AT_ONCE = 2
+
+
+class LocationHashing:
+    def __init__(self, repository: ImageRepository, stores: Stores, leases: Leases, settings: DataSettings,
+                 notifications: Notifications) -> None:
+        self._repository = repository
+        self._stores = stores
+        self._leases = leases
+        self._settings = settings
+        self._notifications = notifications
+        self._turns = threading.Semaphore(AT_ONCE)
+
+    def start(self, lease: Lease) -> None:
+        """Begin, or take up what a dead process has left; ``lease`` is held by this process and ended in the end."""
+        threading.Thread(target=self._run, args=(lease,), name=f"hash-{lease.image_id}", daemon=True).start()
+
+    def _run(self, lease: Lease) -> None:
+        try:
+            with self._turns:
+                self._work(lease)
+        except (errors.LeaseLost, errors.ImageNotFound) as exc:
+            LOG.info("image %s: hashing ended: %s", lease.image_id, exc)
+        except errors.GlanceError as exc:
+            LOG.warning("image %s: hashing was given up for now (%s); it begins anew when the lease has expired", lease.image_id, exc)
+        except Exception:
+            LOG.exception("image %s: hashing failed; it begins anew when the lease has expired", lease.image_id)
+        finally:
+            self._leases.forget(lease)
+
+    def _work(self, lease: Lease) -> None:
+        reach("hash.begin")
+        image = self._repository.get_any(lease.image_id)
+        try:
+            digests = self._read(image, lease)
+            _compare(image, digests)
+        except errors.LeaseLost:
+            raise
+        except (errors.StoreError, errors.BadContent, errors.LimitExceeded, errors.Invalid) as exc:
+            LOG.warning("image %s: the data at its location is not taken: %s", image.id, exc)
+            self._refuse(lease, exc)
+            return
+        reach("hash.before_finish")
+        self._accept(lease, digests)
+
+    @tenacity.retry(retry=tenacity.retry_if_exception_type((errors.StoreUnavailable, errors.StoreForbidden)),
+                    stop=tenacity.stop_after_attempt(4), wait=tenacity.wait_exponential(0.5, max=8), reraise=True)
+    def _read(self, image: Image, lease: Lease) -> Digests:
+        location = image.live_locations[0]
+        inspector = Inspector(image.disk_format or "", image.container_format or "", self._settings.inspection)
+        intake = Intake(self._stores.holding(location).open(location.url), image.hash_algo or self._settings.algorithm,
+                        size=image.size, cap=self._settings.size_cap, inspector=inspector, alive=self._leases.check(lease))
+        _exhaust(iter(intake))
+        return intake.digests
+
+    def _accept(self, lease: Lease, digests: Digests) -> None:
+        def known(image: Image) -> Image:
+            found = replace(image, size=digests.size, checksum=digests.checksum, hash_algo=digests.hash_algo,
+                            hash_value=digests.hash_value, virtual_size=digests.virtual_size)
+            return found.to(Status.ACTIVE) if image.status is Status.IMPORTING else found
+
+        was, image = self._end(lease, known)
+        if was is Status.IMPORTING:
+            self._notifications.send(ImageEvent(EventType.IMAGE_ACTIVATE, image))
+
+    def _refuse(self, lease: Lease, cause: errors.GlanceError) -> None:
+        """An image that waited for it is queued again, without the location. One that is in use already is deactivated when
+        its data is known to be wrong, and stays as it is when it could not be read."""
+        if self._repository.get_any(lease.image_id).status is Status.IMPORTING:
+            release(self._repository, lease, str(cause))
+        elif isinstance(cause, errors.StoreError):
+            self._end(lease)
+        else:
+            self._end(lease, lambda image: replace(
+                image.to(Status.DEACTIVATED) if image.status is Status.ACTIVE else image, fault=str(cause)))
+
+    @on_concurrent_change
+    def _end(self, lease: Lease, change: Callable[[Image], Image] | None = None) -> tuple[Status, Image]:
+        """The status before, and the image afterwards."""
+        image = self._repository.get_any(lease.image_id)
+        if image.status is Status.DELETING:
+            raise errors.LeaseLost(f"image {image.id} is being deleted")
+        changes: list[Change] = [LeaseEnded(lease)]
+        after = image
+        if change is not None:
+            after = replace(change(image), version=image.version + 1, updated_at=datetime.now(UTC))
+            changes.insert(0, ImageChanged(image, after))
+        self._repository.commit(*changes)
+        return image.status, after
+
+
+def _compare(image: Image, found: Digests) -> None:
+    """Raises HashMismatch unless the data has the hashes that were announced."""
+    for name, expected, is_ in (("hash_value", image.hash_value, found.hash_value), ("checksum", image.checksum, found.checksum)):
+        if expected is not None and expected != is_:
+            algorithm = image.hash_algo if name == "hash_value" else "md5"
+            raise errors.HashMismatch(f"{algorithm} {expected} was expected, but the data has {is_}")
+
+
+def _exhaust(pieces: Iterator[bytes]) -> None:
+    for _ in pieces:
+        pass

@@ -1,0 +1,268 @@
+"""Data that lies in a store already, and dropping one copy of several (contract 10.4, 10.5, 14.5)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+from glancecore.domain import errors, fields, patch
+from glancecore.domain.context import Context
+from glancecore.domain.events import EventType, ImageEvent
+from glancecore.domain.image import Attachment, Image, Location, LocationStatus, Status
+from glancecore.domain.lease import Lease, Operation
+from glancecore.domain.quota import Limits
+from glancecore.policies.authorizer import Authorizer
+from glancecore.ports.quota import Quota
+from glancecore.ports.repository import Change, ImageChanged, ImageRepository, LeaseEnded, WithinLimits
+from glancecore.ports.store import Cap
+from glancecore.services.checkpoints import reach
+from glancecore.services.inspection import InspectionRules, Inspector
+from glancecore.services.leases import Leases
+from glancecore.services.location_hashing import LocationHashing
+from glancecore.services.notifications import Notifications
+from glancecore.services.retrying import on_concurrent_change
+from glancecore.services.stores import StoreFacade, Stores
+
+LOG = logging.getLogger(__name__)
+#: URLs that a caller may never name: they lead into the service's own machine, or to credentials of its configuration.
+REFUSED_SCHEMES = frozenset({"file", "filesystem", "swift+config"})
+#: Bytes that are read of data at a location before it is taken: enough to tell its format.
+HEAD = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class NamedLocation:
+    """A location as a caller gives it. ``checksum`` (md5) and the hash are what its data must have, lower-case hex."""
+
+    url: str = field(repr=False)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    checksum: str | None = None
+    hash_algo: str | None = None
+    hash_value: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LocationSettings:
+    """The operator's choices. ``by_patch``: locations may be changed by PATCH; ``hashing``: data of added locations is read
+    and hashed; ``limit``: most locations of an image, None for no limit."""
+
+    by_patch: bool
+    hashing: bool
+    limit: int | None
+    algorithm: str
+    inspection: InspectionRules
+
+
+@dataclass(slots=True)
+class Effects:
+    """What a change of locations brings with it: ``changes`` for the same commit, ``follow`` to be called after it."""
+
+    changes: list[Change] = field(default_factory=list)
+    follow: Callable[[], None] = lambda: None
+
+
+class Locations:
+    def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, stores: Stores, leases: Leases,
+                 hashing: LocationHashing, settings: LocationSettings, notifications: Notifications) -> None:
+        self._repository = repository
+        self._policy = authorizer
+        self._quota = quota
+        self._stores = stores
+        self._leases = leases
+        self._hashing = hashing
+        self._settings = settings
+        self._notifications = notifications
+
+    # -- use cases -----------------------------------------------------------------------------------------------------
+    def list(self, ctx: Context, image_id: str) -> Sequence[Location]:
+        """Where the image's copies lie. Raises ImageNotFound, Forbidden."""
+        image = self._image(ctx, image_id)
+        self._policy.authorize(ctx, "fetch_image_location", image)
+        return self._stores.by_preference(image.live_locations)
+
+    def add(self, ctx: Context, image_id: str, wanted: NamedLocation) -> None:
+        """Make data that lies in a store already the data of a queued image.
+
+        It becomes active at once and is hashed behind the caller's back; with an expected hash it is importing until the
+        data has been found to have it. Raises ImageNotFound, Forbidden, WrongStatus, Invalid, BadLocation, BadContent,
+        QuotaExceeded."""
+        image = self._image(ctx, image_id)
+        self._policy.authorize(ctx, "add_image_location", image)
+        image.require(Status.QUEUED)
+        image.require_formats()
+        data, store = self._look_up(wanted, image)
+        if "service" not in ctx.roles and not store.can(Cap.EXTERNAL):
+            raise errors.Forbidden("only a service may add a location in a store of the cloud; yours must be on a web server")
+        verified = data.hash_value is not None
+        after = _next(image, image.attach(data, to=Status.IMPORTING if verified else Status.ACTIVE))
+        effects = self.effects(ctx, image, after)
+        try:
+            self._repository.commit(ImageChanged(image, after), *effects.changes)
+        except errors.ConcurrentChange as exc:
+            raise errors.WrongStatus(f"image {image.id} has changed meanwhile; look at its status") from exc
+        reach("location.after_intent")
+        self._notifications.send(ImageEvent(EventType.IMAGE_UPDATE if verified else EventType.IMAGE_ACTIVATE, after))
+        effects.follow()
+
+    def remove_copy(self, ctx: Context, image_id: str, store_id: str) -> None:
+        """Remove the copies that one store holds. Raises ImageNotFound, Conflict (no such store), Forbidden, LocationNotFound,
+        WrongStatus, LastLocation, BlobInUse and other StoreErrors (it stays)."""
+        image = self._image(ctx, image_id)
+        if store_id not in self._stores.ids:
+            raise errors.Conflict(f"no store {store_id!r}; there are: {', '.join(self._stores.ids)}")
+        self._policy.authorize(ctx, "delete_image_location", image)
+        self._remove_copy(ctx, image_id, store_id)
+
+    @on_concurrent_change
+    def _remove_copy(self, ctx: Context, image_id: str, store_id: str) -> None:
+        image = self._repository.get(image_id, ctx.viewer)
+        there = [x.url for x in image.live_locations if x.store == store_id]
+        if not there:
+            raise errors.LocationNotFound(f"image {image_id} has no copy in store {store_id}")
+        after = image
+        for url in there:
+            after = after.drop(url)
+        after = _next(image, after)
+        effects = self.effects(ctx, image, after)
+        self._repository.commit(ImageChanged(image, after), *effects.changes)
+        effects.follow()
+        self._notifications.send(ImageEvent(EventType.IMAGE_UPDATE, after))
+
+    # -- for PATCH -----------------------------------------------------------------------------------------------------
+    def looked_up(self, ctx: Context, image: Image, operations: Sequence[patch.Operation]) -> Sequence[patch.Operation]:
+        """The operations of a patch, with the locations that they name found in their stores.
+
+        Raises Forbidden, Invalid, BadLocation, BadContent, and Conflict for wrong ``validation_data``."""
+        found = []
+        for operation in operations:
+            if operation.name == fields.LOCATIONS:
+                if not self._settings.by_patch:
+                    raise errors.Forbidden("locations can't be changed by PATCH here: show_multiple_locations is off")
+                removing = operation.op is patch.Op.REMOVE
+                self._policy.authorize(ctx, "delete_image_location" if removing else "set_image_location", image)
+                if not removing:
+                    if not (operation.op is patch.Op.REPLACE and image.live_locations):
+                        image.require(Status.QUEUED, Status.ACTIVE)
+                    operation = replace(operation, value=self._attachments(operation.value, image))
+            found.append(operation)
+        return found
+
+    def order(self, locations: Sequence[Location]) -> Sequence[Location]:
+        """As callers see them."""
+        return self._stores.by_preference(locations)
+
+    def effects(self, ctx: Context, before: Image, after: Image) -> Effects:
+        """What must be done with a change from ``before`` to ``after``. Raises LimitExceeded."""
+        if before.locations == after.locations:
+            return Effects()
+        changes: list[Change] = []
+        if len(after.live_locations) > len(before.live_locations):
+            if self._settings.limit is not None and len(after.live_locations) > self._settings.limit:
+                raise errors.LimitExceeded(
+                    f"{len(after.live_locations)} locations; image_location_quota allows {self._settings.limit}")
+            most = self._quota.limits(ctx).bytes
+            if most is not None:
+                changes.append(WithinLimits(after.owner, Limits(bytes=most)))
+        if any(x.status is LocationStatus.DELETING for x in after.locations):
+            lease = self._leases.new(after, Operation.DROP_LOCATION, Status.ACTIVE)
+            return Effects([*changes, self._leases.taken(lease)], lambda: self.finish_drop(lease))
+        if before.status is Status.QUEUED and (self._settings.hashing or after.status is Status.IMPORTING):
+            lease = self._leases.new(after, Operation.HASH, Status.QUEUED)
+            return Effects([*changes, self._leases.taken(lease)], lambda: self._hashing.start(lease))
+        return Effects(changes)
+
+    def finish_drop(self, lease: Lease) -> None:
+        """Remove the marked copies' bytes, then their locations. Also called by the reaper. Raises StoreError: they stay."""
+        try:
+            try:
+                for location in self._repository.get_any(lease.image_id).locations:
+                    if location.status is LocationStatus.DELETING:
+                        self._stores.remove(location)
+            except errors.StoreError:
+                self._end_drop(lease, Image.undo_drop)
+                raise
+            reach("drop.after_bytes")
+            self._end_drop(lease, Image.dropped)
+        finally:
+            self._leases.forget(lease)
+
+    # -- inside --------------------------------------------------------------------------------------------------------
+    @on_concurrent_change
+    def _end_drop(self, lease: Lease, change: Callable[[Image], Image]) -> None:
+        image = self._repository.get_any(lease.image_id)
+        if image.status is Status.DELETING:
+            raise errors.LeaseLost(f"image {image.id} is being deleted")
+        self._repository.commit(ImageChanged(image, _next(image, change(image))), LeaseEnded(lease))
+
+    def _attachments(self, value: object, image: Image) -> object:
+        """The NamedLocation, or list of them, of an operation as Attachments."""
+        if isinstance(value, list):
+            return [self._attachment(x, image) for x in value]
+        return self._attachment(value, image)
+
+    def _attachment(self, wanted: object, image: Image) -> Attachment:
+        if not isinstance(wanted, NamedLocation):
+            raise TypeError("operations on locations have named locations as values")
+        for known in image.live_locations:
+            if known.url == wanted.url:  # sent back as it was read, or refused as a duplicate later
+                return Attachment(replace(known, metadata={**wanted.metadata, "store": known.store}), image.size or 0)
+        if wanted.hash_algo is not None and wanted.hash_algo != self._settings.algorithm:  # all images have the same
+            raise errors.Conflict(f"validation_data: os_hash_algo must be {self._settings.algorithm}, not {wanted.hash_algo}")
+        return self._look_up(wanted, image)[0]
+
+    def _look_up(self, wanted: NamedLocation, image: Image) -> tuple[Attachment, StoreFacade]:
+        """Ask the stores that read such URLs. Raises BadLocation, UnknownStore, BadContent, Conflict (another image's bytes)."""
+        scheme = _scheme(wanted.url)
+        if scheme in REFUSED_SCHEMES:
+            raise errors.BadLocation(f"url: {scheme}:// locations are made by the service only")
+        named = wanted.metadata.get("store")
+        candidates = [self._stores.get(named)] if named else self._stores.reading(scheme)
+        if not any(scheme in x.schemes for x in candidates):
+            raise errors.BadLocation(f"url: no store here reads {scheme or 'such'} locations" if not named else
+                                     f"url: store {named} reads no {scheme or 'such'} locations")
+        failure: errors.StoreError | None = None
+        for store in candidates:
+            try:
+                size = store.size(wanted.url)
+                virtual_size = self._look_at(store, wanted.url, size, image)
+            except errors.StoreError as exc:
+                failure = exc
+                continue
+            if store.can(Cap.DELETE) and any(x != image.id for x in self._repository.located(wanted.url)):
+                raise errors.Conflict("url: it is the location of another image's data")
+            location = Location(wanted.url, store.id, {**wanted.metadata, "store": store.id})
+            return Attachment(location, size, virtual_size, wanted.checksum, wanted.hash_algo, wanted.hash_value), store
+        raise errors.BadLocation(f"url does not pass filtering: {failure}") from failure
+
+    def _look_at(self, store: StoreFacade, url: str, size: int, image: Image) -> int | None:
+        """Inspect the beginning; the whole is inspected when it is hashed."""
+        inspector = Inspector(image.disk_format or "", image.container_format or "", self._settings.inspection)
+        if size:
+            pieces = store.open(url, 0, min(size, HEAD))
+            try:
+                for piece in pieces:
+                    inspector.eat(piece)
+            finally:
+                pieces.close()
+        if size <= HEAD:
+            return inspector.conclude()
+        return inspector.so_far() or (size if image.disk_format in ("raw", "iso") else None)
+
+    def _image(self, ctx: Context, image_id: str) -> Image:
+        image = self._repository.get(image_id, ctx.viewer)
+        self._policy.authorize(ctx, "get_image", image)
+        return image
+
+
+def _scheme(url: str) -> str:
+    try:
+        return urlsplit(url).scheme
+    except ValueError:
+        return ""
+
+
+def _next(before: Image, after: Image) -> Image:
+    return replace(after, version=before.version + 1, updated_at=datetime.now(UTC))
