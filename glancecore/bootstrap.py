@@ -38,7 +38,7 @@ from glancecore.domain.errors import ConfigError
 from glancecore.domain.lease import Operation
 from glancecore.imports.logbook import LogbookDatabase
 from glancecore.imports.parts import ImportSettings, Parts
-from glancecore.imports.runner import Flows, ImportRunner
+from glancecore.imports.runner import Flows, ImportRunner, Posting
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.auth import Auth
 from glancecore.ports.import_method import ImportMethod
@@ -69,6 +69,8 @@ from glancecore.services.tasks import Tasks
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
+    from glancecore.imports.board import Board
+
 LOG = logging.getLogger(__name__)
 
 
@@ -81,12 +83,16 @@ class Service:
     stores: Stores
     reaper: Reaper
     imports: ImportRunner
+    board: Board | None
+    holder: str
     #: Everybody who reaches the socket may do everything.
     open_to_all: bool
 
     def close(self) -> None:
         self.reaper.stop()
         self.imports.stop()
+        if self.board:
+            self.board.close()
         self.stores.close()
         self.database.close()
 
@@ -119,12 +125,14 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
     reaper = Reaper(repository, stores, leases, deletion, conf.lease.reap_interval)
     methods, steps = load_methods(conf), load_steps(conf)
     area = StagingArea(stores, about_data, judged_late=any(x.changes_data for x in steps.values()))
-    runner = ImportRunner(Parts(database, stores, area, leases, quota, notifications, methods, steps, _import_settings(conf)),
-                          LogbookDatabase(_logbook(conf, database)), _pipeline)
-    reaper.handle(Operation.IMPORT, runner.resume)
+    parts = Parts(database, stores, area, leases, quota, notifications, methods, steps, _import_settings(conf))
+    runner = ImportRunner(parts, LogbookDatabase(_logbook(conf, database)), _pipeline)
+    board = load_board(conf) if methods else None
+    engine = Posting(runner, board, parts) if board else runner
+    reaper.handle(Operation.IMPORT, engine.resume)
     reaper.also(runner.tidy)
     staging = Staging(repository, authorizer, quota, area, leases, notifications)
-    imports = Imports(database, authorizer, quota, stores, leases, methods, runner, images)
+    imports = Imports(database, authorizer, quota, stores, leases, methods, engine, images)
     reaper.handle(Operation.HASH, hashing.start)
     reaper.handle(Operation.DROP_LOCATION, locations.finish_drop)
 
@@ -143,7 +151,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
     app = create_app(routes, operator, versions, auth, authorizer,
                      AppSettings(conf.max_request_id_length, conf.allow_anonymous_access))
     app.wsgi_app = _outermost(conf, app.wsgi_app)  # type: ignore[assignment, method-assign]
-    return Service(app, database, stores, reaper, runner, auth.open_to_all)
+    return Service(app, database, stores, reaper, runner, board, leases.holder, auth.open_to_all)
 
 
 def _outermost(conf: cfg.ConfigOpts, app: WSGIApplication) -> WSGIApplication:
@@ -242,10 +250,24 @@ def _logbook(conf: cfg.ConfigOpts, database: Database) -> str:
     return str(found)
 
 
+def load_board(conf: cfg.ConfigOpts) -> Board | None:
+    """The job board, when the operator has one. Raises ConfigError."""
+    if not conf.jobboard.url:
+        return None
+    _quiet_taskflow()
+    from glancecore.imports.board import Board
+
+    return Board(conf.jobboard.url, conf.jobboard.name, conf.jobboard.claim_ttl)
+
+
+def _quiet_taskflow() -> None:
+    """It imports a module of oslo.utils that warns of its own end."""
+    warnings.filterwarnings("ignore", "eventletutils module is deprecated", DeprecationWarning)
+
+
 def _pipeline(logbook: LogbookDatabase) -> Flows:
     """TaskFlow is imported with the first import only."""
-    # taskflow imports a module of oslo.utils that warns of its own end
-    warnings.filterwarnings("ignore", "eventletutils module is deprecated", DeprecationWarning)
+    _quiet_taskflow()
     from glancecore.imports.pipeline import Pipeline
 
     return Pipeline(logbook)

@@ -22,9 +22,8 @@ OPTIONS: dict[str, list[cfg.Opt]] = {
                     help="Import steps: names of installed plugins, in the order in which they are applied. Not to copy-image."),
     ],
     "imports": [
-        cfg.IntOpt("workers", default=2, min=0, max=256,
-                   help="Imports that one process runs at once; the others wait. 0: this process runs none, which needs a "
-                        "glance-worker and a job board."),
+        cfg.IntOpt("workers", default=2, min=1, max=256,
+                   help="Imports that one process runs at once; the others wait. With a job board, of each glance-worker."),
         cfg.IntOpt("max_parallel_stores", default=1, min=1, max=64, help="Stores that one import writes to at once."),
         cfg.IntOpt("attempts", default=5, min=1,
                    help="How often a download or a write to a store that brings nothing new is tried before the import fails."),
@@ -35,5 +34,12 @@ OPTIONS: dict[str, list[cfg.Opt]] = {
         cfg.StrOpt("logbook", secret=True,
                    help="SQLAlchemy URL of the database where TaskFlow keeps how far each import is. By default the database of "
                         "[database], when its driver speaks SQL."),
+    ],
+    "jobboard": [
+        cfg.StrOpt("url", secret=True,
+                   help="Job board that hands imports to glance-worker processes: redis://[user:password@]host:port/db (rediss for TLS), "
+                        "etcd://host:port (etcds for TLS) or zookeeper://host:port,host:port. By default each glance-api runs its own imports."),
+        cfg.StrOpt("name", default="glance", help="Name of the board, for several clouds on one server."),
+        cfg.FloatOpt("claim_ttl", default=30.0, min=2.0, help="Seconds after which a job whose worker died is free again (redis, etcd)."),
     ],
 }

@@ -8,13 +8,14 @@ import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from enum import Enum
 from typing import Protocol
 
 from glancecore.domain import errors
 from glancecore.domain.image import Image, LocationStatus, Status
 from glancecore.domain.lease import BlobRef, Lease, Operation
-from glancecore.domain.task import Task
+from glancecore.domain.task import Task, TaskStatus
 from glancecore.imports.logbook import LogbookDatabase
 from glancecore.imports.parts import Parts
 from glancecore.imports.run import Run
@@ -25,6 +26,8 @@ from glancecore.services.image_data import release
 from glancecore.services.retrying import on_concurrent_change
 
 LOG = logging.getLogger(__name__)
+#: Time that a runner has to close the book of a task that has ended.
+_CLOSING = timedelta(seconds=10)
 _GONE = "the image was deleted"
 #: Failures for which the staged data is to blame: it is not kept for another attempt.
 _REJECTED = (errors.BadContent, errors.HashMismatch, errors.SignatureInvalid, errors.StepFailed, errors.TooLarge)
@@ -36,6 +39,55 @@ class Flows(Protocol):
     def run(self, run: Run, parallel: int) -> None: ...
 
     def undo(self, run: Run) -> None: ...
+
+
+class Outcome(Enum):
+    """What became of a job in this process."""
+
+    #: Its task has ended: the job goes.
+    ENDED = "ended"
+    #: Somebody must go on with it later.
+    LATER = "later"
+
+
+class Jobs(Protocol):
+    """See ``board.Board``."""
+
+    def post(self, task_id: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Posting:
+    """The engine of a process that leaves imports to the workers of a job board."""
+
+    def __init__(self, runner: ImportRunner, jobs: Jobs, parts: Parts) -> None:
+        self._runner = runner
+        self._jobs = jobs
+        self._parts = parts
+
+    def submit(self, task: Task, lease: Lease) -> None:
+        """Post it. The lease is not extended from here on: a worker takes it over, or the reaper finds it expired."""
+        reach("import.before_post")
+        try:
+            self._jobs.post(task.id)
+        except errors.StoreUnavailable:
+            LOG.warning("task %s: posted later", task.id)
+        finally:
+            self._parts.leases.forget(lease)
+        reach("import.after_post")
+
+    def resume(self, lease: Lease) -> None:
+        """The reaper's handler: make sure that there is a job, and let go at once of what a dead worker has begun."""
+        try:
+            task = self._runner.task_of(lease)
+            if task is None:
+                return
+            self._jobs.post(task.id)
+            if task.status is not TaskStatus.PENDING:
+                self._runner.hand_over(lease)
+        finally:
+            self._parts.leases.forget(lease)
 
 
 class ImportRunner:
@@ -58,18 +110,27 @@ class ImportRunner:
 
     def resume(self, lease: Lease) -> None:
         """Take over an import whose process has died: the reaper's handler. Its lease is ours by now."""
+        task = self.task_of(lease)
+        if task is None:
+            self._parts.leases.forget(lease)
+        else:
+            self._put(task.id, lease)
+
+    def task_of(self, lease: Lease) -> Task | None:
+        """The task that an image is imported by; None when it has ended, and what it left is removed."""
         try:
             image = self._parts.database.images.get_any(lease.image_id)
         except errors.ImageNotFound as exc:
             raise errors.LeaseLost(f"image {lease.image_id} is gone") from exc
         task_id = image.importing.task if image.importing is not None else None
-        if task_id is None:
-            try:
-                self._sweep(image, lease)
-            finally:
-                self._parts.leases.forget(lease)
-            return
-        self._put(task_id, lease)
+        try:
+            task = self._parts.database.tasks.get(task_id) if task_id is not None else None
+        except errors.TaskNotFound:
+            task = None
+        if task is None or task.finished:
+            self._sweep(image, lease)
+            return None
+        return task
 
     def stop(self) -> None:
         """Stop what runs at its next piece; others go on with it at once."""
@@ -78,9 +139,45 @@ class ImportRunner:
             self._waiting.put(None)
         self._logbook.close()
 
-    def run_now(self, task_id: str, lease: Lease) -> None:
-        """Run it in the caller's thread."""
-        self._run(task_id, lease)
+    # -- for a job board -----------------------------------------------------------------------------------------------
+    def may_take(self, task_id: str) -> bool:
+        """Nobody works on this task, or nobody needs to any more."""
+        try:
+            task = self._parts.database.tasks.get(task_id)
+        except errors.TaskNotFound:
+            return True
+        lease = self._lease_of(task)
+        if task.finished or lease is None or task.status is TaskStatus.PENDING:
+            return True
+        return any(x.token == lease.token for x in self._parts.database.images.expired(1000))
+
+    def take(self, task_id: str) -> Outcome:
+        """Take the image over from whoever held it, and run the import in the caller's thread."""
+        try:
+            task = self._parts.database.tasks.get(task_id)
+        except errors.TaskNotFound:
+            return Outcome.ENDED
+        if task.finished:
+            return Outcome.ENDED
+        old = self._lease_of(task)
+        if old is None:
+            self._close_if_deleted(task_id, task.image_id or "")
+        else:
+            lease = replace(old, holder=self._parts.leases.holder, token=Lease("", Operation.IMPORT, "", Status.QUEUED).token)
+            try:
+                self._parts.database.images.commit(self._parts.leases.taken(lease, old.token))
+            except errors.LeaseLost:
+                self._parts.leases.forget(lease)
+                return Outcome.LATER
+            except BaseException:
+                self._parts.leases.forget(lease)
+                raise
+            self._run(task_id, lease)
+        return Outcome.ENDED if self._ended(task_id) else Outcome.LATER
+
+    def _lease_of(self, task: Task) -> Lease | None:
+        lease = self._parts.database.images.lease(task.image_id or "")
+        return lease if lease is not None and lease.operation is Operation.IMPORT else None
 
     # -- the workers -------------------------------------------------------------------------------------------------
     def _put(self, task_id: str, lease: Lease) -> None:
@@ -116,7 +213,7 @@ class ImportRunner:
             LOG.info("image %s: its import is not ours any more", lease.image_id)
             self._close_if_deleted(task_id, lease.image_id)
         except errors.ImportSuspended:
-            self._hand_over(run.lease if run else lease)
+            self.hand_over(run.lease if run else lease)
         except errors.DatabaseUnavailable as exc:
             LOG.warning("image %s: its import is left to be taken up again: %s", lease.image_id, exc)
         finally:
@@ -156,6 +253,9 @@ class ImportRunner:
             except (errors.LeaseLost, errors.ImportSuspended, errors.DatabaseUnavailable):
                 raise
             except Exception as exc:
+                if run.task.finished:  # it ended well; only its book could not be closed
+                    LOG.info("task %s: the end of its flow was not recorded: %s", run.task.id, exc)
+                    return
                 if run.failed is None and not isinstance(exc, errors.GlanceError):
                     LOG.exception("image %s: the import's flow failed", run.image_id)
                 cause = run.failed or (exc if isinstance(exc, errors.GlanceError) else errors.ImportFailed("the import failed; the operator's log says why"))
@@ -210,7 +310,7 @@ class ImportRunner:
         else:
             self._parts.database.images.commit(LeaseEnded(lease))
 
-    def _hand_over(self, lease: Lease) -> None:
+    def hand_over(self, lease: Lease) -> None:
         """Let another process take it at once."""
         try:
             self._parts.database.images.commit(LeaseTaken(replace(lease, token=f"{lease.token[:31]}x"), 0, lease.token))
@@ -224,7 +324,7 @@ class ImportRunner:
             self._close(task)
         self._parts.database.tasks.forget(datetime.now(UTC))
         for book in self._logbook.books():
-            if self._ended(book):
+            if self._ended(book, _CLOSING):
                 self._forget(book)
         folder = self._parts.settings.work_dir
         if folder.is_dir():
@@ -257,8 +357,10 @@ class ImportRunner:
         except errors.DatabaseUnavailable as exc:
             LOG.info("task %s: %s", task_id, exc)
 
-    def _ended(self, task_id: str) -> bool:
+    def _ended(self, task_id: str, ago: timedelta = timedelta()) -> bool:
+        """Whether it ended at least so long ago."""
         try:
-            return self._parts.database.tasks.get(task_id).finished
+            task = self._parts.database.tasks.get(task_id)
         except errors.TaskNotFound:
             return True
+        return task.finished and task.updated_at <= datetime.now(UTC) - ago

@@ -25,6 +25,7 @@ IMPORT_STEPS = (
     "fetch.before_record", "fetch.recorded", "step.begun", "step.intent", "step.replaced", "step.recorded", "step.done",
     "write.intent", "write.first_piece", "write.after_put", "write.recorded", "finish.begun", "finish.staged_gone",
     "finish.recorded")
+POST_STEPS = ("import.before_post", "import.after_post")
 FAIL_STEPS = ("fail.begun", "fail.doomed", "fail.marked", "fail.bytes_gone", "fail.recorded")
 VARIABLE = "GLANCECORE_TEST_KILL_AT"
 _kill_at = os.environ.get(VARIABLE)
