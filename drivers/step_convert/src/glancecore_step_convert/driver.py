@@ -30,6 +30,7 @@ class Convert(ImportStep):
         if name is None or image.disk_format == wanted or image.container_format != "bare":
             return  # kernels, ramdisks, packages: no disks
         source = work.staged
+        work.check_alive()
         found = qemu.info(self.conf.qemu_img, source, name)
         if found.create_type is not None and found.create_type not in VMDK_TYPES:
             raise errors.ConversionFailed(f"a vmdk of type {found.create_type} is not taken")
@@ -39,6 +40,6 @@ class Convert(ImportStep):
         target = work.scratch / "converted"
         qemu.convert(self.conf.qemu_img, source, name, target, wanted,
                      qemu.Limits(self.conf.max_cpu_seconds, self.conf.max_seconds, self.conf.max_memory, most),
-                     lambda seen: work.progress(seen, found.virtual_size))
+                     lambda seen: work.progress(min(seen, found.virtual_size), found.virtual_size))
         work.set_formats(disk_format=wanted)
         work.replace(target)

@@ -58,6 +58,8 @@ def info(program: str, path: Path, name: str) -> Info:
         raise errors.ConversionFailed("the disk has a backing file, which is not taken")
     if details.get("data-file") or details.get("data-file-raw"):
         raise errors.ConversionFailed("the disk has an external data file, which is not taken")
+    if any(x.get("filename") not in (None, str(path)) for x in details.get("extents", ())):
+        raise errors.ConversionFailed("the disk has parts in other files, which are not taken")
     if details.get("encrypted") or found.get("encrypted"):
         raise errors.ConversionFailed("the disk is encrypted and can't be converted")
     return Info(str(found.get("format")), int(found.get("virtual-size", 0)), details.get("create-type"))
