@@ -41,6 +41,7 @@ from glancecore.imports.parts import ImportSettings, Parts
 from glancecore.imports.runner import Flows, ImportRunner, Posting
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.auth import Auth
+from glancecore.ports.certificates import CertificateSource
 from glancecore.ports.import_method import ImportMethod
 from glancecore.ports.import_step import ImportStep
 from glancecore.ports.notifier import Notifier
@@ -62,6 +63,7 @@ from glancecore.services.members import Members
 from glancecore.services.notifications import Notifications
 from glancecore.services.property_protection import PropertyProtection
 from glancecore.services.reaper import Reaper
+from glancecore.services.signatures import Signatures
 from glancecore.services.staging import Staging, StagingArea
 from glancecore.services.stores import DirectDownload, StoreFacade, Stores, StoreSettings
 from glancecore.services.tasks import Tasks
@@ -119,20 +121,21 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
     locations = Locations(repository, authorizer, quota, stores, leases, hashing, LocationSettings(
         conf.show_multiple_locations, conf.do_secure_hash, limits.locations, about_data.algorithm, about_data.inspection), notifications)
     images = Images(repository, authorizer, quota, limits, protection, deletion, locations, notifications)
-    data = ImageData(repository, authorizer, quota, stores, leases, about_data, notifications)
+    signatures = Signatures(_load_certificates(conf))
+    data = ImageData(repository, authorizer, quota, stores, leases, about_data, notifications, signatures)
     members = Members(repository, authorizer, limits.members, notifications)
     discovery = Discovery(repository, authorizer, quota, stores, conf.enabled_import_methods)
     reaper = Reaper(repository, stores, leases, deletion, conf.lease.reap_interval)
     methods, steps = load_methods(conf), load_steps(conf)
     area = StagingArea(stores, about_data, judged_late=any(x.changes_data for x in steps.values()))
-    parts = Parts(database, stores, area, leases, quota, notifications, methods, steps, _import_settings(conf))
+    parts = Parts(database, stores, area, leases, quota, notifications, methods, steps, signatures, _import_settings(conf))
     runner = ImportRunner(parts, LogbookDatabase(_logbook(conf, database)), _pipeline)
     board = load_board(conf) if methods else None
     engine = Posting(runner, board, parts) if board else runner
     reaper.handle(Operation.IMPORT, engine.resume)
     reaper.also(runner.tidy)
     staging = Staging(repository, authorizer, quota, area, leases, notifications)
-    imports = Imports(database, authorizer, quota, stores, leases, methods, engine, images)
+    imports = Imports(database, authorizer, quota, stores, leases, methods, steps, engine, images)
     reaper.handle(Operation.HASH, hashing.start)
     reaper.handle(Operation.DROP_LOCATION, locations.finish_drop)
 
@@ -248,6 +251,17 @@ def _logbook(conf: cfg.ConfigOpts, database: Database) -> str:
             raise ConfigError("[imports] logbook: the database driver has no SQL database; give an SQLAlchemy URL")
         return "sqlite://"
     return str(found)
+
+
+def _load_certificates(conf: cfg.ConfigOpts) -> CertificateSource | None:
+    """A missing or broken plugin stops the start: signatures are a security check."""
+    name = conf.certificate_source
+    if not name:
+        return None
+    cls = _load("certificates", name, "[DEFAULT] certificate_source")
+    source: CertificateSource = cls(section(conf, f"certificates_{name}", cls.options), conf)
+    source.start()
+    return source
 
 
 def load_board(conf: cfg.ConfigOpts) -> Board | None:

@@ -103,6 +103,7 @@ def enabled(conf: cfg.ConfigOpts) -> dict[str, dict[str, str]]:
         "import_method": dict.fromkeys(conf.enabled_import_methods, "[DEFAULT] enabled_import_methods"),
         "import_step": dict.fromkeys((x for x in conf.image_import_opts.image_import_plugins if x != "no_op"),
                                      "[image_import_opts] image_import_plugins"),
+        "certificates": {conf.certificate_source: "[DEFAULT] certificate_source"} if conf.certificate_source else {},
         "auth": {conf.auth_strategy: "[DEFAULT] auth_strategy"},
         "notifier": dict.fromkeys(conf.notifiers, "[DEFAULT] notifiers"),
         "quota": {conf.quota_driver: "[DEFAULT] quota_driver"},

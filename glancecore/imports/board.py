@@ -67,16 +67,21 @@ class Board:
     def conduct(self, workplace: Workplace, workers: int, who: str) -> None:
         """Work on jobs until ``stop``; ``workers`` at once."""
         threading.Thread(target=self._extend, name="claims", daemon=True).start()
-        board = self._board()
-        _guard(board, workplace, self._ttl if self._expires else None)
-        self._conductor = _Conductor(who, board, workplace, workers)
-        try:
-            self._conductor.run()
-        finally:
-            self._done.set()
+        while not self._done.is_set():
+            try:
+                board = self._board()
+                _guard(board, workplace, self._ttl if self._expires else None)
+                self._conductor = _Conductor(who, board, workplace, workers)
+                if not self._done.is_set():
+                    self._conductor.run()
+            except Exception as exc:  # noqa: BLE001 (each board has its own errors; it may come back)
+                LOG.warning("the job board is not available: %s: %s; trying again", type(exc).__name__, exc)
+                self._forget_connection()
+                self._done.wait(1)
 
     def stop(self) -> None:
         """Take no more jobs; ``conduct`` returns when those that run have ended or were stopped."""
+        self._done.set()
         if self._conductor is not None:
             self._conductor.stop()
 
@@ -143,10 +148,15 @@ def _guard(board: Any, workplace: Workplace, ttl: float | None) -> None:
             raise flow_errors.UnclaimableJob(f"job {job.name} can't be looked at now") from exc
         if not free:
             raise flow_errors.UnclaimableJob(f"somebody works on {job.name}")
-        if ttl is None:
-            claim(job, who)
-        else:
-            claim(job, who, expiry=ttl)
+        try:
+            if ttl is None:
+                claim(job, who)
+            else:
+                claim(job, who, expiry=max(1, int(ttl)))  # etcd counts whole seconds
+        except flow_errors.TaskFlowException:
+            raise
+        except Exception as exc:  # of the board's client; a conductor knows how to wait after a JobFailure
+            raise flow_errors.JobFailure(f"job {job.name} could not be claimed: {exc}") from exc
 
     board.claim = careful
 

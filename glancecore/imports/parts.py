@@ -12,6 +12,7 @@ from glancecore.ports.quota import Quota
 from glancecore.ports.repository import Database
 from glancecore.services.leases import Leases
 from glancecore.services.notifications import Notifications
+from glancecore.services.signatures import Signatures
 from glancecore.services.staging import StagingArea
 from glancecore.services.stores import Stores
 
@@ -41,4 +42,5 @@ class Parts:
     notifications: Notifications
     methods: Mapping[str, ImportMethod]
     steps: Mapping[str, ImportStep]
+    signatures: Signatures
     settings: ImportSettings

@@ -97,6 +97,11 @@ class ImportMethod(ABC):  # noqa: B024 (a method may need nothing of its own)
     def prepare(self, work: FetchWork) -> None:
         """Once before the first byte: metadata and the like. May be called again after a crash."""
 
+    def expected(self, work: FetchWork) -> Mapping[str, str]:
+        """Digests (algorithm to lower-case hex) that the data must have, beside those that the caller gave himself: from a
+        checksum file and the like. May be called several times. Raises FetchFailed."""
+        return {}
+
     def fetch(self, work: FetchWork, offset: int = 0, validator: str | None = None) -> Part:
         """The data from ``offset`` on.
 

@@ -79,6 +79,8 @@ class ImportStep(ABC):
     changes_data = False
     #: Wants data of any kind. Other steps run only on data that passed the inspection.
     takes_anything = False
+    #: Checks ``signature`` of the method object that the caller sent.
+    checks_signatures = False
 
     def __init__(self, conf: Section, config: cfg.ConfigOpts) -> None:
         """``conf`` is the step's own section; ``config`` the whole, for oslo libraries with sections of their own."""

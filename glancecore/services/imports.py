@@ -16,6 +16,7 @@ from glancecore.domain.quota import Limits
 from glancecore.domain.task import Copy, Progress, Task, TaskType
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.import_method import ImportMethod, Request, Source
+from glancecore.ports.import_step import ImportStep
 from glancecore.ports.quota import Quota
 from glancecore.ports.repository import Change, Database, ImageChanged, WithinLimits
 from glancecore.ports.task_repository import TaskAdded, TaskChanged
@@ -24,6 +25,7 @@ from glancecore.services.checkpoints import reach
 from glancecore.services.images import Images, NewImage
 from glancecore.services.leases import Leases
 from glancecore.services.retrying import on_concurrent_change
+from glancecore.services.signatures import CERTIFICATE
 from glancecore.services.stores import StoreFacade, Stores
 
 #: Where an image that is importing came from, and goes back to when the import fails.
@@ -57,7 +59,7 @@ class Wanted:
 
 class Imports:
     def __init__(self, database: Database, authorizer: Authorizer, quota: Quota, stores: Stores, leases: Leases,
-                 methods: Mapping[str, ImportMethod], engine: Engine, images: Images) -> None:
+                 methods: Mapping[str, ImportMethod], steps: Mapping[str, ImportStep], engine: Engine, images: Images) -> None:
         self._repository = database.images
         self._tasks = database.tasks
         self._policy = authorizer
@@ -65,6 +67,7 @@ class Imports:
         self._stores = stores
         self._leases = leases
         self._methods = methods
+        self._steps = steps
         self._engine = engine
         self._images = images
 
@@ -80,6 +83,7 @@ class Imports:
         expected.wanted(wanted.method)
         request = Request(wanted.method, sorted(ctx.roles), {"token": ctx.token} if ctx.token and method.wants_token else {})
         method.check(request)
+        self._check_signature(method, request)
         image = self._repository.get(image_id, ctx.viewer)
         self._policy.authorize(ctx, "get_image", image)
         self._policy.authorize(ctx, method.policy, image)
@@ -93,6 +97,8 @@ class Imports:
         stores = self._targets(image, wanted, method)
         if not stores:
             return None
+        if ctx.token and CERTIFICATE in image.properties:  # fetched in the caller's name
+            request = replace(request, secrets={"token": ctx.token})
         return self._begin(ctx, image, wanted, request, stores)
 
     def start_task(self, ctx: Context, uri: str, new: NewImage, given: Mapping[str, object]) -> Task:
@@ -150,6 +156,12 @@ class Imports:
         after = task.cancel()
         if after != task:
             self._repository.commit(TaskChanged(task, replace(after, version=task.version + 1)))
+
+    def _check_signature(self, method: ImportMethod, request: Request) -> None:
+        """A signature that nobody would look at is refused. Raises Invalid."""
+        checking = [x for x in self._steps.values() if x.checks_signatures] if method.source is not Source.COPIES else []
+        if "signature" in request.method and not checking:
+            raise errors.Invalid("method.signature: no import step of this deployment checks signatures")
 
     def _targets(self, image: Image, wanted: Wanted, method: ImportMethod) -> tuple[str, ...]:
         having = {x.store for x in image.live_locations}

@@ -7,6 +7,7 @@ staging, stores and tables hold nothing that belongs to no image; a task has end
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
 import os
 import signal
@@ -32,6 +33,7 @@ CASES = [
     *[("glance-direct", x) for x in PLAIN if not x.startswith("fetch.")],
     *[("web-download", x) for x in PLAIN],
     *[("copy-image", x) for x in PLAIN if not x.startswith("fetch.")],
+    *[("steps", x) for x in IMPORT_STEPS if x.startswith("step.")],
     *[("failing", x) for x in FAIL_STEPS],
 ]
 
@@ -42,7 +44,10 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Service]:
     port = lab.nginx().url.rpartition(":")[2]
     config = lab.merged(HEADERS_AUTH, two_stores(folder), {
         "lease": {"ttl": 2, "reap_interval": 0.2}, "imports": {"retry_pause": 0.1, "attempts": 2},
+        "image_import_opts": {"image_import_plugins": "[image_decompression, inject_image_metadata]"},
+        "inject_metadata_properties": {"inject": "os_distro:debian", "ignore_user_roles": "nobody"},
         "import_filtering_opts": {"allowed_ports": f"[80, 443, {port}]", "trusted_networks": "[127.0.0.1]"}})
+    (Path(lab.nginx().settings["NGINX_ROOT"]) / "kill.raw.gz").write_bytes(gzip.compress(DATA))
     (Path(lab.nginx().settings["NGINX_ROOT"]) / "kill.raw").write_bytes(DATA)
     with lab.service(config, folder=folder, start=False) as made:
         yield made
@@ -58,6 +63,8 @@ def _operate(client: Client, method: str) -> None:
     elif method == "web-download":
         start(client, image_id, "web-download", method={"uri": uri, "expected": {"sha256": hashlib.sha256(DATA).hexdigest()}},
               stores=["slow", "fast"])
+    elif method == "steps":
+        start(client, image_id, "web-download", method={"uri": f"{uri}.gz"}, all_stores=True)
     elif method == "failing":
         start(client, image_id, "web-download", method={"uri": uri, "expected": {"sha256": "0" * 64}})
     else:
@@ -114,11 +121,13 @@ def _check_end(client: Client, method: str, step: str, image: dict[str, Any]) ->
     elif method == "failing":
         assert image["status"] == "queued"
         assert [x["error"] for x in found] == ["hash_mismatch"]
+        assert "os_distro" not in image
     elif step == "import.before_intent":
         assert image["status"] == {"glance-direct": "uploading", "web-download": "queued", "copy-image": "active"}[method]
     else:
         assert image["status"] == "active", (image, found)
         assert image["stores"] == "fast,slow"
+        assert ("os_distro" in image) == (method != "copy-image")
         assert image["os_hash_value"] == hashlib.sha512(DATA).hexdigest()
         assert client.download(image["id"]).content == DATA
         assert client.call("GET", f"/v2/images/{image['id']}/file?prefer=slow").content == DATA

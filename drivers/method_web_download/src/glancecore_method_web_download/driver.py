@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from oslo_config import cfg
 
@@ -16,8 +16,11 @@ from glancecore.ports.import_method import FetchWork, ImportMethod, Part, Reques
 from glancecore.ports.options import Section
 from glancecore.ports.outbound import AddressFilter, Target
 from glancecore.ports.store import CHUNK
+from glancecore_method_web_download import checksums
 from glancecore_method_web_download.options import OPTIONS, SECTION
 
+#: Bytes that a checksum file may have.
+MOST_SUMS = 1 << 20
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 #: Answers that may be others when asked again.
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -87,19 +90,59 @@ class WebDownload(ImportMethod):
     def check(self, request: Request) -> None:
         try:
             self._checked().target(self._uri(request))
+            if (sums := self._sums(request)) is not None:
+                self._checked().target(sums[0])
         except errors.StoreError as exc:
             raise errors.BadLocation(f"uri does not pass filtering: {exc}") from exc
 
-    def fetch(self, work: FetchWork, offset: int = 0, validator: str | None = None) -> Part:
-        headers = {"Range": f"bytes={offset}-", "If-Range": validator} if offset and validator else {}
+    def expected(self, work: FetchWork) -> Mapping[str, str]:
+        """What the file at ``checksum_url`` says of ``checksum_name``, or of the last part of the URI."""
+        sums = self._sums(work.request)
+        if sums is None:
+            return {}
+        url, name = sums
+        found = checksums.find(self._text(url), name)
+        if not found:
+            raise _failed(f"the checksum file has no digest of {name!r}", again=False)
+        return found
+
+    def _text(self, url: str) -> str:
+        body = self._get(url, {})
+        try:
+            if body.status != HTTPStatus.OK:
+                raise _failed(f"the web server answered {body.status} to the request for the checksum file", again=body.status in _PASSING)
+            text = bytearray()
+            for piece in _pieces(body):
+                text += piece
+                if len(text) > MOST_SUMS:
+                    raise _failed(f"the checksum file is larger than {MOST_SUMS} bytes", again=False)
+        finally:
+            body.close()
+        return text.decode("utf-8", "replace")
+
+    def _sums(self, request: Request) -> tuple[str, str] | None:
+        """URL of the checksum file and the name to look for. Raises Invalid."""
+        url = request.method.get("checksum_url")
+        if url is None:
+            return None
+        name = request.method.get("checksum_name") or unquote(urlsplit(self._uri(request)).path.rpartition("/")[2])
+        if not isinstance(url, str) or not url or not isinstance(name, str) or not name:
+            raise errors.Invalid("method.checksum_url, method.checksum_name: the URL of a checksum file, and the name of the data in it")
+        return url, name
+
+    def _get(self, url: str, headers: Mapping[str, str]) -> Body:
         if self._fetcher is None:
             raise errors.ConfigError("the method was not started")
         try:
-            body = self._fetcher.request("GET", self._uri(work.request), headers)
+            return self._fetcher.request("GET", url, headers)
         except errors.BadLocation as exc:
             raise _failed(f"the download was refused: {exc}", again=False) from exc
         except errors.StoreUnavailable as exc:
             raise _failed(str(exc), again=True) from exc
+
+    def fetch(self, work: FetchWork, offset: int = 0, validator: str | None = None) -> Part:
+        headers = {"Range": f"bytes={offset}-", "If-Range": validator} if offset and validator else {}
+        body = self._get(self._uri(work.request), headers)
         try:
             return self._part(body, offset)
         except BaseException:
