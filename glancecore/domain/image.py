@@ -108,12 +108,13 @@ class Staged:
 @dataclass(frozen=True, slots=True)
 class Importing:
     """What clients see of an import on the image: its task while it runs, the stores still to be written, those that failed.
-    ``formats`` are disk_format and container_format as they were before steps changed them."""
+    ``formats`` are disk_format and container_format as they were, ``properties`` what those were (None: absent) that the import has set."""
 
     task: str | None = None
     stores_left: tuple[str, ...] = ()
     stores_failed: tuple[str, ...] = ()
     formats: tuple[str | None, ...] = ()
+    properties: tuple[tuple[str, str | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +240,13 @@ class Image:
         """Other staged data: fetched, or made by a step."""
         return replace(self, staged=staged, size=staged.digests.size if staged else self.size)
 
+    def given(self, properties: Mapping[str, str]) -> Image:
+        """With these properties, which it loses again when the import fails."""
+        marks = self.importing or Importing()
+        noted = {name for name, _ in marks.properties}
+        new = tuple((name, self.properties.get(name)) for name in properties if name not in noted)
+        return replace(self, properties={**self.properties, **properties}, importing=replace(marks, properties=(*marks.properties, *new)))
+
     def copied(self, location: Location) -> Image:
         """A store has its copy."""
         return replace(self._without(location.store), locations=(*self.locations, location))
@@ -251,7 +259,7 @@ class Image:
 
     def finish_import(self, digests: Digests | None) -> Image:
         """The copies are made. ``digests`` None: it was active already, with other copies."""
-        marks = replace(self.importing or Importing(), task=None, stores_left=(), formats=())
+        marks = replace(self.importing or Importing(), task=None, stores_left=(), formats=(), properties=())
         if digests is None:
             return replace(self, importing=marks)
         return replace(self.finish_upload(digests, self.locations), importing=marks, staged=None)
@@ -259,8 +267,10 @@ class Image:
     def fail_import(self, stable: Status, fault: str, copies: frozenset[str]) -> Image:
         """Back to ``stable``, without the copies in these stores."""
         before = self.importing or Importing()
-        marks = replace(before, task=None, stores_left=(), formats=())
-        kept = replace(self, locations=tuple(x for x in self.locations if x.store not in copies), importing=marks)
+        marks = replace(before, task=None, stores_left=(), formats=(), properties=())
+        own = {**self.properties, **dict(before.properties)}
+        kept = replace(self, locations=tuple(x for x in self.locations if x.store not in copies), importing=marks,
+                       properties={name: own[name] for name in own if (name, None) not in before.properties})
         if stable in (Status.ACTIVE, Status.DEACTIVATED):
             return kept
         if stable is Status.QUEUED and before.formats:  # what was made of the data is gone

@@ -6,6 +6,7 @@ import logging
 import queue
 import shutil
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,8 @@ from glancecore.services.retrying import on_concurrent_change
 LOG = logging.getLogger(__name__)
 #: Time that a runner has to close the book of a task that has ended.
 _CLOSING = timedelta(seconds=10)
+#: Seconds that running imports have to stop when the process ends.
+_PATIENCE = 5.0
 _GONE = "the image was deleted"
 #: Failures for which the staged data is to blame: it is not kept for another attempt.
 _REJECTED = (errors.BadContent, errors.HashMismatch, errors.SignatureInvalid, errors.StepFailed, errors.TooLarge)
@@ -133,10 +136,13 @@ class ImportRunner:
         return task
 
     def stop(self) -> None:
-        """Stop what runs at its next piece; others go on with it at once."""
+        """Stop what runs at its next piece, and hand it and what waits over: others go on with it at once."""
         self._stopping.set()
         for _ in self._threads:
             self._waiting.put(None)
+        end = time.monotonic() + _PATIENCE
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
         self._logbook.close()
 
     # -- for a job board -----------------------------------------------------------------------------------------------

@@ -36,7 +36,11 @@ class MethodWork:
 
     def set_properties(self, **properties: str) -> None:
         _check_names(properties)
-        self._run.save(image=lambda x: replace(x, properties={**properties, **x.properties}))
+        self._run.save(image=lambda x: x.given(properties))
+
+    def set_formats(self, disk_format: str | None = None, container_format: str | None = None) -> None:
+        self._run.save(image=lambda x: replace(x, disk_format=disk_format or x.disk_format,
+                                               container_format=container_format or x.container_format))
 
 
 class StepWork:
@@ -109,7 +113,7 @@ class StepWork:
 
     def set_properties(self, **properties: str) -> None:
         _check_names(properties)
-        self._run.save(image=lambda x: replace(x, properties={**x.properties, **properties}))
+        self._run.save(image=lambda x: x.given(properties))
 
     def remove_properties(self, *names: str) -> None:
         self._run.save(image=lambda x: replace(x, properties={key: value for key, value in x.properties.items() if key not in names}))

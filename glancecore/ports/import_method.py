@@ -64,7 +64,10 @@ class FetchWork(Protocol):
         """Raises ImportCancelled, LeaseLost, ImportSuspended; call it at least once a second while no piece comes."""
 
     def set_properties(self, **properties: str) -> None:
-        """Give the image custom properties; those that it has already are kept as they are."""
+        """Give the image custom properties, in place of what it has. When the import fails, it has its own again."""
+
+    def set_formats(self, disk_format: str | None = None, container_format: str | None = None) -> None:
+        """What the data is; the image must not say so itself."""
 
 
 class ImportMethod(ABC):  # noqa: B024 (a method may need nothing of its own)

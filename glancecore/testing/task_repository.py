@@ -193,7 +193,7 @@ class TaskConformance:
     def test_the_import_state_of_an_image_is_kept(self, database: Database) -> None:
         digests = Digests(5, "m", "sha512", "h", 9)
         staged = Staged("staging", "key", "file:///staging/key", digests, Verdict("unsafe_content", "it is \"bad\" 😀"))
-        image = make_image(staged=staged, importing=Importing("task", ("a", "b"), ("c",), ("raw", None)))
+        image = make_image(staged=staged, importing=Importing("task", ("a", "b"), ("c",), ("raw", None), (("x", None), ("y", "z"))))
         database.images.commit(ImageAdded(image))
         assert database.images.get(image.id) == image
         later = saved(image, staged=replace(staged, verdict=None), importing=Importing())

@@ -140,3 +140,26 @@ def test_copy_image(client: Client, admin: Client, service: lab.Service) -> None
     assert {x: after[x] for x in ("status", "size", "checksum", "os_hash_value")} == {x: before[x] for x in ("status", "size", "checksum", "os_hash_value")}
     assert start(admin, image["id"], "copy-image", all_stores=True).status_code == 202
     assert len(tasks(client, image["id"])) == 1
+
+
+def test_a_stopped_service_hands_over_its_imports(www: Path, tmp_path: Path) -> None:
+    """Without that, the lease would have to expire first."""
+    (www / "handed.raw").write_bytes(DATA)
+    config = lab.merged(HEADERS_AUTH, two_stores(tmp_path), {
+        "lease": {"ttl": 600, "reap_interval": 0.2}, "imports": {"workers": 1},
+        "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]"}})
+    with lab.service(config, folder=tmp_path) as service:
+        client = Client(service.url)
+        image_ids = [client.create()["id"] for _ in range(2)]  # one runs, one waits
+        for image_id in image_ids:
+            assert start(client, image_id, "web-download", method={"uri": f"{lab.nginx().url}/slow/handed.raw"}).status_code == 202
+        end = time.monotonic() + 20
+        while not any(tasks(client, x)[0]["progress"]["bytes"] for x in image_ids):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        service.stop()
+        service.start()
+        for image_id in image_ids:
+            assert until_ended(client, image_id, 40)["status"] == "success"
+            assert client.download(image_id).content == DATA
+        assert leftovers(service) == []

@@ -115,7 +115,7 @@ def endpoint(profile: Profile, peer: bool) -> Iterator[str]:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "glance.sqlite").unlink(missing_ok=True)
     config = lab.merged(profile.server_config(), lab.keystone_config(region, f"http://127.0.0.1:{port}"), {
-        "DEFAULT": {"workers": 2},
+        "DEFAULT": {"workers": 2, "enabled_import_methods": "[glance-direct, web-download, copy-image, glance-download]"},
         "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]"}})
     with lab.service(config, folder=folder, port=port):
         yield region

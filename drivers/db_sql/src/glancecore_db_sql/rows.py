@@ -103,7 +103,7 @@ def _import_state(text: str) -> tuple[Staged | None, Importing | None]:
                         None if verdict is None else Verdict(**verdict))
     if importing is not None:
         importing = Importing(importing["task"], tuple(importing["stores_left"]), tuple(importing["stores_failed"]),
-                              tuple(importing["formats"]))
+                              tuple(importing["formats"]), tuple((x, y) for x, y in importing["properties"]))
     return staged, importing
 
 
