@@ -38,11 +38,9 @@ class GlanceDownload(ImportMethod):
     def __init__(self, conf: Section, config: cfg.ConfigOpts) -> None:
         super().__init__(conf, config)
         self._fetcher: Fetcher | None = None
-        self._auth_url = ""
 
     def start(self) -> None:
-        self._auth_url = str(self.conf.auth_url or self._keystone() or "").rstrip("/")
-        if not self._auth_url:
+        if not self.conf.auth_url and "keystone_authtoken" not in self.config.list_all_sections():
             raise errors.ConfigError(f"[{SECTION}] auth_url: glance-download finds other regions in Keystone's catalogue; give its URL")
         try:
             tls = ssl.create_default_context(cafile=self.conf.ca_file)
@@ -92,12 +90,18 @@ class GlanceDownload(ImportMethod):
             raise
 
     # -- inside ------------------------------------------------------------------------------------------------------
-    def _keystone(self) -> str | None:
-        try:
-            found = self.config.keystone_authtoken.auth_url or self.config.keystone_authtoken.www_authenticate_uri
-        except (cfg.NoSuchOptError, cfg.NoSuchGroupError):
-            return None
-        return str(found) if found else None
+    def _keystone(self) -> str:
+        """As late as possible: the options of [keystone_authtoken] are declared when keystonemiddleware is made. Raises ConfigError."""
+        if self.conf.auth_url:
+            return str(self.conf.auth_url)
+        for name in ("auth_url", "www_authenticate_uri"):
+            try:
+                found = self.config.keystone_authtoken[name]
+            except (cfg.NoSuchOptError, cfg.NoSuchGroupError, KeyError):
+                continue
+            if found:
+                return str(found)
+        raise errors.ConfigError(f"[{SECTION}] auth_url: not set, and neither is auth_url of [keystone_authtoken]")
 
     def _source(self, request: Request) -> dict[str, Any]:
         found = self._json(f"{self._endpoint(request)}/v2/images/{request.method['glance_image_id']}", request, "the image in the other region")
@@ -107,7 +111,8 @@ class GlanceDownload(ImportMethod):
 
     def _endpoint(self, request: Request) -> str:
         region, interface = request.method["glance_region"], request.method.get("glance_service_interface", "public")
-        base = self._auth_url if self._auth_url.endswith("/v3") else f"{self._auth_url}/v3"
+        auth_url = self._keystone().rstrip("/")
+        base = auth_url if auth_url.endswith("/v3") else f"{auth_url}/v3"
         catalogue = self._json(f"{base}/auth/catalog", request, "the catalogue of regions").get("catalog", [])
         for service in catalogue:
             for endpoint in service.get("endpoints", ()) if service.get("type") == "image" else ():

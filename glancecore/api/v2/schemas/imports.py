@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from glancecore.api.v2.schemas.images import UUID, Schema
+from glancecore.api.v2.schemas.images import Schema
 
 _STORES = {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True}
 
@@ -16,7 +16,7 @@ def body() -> Schema:
                 "properties": {
                     "name": {"type": "string", "description": "An enabled import method."},
                     "uri": {"type": "string", "description": "web-download: where the data is."},
-                    "glance_region": {"type": "string"}, "glance_image_id": {"type": "string", "pattern": UUID},
+                    "glance_region": {"type": "string"}, "glance_image_id": {"type": "string", "description": "A UUID."},
                     "glance_service_interface": {"type": "string"},
                     "checksum_url": {"type": "string", "description": "web-download: URL of a file of digests, such as SHA256SUMS."},
                     "checksum_name": {"type": "string", "description": "The data's name in it; by default the last part of the uri."},
