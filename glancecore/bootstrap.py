@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask
@@ -21,17 +24,27 @@ from glancecore.api.operator import OperatorApi, OperatorSettings
 from glancecore.api.v2.discovery import DiscoveryApi
 from glancecore.api.v2.image_data import ImageDataApi
 from glancecore.api.v2.images import ImageApiSettings, ImagePresenter, ImagesApi
+from glancecore.api.v2.imports import ImportsApi
 from glancecore.api.v2.locations import LocationsApi
 from glancecore.api.v2.members import MembersApi
 from glancecore.api.v2.metadefs import MetadefApiSettings, MetadefsApi
+from glancecore.api.v2.schemas import images as schemas
 from glancecore.api.v2.schemas.images import Formats
+from glancecore.api.v2.tasks import TasksApi
 from glancecore.api.versions import Versions
+from glancecore.conf.imports import STAGING
 from glancecore.conf.store import PER_STORE
 from glancecore.domain import errors
 from glancecore.domain.errors import ConfigError
 from glancecore.domain.lease import Operation
+from glancecore.imports.logbook import LogbookDatabase
+from glancecore.imports.parts import ImportSettings, Parts
+from glancecore.imports.runner import Flows, ImportRunner, Posting
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.auth import Auth
+from glancecore.ports.certificates import CertificateSource
+from glancecore.ports.import_method import ImportMethod
+from glancecore.ports.import_step import ImportStep
 from glancecore.ports.notifier import Notifier
 from glancecore.ports.options import Section
 from glancecore.ports.quota import Quota
@@ -43,6 +56,7 @@ from glancecore.services.health import Health
 from glancecore.services.image_data import DataSettings, ImageData
 from glancecore.services.image_properties import ImageProperties
 from glancecore.services.images import ImageLimits, Images
+from glancecore.services.imports import Imports
 from glancecore.services.inspection import InspectionRules
 from glancecore.services.leases import Leases
 from glancecore.services.location_hashing import LocationHashing
@@ -54,10 +68,15 @@ from glancecore.services.metadefs import Metadefs
 from glancecore.services.notifications import Notifications
 from glancecore.services.property_protection import PropertyProtection
 from glancecore.services.reaper import Reaper
+from glancecore.services.signatures import Signatures
+from glancecore.services.staging import Staging, StagingArea
 from glancecore.services.stores import DirectDownload, StoreFacade, Stores, StoreSettings
+from glancecore.services.tasks import Tasks
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
+
+    from glancecore.imports.board import Board
 
 LOG = logging.getLogger(__name__)
 
@@ -70,11 +89,17 @@ class Service:
     database: Database
     stores: Stores
     reaper: Reaper
+    imports: ImportRunner
+    board: Board | None
+    holder: str
     #: Everybody who reaches the socket may do everything.
     open_to_all: bool
 
     def close(self) -> None:
         self.reaper.stop()
+        self.imports.stop()
+        if self.board:
+            self.board.close()
         self.stores.close()
         self.database.close()
 
@@ -104,11 +129,22 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
     locations = Locations(repository, authorizer, quota, stores, leases, hashing, LocationSettings(
         conf.show_multiple_locations, conf.do_secure_hash, limits.locations, about_data.algorithm, about_data.inspection), notifications)
     images = Images(repository, authorizer, quota, limits, protection, deletion, locations, notifications, definitions)
-    data = ImageData(repository, authorizer, quota, stores, leases, about_data, notifications)
+    signatures = Signatures(_load_certificates(conf))
+    data = ImageData(repository, authorizer, quota, stores, leases, about_data, notifications, signatures)
     members = Members(repository, authorizer, limits.members, notifications)
-    discovery = Discovery(repository, authorizer, quota, stores)
+    discovery = Discovery(repository, authorizer, quota, stores, conf.enabled_import_methods)
     metadefs = Metadefs(database.metadefs, authorizer, notifications, validation)
     reaper = Reaper(repository, stores, leases, deletion, conf.lease.reap_interval)
+    methods, steps = load_methods(conf), load_steps(conf)
+    area = StagingArea(stores, about_data, judged_late=any(x.changes_data for x in steps.values()))
+    parts = Parts(database, stores, area, leases, quota, notifications, methods, steps, signatures, _import_settings(conf))
+    runner = ImportRunner(parts, LogbookDatabase(_logbook(conf, database)), _pipeline)
+    board = load_board(conf) if methods else None
+    engine = Posting(runner, board, parts) if board else runner
+    reaper.handle(Operation.IMPORT, engine.resume)
+    reaper.also(runner.tidy)
+    staging = Staging(repository, authorizer, quota, area, leases, notifications)
+    imports = Imports(database, authorizer, quota, stores, leases, methods, steps, engine, images)
     reaper.handle(Operation.HASH, hashing.start)
     reaper.handle(Operation.DROP_LOCATION, locations.finish_drop)
 
@@ -117,7 +153,9 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
     routes = table.routes(
         ImagesApi(images, discovery, ImagePresenter(shown, authorizer, protection, stores), shown),
         ImageDataApi(data, multi_store=True, sendfile=conf.server.sendfile),
-        LocationsApi(locations, conf.max_json_body), MembersApi(members, conf.max_json_body), DiscoveryApi(discovery, formats, multi_store=True), formats)
+        LocationsApi(locations, conf.max_json_body), MembersApi(members, conf.max_json_body), DiscoveryApi(discovery, formats, multi_store=True),
+        ImportsApi(staging, imports, conf.max_json_body, multi_store=True, can_stage="glance-direct" in methods),
+        TasksApi(Tasks(database, authorizer), imports, schemas.body(formats), conf.max_json_body, conf.limit_param_default, conf.api_limit_max), formats)
     described = MetadefApiSettings(conf.limit_param_default, conf.api_limit_max, conf.max_json_body, conf.public_endpoint)
     routes += metadef_table.routes(MetadefsApi(metadefs, described), MetadefParts(metadefs, authorizer, notifications),
                                    conf.max_json_body)
@@ -128,7 +166,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
     app = create_app(routes, operator, versions, auth, authorizer,
                      AppSettings(conf.max_request_id_length, conf.allow_anonymous_access))
     app.wsgi_app = _outermost(conf, app.wsgi_app)  # type: ignore[assignment, method-assign]
-    return Service(app, database, stores, reaper, auth.open_to_all)
+    return Service(app, database, stores, reaper, runner, board, leases.holder, auth.open_to_all)
 
 
 def _outermost(conf: cfg.ConfigOpts, app: WSGIApplication) -> WSGIApplication:
@@ -166,8 +204,99 @@ def load_stores(conf: cfg.ConfigOpts) -> Stores:
         raise ConfigError("[DEFAULT] enabled_backends: name at least one store, such as file:file")
     default = _default_store(conf, wanted)
     facades = [_load_store(conf, store_id, driver, required=store_id == default) for store_id, driver in wanted.items()]
-    _refuse_shared_places(facades)
-    return Stores(facades, default)
+    staging = _load_staging(conf, default, wanted[default]) if conf.enabled_import_methods else None
+    _refuse_shared_places([*facades, *([staging] if staging else [])])
+    return Stores(facades, default, staging)
+
+
+def _load_staging(conf: cfg.ConfigOpts, default: str, default_driver: str) -> StoreFacade:
+    """Staged data lies beside the default store's, when both are folders and the operator says nothing else."""
+    cls = _load("store", conf.staging_driver, "[DEFAULT] staging_driver")
+    options = section(conf, STAGING, cls.options)
+    if conf.staging_driver == "file" and "filesystem_store_datadir" in options:
+        beside = f"{conf[default].filesystem_store_datadir}/.staging" if default_driver == "file" else "/var/lib/glance/staging"
+        conf.set_default("filesystem_store_datadir", beside, group=STAGING)
+    try:
+        store: Store = cls(STAGING, options)
+        store.start()
+    except errors.StoreError as exc:
+        raise ConfigError(f"[{STAGING}]: {exc}; data can't be staged for imports") from exc
+    return StoreFacade(StoreSettings(STAGING, conf.staging_driver), store)
+
+
+def load_methods(conf: cfg.ConfigOpts) -> dict[str, ImportMethod]:
+    """A missing or broken import method stops the start."""
+    found: dict[str, ImportMethod] = {}
+    for name in conf.enabled_import_methods:
+        cls = _load("import_method", name, "[DEFAULT] enabled_import_methods")
+        found[name] = cls(section(conf, cls.section or f"method_{name.replace('-', '_')}", cls.options), conf)
+        found[name].start()
+    return found
+
+
+def load_steps(conf: cfg.ConfigOpts) -> dict[str, ImportStep]:
+    """A missing or broken import step stops the start: it may be a security check."""
+    found: dict[str, ImportStep] = {}
+    for name in conf.image_import_opts.image_import_plugins:
+        if name == "no_op":
+            continue
+        cls = _load("import_step", name, "[image_import_opts] image_import_plugins")
+        found[name] = cls(section(conf, cls.section or f"step_{name}", cls.options), conf)
+        found[name].start()
+    return found
+
+
+def _import_settings(conf: cfg.ConfigOpts) -> ImportSettings:
+    imports = conf.imports
+    work_dir = imports.work_dir
+    if work_dir is None and conf.enabled_import_methods and conf.staging_driver == "file":
+        work_dir = f"{conf[STAGING].filesystem_store_datadir}/.work"  # the file store looks at files only
+    if work_dir is None:
+        work_dir = f"{tempfile.gettempdir()}/glance-imports-{os.getuid()}"
+    return ImportSettings(imports.workers, imports.max_parallel_stores, imports.attempts, imports.retry_pause, work_dir=Path(work_dir))
+
+
+def _logbook(conf: cfg.ConfigOpts, database: Database) -> str:
+    found = conf.imports.logbook or database.logbook
+    if found is None:
+        if conf.enabled_import_methods:
+            raise ConfigError("[imports] logbook: the database driver has no SQL database; give an SQLAlchemy URL")
+        return "sqlite://"
+    return str(found)
+
+
+def _load_certificates(conf: cfg.ConfigOpts) -> CertificateSource | None:
+    """A missing or broken plugin stops the start: signatures are a security check."""
+    name = conf.certificate_source
+    if not name:
+        return None
+    cls = _load("certificates", name, "[DEFAULT] certificate_source")
+    source: CertificateSource = cls(section(conf, f"certificates_{name}", cls.options), conf)
+    source.start()
+    return source
+
+
+def load_board(conf: cfg.ConfigOpts) -> Board | None:
+    """The job board, when the operator has one. Raises ConfigError."""
+    if not conf.jobboard.url:
+        return None
+    _quiet_taskflow()
+    from glancecore.imports.board import Board
+
+    return Board(conf.jobboard.url, conf.jobboard.name, conf.jobboard.claim_ttl)
+
+
+def _quiet_taskflow() -> None:
+    """It imports a module of oslo.utils that warns of its own end."""
+    warnings.filterwarnings("ignore", "eventletutils module is deprecated", DeprecationWarning)
+
+
+def _pipeline(logbook: LogbookDatabase) -> Flows:
+    """TaskFlow is imported with the first import only."""
+    _quiet_taskflow()
+    from glancecore.imports.pipeline import Pipeline
+
+    return Pipeline(logbook)
 
 
 def _refuse_shared_places(facades: Sequence[StoreFacade]) -> None:

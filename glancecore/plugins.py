@@ -24,6 +24,7 @@ KINDS = {
     "cache": ("glancecore.caches", "cache"),
     "import_method": ("glancecore.import_methods", "method"),
     "import_step": ("glancecore.import_steps", "step"),
+    "certificates": ("glancecore.certificates", "certificates"),
     "auth": ("glancecore.auth", "auth"),
     "notifier": ("glancecore.notifiers", "notify"),
     "quota": ("glancecore.quotas", "quota"),

@@ -9,6 +9,7 @@ there when the import has ended.
 
 from __future__ import annotations
 
+import atexit
 import os
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ def make_application() -> WSGIApplication:
                           "choose another auth_strategy, or set allow_open_access = true")
     service.database.ping()
     service.reaper.start()
+    atexit.register(service.close)  # running imports are handed over
     return service.app
 
 

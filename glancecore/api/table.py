@@ -6,10 +6,12 @@ from glancecore.api.routes import Param, Route
 from glancecore.api.v2.discovery import DiscoveryApi
 from glancecore.api.v2.image_data import OCTETS, ImageDataApi
 from glancecore.api.v2.images import ImagesApi
+from glancecore.api.v2.imports import ImportsApi
 from glancecore.api.v2.locations import LocationsApi
 from glancecore.api.v2.members import MembersApi
 from glancecore.api.v2.patches import V20, V21
-from glancecore.api.v2.schemas import images, locations, members
+from glancecore.api.v2.schemas import images, imports, locations, members, tasks
+from glancecore.api.v2.tasks import TasksApi
 
 I = "/v2/images"  # noqa: E741 (reads well in a table)
 ONE = f"{I}/<image_id>"
@@ -32,6 +34,7 @@ LIST_PARAMS = (
 
 
 def routes(image: ImagesApi, data: ImageDataApi, location: LocationsApi, member: MembersApi, discovery: DiscoveryApi,
+           importing: ImportsApi, task: TasksApi,
            formats: images.Formats) -> list[Route]:
     """Everything that is served under /v2."""
     shown = images.answer(formats)
@@ -70,6 +73,19 @@ def routes(image: ImagesApi, data: ImageDataApi, location: LocationsApi, member:
         Route("PUT", f"{ONE}/members/<member>", member.update, "Accept or reject", {200: members.ANSWER}, body=members.CHANGE,
               tag="members"),
         Route("DELETE", f"{ONE}/members/<member>", member.remove, "Stop sharing", nothing, tag="members"),
+        Route("PUT", f"{ONE}/stage", importing.stage, "Stage image data for an import", nothing, body=OCTETS, tag="imports", params=(
+            Param("x-openstack-image-size", "Its length in bytes.", "header", _INT),)),
+        Route("POST", f"{ONE}/import", importing.start, "Import image data", {202: None}, body=imports.body(), tag="imports", params=(
+            Param("x-image-meta-store", "Store to put it in.", "header"),)),
+        Route("GET", f"{ONE}/tasks", task.of_image, "Tasks of an image", {200: tasks.OF_IMAGE}, tag="imports"),
+        Route("POST", f"{ONE}/tasks/<task_id>/actions/cancel", importing.cancel, "Cancel an import", {202: None}, tag="imports"),
+        Route("POST", f"{ONE}/tasks/<task_id>/actions/retry", importing.retry, "Import again what has failed", {202: None}, tag="imports"),
+        Route("GET", "/v2/tasks", task.list, "List tasks", {200: tasks.LISTED}, tag="tasks", params=(
+            Param("limit", "Rows of a page.", schema=_INT), Param("marker", "Id of the last task of the page before."),
+            Param("status", "pending, processing, success or failure."), Param("type", "import."),
+            Param("sort_key", "What to sort by."), Param("sort_dir", "asc or desc."))),
+        Route("POST", "/v2/tasks", task.add, "Make an image of a URL", {201: tasks.ANSWER}, body=tasks.body(images.body(formats)), tag="tasks"),
+        Route("GET", "/v2/tasks/<task_id>", task.show, "Show a task", {200: tasks.ANSWER}, tag="tasks"),
         Route("GET", "/v2/info/import", discovery.import_methods, "Import methods", {200: anything}, tag="discovery"),
         Route("GET", "/v2/info/stores", discovery.stores, "Stores", {200: anything}, tag="discovery"),
         Route("GET", "/v2/info/stores/detail", discovery.stores_detail, "Stores in detail", {200: anything}, tag="discovery"),

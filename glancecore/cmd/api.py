@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import gc
 import logging
 import sys
@@ -40,6 +41,7 @@ def _main() -> None:
         def make_app() -> WSGIApplication:
             service = bootstrap.build(conf)
             service.reaper.start()
+            atexit.register(service.close)  # running imports are handed over
             return service.app
 
         LOG.info("serving on %s port %s, stores %s", conf.bind_host, conf.bind_port, ", ".join(checked.stores.ids))

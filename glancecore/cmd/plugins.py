@@ -98,7 +98,12 @@ def enabled(conf: cfg.ConfigOpts) -> dict[str, dict[str, str]]:
     """Kind -> plugin name -> the option that names it."""
     return {
         "database": {conf.database.driver: "[database] driver"},
-        "store": {driver: f"[DEFAULT] enabled_backends ({store_id})" for store_id, driver in conf.enabled_backends.items()},
+        "store": {conf.staging_driver: "[DEFAULT] staging_driver",
+                  **{driver: f"[DEFAULT] enabled_backends ({store_id})" for store_id, driver in conf.enabled_backends.items()}},
+        "import_method": dict.fromkeys(conf.enabled_import_methods, "[DEFAULT] enabled_import_methods"),
+        "import_step": dict.fromkeys((x for x in conf.image_import_opts.image_import_plugins if x != "no_op"),
+                                     "[image_import_opts] image_import_plugins"),
+        "certificates": {conf.certificate_source: "[DEFAULT] certificate_source"} if conf.certificate_source else {},
         "auth": {conf.auth_strategy: "[DEFAULT] auth_strategy"},
         "notifier": dict.fromkeys(conf.notifiers, "[DEFAULT] notifiers"),
         "quota": {conf.quota_driver: "[DEFAULT] quota_driver"},

@@ -21,6 +21,9 @@ OPTIONS: dict[str, list[cfg.Opt]] = {
                     help="Read and hash the data of added locations, in the background."),
         cfg.StrOpt("hashing_algorithm", default="sha512",
                    help="Digest that os_hash_value is made with: a name that Python's hashlib knows."),
+        cfg.StrOpt("certificate_source",
+                   help="Where the certificates of signed images are: the name of an installed plugin. folder: files in a folder; "
+                        "castellan: a key manager. By default there are none, and images with the four img_signature properties are refused."),
     ],
     "image_format": [
         cfg.ListOpt("disk_formats", default=["ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop"],

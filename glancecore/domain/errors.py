@@ -78,6 +78,10 @@ class TagNotFound(NotFound):
     code = "tag_not_found"
 
 
+class TaskNotFound(NotFound):
+    code = "task_not_found"
+
+
 class LocationNotFound(NotFound):
     """The image has no copy there."""
 
@@ -120,6 +124,10 @@ class PropertiesInvalid(Invalid):
     """Values that the metadata definitions refuse; the message names property, namespace and rule."""
 
     code = "properties_invalid"
+class UnknownMethod(Invalid):
+    """An import method that this deployment has not switched on."""
+
+    code = "unknown_method"
 
 
 class SizeMismatch(Invalid):
@@ -180,6 +188,14 @@ class MetadefExists(Conflict):
     """The name of a namespace, or of a part of one, is in use."""
 
     code = "metadef_exists"
+class UnknownImportStore(Conflict):
+    """As ``UnknownStore``, in an import: clients know a 409 there."""
+
+    code = "unknown_store"
+
+
+class TaskExists(Conflict):
+    code = "task_exists"
 
 
 class WrongStatus(Conflict):
@@ -240,6 +256,53 @@ class FormatMismatch(BadContent):
 
 class UnsafeContent(BadContent):
     code = "unsafe_content"
+
+
+class ImportFailed(GlanceError):
+    """An import ended without its data; the subclass says what to do about it."""
+
+    code = "import_failed"
+
+
+class ImportCancelled(ImportFailed):
+    """Somebody who may has cancelled it."""
+
+    code = "cancelled"
+
+
+class ImportSuspended(ImportFailed):
+    """This process is stopping; another one goes on. Never shown to users."""
+
+    code = "suspended"
+
+
+class FetchFailed(ImportFailed):
+    """The data could not be got from where it was to come from."""
+
+    code = "fetch_failed"
+    retryable = True
+
+
+class SignatureInvalid(Invalid):
+    """The signature of the data is wrong, or can't be checked with what the image says of it."""
+
+    code = "signature_invalid"
+
+
+class StepFailed(ImportFailed):
+    """An import step could not do its work on this data."""
+
+    code = "step_failed"
+
+
+class DecompressionRefused(StepFailed):
+    """What would come out is too large, or the archive is not one that is taken."""
+
+    code = "decompression_refused"
+
+
+class ConversionFailed(StepFailed):
+    code = "conversion_failed"
 
 
 class HashMismatch(BadContent):

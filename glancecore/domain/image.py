@@ -84,6 +84,40 @@ class Digests:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the inspection of staged data found wrong: the error's code and its sentence."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """Data that waits to be imported: where it lies, what the pass over it found, and whether it may become the image's.
+
+    The verdict is not enforced at once, because a step (decompression, conversion) may still make other data of it.
+    """
+
+    store: str
+    key: str
+    url: str = field(repr=False)
+    digests: Digests
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Importing:
+    """What clients see of an import on the image: its task while it runs, the stores still to be written, those that failed.
+    ``formats`` are disk_format and container_format as they were, ``properties`` what those were (None: absent) that the import has set."""
+
+    task: str | None = None
+    stores_left: tuple[str, ...] = ()
+    stores_failed: tuple[str, ...] = ()
+    formats: tuple[str | None, ...] = ()
+    properties: tuple[tuple[str, str | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Attachment:
     """Data that lies in a store already, as the store tells of it (size in bytes) and as the caller says it must be.
 
@@ -130,6 +164,8 @@ class Image:
     version: int = 1
     attempt: int = 0
     fault: str | None = None
+    staged: Staged | None = None
+    importing: Importing | None = None
     #: The viewer's project when the image is shared with it; told by the repository, not part of the image.
     as_member: str | None = None
 
@@ -181,8 +217,69 @@ class Image:
         back = replace(self.to(stable), fault=fault)
         if stable is Status.QUEUED:
             back = replace(back, size=None, virtual_size=None, checksum=None, hash_algo=None, hash_value=None,
-                           locations=())
+                           locations=(), staged=None)
         return back
+
+    # -- imports ---------------------------------------------------------------------------------------------------
+    def begin_stage(self) -> Image:
+        self.require(Status.QUEUED)
+        self.require_formats()
+        return replace(self.to(Status.UPLOADING), fault=None)
+
+    def finish_stage(self, staged: Staged) -> Image:
+        """The data is there and waits for an import; the image rests."""
+        self.require(Status.UPLOADING)
+        return replace(self, staged=staged, size=staged.digests.size)
+
+    def begin_import(self, task: str, stores: tuple[str, ...]) -> Image:
+        """From queued or uploading: importing. An active image stays active and gets more copies."""
+        begun = self if self.status is Status.ACTIVE else replace(self.to(Status.IMPORTING), fault=None)
+        return replace(begun, attempt=self.attempt + 1, importing=Importing(task, stores, formats=(self.disk_format, self.container_format)))
+
+    def takes(self, staged: Staged | None) -> Image:
+        """Other staged data: fetched, or made by a step."""
+        return replace(self, staged=staged, size=staged.digests.size if staged else self.size)
+
+    def given(self, properties: Mapping[str, str]) -> Image:
+        """With these properties, which it loses again when the import fails."""
+        marks = self.importing or Importing()
+        noted = {name for name, _ in marks.properties}
+        new = tuple((name, self.properties.get(name)) for name in properties if name not in noted)
+        return replace(self, properties={**self.properties, **properties}, importing=replace(marks, properties=(*marks.properties, *new)))
+
+    def copied(self, location: Location) -> Image:
+        """A store has its copy."""
+        return replace(self._without(location.store), locations=(*self.locations, location))
+
+    def not_copied(self, store: str) -> Image:
+        """A store could not take it, and the import goes on with the others."""
+        after = self._without(store)
+        marks = after.importing or Importing()
+        return replace(after, importing=replace(marks, stores_failed=(*marks.stores_failed, store)))
+
+    def finish_import(self, digests: Digests | None) -> Image:
+        """The copies are made. ``digests`` None: it was active already, with other copies."""
+        marks = replace(self.importing or Importing(), task=None, stores_left=(), formats=(), properties=())
+        if digests is None:
+            return replace(self, importing=marks)
+        return replace(self.finish_upload(digests, self.locations), importing=marks, staged=None)
+
+    def fail_import(self, stable: Status, fault: str, copies: frozenset[str]) -> Image:
+        """Back to ``stable``, without the copies in these stores."""
+        before = self.importing or Importing()
+        marks = replace(before, task=None, stores_left=(), formats=(), properties=())
+        own = {**self.properties, **dict(before.properties)}
+        kept = replace(self, locations=tuple(x for x in self.locations if x.store not in copies), importing=marks,
+                       properties={name: own[name] for name in own if (name, None) not in before.properties})
+        if stable in (Status.ACTIVE, Status.DEACTIVATED):
+            return kept
+        if stable is Status.QUEUED and before.formats:  # what was made of the data is gone
+            kept = replace(kept, disk_format=before.formats[0], container_format=before.formats[1])
+        return kept.give_up(stable, fault)
+
+    def _without(self, store: str) -> Image:
+        marks = self.importing or Importing()
+        return replace(self, importing=replace(marks, stores_left=tuple(x for x in marks.stores_left if x != store)))
 
     def attach(self, data: Attachment, at: int | None = None, *, to: Status = Status.ACTIVE) -> Image:
         """With one more copy, behind ``at`` others (None: behind all). A queued image goes on to ``to`` by its first one.

@@ -87,6 +87,11 @@ class AddressFilter:
             raise errors.BadLocation("the URL leads to an address that is not allowed")
         return Target(scheme, host, port, tuple(map(str, addresses)), path)
 
+    def named(self, target: Target) -> bool:
+        """Whether it is one of the ``allowed`` entries itself, rather than merely public."""
+        addresses = [ipaddress.ip_address(x) for x in target.addresses]
+        return target.host in self._names or all(any(x in network for network in self._networks) for x in addresses)
+
     def _allows(self, address: Address) -> bool:
         return is_public(address) or any(address in network for network in self._networks)
 

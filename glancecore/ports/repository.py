@@ -21,6 +21,7 @@ from glancecore.domain.member import Member, MemberStatus
 from glancecore.domain.quota import Limits, Usage
 from glancecore.ports.metadef_repository import MetadefRepository
 from glancecore.ports.options import Options, Section
+from glancecore.ports.task_repository import TaskChange, TaskRepository
 
 
 # -- questions -------------------------------------------------------------------------------------------------------------
@@ -192,7 +193,7 @@ class WithinLimits:
 
 
 Change = (ImageAdded | ImageChanged | ImageRemoved | MemberAdded | MemberChanged | MemberRemoved
-          | LeaseTaken | LeaseChanged | LeaseEnded | WithinLimits)
+          | LeaseTaken | LeaseChanged | LeaseEnded | WithinLimits | TaskChange)
 
 
 # -- the ports -------------------------------------------------------------------------------------------------------------
@@ -267,9 +268,15 @@ class Database(ABC):
     options: Options = ()
     images: ImageRepository
     metadefs: MetadefRepository
+    tasks: TaskRepository
 
     def __init__(self, conf: Section) -> None:
         self.conf = conf
+
+    @property
+    def logbook(self) -> str | None:
+        """An SQLAlchemy URL where TaskFlow may keep its logbook, beside this driver's own tables; None: there is none."""
+        return None
 
     @abstractmethod
     def ping(self) -> None:

@@ -17,6 +17,16 @@ STEPS = (
     "location.after_intent", "hash.begin", "hash.before_finish", "drop.after_bytes",
     "delete.before_intent", "delete.after_intent", "delete.after_bytes", "delete.before_row", "delete.after_row",
 )
+#: The same for staging and imports, whose steps depend on the method: staging has the first group, copy-image no fetch.
+STAGE_STEPS = ("stage.before_intent", "stage.after_intent", "stage.first_piece", "stage.all_pieces", "stage.before_finish",
+               "stage.after_finish")
+IMPORT_STEPS = (
+    "import.before_intent", "import.after_intent", "import.begun", "fetch.intent", "fetch.first_piece", "fetch.all_pieces",
+    "fetch.before_record", "fetch.recorded", "step.begun", "step.intent", "step.replaced", "step.recorded", "step.done",
+    "write.intent", "write.first_piece", "write.after_put", "write.recorded", "finish.begun", "finish.staged_gone",
+    "finish.recorded")
+POST_STEPS = ("import.before_post", "import.after_post")
+FAIL_STEPS = ("fail.begun", "fail.doomed", "fail.marked", "fail.bytes_gone", "fail.recorded")
 VARIABLE = "GLANCECORE_TEST_KILL_AT"
 _kill_at = os.environ.get(VARIABLE)
 

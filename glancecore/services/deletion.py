@@ -91,6 +91,8 @@ class Deletion:
         try:
             for ref in lease.blobs:
                 self._stores.recorded(ref.store).discard(ref.key)
+            if image.staged is not None:
+                self._stores.recorded(image.staged.store).discard(image.staged.key)
             for location in image.locations:
                 self._stores.remove(location)
                 image = self._forget_location(image, location)

@@ -23,6 +23,7 @@ from glancecore.services.intake import Intake
 from glancecore.services.leases import Leases
 from glancecore.services.notifications import Notifications
 from glancecore.services.retrying import on_concurrent_change
+from glancecore.services.signatures import SignatureCheck, Signatures
 from glancecore.services.stores import StoreFacade, Stores
 
 LOG = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ class DataSettings:
 
 class ImageData:
     def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, stores: Stores, leases: Leases,
-                 settings: DataSettings, notifications: Notifications) -> None:
+                 settings: DataSettings, notifications: Notifications, signatures: Signatures | None = None) -> None:
         self._repository = repository
         self._policy = authorizer
         self._quota = quota
@@ -49,6 +50,7 @@ class ImageData:
         self._leases = leases
         self._settings = settings
         self._notifications = notifications
+        self._signatures = signatures or Signatures(None)
 
     # -- upload ------------------------------------------------------------------------------------------------------
     def upload(self, ctx: Context, image_id: str, body: Iterable[bytes], *, size: int | None = None,
@@ -71,6 +73,7 @@ class ImageData:
             raise errors.StoreReadOnly(f"store {store.id} takes no new data", store.id)
         if size is not None and size > self._settings.size_cap:
             raise errors.TooLarge(f"the data has {size} bytes; image_size_cap is {self._settings.size_cap}")
+        signature = self._signatures.check_of(image, ctx.token)
         limits = self._quota.limits(ctx)
         reach("upload.before_intent")
         saving, lease = self._begin(image, store, limits, size or 0)
@@ -78,7 +81,7 @@ class ImageData:
         self._notifications.send(ImageEvent(EventType.IMAGE_PREPARE, saving))
         location: Location | None = None
         try:
-            location, digests = self._transfer(saving, lease, store, body, size, limits)
+            location, digests = self._transfer(saving, lease, store, body, size, limits, signature)
             reach("upload.before_finish")
             active = self._finish(saving, lease, location, digests)
         except BaseException as exc:
@@ -110,13 +113,13 @@ class ImageData:
         return saving, lease
 
     def _transfer(self, saving: Image, lease: Lease, store: StoreFacade, body: Iterable[bytes], size: int | None,
-                  limits: Limits) -> tuple[Location, Digests]:
+                  limits: Limits, signature: SignatureCheck | None) -> tuple[Location, Digests]:
         room = None
         if limits.bytes is not None and size is None:
             room = Reservation(self._repository, lease, limits.bytes).need
         inspector = Inspector(saving.disk_format or "", saving.container_format or "", self._settings.inspection)
         intake = Intake(_noted(body), self._settings.algorithm, size=size, cap=self._settings.size_cap, inspector=inspector,
-                        room=room, alive=self._leases.check(lease))
+                        room=room, alive=self._leases.check(lease), signature=signature)
         location = store.put(saving.blob_key, intake, size)
         reach("upload.after_put")
         return location, intake.digests

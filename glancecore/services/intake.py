@@ -7,12 +7,21 @@ never commits bytes that are to be refused. Memory: a few pieces, whatever the s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import Protocol
 
 from glancecore.domain import errors
 from glancecore.domain.image import Digests
 from glancecore.services.hashing import Hashes
-from glancecore.services.inspection import Inspector
+from glancecore.services.signatures import SignatureCheck
+
+
+class Judge(Protocol):
+    """Looks at the pieces as they pass; see ``Inspector``."""
+
+    def eat(self, piece: bytes) -> None: ...
+
+    def conclude(self) -> int | None: ...
 
 
 class Intake:
@@ -20,11 +29,13 @@ class Intake:
 
     ``size``: bytes that the sender declared, or None. ``cap``: most bytes allowed. ``room``: called with the bytes seen so
     far before a piece is taken; raises QuotaExceeded. ``alive``: called for each piece; raises LeaseLost.
+    ``algorithms``: more digests to make, told by ``extra_digests``. ``signature``: raises SignatureInvalid when it is not of this data.
     """
 
     def __init__(self, source: Iterable[bytes], algorithm: str, *, size: int | None, cap: int,
-                 inspector: Inspector | None = None, room: Callable[[int], None] | None = None,
-                 alive: Callable[[], None] | None = None) -> None:
+                 inspector: Judge | None = None, room: Callable[[int], None] | None = None,
+                 alive: Callable[[], None] | None = None, algorithms: Collection[str] = (),
+                 signature: SignatureCheck | None = None) -> None:
         self._source = source
         self._algorithm = algorithm
         self._declared = size
@@ -34,9 +45,12 @@ class Intake:
         self._alive = alive
         self._seen = 0
         self._digests: Digests | None = None
+        self._algorithms = frozenset(algorithms)
+        self._signature = signature
+        self.extra_digests: dict[str, str] = {}
 
     def __iter__(self) -> Iterator[bytes]:
-        hashes = Hashes({"md5", self._algorithm})
+        hashes = Hashes({"md5", self._algorithm, *self._algorithms, *([self._signature.algorithm] if self._signature else [])})
         try:
             if self._declared is not None and self._declared > self._cap:
                 raise errors.TooLarge(f"the data has {self._declared} bytes; image_size_cap is {self._cap}")
@@ -49,6 +63,9 @@ class Intake:
                 raise errors.SizeMismatch(f"{self._declared} bytes were declared, but {self._seen} came")
             virtual_size = self._inspector.conclude() if self._inspector else None
             found = hashes.result()
+            if self._signature:
+                self._signature.verify(found[self._signature.algorithm])
+            self.extra_digests = {name: found[name] for name in self._algorithms}
             self._digests = Digests(self._seen, found["md5"], self._algorithm, found[self._algorithm], virtual_size)
         finally:
             hashes.close()

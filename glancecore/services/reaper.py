@@ -36,6 +36,7 @@ class Reaper:
         self._deletion = deletion
         self._interval = interval
         self._stop = threading.Event()
+        self._also: list[Callable[[], None]] = []
         self._handlers: dict[Operation, Callable[[Lease], None]] = {
             Operation.UPLOAD: self._undo, Operation.DELETE: self._deletion.finish}
 
@@ -44,6 +45,10 @@ class Reaper:
         be later."""
         self._handlers[operation] = handler
 
+    def also(self, work: Callable[[], None]) -> None:
+        """Something else to be looked after, each time."""
+        self._also.append(work)
+
     def run_once(self) -> int:
         """How many operations were taken over."""
         done = 0
@@ -51,6 +56,8 @@ class Reaper:
             done += self._take(lease)
         for image in self._repository.unleased():
             done += self._adopt(image)
+        for work in self._also:
+            work()
         return done
 
     def start(self) -> None:

@@ -225,9 +225,17 @@ def _part(pieces: Iterator[bytes], offset: int, length: int | None) -> Iterator[
 class Stores:
     """All configured stores, by id, in the operator's order. ``many``: the deployment names its stores (multi-store)."""
 
-    def __init__(self, stores: Sequence[StoreFacade], default: str) -> None:
+    def __init__(self, stores: Sequence[StoreFacade], default: str, staging: StoreFacade | None = None) -> None:
         self._stores = {x.id: x for x in stores}
+        self._staging = staging
         self.default_id = default
+
+    @property
+    def staging(self) -> StoreFacade:
+        """Where data waits to be imported; never listed, never the user's choice. Raises StoreUnavailable."""
+        if self._staging is None or not self._staging.available:
+            raise errors.StoreUnavailable("the staging store is not available")
+        return self._staging
 
     def __iter__(self) -> Iterator[StoreFacade]:
         return iter(self._stores.values())
@@ -249,6 +257,8 @@ class Stores:
 
     def recorded(self, store_id: str) -> StoreFacade:
         """The store of that id as it was recorded some time ago. Raises StoreUnavailable when it is not configured any more."""
+        if self._staging is not None and store_id == self._staging.id:
+            return self._staging
         found = self._stores.get(store_id)
         if found is None:
             raise errors.StoreUnavailable(f"store {store_id} is not configured", store_id)
@@ -280,3 +290,5 @@ class Stores:
     def close(self) -> None:
         for store in self:
             store.close()
+        if self._staging is not None:
+            self._staging.close()

@@ -10,10 +10,12 @@ from datetime import datetime
 from glancecore.domain import errors
 from glancecore.domain.context import EVERYTHING, Viewer
 from glancecore.domain.image import HIDDEN, Image, Status, Visibility
-from glancecore.domain.lease import Lease
+from glancecore.domain.lease import Lease, Operation
 from glancecore.domain.member import Member
 from glancecore.domain.quota import Usage, exceeded, weigh
+from glancecore.domain.task import Task
 from glancecore.ports import repository as port
+from glancecore.ports import task_repository as task_port
 from glancecore.ports.options import Section
 from glancecore.testing.memory_metadefs import MemoryMetadefs
 
@@ -25,9 +27,10 @@ class _State:
     #: With the moment of expiry, by the monotonic clock.
     leases: dict[str, tuple[Lease, float]] = field(default_factory=dict)
     removed: dict[str, datetime] = field(default_factory=dict)
+    tasks: dict[str, Task] = field(default_factory=dict)
 
     def copy(self) -> _State:
-        return _State(dict(self.images), dict(self.members), dict(self.leases), dict(self.removed))
+        return _State(dict(self.images), dict(self.members), dict(self.leases), dict(self.removed), dict(self.tasks))
 
 
 class MemoryDatabase(port.Database):
@@ -37,6 +40,10 @@ class MemoryDatabase(port.Database):
         super().__init__(conf)  # type: ignore[arg-type]  # it has no options
         self.images: MemoryImages = MemoryImages()
         self.metadefs: MemoryMetadefs = MemoryMetadefs()
+
+    @property
+    def tasks(self) -> MemoryTasks:  # type: ignore[override]  # the tests put other images in
+        return MemoryTasks(self.images)
 
     def ping(self) -> None:
         pass
@@ -291,8 +298,73 @@ class MemoryImages(port.ImageRepository):
             raise errors.LeaseLost(f"the operation no longer holds image {image_id}")
         return held
 
+    def add_task(self, state: _State, change: task_port.TaskAdded) -> None:
+        if change.task.id in state.tasks:
+            raise errors.TaskExists(f"task id {change.task.id} is in use")
+        state.tasks[change.task.id] = change.task
+
+    def change_task(self, state: _State, change: task_port.TaskChanged) -> None:
+        before, after = change.before, change.after
+        if (after.id, after.type, after.created_at, after.version) != (before.id, before.type, before.created_at, before.version + 1):
+            raise ValueError("after must be the next version of before, with its id, type and created_at")
+        stored = state.tasks.get(before.id)
+        if stored is None:
+            raise errors.TaskNotFound(f"no task {before.id}")
+        if stored.version != before.version:
+            raise errors.ConcurrentChange(f"task {before.id} was changed by somebody else meanwhile")
+        state.tasks[after.id] = after
+
     def at_the_end(self, state: _State, change: port.WithinLimits) -> None:
         """Limits are judged when all else is done."""
+
+
+class MemoryTasks(task_port.TaskRepository):
+    """A view on the same state as the images, so that a commit changes both."""
+
+    def __init__(self, images: MemoryImages) -> None:
+        self._images = images
+
+    def get(self, task_id: str) -> Task:
+        found = self._images.state.tasks.get(task_id)
+        if found is None:
+            raise errors.TaskNotFound(f"no task {task_id}")
+        return found
+
+    def find(self, query: task_port.TaskQuery) -> list[Task]:
+        found = [x for x in self._alive(query.now) if query.owner in (None, x.owner) and query.status in (None, x.status)
+                 and query.type in (None, x.type)]
+        if query.marker is not None:
+            marker = self._images.state.tasks.get(query.marker)
+            if marker is None:
+                raise errors.UnknownMarker(f"marker {query.marker} is no task")
+            if marker not in found:
+                found.append(marker)
+        keys = [*query.sort, (task_port.TaskSort.ID, query.sort[-1][1] if query.sort else True)]
+        for key, descending in reversed(keys):
+            found.sort(key=lambda x, name=key.value: getattr(x, name), reverse=descending)  # type: ignore[misc]
+        start = 0 if query.marker is None else [x.id for x in found].index(query.marker) + 1
+        return found[start:start + max(query.limit, 0)]
+
+    def of_image(self, image_id: str, now: datetime) -> list[Task]:
+        found = [x for x in self._alive(now) if x.image_id == image_id]
+        return sorted(found, key=lambda x: (x.created_at, x.id), reverse=True)
+
+    def abandoned(self, limit: int = 100) -> list[Task]:
+        leases = self._images.state.leases
+        held = {x.image_id for x, _ in leases.values() if x.operation is Operation.IMPORT}
+        left = [x for x in self._images.state.tasks.values() if not x.finished and x.image_id not in held]
+        return sorted(left, key=lambda x: (x.created_at, x.id))[:limit]
+
+    def forget(self, before: datetime, limit: int = 1000) -> int:
+        with self._images.lock:
+            tasks = self._images.state.tasks
+            old = sorted((x.expires_at, x.id) for x in tasks.values() if x.expires_at is not None and x.expires_at < before)[:limit]
+            for _, id_ in old:
+                del tasks[id_]
+        return len(old)
+
+    def _alive(self, now: datetime) -> list[Task]:
+        return [x for x in self._images.state.tasks.values() if x.expires_at is None or x.expires_at > now]
 
 
 #: Which method applies which change.
@@ -300,4 +372,4 @@ _APPLY: dict[type[port.Change], str] = {
     port.ImageAdded: "add_image", port.ImageChanged: "change_image", port.ImageRemoved: "remove_image",
     port.MemberAdded: "add_member", port.MemberChanged: "change_member", port.MemberRemoved: "remove_member",
     port.LeaseTaken: "take_lease", port.LeaseChanged: "change_lease", port.LeaseEnded: "end_lease",
-    port.WithinLimits: "at_the_end"}
+    port.WithinLimits: "at_the_end", task_port.TaskAdded: "add_task", task_port.TaskChanged: "change_task"}

@@ -6,9 +6,16 @@ import pytest
 
 from glancecore.testing.fakes import MemoryDatabase
 from glancecore.testing.repository import RepositoryConformance
+from glancecore.testing.task_repository import TaskConformance
 
 
 class TestMemoryDatabase(RepositoryConformance):
+    @pytest.fixture
+    def database(self) -> MemoryDatabase:
+        return MemoryDatabase()
+
+
+class TestMemoryTasks(TaskConformance):
     @pytest.fixture
     def database(self) -> MemoryDatabase:
         return MemoryDatabase()

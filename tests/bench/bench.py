@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import imports
 import lab
 from measure import BLOCK, PAGE, Client, Cost, Refused, cost, cpu_seconds, memory_mib
 
@@ -189,6 +190,18 @@ def measure_transfers(target: Target, plan: Plan, figures: Figures) -> None:
         say(f"{target.name}: {name}: {max(speeds):.0f} MiB/s, {min(cpu):.2f} CPU-s/GiB")
 
 
+def measure_imports(target: Target, ids: list[str], plan: Plan, figures: Figures) -> None:
+    try:
+        speed, cpu = imports.direct(target.port, target.pid, HEADERS, plan.transfer, plan.repeats)
+        figures.numbers["import glance-direct MiB/s"], figures.numbers["import glance-direct CPU-s/GiB"] = speed, cpu
+        say(f"{target.name}: import glance-direct: {speed:.0f} MiB/s, {cpu:.2f} CPU-s/GiB")
+        alone, busy = imports.beside_imports(target.port, HEADERS, ids, plan.seconds * 2)
+        figures.numbers["show p99 ms alone"], figures.numbers["show p99 ms beside 20 imports"] = alone, busy
+        say(f"{target.name}: show p99 {alone:.1f} ms, beside {imports.MANY} imports {busy:.1f} ms")
+    except (Refused, OSError) as error:
+        figures.failures.append(f"imports: {error}")
+
+
 def measure_download(target: Target, client: Client, path: str, plan: Plan, figures: Figures) -> None:
     """Against nginx, which serves the very same file, taking turns."""
     blob = next(each for each in target.blobs.rglob("*") if each.is_file() and each.stat().st_size == plan.transfer)
@@ -294,7 +307,8 @@ def peer() -> Iterator[Target]:
 
 @contextlib.contextmanager
 def ours(kind: str) -> Iterator[Target]:
-    config: lab.Config = {"DEFAULT": {"auth_strategy": "headers", "workers": 2}, "server": {"threads": 8}}
+    config: lab.Config = {"DEFAULT": {"auth_strategy": "headers", "workers": 2}, "server": {"threads": 8},
+                          "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]"}}
     with lab.new_database(kind) as database, lab.service(config, database=database, start=False) as service:
         service.start()
         service.stop()
@@ -322,6 +336,7 @@ def measure(name: str, plan: Plan, factors: list[int]) -> tuple[str, Figures]:
         fill_namespaces(target)
         measure_requests(target, ids, plan, figures)
         measure_transfers(target, plan, figures)
+        measure_imports(target, ids, plan, figures)
         if factors and name != "peer":
             measure_flatness(target, plan, factors, figures)
     return target.name, figures
@@ -349,7 +364,9 @@ def report(found: dict[str, Figures], speeds: dict[str, float], plan: Plan) -> s
     slower = min(speeds["md5"], speeds["sha512"])
     goals = {"upload MiB/s": f"≥ {0.9 * slower:.0f} (0.9 of the slower hash)", "upload chunked MiB/s": f"≥ {0.9 * slower:.0f}",
              "download MiB/s": "≥ 0.95 of nginx", "nginx MiB/s": "(same file, same run)", "start s": "≤ 1.5", "idle RSS MiB": "≤ 100",
-             "idle PSS MiB": "", "upload CPU-s/GiB": "", "upload chunked CPU-s/GiB": "", "download CPU-s/GiB": ""}
+             "idle PSS MiB": "", "upload CPU-s/GiB": "", "upload chunked CPU-s/GiB": "", "download CPU-s/GiB": "",
+             "import glance-direct MiB/s": "≥ 0.8 of upload", "import glance-direct CPU-s/GiB": "", "show p99 ms alone": "",
+             "show p99 ms beside 20 imports": "≤ 3 times as much"}
     others = [[what, goal, *(number(figures.numbers.get(what), 2 if "CPU" in what else 1) for figures in found.values())]
               for what, goal in goals.items()]
     parts = [

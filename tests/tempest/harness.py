@@ -111,7 +111,9 @@ def endpoint(profile: Profile, peer: bool) -> Iterator[str]:
     folder, port, region = WORK / profile.name / "service", lab.free_port(), f"tempest-{profile.name}"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "glance.sqlite").unlink(missing_ok=True)
-    config = lab.merged(profile.server_config(), lab.keystone_config(region, f"http://127.0.0.1:{port}"), {"DEFAULT": {"workers": 2}})
+    config = lab.merged(profile.server_config(), lab.keystone_config(region, f"http://127.0.0.1:{port}"), {
+        "DEFAULT": {"workers": 2, "enabled_import_methods": "[glance-direct, web-download, copy-image, glance-download]"},
+        "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]"}})
     with lab.service(config, folder=folder, port=port) as service:
         service.manage("metadefs", "load")  # as DevStack does: tests take the first resource type that they find
         yield region

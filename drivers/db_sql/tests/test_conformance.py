@@ -7,6 +7,7 @@ from glancecore_db_sql.driver import SqlDatabase
 
 from glancecore.testing.metadefs import MetadefConformance
 from glancecore.testing.repository import RepositoryConformance
+from glancecore.testing.task_repository import TaskConformance
 
 
 class TestSqlDatabase(RepositoryConformance):
@@ -16,6 +17,12 @@ class TestSqlDatabase(RepositoryConformance):
 
 
 class TestSqlMetadefs(MetadefConformance):
+    @pytest.fixture
+    def database(self, database: SqlDatabase) -> SqlDatabase:
+        return database
+
+
+class TestSqlTasks(TaskConformance):
     @pytest.fixture
     def database(self, database: SqlDatabase) -> SqlDatabase:
         return database

@@ -36,7 +36,7 @@ class ImageDataApi:
         if request.mimetype != OCTETS:
             raise errors.UnsupportedContentType(f"Content-Type must be {OCTETS}, not {request.mimetype or 'absent'}")
         pieces, length = body.data(request.environ)
-        declared = _declared(request)
+        declared = declared_size(request)
         if declared is not None and length is not None and declared != length:
             raise errors.SizeMismatch(f"x-openstack-image-size is {declared}, but Content-Length {length}")
         store = request.headers.get("x-image-meta-store") if self._multi_store else None
@@ -104,7 +104,8 @@ def _asked(request: Request) -> bool | None:
     return None if text is None else text == "true"
 
 
-def _declared(request: Request) -> int | None:
+def declared_size(request: Request) -> int | None:
+    """What x-openstack-image-size says. Raises Invalid."""
     text = request.headers.get("x-openstack-image-size")
     if text is None:
         return None

@@ -52,6 +52,11 @@ class ImagePresenter:
         row: dict[str, object] = dict(self._protection.readable(ctx, image))
         if image.fault:
             row["os_glance_last_error"] = image.fault
+        if image.importing is not None:
+            if image.importing.task is not None:
+                row["os_glance_import_task"] = image.importing.task
+            row["os_glance_importing_to_stores"] = ",".join(image.importing.stores_left)
+            row["os_glance_failed_import"] = ",".join(image.importing.stores_failed)
         row |= {
             "name": image.name, "disk_format": image.disk_format, "container_format": image.container_format,
             "visibility": image.visibility, "size": image.size, "virtual_size": image.virtual_size, "status": image.status,
@@ -100,7 +105,7 @@ class ImagesApi:
                             "schema": "/v2/schemas/images"})
 
     def create(self, request: Request, ctx: Context) -> Response:
-        image = self._images.create(ctx, self._new_image(body.read_json(request, self._settings.max_json_body)))
+        image = self._images.create(ctx, new_image(body.read_json(request, self._settings.max_json_body), self._create_body))
         response = json_answer(self._presenter.present(ctx, image), 201)
         base = self._settings.public_endpoint or request.host_url
         response.headers["Location"] = f"{base.rstrip('/')}/v2/images/{image.id}"
@@ -142,25 +147,26 @@ class ImagesApi:
         self._images.remove_tag(ctx, image_id, _readable(tag))
         return empty()
 
-    def _new_image(self, wanted: Any) -> NewImage:
-        """Sort a body into fields and properties. Raises Invalid, ReadOnlyProperty, ReservedProperty."""
-        if not isinstance(wanted, dict):
-            raise errors.Invalid("the body must be a JSON object")
-        for name in wanted:
-            if name in fields.READ_ONLY or name == "image_id":
-                raise errors.ReadOnlyProperty(f"{name} is set by the service and can't be given")
-            if name == fields.LOCATIONS or fields.is_reserved(name):
-                raise errors.ReservedProperty(f"{name} is a reserved name and can't be set")
-        self._create_body.check(wanted)
-        values: dict[str, object] = {}
-        properties: dict[str, str | None] = {}
-        for name, value in wanted.items():
-            if name in fields.SETTABLE:
-                values[fields.SETTABLE[name]] = Visibility(value) if name == "visibility" else value
-            elif name != "id" and name not in fields.HASHES:
-                properties[patches.property_name(name)] = patches.property_value(name, value)
-        tags = values.pop("tags", [])
-        return NewImage(wanted.get("id"), values, tags if isinstance(tags, list) else [], properties)
+
+def new_image(wanted: Any, checker: body.Checker) -> NewImage:
+    """Sort a body into fields and properties. Raises Invalid, ReadOnlyProperty, ReservedProperty."""
+    if not isinstance(wanted, dict):
+        raise errors.Invalid("the body must be a JSON object")
+    for name in wanted:
+        if name in fields.READ_ONLY or name == "image_id":
+            raise errors.ReadOnlyProperty(f"{name} is set by the service and can't be given")
+        if name == fields.LOCATIONS or fields.is_reserved(name):
+            raise errors.ReservedProperty(f"{name} is a reserved name and can't be set")
+    checker.check(wanted)
+    values: dict[str, object] = {}
+    properties: dict[str, str | None] = {}
+    for name, value in wanted.items():
+        if name in fields.SETTABLE:
+            values[fields.SETTABLE[name]] = Visibility(value) if name == "visibility" else value
+        elif name != "id" and name not in fields.HASHES:
+            properties[patches.property_name(name)] = patches.property_value(name, value)
+    tags = values.pop("tags", [])
+    return NewImage(wanted.get("id"), values, tags if isinstance(tags, list) else [], properties)
 
 
 def _readable(tag: str) -> str:

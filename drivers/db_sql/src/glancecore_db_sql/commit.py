@@ -12,11 +12,13 @@ from glancecore.domain.image import Image
 from glancecore.domain.lease import Lease
 from glancecore.domain.quota import Usage, exceeded, weigh
 from glancecore.ports import repository as port
+from glancecore.ports.task_repository import TaskAdded, TaskChanged
 from glancecore_db_sql import rows
 from glancecore_db_sql.engine import Session
 
 _ADD_IMAGE = " ".join(
     ["INSERT INTO images (", ", ".join(rows.COLUMNS), ") VALUES (", ", ".join("?" * len(rows.COLUMNS)), ")"])
+_ADD_TASK = " ".join(["INSERT INTO tasks (", rows.TASK, ") VALUES (", ", ".join("?" * len(rows.TASK_COLUMNS)), ")"])
 _USAGE = (
     "SELECT COALESCE(SUM(bytes), 0), COALESCE(SUM(staged_bytes), 0), COALESCE(SUM(images), 0), "
     "COALESCE(SUM(uploading), 0), (SELECT COALESCE(SUM(reserved), 0) FROM leases WHERE project = ?) "
@@ -213,6 +215,25 @@ class Commit:
         if not self.db.change("DELETE FROM leases WHERE image_id = ? AND token = ?", lease.image_id, lease.token):
             raise _lost(lease)
 
+    # -- tasks -----------------------------------------------------------------------------------------------------
+    def add_task(self, change: TaskAdded) -> None:
+        try:
+            self.db.change(_ADD_TASK, *rows.encode_task(change.task))
+        except IntegrityError as error:
+            raise errors.TaskExists(f"task id {change.task.id} is in use") from error
+
+    def change_task(self, change: TaskChanged) -> None:
+        before, after = change.before, change.after
+        if (after.id, after.type, after.created_at, after.version) != (before.id, before.type, before.created_at, before.version + 1):
+            raise ValueError("after must be the next version of before, with its id, type and created_at")
+        new = [(name, value) for name, was, value
+               in zip(rows.TASK_COLUMNS, rows.encode_task(before), rows.encode_task(after), strict=True) if value != was]
+        text = " ".join(["UPDATE tasks SET", ", ".join([f"{name} = ?" for name, _ in new]), "WHERE id = ? AND version = ?"])
+        if not self.db.change(text, *(value for _, value in new), before.id, before.version):
+            if self.db.row("SELECT 1 FROM tasks WHERE id = ?", before.id):
+                raise errors.ConcurrentChange(f"task {before.id} was changed by somebody else meanwhile")
+            raise errors.TaskNotFound(f"no task {before.id}")
+
     def limit(self, change: port.WithinLimits) -> None:
         self.limits.append(change)
 
@@ -238,4 +259,5 @@ _APPLY: dict[type[port.Change], Callable[..., None]] = {
     port.MemberAdded: Commit.add_member, port.MemberChanged: Commit.change_member,
     port.MemberRemoved: Commit.remove_member, port.LeaseTaken: Commit.take_lease,
     port.LeaseChanged: Commit.change_lease, port.LeaseEnded: Commit.end_lease, port.WithinLimits: Commit.limit,
+    TaskAdded: Commit.add_task, TaskChanged: Commit.change_task,
 }

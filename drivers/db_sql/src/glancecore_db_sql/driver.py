@@ -12,6 +12,7 @@ from glancecore_db_sql.engine import Connections, Session
 from glancecore_db_sql.images import SqlImages
 from glancecore_db_sql.metadefs import SqlMetadefs
 from glancecore_db_sql.options import OPTIONS
+from glancecore_db_sql.tasks import SqlTasks
 
 #: Removed ids are forgotten in steps of this many, so that no lock is held for long.
 _BATCH = 1000
@@ -27,6 +28,11 @@ class SqlDatabase(Database):
         self.connections = Connections(conf)
         self.images = SqlImages(self.connections)
         self.metadefs = SqlMetadefs(self.connections)
+        self.tasks = SqlTasks(self.connections)
+
+    @property
+    def logbook(self) -> str:
+        return self.connections.url.render_as_string(hide_password=False)
 
     def ping(self) -> None:
         schema.check(self.connections)

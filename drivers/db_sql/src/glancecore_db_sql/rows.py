@@ -9,19 +9,34 @@ from typing import Any
 
 import orjson
 
-from glancecore.domain.image import HIDDEN, Image, Location, LocationStatus, Status, Visibility
+from glancecore.domain.image import (
+    HIDDEN,
+    Digests,
+    Image,
+    Importing,
+    Location,
+    LocationStatus,
+    Staged,
+    Status,
+    Verdict,
+    Visibility,
+)
 from glancecore.domain.lease import BlobRef, Lease, Operation
 from glancecore.domain.member import Member, MemberStatus
+from glancecore.domain.task import Copy, CopyState, Progress, Task, TaskStatus, TaskType
 
 Row = tuple[Any, ...]
 
 SCALARS = ("id", "created_at", "updated_at", "name", "owner", "status", "visibility", "protected", "hidden",
            "container_format", "disk_format", "min_ram", "min_disk", "size", "virtual_size", "checksum", "hash_algo",
-           "hash_value", "version", "attempt", "fault")
+           "hash_value", "version", "attempt", "fault", "import_state")
 #: JSON texts: they are read and written whole.
 DOCUMENTS = ("tags", "properties", "locations")
 COLUMNS = (*SCALARS, *DOCUMENTS, "shelf")
 MEMBER = "image_id, member, status, created_at, updated_at"
+TASK_COLUMNS = ("id", "type", "status", "owner", "image_id", "user_id", "request_id", "created_at", "updated_at", "expires_at", "version",
+                "document")
+TASK = ", ".join(TASK_COLUMNS)
 LEASE = "image_id, operation, holder, stable, project, blobs, reserved, token"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -54,7 +69,7 @@ def encode(image: Image) -> Row:
         image.id, micros(image.created_at), micros(image.updated_at), image.name, image.owner, image.status.value,
         image.visibility.value, int(image.protected), int(image.hidden), image.container_format, image.disk_format,
         image.min_ram, image.min_disk, image.size, image.virtual_size, image.checksum, image.hash_algo, image.hash_value,
-        image.version, image.attempt, image.fault, _json(image.tags), _json(dict(image.properties)),
+        image.version, image.attempt, image.fault, import_state(image), _json(image.tags), _json(dict(image.properties)),
         _json([{"url": x.url, "store": x.store, "metadata": dict(x.metadata), "status": x.status.value}
                for x in image.locations]) if image.locations else "[]",
         shelf(image))
@@ -63,12 +78,33 @@ def encode(image: Image) -> Row:
 def decode(scalars: Sequence[Any], tags: list[str], properties: dict[str, str | None], locations: list[dict[str, Any]]) -> Image:
     """Of SCALARS with ``as_member``, and the parsed DOCUMENTS. By position: this runs a thousand times for a full page."""
     (id_, created, updated, name, owner, status, visibility, protected, hidden, container_format, disk_format, min_ram,
-     min_disk, size, virtual_size, checksum, hash_algo, hash_value, version, attempt, fault, as_member) = scalars
+     min_disk, size, virtual_size, checksum, hash_algo, hash_value, version, attempt, fault, state, as_member) = scalars
+    staged, importing = (None, None) if state is None else _import_state(state)
     return Image(
         id_, moment(created), moment(updated), name, owner, _STATUS[status], _VISIBILITY[visibility], protected == 1,
         hidden == 1, container_format, disk_format, min_ram, min_disk, size, virtual_size, checksum, hash_algo, hash_value,
         tuple(tags), properties, tuple([Location(x["url"], x["store"], x["metadata"], _LOCATION[x["status"]]) for x in locations]),
-        version, attempt, fault, as_member)
+        version, attempt, fault, staged, importing, as_member)
+
+
+def import_state(image: Image) -> str | None:
+    """A JSON text of what an import keeps with its image; null for the many that have nothing to do with imports."""
+    if image.staged is None and image.importing is None:
+        return None
+    return _json({"staged": image.staged, "importing": image.importing})
+
+
+def _import_state(text: str) -> tuple[Staged | None, Importing | None]:
+    found = orjson.loads(text)
+    staged, importing = found["staged"], found["importing"]
+    if staged is not None:
+        verdict = staged["verdict"]
+        staged = Staged(staged["store"], staged["key"], staged["url"], Digests(**staged["digests"]),
+                        None if verdict is None else Verdict(**verdict))
+    if importing is not None:
+        importing = Importing(importing["task"], tuple(importing["stores_left"]), tuple(importing["stores_failed"]),
+                              tuple(importing["formats"]), tuple((x, y) for x, y in importing["properties"]))
+    return staged, importing
 
 
 def _json(value: object) -> str:
@@ -128,3 +164,23 @@ def lease(row: Row) -> Lease:
 
 def blob_list(blobs: Iterable[BlobRef]) -> str:
     return _json([(x.store, x.key) for x in blobs])
+
+
+# -- tasks -----------------------------------------------------------------------------------------------------------------
+def encode_task(task: Task) -> Row:
+    """In the order of TASK_COLUMNS: what tasks are found by, and all else in one document."""
+    document = {"input": task.input, "result": task.result, "message": task.message, "error": task.error, "progress": task.progress,
+                "cancelled": task.cancelled, "secrets": task.secrets}
+    return (task.id, task.type.value, task.status.value, task.owner, task.image_id, task.user_id, task.request_id, micros(task.created_at),
+            micros(task.updated_at), None if task.expires_at is None else micros(task.expires_at), task.version, _json(document))
+
+
+def task(row: Row) -> Task:
+    """Of the columns TASK."""
+    id_, type_, status, owner, image_id, user_id, request_id, created, updated, expires, version, document = row
+    found = orjson.loads(document)
+    progress = found.pop("progress")
+    copies = tuple(Copy(x["store"], CopyState(x["state"]), x["bytes"], x["error"]) for x in progress.pop("copies"))
+    return Task(id_, TaskType(type_), moment(created), moment(updated), TaskStatus(status), owner, image_id, user_id, request_id,
+                expires_at=None if expires is None else moment(expires), version=version, progress=Progress(**progress, copies=copies),
+                **found)

@@ -58,6 +58,8 @@ images = Table(
     Column("version", BigInteger, nullable=False),
     Column("attempt", BigInteger, nullable=False),
     Column("fault", DOCUMENT),
+    # What an import keeps with its image: see rows.import_state.
+    Column("import_state", DOCUMENT),
     Column("tags", DOCUMENT, nullable=False),
     Column("properties", DOCUMENT, nullable=False),
     Column("locations", DOCUMENT, nullable=False),
@@ -125,6 +127,27 @@ leases = Table(
     Index("leases_expires", "expires_at"),
     Index("leases_holder", "holder"),
     Index("leases_project", "project"),
+)
+
+tasks = Table(
+    "tasks", METADATA,
+    Column("id", text(36), primary_key=True),
+    Column("type", text(32), nullable=False),
+    Column("status", text(32), nullable=False),
+    Column("owner", text(255)),
+    # No foreign key: a task can be read after its image is gone.
+    Column("image_id", text(36)),
+    Column("user_id", text(255)),
+    Column("request_id", text(255)),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("version", BigInteger, nullable=False),
+    Column("document", DOCUMENT, nullable=False),
+    Index("tasks_image", "image_id", "created_at"),
+    Index("tasks_created", "created_at", "id"),
+    Index("tasks_expires", "expires_at"),
+    Index("tasks_status", "status", "created_at"),
 )
 
 project_usage = Table(

@@ -1,0 +1,1 @@
+"""Certificates of image signers in a key manager, through castellan."""

@@ -1,0 +1,1 @@
+"""More copies of an active image in other stores."""

@@ -1,0 +1,1 @@
+"""Imports of data that its user has staged."""

@@ -1,0 +1,1 @@
+"""Imports from the web: the service fetches a URL."""

@@ -1,0 +1,1 @@
+"""Converts images with qemu-img, within limits."""

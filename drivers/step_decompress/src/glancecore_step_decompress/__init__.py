@@ -1,0 +1,1 @@
+"""Unpacks compressed images, within limits."""

@@ -1,0 +1,1 @@
+"""Properties that the operator gives to each imported image."""

@@ -1,0 +1,16 @@
+"""Options; section and names are Glance's. Imports oslo.config only."""
+
+from __future__ import annotations
+
+from oslo_config import cfg
+
+SECTION = "inject_metadata_properties"
+
+OPTIONS: list[cfg.Opt] = [
+    cfg.ListOpt("ignore_user_roles", default=["admin"], help="Images that a user with one of these roles imports are left as they are."),
+    cfg.DictOpt("inject", default={}, help="Properties that each imported image gets, in place of its own: name:value, comma-separated."),
+]
+
+
+def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
+    return [(SECTION, OPTIONS)]

@@ -1,0 +1,1 @@
+"""Checks detached OpenPGP signatures of imported data."""

@@ -1,0 +1,68 @@
+"""Staging and imports (contract 8.3, 9)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Request, Response
+
+from glancecore.api import body
+from glancecore.api.answers import empty
+from glancecore.api.v2.image_data import OCTETS, declared_size
+from glancecore.api.v2.schemas import imports as schemas
+from glancecore.domain import errors
+from glancecore.domain.context import Context
+from glancecore.services.imports import Imports, Wanted
+from glancecore.services.staging import Staging
+
+
+class ImportsApi:
+    """``can_stage``: glance-direct is enabled."""
+
+    def __init__(self, staging: Staging, imports: Imports, max_json_body: int, *, multi_store: bool, can_stage: bool) -> None:
+        self._staging = staging
+        self._imports = imports
+        self._limit = max_json_body
+        self._multi_store = multi_store
+        self._can_stage = can_stage
+        self._body = body.Checker(schemas.body())
+
+    def stage(self, request: Request, ctx: Context, image_id: str) -> Response:
+        if not self._can_stage:
+            raise errors.NotEnabled("staging: import method glance-direct is not enabled in this deployment")
+        if request.mimetype != OCTETS:
+            raise errors.UnsupportedContentType(f"Content-Type must be {OCTETS}, not {request.mimetype or 'absent'}")
+        pieces, length = body.data(request.environ)
+        declared = declared_size(request)
+        if declared is not None and length is not None and declared != length:
+            raise errors.SizeMismatch(f"x-openstack-image-size is {declared}, but Content-Length {length}")
+        self._staging.stage(ctx, image_id, pieces, size=length if declared is None else declared)
+        return empty()
+
+    def start(self, request: Request, ctx: Context, image_id: str) -> Response:
+        wanted = body.read_json(request, self._limit)
+        self._body.check(wanted)
+        self._imports.start(ctx, image_id, self._wanted(request, wanted))
+        return empty(202)
+
+    def cancel(self, request: Request, ctx: Context, image_id: str, task_id: str) -> Response:
+        body.forbid(request)
+        self._imports.cancel(ctx, image_id, task_id)
+        return empty(202)
+
+    def retry(self, request: Request, ctx: Context, image_id: str, task_id: str) -> Response:
+        body.forbid(request)
+        self._imports.retry(ctx, image_id, task_id)
+        return empty(202)
+
+    def _wanted(self, request: Request, given: dict[str, Any]) -> Wanted:
+        header = request.headers.get("x-image-meta-store") if self._multi_store else None
+        stores, all_stores = given.get("stores"), bool(given.get("all_stores", False))
+        if not self._multi_store and (stores or all_stores or given.get("all_stores_must_succeed") is False):
+            raise errors.Invalid("stores, all_stores, all_stores_must_succeed: this deployment has no named stores")
+        if all_stores and (stores or header):
+            raise errors.Invalid("all_stores: not together with stores or x-image-meta-store")
+        if stores and header:
+            raise errors.Invalid("stores: not together with x-image-meta-store")
+        return Wanted(given["method"], stores or ([header] if header else None), all_stores,
+                      bool(given.get("all_stores_must_succeed", True)), given)

@@ -1,0 +1,130 @@
+"""A task: one import as its user sees it, from the request to its end (contract 12).
+
+What a task does is recorded here as it happens: bytes, copies, why it failed. Who runs it is told by the lease on its image;
+how far it has come inside is TaskFlow's logbook. Source: contract 9, 10.6, 12.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from glancecore.domain import errors
+
+#: How long a finished task can be read.
+KEPT = timedelta(hours=48)
+
+
+class TaskType(StrEnum):
+    API_IMAGE_IMPORT = "api_image_import"
+    IMPORT = "import"
+    LOCATION_IMPORT = "location_import"
+
+
+class TaskStatus(StrEnum):
+    PENDING = "pending"
+    PROCESSING = "processing"
+    SUCCESS = "success"
+    FAILURE = "failure"
+
+
+FINISHED = frozenset({TaskStatus.SUCCESS, TaskStatus.FAILURE})
+
+
+class CopyState(StrEnum):
+    WAITING = "waiting"
+    WRITING = "writing"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One store that the task writes to. ``bytes`` written so far; ``error`` says in a user's words why it failed."""
+
+    store: str
+    state: CopyState = CopyState.WAITING
+    bytes: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a task is. ``stage`` is the atom that runs (fetch, step:convert, write:fast …), ``done`` the finished ones;
+    ``bytes`` of ``total`` (None: unknown) went through the stage."""
+
+    stage: str = ""
+    bytes: int = 0
+    total: int | None = None
+    copies: tuple[Copy, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One task. Times are aware UTC. ``version`` counts saves and is the compare-and-set key.
+
+    ``input`` is what the caller asked for, as JSON, without secrets; ``secrets`` are what must not be shown (they go when the task ends);
+    ``error`` is a stable code for programs, ``message`` the sentence for people.
+    """
+
+    id: str
+    type: TaskType
+    created_at: datetime
+    updated_at: datetime
+    status: TaskStatus = TaskStatus.PENDING
+    owner: str | None = None
+    image_id: str | None = None
+    user_id: str | None = None
+    request_id: str | None = None
+    input: Mapping[str, object] = field(default_factory=dict)
+    result: Mapping[str, object] | None = None
+    message: str = ""
+    error: str | None = None
+    expires_at: datetime | None = None
+    progress: Progress = field(default_factory=Progress)
+    cancelled: bool = False
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    version: int = 1
+
+    @property
+    def finished(self) -> bool:
+        return self.status in FINISHED
+
+    @property
+    def stores(self) -> tuple[str, ...]:
+        """The stores that it was asked to write to."""
+        return tuple(x.store for x in self.progress.copies)
+
+    # -- transitions -----------------------------------------------------------------------------------------------
+    def begin(self) -> Task:
+        """Somebody works on it; also when it is taken over."""
+        if self.finished:
+            raise errors.WrongStatus(f"task {self.id} has ended: {self.status.value}")
+        return replace(self, status=TaskStatus.PROCESSING)
+
+    def cancel(self) -> Task:
+        if self.finished:
+            raise errors.WrongStatus(f"task {self.id} has ended: {self.status.value}")
+        return replace(self, cancelled=True)
+
+    def copy(self, store: str, **changes: object) -> Task:
+        """With another state of the copy in ``store``."""
+        copies = tuple(replace(x, **changes) if x.store == store else x  # type: ignore[arg-type]
+                       for x in self.progress.copies)
+        return replace(self, progress=replace(self.progress, copies=copies))
+
+    def at(self, stage: str, bytes: int = 0, total: int | None = None) -> Task:  # noqa: A002 (the field's name)
+        return replace(self, progress=replace(self.progress, stage=stage, bytes=bytes, total=total))
+
+    def doomed(self, error: str, message: str) -> Task:
+        """It has failed; what it left must still be removed before it ends."""
+        return replace(self, error=error, message=message)
+
+    def fail(self, at: datetime) -> Task:
+        return replace(self, status=TaskStatus.FAILURE, expires_at=at + KEPT, updated_at=at, secrets={})
+
+    def succeed(self, at: datetime, result: Mapping[str, object], message: str = "") -> Task:
+        return replace(self, status=TaskStatus.SUCCESS, expires_at=at + KEPT, updated_at=at, result=result, message=message,
+                       error=None, secrets={})

@@ -1,0 +1,46 @@
+"""What a running import is made with: the services of this process that its parts use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from glancecore.ports.import_method import ImportMethod
+from glancecore.ports.import_step import ImportStep
+from glancecore.ports.quota import Quota
+from glancecore.ports.repository import Database
+from glancecore.services.leases import Leases
+from glancecore.services.notifications import Notifications
+from glancecore.services.signatures import Signatures
+from glancecore.services.staging import StagingArea
+from glancecore.services.stores import Stores
+
+
+@dataclass(frozen=True, slots=True)
+class ImportSettings:
+    """The operator's choices. ``workers``: imports that this process runs at once; the others wait. ``parallel_stores``:
+    stores that one import writes to at once. ``attempts``: how often a fetch or a write that made no progress is tried."""
+
+    workers: int = 4
+    parallel_stores: int = 1
+    attempts: int = 5
+    pause: float = 1.0
+    progress_interval: float = 1.0
+    work_dir: Path = Path("/tmp")  # noqa: S108 (always given)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """``steps`` in the operator's order."""
+
+    database: Database
+    stores: Stores
+    area: StagingArea
+    leases: Leases
+    quota: Quota
+    notifications: Notifications
+    methods: Mapping[str, ImportMethod]
+    steps: Mapping[str, ImportStep]
+    signatures: Signatures
+    settings: ImportSettings

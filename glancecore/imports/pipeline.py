@@ -1,0 +1,235 @@
+"""An import as a TaskFlow flow, kept in a logbook so that another process can go on with it. The only file that imports taskflow.
+
+The atoms are named by what they do and take plain values; what they work with is found by the task's id, in the process that
+runs them. An atom whose process dies runs again from its beginning: each finds what it has done already in the tables.
+Three endings of an atom: it returns; it raises, which fails the import; or it is stopped (``_Stopped``), which leaves the
+logbook as a death of the process would.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import sqlalchemy
+from taskflow import engines, task
+from taskflow import exceptions as flow_errors
+from taskflow.flow import Flow
+from taskflow.patterns import linear_flow, unordered_flow
+from taskflow.persistence import models
+from taskflow.persistence.backends.impl_sqlalchemy import SQLAlchemyBackend
+from taskflow.persistence.backends.sqlalchemy import tables
+
+from glancecore.domain import errors
+from glancecore.imports import fetching, writing
+from glancecore.imports.logbook import LogbookDatabase
+from glancecore.imports.run import Run
+from glancecore.imports.verification import Expected
+from glancecore.imports.work import StepWork
+from glancecore.services.checkpoints import reach
+from glancecore.services.staging import enforce
+
+LOG = logging.getLogger(__name__)
+
+#: What stops an atom without failing the import: somebody else has it, this process ends, or the database is away.
+_STOPS = (errors.LeaseLost, errors.ImportSuspended, errors.DatabaseUnavailable)
+#: Task id -> the run in this process.
+_RUNS: dict[str, tuple[Run, Expected]] = {}
+
+
+class _Stopped(BaseException):
+    """Not an Exception: TaskFlow must neither record nor revert anything."""
+
+
+class _Atom(task.Task):  # type: ignore[misc]
+    """``stage`` is also the atom's name. Idempotent."""
+
+    def __init__(self, stage: str) -> None:
+        super().__init__(name=stage)
+        self.stage = stage
+
+    def execute(self, task_id: str) -> None:
+        run, expected = _RUNS[task_id]
+        try:
+            run.check_alive()
+            self.work(run, expected)
+        except _STOPS as exc:
+            raise _Stopped from exc
+        except errors.GlanceError as exc:
+            run.failed = run.failed or exc
+            raise
+        except Exception as exc:
+            LOG.exception("image %s: import failed in %s", run.image_id, self.stage)
+            run.failed = run.failed or errors.ImportFailed(f"{self.stage.partition(':')[2] or self.stage} failed; the operator's log says why")
+            raise errors.ImportFailed(str(exc)) from exc
+
+    def work(self, run: Run, expected: Expected) -> None:
+        raise NotImplementedError
+
+
+class Fetch(_Atom):
+    def work(self, run: Run, expected: Expected) -> None:
+        run.save(task=lambda x: x.at("fetch"))
+        fetching.fetch(run, expected)
+
+
+class Verify(_Atom):
+    def work(self, run: Run, expected: Expected) -> None:
+        expected.verify(run)
+
+
+class Step(_Atom):
+    """``undo`` raises nothing: TaskFlow would leave out the remaining reverts and hide the first error."""
+
+    @property
+    def step_name(self) -> str:
+        return self.stage.partition(":")[2]
+
+    def work(self, run: Run, expected: Expected) -> None:  # noqa: ARG002 (one signature for all)
+        step = run.steps[self.step_name]
+        run.save(task=lambda x: x.at(self.stage))
+        reach("step.begun")
+        staged = run.image().staged
+        if not step.takes_anything and staged is not None:
+            enforce(staged)
+        work = StepWork(run, self.step_name)
+        try:
+            step.run(work)
+        finally:
+            work.close()
+        reach("step.done")
+
+    def revert(self, task_id: str, **_: Any) -> None:
+        run, _expected = _RUNS[task_id]
+        undo(run, self.step_name)
+
+
+class Check(_Atom):
+    """Nothing goes to a store before it was found safe and what it is said to be."""
+
+    def work(self, run: Run, expected: Expected) -> None:  # noqa: ARG002
+        staged = run.image().staged
+        if staged is not None:
+            enforce(staged)
+
+
+class Write(_Atom):
+    def work(self, run: Run, expected: Expected) -> None:  # noqa: ARG002
+        writing.write(run, self.stage.partition(":")[2])
+
+
+class Finish(_Atom):
+    def work(self, run: Run, expected: Expected) -> None:  # noqa: ARG002
+        writing.finish(run)
+
+
+def undo(run: Run, name: str) -> None:
+    """Once for a run, at most; what the step raises is logged."""
+    if name in run.undone or name not in run.steps:
+        return
+    run.undone.add(name)
+    work = StepWork(run, name)
+    try:
+        run.steps[name].undo(work)
+    except errors.LeaseLost:
+        LOG.info("image %s: %s is not undone: the image is not ours any more", run.image_id, name)
+    except Exception:  # whatever a plugin raises
+        LOG.exception("image %s: step %s could not be undone", run.image_id, name)
+    finally:
+        work.close()
+
+
+def make_flow(steps: Sequence[str], stores: Sequence[str], parallel: int) -> Flow:
+    """The factory that the logbook names. All arguments are plain values; the atoms' names are stable."""
+    flow = linear_flow.Flow("import")
+    flow.add(Fetch("fetch"), Verify("verify"), *(Step(f"step:{name}") for name in steps), Check("check"))
+    writes = unordered_flow.Flow("write") if parallel > 1 and len(stores) > 1 else linear_flow.Flow("write")
+    writes.add(*(Write(f"write:{store}") for store in stores))
+    flow.add(writes, Finish("finish"))
+    return flow
+
+
+class Pipeline:
+    """Runs flows; its tables are made at the first use when they are not there."""
+
+    def __init__(self, database: LogbookDatabase) -> None:
+        self._database = database
+        self._backend = SQLAlchemyBackend({}, engine=database.engine)
+        self._lock = threading.Lock()
+        self._ready = False
+
+    def prepare(self) -> None:
+        """Make the tables. Raises DatabaseUnavailable."""
+        with self._lock:
+            if self._ready:
+                return
+            metadata = sqlalchemy.MetaData()
+            tables.fetch(metadata)
+            for last in (False, True):
+                try:
+                    metadata.create_all(self._database.engine)
+                    break
+                except sqlalchemy.exc.SQLAlchemyError as exc:  # another process makes them at this moment
+                    if last:
+                        raise errors.DatabaseUnavailable("the logbook of imports can't be used at the moment") from exc
+            self._ready = True
+
+    def run(self, run: Run, parallel: int) -> None:
+        """Run the flow of a task, or go on with it where it was left. Raises what ``run.failed`` then holds, or LeaseLost,
+        ImportSuspended, DatabaseUnavailable when it was only stopped."""
+        self.prepare()
+        _RUNS[run.task.id] = run, Expected()
+        try:
+            with self._stoppable():
+                engine = self._engine_for(run, parallel)
+                engine.run()
+        except _Stopped as exc:
+            if isinstance(exc.__cause__, Exception):
+                raise exc.__cause__ from None
+            raise
+        except flow_errors.StorageFailure as exc:
+            raise errors.DatabaseUnavailable("the logbook of imports can't be used at the moment") from exc
+        finally:
+            del _RUNS[run.task.id]
+
+    @contextlib.contextmanager
+    def _stoppable(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlalchemy.exc.SQLAlchemyError as exc:
+            raise errors.DatabaseUnavailable("the logbook of imports can't be used at the moment") from exc
+
+    def _engine_for(self, run: Run, parallel: int) -> Any:
+        """From the logbook when the task has been begun before; the task's id names book and flow."""
+        connection = self._backend.get_connection()
+        stores = list(run.task.stores)
+        many = parallel > 1 and len(stores) > 1
+        how: dict[str, Any] = {"backend": self._backend, "engine": "serial"}
+        if many:
+            how |= {"engine": "parallel", "executor": "threads", "max_workers": min(parallel, len(stores))}
+        store = {"task_id": run.task.id}
+        try:
+            book = connection.get_logbook(run.task.id)
+            detail = book.find(run.task.id)
+        except flow_errors.NotFound:
+            book, detail = models.LogBook("import", uuid=run.task.id), None
+        if detail is None:
+            detail = models.FlowDetail("import", uuid=run.task.id)
+            book.add(detail)
+            connection.save_logbook(book)
+        if not detail.meta:
+            engines.save_factory_details(detail, make_flow, [list(run.steps), stores, parallel], {}, backend=self._backend)
+        return engines.load_from_detail(detail, store=store, **how)
+
+    def undo(self, run: Run) -> None:
+        """All steps that have begun, the last one first; those that TaskFlow has reverted in this process are done."""
+        names, stage = list(run.steps), run.task.progress.stage
+        if stage in ("waiting", "fetch"):
+            return
+        if stage.startswith("step:"):
+            names = names[:names.index(stage.partition(":")[2]) + 1]
+        for name in reversed(names):
+            undo(run, name)

@@ -1,0 +1,172 @@
+"""One running import: what it knows, and how it writes that down.
+
+Every commit of a run also touches its lease, so a run that has lost the image can't write anything any more.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import tenacity
+
+from glancecore.domain import errors
+from glancecore.domain.image import Image, Status
+from glancecore.domain.lease import BlobRef, Lease
+from glancecore.domain.quota import Limits
+from glancecore.domain.task import Task
+from glancecore.imports.parts import Parts
+from glancecore.ports.import_method import ImportMethod, Request, Source
+from glancecore.ports.import_step import ImportStep
+from glancecore.ports.repository import Change, ImageChanged, LeaseChanged, LeaseEnded, WithinLimits
+from glancecore.ports.task_repository import TaskChanged
+
+_again = tenacity.retry(retry=tenacity.retry_if_exception_type(errors.ConcurrentChange), stop=tenacity.stop_after_attempt(30),
+                        wait=tenacity.wait_random(0, 0.02), reraise=True)
+
+
+class Run:
+    """Thread-safe: several stores may be written to at once."""
+
+    def __init__(self, parts: Parts, task: Task, lease: Lease, method: ImportMethod, stopping: threading.Event) -> None:
+        self.parts = parts
+        self.method = method
+        self._task = task
+        self._lease = lease
+        self._stopping = stopping
+        self._lock = threading.RLock()
+        self._still_ours = parts.leases.check(lease)
+        self._saved = time.monotonic()
+        self._unsaved: dict[str, int] = {}
+        self.failed: Exception | None = None
+        self.undone: set[str] = set()
+
+    @property
+    def task(self) -> Task:
+        return self._task
+
+    @property
+    def lease(self) -> Lease:
+        return self._lease
+
+    @property
+    def image_id(self) -> str:
+        return self._lease.image_id
+
+    @property
+    def request(self) -> Request:
+        raw = self._task.input.get("import_req")
+        body = raw if isinstance(raw, dict) else {}
+        method = body.get("method")
+        secrets = dict(self._task.secrets)
+        roles = tuple(x for x in secrets.pop("roles", "").split(",") if x)
+        return Request(method if isinstance(method, dict) else {}, roles, secrets)
+
+    @property
+    def must_succeed(self) -> bool:
+        raw = self._task.input.get("import_req")
+        return not isinstance(raw, dict) or raw.get("all_stores_must_succeed", True) is not False
+
+    @property
+    def steps(self) -> dict[str, ImportStep]:
+        return {} if self.method.source is Source.COPIES else dict(self.parts.steps)
+
+    def image(self) -> Image:
+        """As it is now. Raises LeaseLost when it is gone."""
+        try:
+            image = self.parts.database.images.get_any(self.image_id)
+        except errors.ImageNotFound as exc:
+            raise errors.LeaseLost(f"image {self.image_id} is gone") from exc
+        if image.status is Status.DELETING:
+            raise errors.LeaseLost(f"image {self.image_id} is being deleted")
+        return image
+
+    # -- being stopped -----------------------------------------------------------------------------------------------
+    def check_alive(self) -> None:
+        """Raises LeaseLost, ImportSuspended, ImportCancelled."""
+        self._still_ours()
+        if self._stopping.is_set():
+            raise errors.ImportSuspended("the process is stopping")
+        if self._task.cancelled:
+            raise errors.ImportCancelled("the import was cancelled")
+
+    def pause(self, seconds: float) -> None:
+        """Wait, but not when asked to stop."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self.check_alive()
+            if not self._stopping.wait(min(left, 0.5)):
+                self.refresh()
+
+    def refresh(self) -> None:
+        """Look whether the user has cancelled."""
+        with self._lock:
+            self._task = self.parts.database.tasks.get(self._task.id)
+
+    # -- writing down ------------------------------------------------------------------------------------------------
+    @_again
+    def save(self, image: Callable[[Image], Image] | None = None, task: Callable[[Task], Task] | None = None, *,
+             add: BlobRef | None = None, drop: BlobRef | None = None, reserved: int | None = None, freed: int = 0, end: bool = False,
+             stable: Status | None = None, limits: Limits | None = None) -> Image | None:
+        """One commit: what ``image`` and ``task`` make of what is stored now, and the lease with one blob more or less.
+
+        Raises LeaseLost, QuotaExceeded; ConcurrentChange only after many attempts.
+        """
+        with self._lock:
+            changes: list[Change] = []
+            at = datetime.now(UTC)
+            after: Image | None = None
+            if image is not None:
+                before = self.image()
+                after = image(before)
+                if after != before:
+                    after = replace(after, version=before.version + 1, updated_at=at)
+                    changes.append(ImageChanged(before, after))
+            next_task = self._task if task is None else task(self._task)
+            if next_task != self._task:
+                next_task = replace(next_task, version=self._task.version + 1, updated_at=at)
+                changes.append(TaskChanged(self._task, next_task))
+            lease = self._changed_lease(add, drop, self._lease.reserved - freed if reserved is None else reserved)
+            lease = replace(lease, stable=stable or lease.stable)
+            changes.append(LeaseEnded(lease) if end else LeaseChanged(lease))
+            if limits is not None:
+                changes.append(WithinLimits(lease.project, limits))
+            try:
+                self.parts.database.images.commit(*changes)
+            except errors.ConcurrentChange:
+                self._task = self.parts.database.tasks.get(self._task.id)
+                raise
+            except errors.ImageNotFound as exc:
+                raise errors.LeaseLost(f"image {self.image_id} is gone") from exc
+            self._task, self._lease = next_task, lease
+            return after
+
+    def doom(self, code: str, message: str, stable: Status) -> None:
+        """It has failed; whoever goes on with it from here cleans up."""
+        self.save(task=lambda x: x.doomed(code, message), stable=stable)
+
+    def _changed_lease(self, add: BlobRef | None, drop: BlobRef | None, reserved: int) -> Lease:
+        blobs = [x for x in self._lease.blobs if x != drop]
+        if add is not None and add not in blobs:
+            blobs.append(add)
+        return replace(self._lease, blobs=tuple(blobs), reserved=max(0, reserved))
+
+    def progress(self, count: int, total: int | None = None, store: str | None = None) -> None:
+        """``count`` bytes have gone through the part that runs; written down once a second at most. Also ``check_alive``."""
+        self.check_alive()
+        if time.monotonic() - self._saved < self.parts.settings.progress_interval:
+            return
+        with self._lock:
+            self._saved = time.monotonic()
+
+            def told(task: Task) -> Task:
+                message = f"Copied {count >> 20} MiB"
+                if store is not None:
+                    task = task.copy(store, bytes=count)
+                return replace(task, message=message, progress=replace(task.progress, bytes=count, total=total))
+
+            self.save(task=told)
+        self.check_alive()

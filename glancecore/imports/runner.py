@@ -1,0 +1,372 @@
+"""Runs imports in this process: a few at once, the others wait, held by the same heartbeat as those that run."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import Protocol
+
+from glancecore.domain import errors
+from glancecore.domain.image import Image, LocationStatus, Status
+from glancecore.domain.lease import BlobRef, Lease, Operation
+from glancecore.domain.task import Task, TaskStatus
+from glancecore.imports.logbook import LogbookDatabase
+from glancecore.imports.parts import Parts
+from glancecore.imports.run import Run
+from glancecore.ports.repository import LeaseEnded, LeaseTaken
+from glancecore.ports.task_repository import TaskChanged
+from glancecore.services.checkpoints import reach
+from glancecore.services.image_data import release
+from glancecore.services.retrying import on_concurrent_change
+
+LOG = logging.getLogger(__name__)
+#: Time that a runner has to close the book of a task that has ended.
+_CLOSING = timedelta(seconds=10)
+#: Seconds that running imports have to stop when the process ends.
+_PATIENCE = 5.0
+_GONE = "the image was deleted"
+#: Failures for which the staged data is to blame: it is not kept for another attempt.
+_REJECTED = (errors.BadContent, errors.HashMismatch, errors.SignatureInvalid, errors.StepFailed, errors.TooLarge)
+
+
+class Flows(Protocol):
+    """See ``pipeline.Pipeline``."""
+
+    def run(self, run: Run, parallel: int) -> None: ...
+
+    def undo(self, run: Run) -> None: ...
+
+
+class Outcome(Enum):
+    """What became of a job in this process."""
+
+    #: Its task has ended: the job goes.
+    ENDED = "ended"
+    #: Somebody must go on with it later.
+    LATER = "later"
+
+
+class Jobs(Protocol):
+    """See ``board.Board``."""
+
+    def post(self, task_id: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Posting:
+    """The engine of a process that leaves imports to the workers of a job board."""
+
+    def __init__(self, runner: ImportRunner, jobs: Jobs, parts: Parts) -> None:
+        self._runner = runner
+        self._jobs = jobs
+        self._parts = parts
+
+    def submit(self, task: Task, lease: Lease) -> None:
+        """Post it. The lease is not extended from here on: a worker takes it over, or the reaper finds it expired."""
+        reach("import.before_post")
+        try:
+            self._jobs.post(task.id)
+        except errors.StoreUnavailable:
+            LOG.warning("task %s: posted later", task.id)
+        finally:
+            self._parts.leases.forget(lease)
+        reach("import.after_post")
+
+    def resume(self, lease: Lease) -> None:
+        """The reaper's handler: make sure that there is a job, and let go at once of what a dead worker has begun."""
+        try:
+            task = self._runner.task_of(lease)
+            if task is None:
+                return
+            self._jobs.post(task.id)
+            if task.status is not TaskStatus.PENDING:
+                self._runner.hand_over(lease)
+        finally:
+            self._parts.leases.forget(lease)
+
+
+class ImportRunner:
+    """``submit`` runs a new import, ``resume`` one whose process has died. ``make_flows`` is called at the first import."""
+
+    def __init__(self, parts: Parts, logbook: LogbookDatabase, make_flows: Callable[[LogbookDatabase], Flows]) -> None:
+        self._parts = parts
+        self._logbook = logbook
+        self._make_flows = make_flows
+        self._flows: Flows | None = None
+        self._lock = threading.Lock()
+        self._waiting: queue.SimpleQueue[tuple[str, Lease] | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._stopping = threading.Event()
+
+    # -- from outside ------------------------------------------------------------------------------------------------
+    def submit(self, task: Task, lease: Lease) -> None:
+        """Run it when it is its turn. The lease is extended until then, and is ours to end."""
+        self._put(task.id, lease)
+
+    def resume(self, lease: Lease) -> None:
+        """Take over an import whose process has died: the reaper's handler. Its lease is ours by now."""
+        task = self.task_of(lease)
+        if task is None:
+            self._parts.leases.forget(lease)
+        else:
+            self._put(task.id, lease)
+
+    def task_of(self, lease: Lease) -> Task | None:
+        """The task that an image is imported by; None when it has ended, and what it left is removed."""
+        try:
+            image = self._parts.database.images.get_any(lease.image_id)
+        except errors.ImageNotFound as exc:
+            raise errors.LeaseLost(f"image {lease.image_id} is gone") from exc
+        task_id = image.importing.task if image.importing is not None else None
+        try:
+            task = self._parts.database.tasks.get(task_id) if task_id is not None else None
+        except errors.TaskNotFound:
+            task = None
+        if task is None or task.finished:
+            self._sweep(image, lease)
+            return None
+        return task
+
+    def stop(self) -> None:
+        """Stop what runs at its next piece, and hand it and what waits over: others go on with it at once."""
+        self._stopping.set()
+        for _ in self._threads:
+            self._waiting.put(None)
+        end = time.monotonic() + _PATIENCE
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+        self._logbook.close()
+
+    # -- for a job board -----------------------------------------------------------------------------------------------
+    def may_take(self, task_id: str) -> bool:
+        """Nobody works on this task, or nobody needs to any more."""
+        try:
+            task = self._parts.database.tasks.get(task_id)
+        except errors.TaskNotFound:
+            return True
+        lease = self._lease_of(task)
+        if task.finished or lease is None or task.status is TaskStatus.PENDING:
+            return True
+        return any(x.token == lease.token for x in self._parts.database.images.expired(1000))
+
+    def take(self, task_id: str) -> Outcome:
+        """Take the image over from whoever held it, and run the import in the caller's thread."""
+        try:
+            task = self._parts.database.tasks.get(task_id)
+        except errors.TaskNotFound:
+            return Outcome.ENDED
+        if task.finished:
+            return Outcome.ENDED
+        old = self._lease_of(task)
+        if old is None:
+            self._close_if_deleted(task_id, task.image_id or "")
+        else:
+            lease = replace(old, holder=self._parts.leases.holder, token=Lease("", Operation.IMPORT, "", Status.QUEUED).token)
+            try:
+                self._parts.database.images.commit(self._parts.leases.taken(lease, old.token))
+            except errors.LeaseLost:
+                self._parts.leases.forget(lease)
+                return Outcome.LATER
+            except BaseException:
+                self._parts.leases.forget(lease)
+                raise
+            self._run(task_id, lease)
+        return Outcome.ENDED if self._ended(task_id) else Outcome.LATER
+
+    def _lease_of(self, task: Task) -> Lease | None:
+        lease = self._parts.database.images.lease(task.image_id or "")
+        return lease if lease is not None and lease.operation is Operation.IMPORT else None
+
+    # -- the workers -------------------------------------------------------------------------------------------------
+    def _put(self, task_id: str, lease: Lease) -> None:
+        with self._lock:
+            if len(self._threads) < self._parts.settings.workers:
+                thread = threading.Thread(target=self._loop, name=f"import-{len(self._threads)}", daemon=True)
+                self._threads.append(thread)
+                thread.start()
+        self._waiting.put((task_id, lease))
+
+    def _loop(self) -> None:
+        while (found := self._waiting.get()) is not None:
+            try:
+                self._run(*found)
+            except Exception:
+                LOG.exception("task %s: its import could not be run; another try follows", found[0])
+
+    @property
+    def _pipeline(self) -> Flows:
+        with self._lock:
+            if self._flows is None:
+                self._flows = self._make_flows(self._logbook)
+            return self._flows
+
+    def _run(self, task_id: str, lease: Lease) -> None:
+        run: Run | None = None
+        try:
+            task = self._parts.database.tasks.get(task_id)
+            run = self._begin(task, lease)
+            if run is not None:
+                self._work(run)
+        except errors.LeaseLost:
+            LOG.info("image %s: its import is not ours any more", lease.image_id)
+            self._close_if_deleted(task_id, lease.image_id)
+        except errors.ImportSuspended:
+            self.hand_over(run.lease if run else lease)
+        except errors.DatabaseUnavailable as exc:
+            LOG.warning("image %s: its import is left to be taken up again: %s", lease.image_id, exc)
+        finally:
+            self._parts.leases.forget(lease)
+
+    def _begin(self, task: Task, lease: Lease) -> Run | None:
+        """What a dead run has left in the stores is removed, and a new attempt's keys are taken; None when all is done already."""
+        raw = task.input.get("import_req")
+        method = raw.get("method") if isinstance(raw, dict) else None
+        name = str(method.get("name")) if isinstance(method, dict) else ""
+        if self._stopping.is_set():
+            raise errors.ImportSuspended("the process is stopping")
+        found = self._parts.methods.get(name)
+        if found is None:
+            raise errors.DatabaseUnavailable(f"import method {name} is not enabled in this process")
+        run = Run(self._parts, task, lease, found, self._stopping)
+        image = run.image()
+        if task.finished:
+            self._sweep(image, lease)
+            return None
+        staged = image.staged
+        for ref in lease.blobs:
+            if staged is None or ref != BlobRef(staged.store, staged.key):
+                self._parts.stores.recorded(ref.store).discard(ref.key)
+        taken_over = bool(task.progress.stage != "waiting")
+        run.save(image=(lambda x: replace(x, attempt=x.attempt + 1)) if taken_over else None, task=lambda x: x.begin())
+        for ref in lease.blobs:
+            run.save(drop=ref)
+        reach("import.begun")
+        return run
+
+    def _work(self, run: Run) -> None:
+        if run.task.error is None:
+            try:
+                run.check_alive()
+                self._pipeline.run(run, self._parts.settings.parallel_stores)
+            except (errors.LeaseLost, errors.ImportSuspended, errors.DatabaseUnavailable):
+                raise
+            except Exception as exc:
+                if run.task.finished:  # it ended well; only its book could not be closed
+                    LOG.info("task %s: the end of its flow was not recorded: %s", run.task.id, exc)
+                    return
+                if run.failed is None and not isinstance(exc, errors.GlanceError):
+                    LOG.exception("image %s: the import's flow failed", run.image_id)
+                cause = run.failed or (exc if isinstance(exc, errors.GlanceError) else errors.ImportFailed("the import failed; the operator's log says why"))
+                self._fail(run, cause)
+        else:
+            self._clean(run)
+        if run.task.finished:
+            self._forget(run.task.id)
+
+    # -- failing -----------------------------------------------------------------------------------------------------
+    def _fail(self, run: Run, cause: Exception) -> None:
+        reach("fail.begun")
+        LOG.info("image %s: import failed: %s: %s", run.image_id, type(cause).__name__, cause)
+        code = getattr(cause, "code", errors.ImportFailed.code)
+        rejected = isinstance(cause, _REJECTED)
+        stable = Status.QUEUED if rejected and run.lease.stable is Status.UPLOADING else run.lease.stable
+        run.doom(code, str(cause), stable)
+        reach("fail.doomed")
+        self._clean(run)
+
+    def _clean(self, run: Run) -> None:
+        """Undo steps, remove this run's copies and what is staged, put the image back. Each part may have been done already."""
+        self._pipeline.undo(run)
+        stable = run.lease.stable
+        ours = frozenset(run.task.stores)
+        marked = run.save(image=lambda x: replace(x, locations=tuple(
+            replace(y, status=LocationStatus.DELETING) if y.store in ours else y for y in x.locations)))
+        reach("fail.marked")
+        image = marked or run.image()
+        try:
+            for location in image.locations:
+                if location.store in ours:
+                    self._parts.stores.holding(location).delete(location.url)
+            for ref in run.lease.blobs:
+                self._parts.stores.recorded(ref.store).discard(ref.key)
+            if stable is not Status.UPLOADING and image.staged is not None:
+                self._parts.area.discard(BlobRef(image.staged.store, image.staged.key))
+        except errors.StoreError as exc:
+            LOG.warning("image %s: what its import left can't be removed now (%s); trying again", run.image_id, exc)
+            return
+        reach("fail.bytes_gone")
+        at = datetime.now(UTC)
+        run.save(image=lambda x: x.fail_import(stable, run.task.message, ours), task=lambda x: x.fail(at), end=True)
+        reach("fail.recorded")
+
+    def _sweep(self, image: Image, lease: Lease) -> None:
+        """The task has ended; only blobs are left, or an import of a foreign or older writer."""
+        for ref in lease.blobs:
+            self._parts.stores.recorded(ref.store).discard(ref.key)
+        if image.status is Status.IMPORTING:
+            release(self._parts.database.images, lease, "the service that worked on it stopped; try again")
+        else:
+            self._parts.database.images.commit(LeaseEnded(lease))
+
+    def hand_over(self, lease: Lease) -> None:
+        """Let another process take it at once."""
+        try:
+            self._parts.database.images.commit(LeaseTaken(replace(lease, token=f"{lease.token[:31]}x"), 0, lease.token))
+        except errors.GlanceError as exc:
+            LOG.info("image %s: its import will be taken over when its lease has expired: %s", lease.image_id, exc)
+
+    # -- nobody's tasks ----------------------------------------------------------------------------------------------
+    def tidy(self) -> None:
+        """Tasks whose image is gone end, expired ones vanish, scratch folders of the dead go. Any process may, at any time."""
+        for task in self._parts.database.tasks.abandoned():
+            self._close(task)
+        self._parts.database.tasks.forget(datetime.now(UTC))
+        for book in self._logbook.books():
+            if self._ended(book, _CLOSING):
+                self._forget(book)
+        folder = self._parts.settings.work_dir
+        if folder.is_dir():
+            for inner in folder.iterdir():
+                image_id, _, token = inner.name.rpartition(".")
+                lease = self._parts.database.images.lease(image_id)
+                if lease is None or lease.token != token:
+                    shutil.rmtree(inner, ignore_errors=True)
+
+    def _close_if_deleted(self, task_id: str, image_id: str) -> None:
+        lease = self._parts.database.images.lease(image_id)
+        if lease is None or lease.operation is not Operation.IMPORT:
+            try:
+                self._close(self._parts.database.tasks.get(task_id))
+            except errors.GlanceError as exc:
+                LOG.info("task %s: %s", task_id, exc)
+
+    @on_concurrent_change
+    def _close(self, task: Task) -> None:
+        task = self._parts.database.tasks.get(task.id)
+        if not task.finished:
+            ended = task.doomed(errors.Gone.code, _GONE).fail(datetime.now(UTC))
+            self._parts.database.images.commit(TaskChanged(task, replace(ended, version=task.version + 1)))
+        self._forget(task.id)
+
+    def _forget(self, task_id: str) -> None:
+        """One that can't be removed now is removed by ``tidy``."""
+        try:
+            self._logbook.forget(task_id)
+        except errors.DatabaseUnavailable as exc:
+            LOG.info("task %s: %s", task_id, exc)
+
+    def _ended(self, task_id: str, ago: timedelta = timedelta()) -> bool:
+        """Whether it ended at least so long ago."""
+        try:
+            task = self._parts.database.tasks.get(task_id)
+        except errors.TaskNotFound:
+            return True
+        return task.finished and task.updated_at <= datetime.now(UTC) - ago

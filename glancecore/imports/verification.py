@@ -1,0 +1,63 @@
+"""Verified imports: the data must have the digest that its user expects, by value or by a checksum file."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+
+from glancecore.domain import errors
+from glancecore.imports.run import Run
+from glancecore.imports.work import MethodWork
+from glancecore.ports.store import CHUNK
+from glancecore.services.expected import wanted
+
+
+class Expected:
+    """The digests that the data of a run must have, and its signature. What was found while it was fetched is remembered, so that it need not be read again."""
+
+    def __init__(self) -> None:
+        self._wanted: list[tuple[str, str]] | None = None
+        self._found: dict[str, str] = {}
+
+    def algorithms(self, run: Run) -> frozenset[str]:
+        signature = run.parts.signatures.check_of(run.image(), run.request.secrets.get("token"))
+        return frozenset(name for name, _ in self._of(run)) | ({signature.algorithm} if signature else frozenset())
+
+    def found(self, digests: Mapping[str, str]) -> None:
+        self._found = dict(digests)
+
+    def verify(self, run: Run) -> None:
+        """Raises HashMismatch, saying both digests."""
+        expected = self._of(run)
+        image = run.image()
+        staged = image.staged
+        signature = run.parts.signatures.check_of(image, run.request.secrets.get("token")) if staged is not None else None
+        if staged is None or not (expected or signature):
+            return
+        known = {**self._found, "md5": staged.digests.checksum, staged.digests.hash_algo: staged.digests.hash_value}
+        missing = {name for name, _ in expected} | ({signature.algorithm} if signature else set())
+        missing -= set(known)
+        if missing:
+            known |= _read_again(run, staged.store, staged.url, missing)
+        if signature:
+            signature.verify(known[signature.algorithm])
+        for name, digest in expected:
+            if not hmac.compare_digest(digest.encode(), known[name].encode()):
+                raise errors.HashMismatch(f"the {name} of the data is {known[name]}, but {digest} was expected; nothing was kept")
+
+    def _of(self, run: Run) -> list[tuple[str, str]]:
+        """The caller's own, and what the method has found out."""
+        if self._wanted is None:
+            self._wanted = [*wanted(run.request.method).items(), *run.method.expected(MethodWork(run)).items()]
+        return self._wanted
+
+
+def _read_again(run: Run, store: str, url: str, names: set[str]) -> dict[str, str]:
+    digests = {name: hashlib.new(name, usedforsecurity=False) for name in names}
+    for piece in run.parts.stores.recorded(store).open(url):
+        for at in range(0, len(piece), CHUNK):
+            run.check_alive()
+            for digest in digests.values():
+                digest.update(piece[at:at + CHUNK])
+    return {name: digest.hexdigest() for name, digest in digests.items()}

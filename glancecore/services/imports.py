@@ -1,0 +1,212 @@
+"""Imports: a user asks for one, cancels it, asks again. The work itself is done by ``glancecore.imports`` (contract 9)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Protocol
+
+from glancecore.domain import errors
+from glancecore.domain.context import Context
+from glancecore.domain.image import Image, Status
+from glancecore.domain.lease import Lease, Operation
+from glancecore.domain.quota import Limits
+from glancecore.domain.task import Copy, Progress, Task, TaskType
+from glancecore.policies.authorizer import Authorizer
+from glancecore.ports.import_method import ImportMethod, Request, Source
+from glancecore.ports.import_step import ImportStep
+from glancecore.ports.quota import Quota
+from glancecore.ports.repository import Change, Database, ImageChanged, WithinLimits
+from glancecore.ports.task_repository import TaskAdded, TaskChanged
+from glancecore.services import expected
+from glancecore.services.checkpoints import reach
+from glancecore.services.images import Images, NewImage
+from glancecore.services.leases import Leases
+from glancecore.services.retrying import on_concurrent_change
+from glancecore.services.signatures import CERTIFICATE
+from glancecore.services.stores import StoreFacade, Stores
+
+#: Where an image that is importing came from, and goes back to when the import fails.
+_STABLE = {Status.QUEUED: Status.QUEUED, Status.UPLOADING: Status.UPLOADING, Status.ACTIVE: Status.ACTIVE}
+
+
+class Engine(Protocol):
+    """Whoever runs imports."""
+
+    def submit(self, task: Task, lease: Lease) -> None:
+        """Run it soon; the lease is the engine's from here on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the caller asks for. ``method`` is the object of the body; ``stores`` None: the default one."""
+
+    method: Mapping[str, object]
+    stores: Sequence[str] | None = None
+    all_stores: bool = False
+    must_succeed: bool = True
+    #: The body as it came, to be shown in the task.
+    body: Mapping[str, object] = field(default_factory=dict)
+    #: The input of a task of the tasks API.
+    given: Mapping[str, object] | None = None
+
+    @property
+    def name(self) -> str:
+        return str(self.method.get("name"))
+
+
+class Imports:
+    def __init__(self, database: Database, authorizer: Authorizer, quota: Quota, stores: Stores, leases: Leases,
+                 methods: Mapping[str, ImportMethod], steps: Mapping[str, ImportStep], engine: Engine, images: Images) -> None:
+        self._repository = database.images
+        self._tasks = database.tasks
+        self._policy = authorizer
+        self._quota = quota
+        self._stores = stores
+        self._leases = leases
+        self._methods = methods
+        self._steps = steps
+        self._engine = engine
+        self._images = images
+
+    def start(self, ctx: Context, image_id: str, wanted: Wanted) -> Task | None:
+        """Begin an import; it goes on after this returns. None when there is nothing to do.
+
+        Raises UnknownMethod, Invalid, BadLocation, ImageNotFound, Forbidden, WrongStatus, ImageBusy, UnknownImportStore,
+        QuotaExceeded.
+        """
+        method = self._methods.get(wanted.name)
+        if method is None:
+            raise errors.UnknownMethod(f"method.name: {wanted.name!r} is not one of {', '.join(self._methods) or 'none'}")
+        expected.wanted(wanted.method)
+        request = Request(wanted.method, sorted(ctx.roles), {"token": ctx.token} if ctx.token and method.wants_token else {})
+        method.check(request)
+        self._check_signature(method, request)
+        image = self._repository.get(image_id, ctx.viewer)
+        self._policy.authorize(ctx, "get_image", image)
+        self._policy.authorize(ctx, method.policy, image)
+        if image.importing is not None and image.importing.task is not None:
+            raise errors.ImageBusy(f"image {image_id} has an active task: {image.importing.task}")
+        image.require(*method.statuses)
+        if image.disk_format is None or image.container_format is None:
+            raise errors.WrongStatus(f"image {image_id}: disk_format and container_format must be set before an import")
+        if method.source is Source.STAGED and image.staged is None:
+            raise errors.ImageBusy(f"image {image_id} is still being staged")
+        stores = self._targets(image, wanted, method)
+        if not stores:
+            return None
+        if ctx.token and CERTIFICATE in image.properties:  # fetched in the caller's name
+            request = replace(request, secrets={"token": ctx.token})
+        return self._begin(ctx, image, wanted, request, stores)
+
+    def start_task(self, ctx: Context, uri: str, new: NewImage, given: Mapping[str, object]) -> Task:
+        """An image and its import from the web in one call: the tasks API. Raises what ``Images.create`` and ``start`` raise."""
+        self._policy.authorize(ctx, "tasks_api_access")
+        self._policy.authorize(ctx, "add_task")
+        method = self._methods.get("web-download")
+        if method is None:
+            raise errors.UnknownMethod("import method web-download is not enabled in this deployment")
+        wanted = Wanted({"name": "web-download", "uri": uri}, body={"method": {"name": "web-download", "uri": uri}}, given=given)
+        method.check(Request(wanted.method))
+        image = self._images.create(ctx, new)
+        task = self.start(ctx, image.id, wanted)
+        if task is None:
+            raise errors.Conflict("there is no store to import to")
+        return task
+
+    def cancel(self, ctx: Context, image_id: str, task_id: str) -> None:
+        """Ask a running import to stop; it does so within seconds. Raises ImageNotFound, TaskNotFound, Forbidden, WrongStatus."""
+        self._own_task(ctx, image_id, task_id)
+        self._cancel(task_id)
+
+    def retry(self, ctx: Context, image_id: str, task_id: str) -> Task | None:
+        """Begin a failed import again, or the copies that have failed; what is done already is not done again.
+
+        Raises ImageNotFound, TaskNotFound, Forbidden, and what ``start`` raises."""
+        task = self._own_task(ctx, image_id, task_id)
+        if not task.finished:
+            raise errors.WrongStatus(f"task {task_id} is {task.status.value}: only an ended task can be retried")
+        raw = task.input.get("import_req")
+        body: Mapping[str, object] = raw if isinstance(raw, dict) else {}
+        method = body.get("method")
+        failed = [x.store for x in task.progress.copies if x.state.value == "failed"]
+        wanted = Wanted(method if isinstance(method, dict) else {}, task.stores, must_succeed=bool(body.get("all_stores_must_succeed", True)),
+                        body=body)
+        if task.status.value == "success":
+            if not failed:
+                raise errors.WrongStatus(f"task {task_id} has succeeded in all its stores")
+            wanted = replace(wanted, method={"name": "copy-image"}, stores=failed)
+        return self.start(ctx, image_id, wanted)
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+    def _own_task(self, ctx: Context, image_id: str, task_id: str) -> Task:
+        image = self._repository.get(image_id, ctx.viewer)
+        self._policy.authorize(ctx, "get_image", image)
+        self._policy.authorize(ctx, "upload_image", image)
+        task = self._tasks.get(task_id)
+        if task.image_id != image_id:
+            raise errors.TaskNotFound(f"image {image_id} has no task {task_id}")
+        return task
+
+    @on_concurrent_change
+    def _cancel(self, task_id: str) -> None:
+        task = self._tasks.get(task_id)
+        after = task.cancel()
+        if after != task:
+            self._repository.commit(TaskChanged(task, replace(after, version=task.version + 1)))
+
+    def _check_signature(self, method: ImportMethod, request: Request) -> None:
+        """A signature that nobody would look at is refused. Raises Invalid."""
+        checking = [x for x in self._steps.values() if x.checks_signatures] if method.source is not Source.COPIES else []
+        if "signature" in request.method and not checking:
+            raise errors.Invalid("method.signature: no import step of this deployment checks signatures")
+
+    def _targets(self, image: Image, wanted: Wanted, method: ImportMethod) -> tuple[str, ...]:
+        having = {x.store for x in image.live_locations}
+        if wanted.all_stores:
+            return tuple(x.id for x in self._stores if x.writable and (method.source is not Source.COPIES or x.id not in having))
+        found = dict.fromkeys(self._target(x).id for x in wanted.stores or [self._stores.default_id])
+        if method.source is Source.COPIES and having & set(found):
+            raise errors.Invalid(f"stores: {', '.join(sorted(having & set(found)))} has the image already")
+        return tuple(found)
+
+    def _target(self, store_id: str) -> StoreFacade:
+        try:
+            store = self._stores.get(store_id)
+        except errors.UnknownStore as exc:
+            raise errors.UnknownImportStore(str(exc)) from exc
+        if not store.available:
+            raise errors.StoreUnavailable(f"store {store.id} is not available", store.id)
+        if not store.writable:
+            raise errors.UnknownImportStore(f"store {store.id} takes no new data")
+        return store
+
+    def _begin(self, ctx: Context, image: Image, wanted: Wanted, request: Request, stores: tuple[str, ...]) -> Task:
+        """One commit: the image is importing, held by a lease, and the task says so."""
+        at = datetime.now(UTC)
+        kind = TaskType.API_IMAGE_IMPORT if wanted.given is None else TaskType.IMPORT
+        task = Task(str(uuid.uuid4()), kind, at, at, owner=image.owner, image_id=image.id, user_id=ctx.user,
+                    request_id=ctx.request_id, progress=Progress("waiting", copies=tuple(Copy(x) for x in stores)),
+                    input={"image_id": image.id, "import_req": dict(wanted.body), "backend": list(stores), **(wanted.given or {})},
+                    secrets={"roles": ",".join(request.roles), **request.secrets})
+        begun = replace(image.begin_import(task.id, stores), version=image.version + 1, updated_at=at)
+        limits = self._quota.limits(ctx)
+        size = image.size or 0
+        lease = self._leases.new(begun, Operation.IMPORT, _STABLE[image.status], reserved=size * len(stores))
+        changes: list[Change] = [ImageChanged(image, begun), self._leases.taken(lease), TaskAdded(task)]
+        if limits.bytes is not None or limits.uploading is not None:
+            changes.append(WithinLimits(image.owner, Limits(bytes=limits.bytes, uploading=limits.uploading)))
+        reach("import.before_intent")
+        try:
+            self._repository.commit(*changes)
+        except errors.ConcurrentChange as exc:
+            self._leases.forget(lease)
+            raise errors.WrongStatus(f"image {image.id} has changed meanwhile; look at its status") from exc
+        except BaseException:
+            self._leases.forget(lease)
+            raise
+        reach("import.after_intent")
+        self._engine.submit(task, lease)
+        return task

@@ -1,0 +1,246 @@
+"""Staging: data that waits to be imported, written to the staging store in the same single pass as an upload.
+
+The staging store is any writable store, kept apart from those that users see. Keys are made new for each writing, so that
+a writer that has lost its lease can never touch another one's bytes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from glancecore.domain import errors
+from glancecore.domain.context import Context
+from glancecore.domain.events import EventType, ImageEvent
+from glancecore.domain.image import Image, Staged, Status, Verdict
+from glancecore.domain.lease import BlobRef, Lease, Operation
+from glancecore.domain.quota import Limits
+from glancecore.policies.authorizer import Authorizer
+from glancecore.ports.quota import Quota
+from glancecore.ports.repository import Change, ImageChanged, ImageRepository, LeaseEnded, WithinLimits
+from glancecore.ports.store import CHUNK, Cap
+from glancecore.services.checkpoints import reach
+from glancecore.services.image_data import DataSettings, Reservation, release
+from glancecore.services.inspection import Inspector
+from glancecore.services.intake import Intake
+from glancecore.services.leases import Leases
+from glancecore.services.notifications import Notifications
+from glancecore.services.stores import StoreFacade, Stores
+
+LOG = logging.getLogger(__name__)
+
+
+class StagingArea:
+    """Reads and writes staged data; knows nothing of who may. ``judged_late``: a step may make other data of it, so what the
+    inspection says is kept with the data instead of ending the writing."""
+
+    def __init__(self, stores: Stores, settings: DataSettings, *, judged_late: bool) -> None:
+        self._stores = stores
+        self._settings = settings
+        self._judged_late = judged_late
+
+    @property
+    def store(self) -> StoreFacade:
+        """Raises StoreUnavailable."""
+        return self._stores.staging
+
+    @property
+    def cap(self) -> int:
+        """Most bytes of one image."""
+        return self._settings.size_cap
+
+    def ref(self, lease: Lease) -> BlobRef:
+        """Where the next staged data of this holding goes: intent, to be recorded before ``put``."""
+        return BlobRef(self.store.id, f"{lease.image_id}.{_short()}")
+
+    def put(self, image: Image, ref: BlobRef, pieces: Iterable[bytes], *, size: int | None = None,
+            room: Callable[[int], None] | None = None, alive: Callable[[], None] | None = None,
+            algorithms: Collection[str] = ()) -> tuple[Staged, dict[str, str]]:
+        """Write, hash and inspect in one pass; also the digests by ``algorithms``. Raises TooLarge, SizeMismatch,
+        BadContent, StoreError, and whatever ``pieces``, ``room`` and ``alive`` raise; then nothing is left."""
+        judge = self._judge(image)
+        intake = Intake(pieces, self._settings.algorithm, size=size, cap=self._settings.size_cap, inspector=judge,
+                        room=room, alive=alive, algorithms=algorithms)
+        location = self.store.put(ref.key, intake, size)
+        return Staged(ref.store, ref.key, location.url, intake.digests, judge.verdict), intake.extra_digests
+
+    def put_file(self, image: Image, ref: BlobRef, path: Path, progress: Callable[[int, int], None]) -> Staged:
+        """The same for a local file, which is taken over without being copied where the store can."""
+        size = path.stat().st_size
+        if self.store.can(Cap.ADOPT):
+            judge = self._judge(image)
+            intake = Intake(_read(path, progress), self._settings.algorithm, size=size, cap=self._settings.size_cap, inspector=judge)
+            for _ in intake:
+                pass  # hashed and inspected on the way
+            try:
+                location = self.store.adopt(ref.key, path)
+            except errors.Unsupported:
+                LOG.debug("%s can't be linked into the staging store: it is copied", path.name)
+            else:
+                return Staged(ref.store, ref.key, location.url, intake.digests, judge.verdict)
+        return self.put(image, ref, _read(path, progress), size=size)[0]
+
+    def _judge(self, image: Image) -> _Judge:
+        return _Judge(Inspector(image.disk_format or "", image.container_format or "", self._settings.inspection), late=self._judged_late)
+
+    def discard(self, ref: BlobRef) -> None:
+        self._stores.recorded(ref.store).discard(ref.key)
+
+
+class Staging:
+    """The use case: a user stages data, to be imported by a later request."""
+
+    def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, area: StagingArea, leases: Leases,
+                 notifications: Notifications) -> None:
+        self._repository = repository
+        self._policy = authorizer
+        self._quota = quota
+        self._area = area
+        self._leases = leases
+        self._notifications = notifications
+
+    def stage(self, ctx: Context, image_id: str, body: Iterable[bytes], *, size: int | None = None) -> None:
+        """Stage ``body`` for a queued image, which is then uploading until it is imported.
+
+        Raises ImageNotFound, Forbidden, WrongStatus, Invalid, TooLarge, QuotaExceeded, SizeMismatch, BadContent, Gone,
+        StoreError, and whatever ``body`` raises; then nothing is left of the data and the image is queued again.
+        """
+        image = self._repository.get(image_id, ctx.viewer)
+        self._policy.authorize(ctx, "get_image", image)
+        self._policy.authorize(ctx, "upload_image", image)
+        image.require(Status.QUEUED)
+        image.require_formats()
+        if size is not None and size > self._area.cap:
+            raise errors.TooLarge(f"the data has {size} bytes; image_size_cap is {self._area.cap}")
+        limits = self._quota.limits(ctx)
+        reach("stage.before_intent")
+        staging, lease, ref = self._begin(image, limits, size or 0)
+        reach("stage.after_intent")
+        staged: Staged | None = None
+        try:
+            room = Reservation(self._repository, lease, limits.bytes).need if limits.bytes is not None and size is None else None
+            staged, _ = self._area.put(staging, ref, _noted(body), size=size, room=room, alive=self._leases.check(lease))
+            reach("stage.before_finish")
+            done = self._finish(staging, lease, staged, limits)
+        except BaseException as exc:
+            self._give_up(lease, ref, staged, exc)
+            if isinstance(exc, (errors.LeaseLost, errors.ImageNotFound)):
+                raise errors.Gone(f"image {image_id} was deleted while it was staged") from exc
+            raise
+        finally:
+            self._leases.forget(lease)
+        reach("stage.after_finish")
+        self._notifications.send(ImageEvent(EventType.IMAGE_UPDATE, done))
+
+    def _begin(self, image: Image, limits: Limits, reserve: int) -> tuple[Image, Lease, BlobRef]:
+        staging = _next(image, image.begin_stage())
+        lease = self._leases.new(staging, Operation.STAGE, Status.QUEUED, reserved=reserve)
+        ref = self._area.ref(lease)
+        lease = replace(lease, blobs=(ref,))
+        changes: list[Change] = [ImageChanged(image, staging), self._leases.taken(lease)]
+        if limits.bytes is not None or limits.uploading is not None:
+            changes.append(WithinLimits(image.owner, Limits(bytes=limits.bytes, uploading=limits.uploading)))
+        try:
+            self._repository.commit(*changes)
+        except errors.ConcurrentChange as exc:
+            self._leases.forget(lease)
+            raise errors.WrongStatus(f"image {image.id} has changed meanwhile; look at its status") from exc
+        except BaseException:
+            self._leases.forget(lease)
+            raise
+        return staging, lease, ref
+
+    def _finish(self, staging: Image, lease: Lease, staged: Staged, limits: Limits) -> Image:
+        before = staging
+        while True:
+            after = _next(before, before.finish_stage(staged))
+            changes: list[Change] = [ImageChanged(before, after), LeaseEnded(lease)]
+            if limits.staged_bytes is not None:
+                changes.append(WithinLimits(after.owner, Limits(staged_bytes=limits.staged_bytes)))
+            try:
+                self._repository.commit(*changes)
+            except errors.ConcurrentChange:  # its metadata was changed meanwhile, or it is being deleted
+                before = self._repository.get_any(staging.id)
+                if before.status is not Status.UPLOADING or before.staged is not None:
+                    raise errors.LeaseLost(f"image {staging.id} is {before.status.value}") from None
+            else:
+                return after
+
+    def _give_up(self, lease: Lease, ref: BlobRef, staged: Staged | None, cause: BaseException) -> None:
+        """Nothing stays of this attempt. What can't be removed now is named by the lease, which expires and is the reaper's."""
+        LOG.info("staging of image %s ended with %s: %s", lease.image_id, type(cause).__name__, cause)
+        try:
+            if self._repository.lease(lease.image_id) != lease and self._is_staged(lease.image_id, ref):
+                return  # the commit whose answer was lost has happened
+            if staged is not None:
+                self._area.discard(ref)
+            release(self._repository, lease, str(cause) if isinstance(cause, errors.GlanceError) else "the upload broke off")
+        except errors.LeaseLost:
+            LOG.info("image %s is not ours any more", lease.image_id)
+        except errors.GlanceError as exc:
+            LOG.warning("image %s: can't clean up now (%s); the reaper will", lease.image_id, exc)
+
+    def _is_staged(self, image_id: str, ref: BlobRef) -> bool:
+        try:
+            staged = self._repository.get_any(image_id).staged
+        except errors.ImageNotFound:
+            return False
+        return staged is not None and staged.key == ref.key
+
+
+class _Judge:
+    """An inspector whose refusal may be kept for later."""
+
+    def __init__(self, inspector: Inspector, *, late: bool) -> None:
+        self._inspector = inspector
+        self._late = late
+        self.verdict: Verdict | None = None
+
+    def eat(self, piece: bytes) -> None:
+        self._inspector.eat(piece)
+
+    def conclude(self) -> int | None:
+        try:
+            return self._inspector.conclude()
+        except errors.BadContent as exc:
+            if not self._late:
+                raise
+            self.verdict = Verdict(exc.code, str(exc))
+            return None
+
+
+def _read(path: Path, progress: Callable[[int, int], None]) -> Iterator[bytes]:
+    total, seen = path.stat().st_size, 0
+    with path.open("rb") as src:
+        while piece := src.read(CHUNK):
+            seen += len(piece)
+            progress(seen, total)
+            yield piece
+
+
+def enforce(staged: Staged) -> None:
+    """Raises what the inspection of the data found wrong: FormatMismatch or UnsafeContent."""
+    if staged.verdict is not None:
+        kind = errors.FormatMismatch if staged.verdict.code == errors.FormatMismatch.code else errors.UnsafeContent
+        raise kind(staged.verdict.message)
+
+
+def _noted(body: Iterable[bytes]) -> Iterator[bytes]:
+    first = True
+    for piece in body:
+        yield piece
+        if first:
+            first = False
+            reach("stage.first_piece")
+    reach("stage.all_pieces")
+
+
+def _next(before: Image, after: Image) -> Image:
+    return replace(after, version=before.version + 1, updated_at=datetime.now(UTC))
+
+
+def _short() -> str:
+    return Lease("", Operation.STAGE, "", Status.QUEUED).token[:16]

@@ -1,0 +1,120 @@
+"""Signed images: upload and import, each kind of key and hash, with the certificates in a folder (contract 14.8)."""
+
+from __future__ import annotations
+
+import base64
+import os
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from api import Person
+from conftest import built
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, padding, rsa
+from cryptography.x509.oid import NameOID
+from test_import_rows import DIRECT, begin, ended, show, stage
+
+from glancecore.bootstrap import Service
+
+DATA = os.urandom(2_000_000)
+KEYS: dict[str, Any] = {
+    "RSA-PSS": rsa.generate_private_key(65537, 2048), "DSA": dsa.generate_private_key(2048),
+    "ECC_SECP384R1": ec.generate_private_key(ec.SECP384R1()), "ECC_SECP521R1": ec.generate_private_key(ec.SECP521R1())}
+METHODS = {"SHA-224": hashes.SHA224(), "SHA-256": hashes.SHA256(), "SHA-384": hashes.SHA384(), "SHA-512": hashes.SHA512()}
+IDS = {kind: str(uuid.uuid4()) for kind in (*KEYS, "expired", "junk")}
+
+
+def certificate(key: Any, days: int = 10) -> bytes:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "signer")])
+    now = datetime.now(UTC)
+    made = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(7)
+            .not_valid_before(now - timedelta(days=20)).not_valid_after(now + timedelta(days=days)).sign(key, hashes.SHA256()))
+    return made.public_bytes(serialization.Encoding.PEM)
+
+
+def sign(kind: str, method: str, data: bytes = DATA) -> str:
+    key, used = KEYS[kind], METHODS[method]
+    if kind == "RSA-PSS":
+        raw = key.sign(data, padding.PSS(padding.MGF1(used), padding.PSS.MAX_LENGTH), used)
+    else:
+        raw = key.sign(data, used if kind == "DSA" else ec.ECDSA(used))
+    return base64.b64encode(raw).decode()
+
+
+@pytest.fixture(scope="module")
+def owner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
+    folder: Path = tmp_path_factory.mktemp("certificates")
+    for kind, key in KEYS.items():
+        (folder / f"{IDS[kind]}.pem").write_bytes(certificate(key))
+    (folder / f"{IDS['expired']}.pem").write_bytes(certificate(KEYS["RSA-PSS"], -1))
+    (folder / f"{IDS['junk']}.pem").write_bytes(b"no certificate")
+    with built("sqlite", {"DEFAULT": {"certificate_source": "folder"}, "certificates_folder": {"path": folder}}) as service:
+        yield Person(service.app)
+
+
+def signed(kind: str = "RSA-PSS", method: str = "SHA-256", **other: str) -> dict[str, str]:
+    return {"img_signature": sign(kind, method), "img_signature_hash_method": method, "img_signature_key_type": kind,
+            "img_signature_certificate_uuid": IDS[kind], **other}
+
+
+@pytest.mark.parametrize("kind", KEYS)
+@pytest.mark.parametrize("method", METHODS)
+def test_a_good_signature(owner: Person, kind: str, method: str) -> None:
+    image_id = owner.create(**signed(kind, method))["id"]
+    assert owner.upload(image_id, DATA).status_code == 204
+    assert show(owner, image_id)["status"] == "active"
+    image_id = owner.create(**signed(kind, method))["id"]
+    assert stage(owner, image_id, DATA).status_code == 204
+    assert begin(owner, image_id, DIRECT).status_code == 202
+    assert ended(owner, image_id)["status"] == "success"
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_a_signature_of_other_data(owner: Person, kind: str) -> None:
+    other = DATA[:-1] + bytes([DATA[-1] ^ 1])
+    image_id = owner.create(**signed(kind))["id"]
+    answer = owner.upload(image_id, other)
+    assert (answer.status_code, (answer.json or {})["error"]) == (400, "signature_invalid")
+    image = show(owner, image_id)
+    assert (image["status"], image["size"]) == ("queued", None)
+    assert stage(owner, image_id, other).status_code == 204
+    assert begin(owner, image_id, DIRECT).status_code == 202
+    assert ended(owner, image_id)["error"] == "signature_invalid"
+    assert show(owner, image_id)["status"] == "queued"
+    assert owner.upload(image_id, DATA).status_code == 204
+
+
+@pytest.mark.parametrize("wrong", [
+    {"img_signature": "not base64!"}, {"img_signature_hash_method": "MD5"}, {"img_signature_key_type": "ROT13"},
+    {"img_signature_key_type": "DSA"}, {"img_signature_key_type": "ECC_SECP384R1"}, {"img_signature_certificate_uuid": str(uuid.uuid4())},
+    {"img_signature_certificate_uuid": "../../etc/passwd"}, {"img_signature_certificate_uuid": IDS["expired"]},
+    {"img_signature_certificate_uuid": IDS["junk"]}, {"img_signature_certificate_uuid": IDS["DSA"]}, {"img_signature_hash_method": "SHA-512"}])
+def test_what_can_not_be_checked_is_refused(owner: Person, wrong: dict[str, str]) -> None:
+    image_id = owner.create(**signed(**wrong))["id"]
+    answer = owner.upload(image_id, DATA)
+    assert (answer.status_code, (answer.json or {})["error"]) == (400, "signature_invalid"), answer.text
+    assert show(owner, image_id)["status"] == "queued"
+
+
+@pytest.mark.parametrize("missing", signed())
+def test_some_but_not_all_properties_mean_no_check(owner: Person, missing: str) -> None:
+    image_id = owner.create(**{k: v for k, v in signed().items() if k != missing})["id"]
+    assert owner.upload(image_id, b"anything").status_code == 204
+
+
+def test_without_certificates_signed_images_are_refused(service: Service) -> None:
+    owner = Person(service.app, f"s-{uuid.uuid4().hex[:6]}")
+    image_id = owner.create(**signed())["id"]
+    assert owner.upload(image_id, DATA).status_code == 400
+
+
+def test_a_signature_that_nobody_checks_is_refused(service: Service) -> None:
+    owner = Person(service.app, f"s-{uuid.uuid4().hex[:6]}")
+    image_id = owner.create()["id"]
+    assert stage(owner, image_id, DATA).status_code == 204
+    assert begin(owner, image_id, {"method": {"name": "glance-direct", "signature": "x"}}).status_code == 400

@@ -1,0 +1,165 @@
+"""Imports by a real service: stage, import, fetch from a real nginx, copy; what a client sees while it runs and after."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import lab
+import pytest
+from client import HEADERS_AUTH, Client
+
+DATA = os.urandom(5_000_000)
+OCTETS = {"Content-Type": "application/octet-stream"}
+
+
+def two_stores(folder: str | Path = ".") -> lab.Config:
+    return {"DEFAULT": {"enabled_backends": "fast:file, slow:file"}, "glance_store": {"default_backend": "fast"},
+            "fast": {"filesystem_store_datadir": f"{folder}/fast", "weight": 10}, "slow": {"filesystem_store_datadir": f"{folder}/slow"}}
+
+
+@pytest.fixture(scope="module")
+def www() -> Path:
+    return Path(lab.nginx().settings["NGINX_ROOT"])
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Service]:
+    folder = tmp_path_factory.mktemp("stores")
+    port = lab.nginx().url.rpartition(":")[2]
+    config = lab.merged(HEADERS_AUTH, two_stores(folder), {
+        "lease": {"ttl": 2, "reap_interval": 0.2}, "imports": {"retry_pause": 0.1, "attempts": 3},
+        "import_filtering_opts": {"allowed_ports": f"[80, 443, {port}]", "trusted_networks": "[127.0.0.1]"}})
+    with lab.service(config, folder=folder) as made:
+        yield made
+
+
+@pytest.fixture
+def client(service: lab.Service) -> Client:
+    return Client(service.url)
+
+
+@pytest.fixture
+def admin(service: lab.Service) -> Client:
+    return Client(service.url, roles="admin,member,reader")
+
+
+def stage(client: Client, image_id: str, data: bytes = DATA) -> Any:
+    return client.session.put(f"{client.url}/v2/images/{image_id}/stage", data=data, headers=OCTETS, timeout=60)
+
+
+def start(client: Client, image_id: str, name: str = "glance-direct", *, method: dict[str, Any] | None = None, **more: Any) -> Any:
+    return client.call("POST", f"/v2/images/{image_id}/import", {"method": {"name": name, **(method or {})}, **more})
+
+
+def tasks(client: Client, image_id: str) -> list[dict[str, Any]]:
+    answer = client.call("GET", f"/v2/images/{image_id}/tasks")
+    assert answer.status_code == 200, answer.text
+    return list(answer.json()["tasks"])
+
+
+def until_ended(client: Client, image_id: str, seconds: float = 30) -> dict[str, Any]:
+    """The newest task, once it has ended."""
+    end = time.monotonic() + seconds
+    while (found := tasks(client, image_id)[0])["status"] not in ("success", "failure"):
+        assert time.monotonic() < end, found
+        time.sleep(0.02)
+    return found
+
+
+def leftovers(service: lab.Service) -> list[str]:
+    staging = service.folder / "fast" / ".staging"
+    return sorted(str(x.relative_to(staging)) for x in staging.rglob("*") if x.name != ".work")
+
+
+def test_staged_data_is_imported_by_link(client: Client, service: lab.Service) -> None:
+    image = client.create()
+    assert stage(client, image["id"]).status_code == 204
+    shown = client.show(image["id"])
+    assert (shown["status"], shown["size"]) == ("uploading", len(DATA))
+    [staged] = [x for x in (service.folder / "fast" / ".staging").iterdir() if x.is_file()]
+    inode = staged.stat().st_ino
+    answer = start(client, image["id"])
+    assert (answer.status_code, answer.content) == (202, b"")
+    task = until_ended(client, image["id"])
+    assert task["status"] == "success", task
+    shown = client.show(image["id"])
+    assert shown["status"] == "active"
+    assert shown["os_hash_value"] == hashlib.sha512(DATA).hexdigest()
+    assert shown["checksum"] == hashlib.md5(DATA).hexdigest()
+    assert shown["stores"] == "fast"
+    assert (shown["os_glance_importing_to_stores"], shown["os_glance_failed_import"]) == ("", "")
+    assert "os_glance_import_task" not in shown
+    assert client.download(image["id"]).content == DATA
+    assert (service.folder / "fast" / image["id"]).stat().st_ino == inode, "moved, not copied"
+    assert leftovers(service) == []
+
+
+def test_into_all_stores(client: Client, service: lab.Service) -> None:
+    image = client.create()
+    assert stage(client, image["id"]).status_code == 204
+    assert start(client, image["id"], all_stores=True).status_code == 202
+    assert until_ended(client, image["id"])["status"] == "success"
+    assert client.show(image["id"])["stores"] == "fast,slow"
+    one, two = (service.folder / x / image["id"] for x in ("fast", "slow"))
+    assert one.read_bytes() == two.read_bytes() == DATA
+    assert one.stat().st_ino != two.stat().st_ino
+    assert client.delete(image["id"]).status_code == 204
+
+
+@pytest.mark.parametrize("path", ["", "norange/", "redirected"])
+def test_web_download(client: Client, service: lab.Service, www: Path, path: str) -> None:
+    (www / "image.raw").write_bytes(DATA)
+    url = f"{lab.nginx().url}/{path}image.raw" if path != "redirected" else f"{lab.nginx().url}/redirect"
+    image = client.create()
+    assert start(client, image["id"], "web-download", method={"uri": url}).status_code == 202
+    task = until_ended(client, image["id"])
+    assert task["status"] == "success", task
+    shown = client.show(image["id"])
+    assert shown["status"] == "active"
+    expected = (www / "64m.bin").read_bytes() if path == "redirected" else DATA
+    assert shown["os_hash_value"] == hashlib.sha512(expected).hexdigest()
+    assert task["progress"]["stores"] == [{"store": "fast", "state": "done", "bytes": len(expected), "error": None}]
+    assert leftovers(service) == []
+
+
+def test_copy_image(client: Client, admin: Client, service: lab.Service) -> None:
+    image = client.create()
+    assert client.upload(image["id"], DATA).status_code == 204
+    assert start(client, image["id"], "copy-image", stores=["slow"]).status_code == 403
+    assert start(admin, image["id"], "copy-image", stores=["fast"]).status_code == 400
+    before = client.show(image["id"])
+    assert start(admin, image["id"], "copy-image", stores=["slow"]).status_code == 202
+    assert until_ended(client, image["id"])["status"] == "success"
+    after = client.show(image["id"])
+    assert after["stores"] == "fast,slow"
+    assert {x: after[x] for x in ("status", "size", "checksum", "os_hash_value")} == {x: before[x] for x in ("status", "size", "checksum", "os_hash_value")}
+    assert start(admin, image["id"], "copy-image", all_stores=True).status_code == 202
+    assert len(tasks(client, image["id"])) == 1
+
+
+def test_a_stopped_service_hands_over_its_imports(www: Path, tmp_path: Path) -> None:
+    """Without that, the lease would have to expire first."""
+    (www / "handed.raw").write_bytes(DATA)
+    config = lab.merged(HEADERS_AUTH, two_stores(tmp_path), {
+        "lease": {"ttl": 600, "reap_interval": 0.2}, "imports": {"workers": 1},
+        "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]"}})
+    with lab.service(config, folder=tmp_path) as service:
+        client = Client(service.url)
+        image_ids = [client.create()["id"] for _ in range(2)]  # one runs, one waits
+        for image_id in image_ids:
+            assert start(client, image_id, "web-download", method={"uri": f"{lab.nginx().url}/slow/handed.raw"}).status_code == 202
+        end = time.monotonic() + 20
+        while not any(tasks(client, x)[0]["progress"]["bytes"] for x in image_ids):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        service.stop()
+        service.start()
+        for image_id in image_ids:
+            assert until_ended(client, image_id, 40)["status"] == "success"
+            assert client.download(image_id).content == DATA
+        assert leftovers(service) == []

@@ -1,0 +1,214 @@
+"""Imports by glance-worker processes on each of TaskFlow's job boards: redis, etcd, zookeeper. Workers are killed with -9 at
+every named step, and at random: every import arrives, and nothing is left in staging, stores, tables or on the board."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import signal
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lab
+import pytest
+from client import HEADERS_AUTH, Client
+from test_imports import stage, start, tasks, two_stores
+from test_kill_imports import PLAIN, files, kill, until_settled
+
+from glancecore.imports.board import Board
+from glancecore.services.checkpoints import FAIL_STEPS, POST_STEPS, VARIABLE
+
+DATA = os.urandom(2_500_000)
+#: Seconds after which a dead worker's claim and lease are free.
+TTL = 2
+
+
+@dataclass
+class Cloud:
+    """An API, a board, and as many workers as a test starts."""
+
+    service: lab.Service
+    board: str
+    name: str
+    workers: list[subprocess.Popen[bytes]]
+
+    def worker(self, kill_at: str | None = None) -> subprocess.Popen[bytes]:
+        env = {**os.environ, **({VARIABLE: kill_at} if kill_at else {})}
+        with (self.service.folder / "glance-worker.log").open("ab") as log:
+            process = subprocess.Popen([lab.BIN / "glance-worker", "--config-file", self.service.config_file], cwd=self.service.folder,
+                                       stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
+        self.workers.append(process)
+        return process
+
+    def jobs(self) -> list[str]:
+        board = Board(self.board, self.name, TTL)
+        try:
+            return [x.name for x in board._board().iterjobs(ensure_fresh=True)]
+        finally:
+            board.close()
+
+
+@pytest.fixture(scope="module", params=["redis", "etcd", "zookeeper"])
+def cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    folder = tmp_path_factory.mktemp("stores")
+    url, name = lab.backend(request.param).url, f"test-{uuid.uuid4().hex[:8]}"
+    (Path(lab.nginx().settings["NGINX_ROOT"]) / "board.raw").write_bytes(DATA)
+    config = lab.merged(HEADERS_AUTH, two_stores(folder), {
+        "lease": {"ttl": TTL, "reap_interval": 0.2}, "imports": {"retry_pause": 0.1, "attempts": 2},
+        "jobboard": {"url": url, "name": name, "claim_ttl": TTL},
+        "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]"}})
+    with lab.service(config, folder=folder) as service:
+        yield Cloud(service, url, name, [])
+
+
+@pytest.fixture(autouse=True)
+def no_workers_left(cloud: Cloud) -> Iterator[None]:
+    yield
+    for worker in cloud.workers:
+        worker.kill()
+        worker.wait()
+    cloud.workers.clear()
+
+
+@pytest.fixture
+def client(cloud: Cloud) -> Client:
+    return Client(cloud.service.url, roles="admin,member,reader")
+
+
+def begin(client: Client, method: str) -> str:
+    image_id = str(client.create(name=method)["id"])
+    uri = f"{lab.nginx().url}/board.raw"
+    if method == "glance-direct":
+        assert stage(client, image_id, DATA).status_code == 204
+        assert start(client, image_id, all_stores=True).status_code == 202
+    elif method == "copy-image":
+        assert client.upload(image_id, DATA).status_code == 204
+        assert start(client, image_id, "copy-image", stores=["slow"]).status_code == 202
+    else:
+        digest = hashlib.sha256(DATA).hexdigest() if method == "web-download" else "0" * 64
+        assert start(client, image_id, "web-download", method={"uri": uri, "expected": {"sha256": digest}}, all_stores=True).status_code == 202
+    return image_id
+
+
+def ended(client: Client, image_id: str, seconds: float = 60) -> dict[str, Any]:
+    end = time.monotonic() + seconds
+    while (found := tasks(client, image_id)[0])["status"] not in ("success", "failure"):
+        assert time.monotonic() < end, found
+        time.sleep(0.1)
+    return found
+
+
+def check(client: Client, image_id: str, method: str) -> None:
+    task, image = ended(client, image_id), client.show(image_id)
+    if method == "failing":
+        assert (task["error"], image["status"]) == ("hash_mismatch", "queued")
+        return
+    assert task["status"] == "success", task
+    assert (image["status"], image["stores"]) == ("active", "fast,slow")
+    for store in ("fast", "slow"):
+        data = client.call("GET", f"/v2/images/{image_id}/file?prefer={store}").content
+        assert hashlib.sha512(data).hexdigest() == image["os_hash_value"] == hashlib.sha512(DATA).hexdigest()
+
+
+def nothing_left(cloud: Cloud, client: Client) -> None:
+    until_settled(cloud.service)
+    for image in client.call("GET", "/v2/images?limit=1000").json()["images"]:
+        assert client.delete(image["id"]).status_code == 204
+    until_settled(cloud.service)
+    assert files(cloud.service) == []
+    end = time.monotonic() + 20
+    while (left := cloud.jobs()):
+        assert time.monotonic() < end, left
+        time.sleep(0.2)
+
+
+def test_a_worker_does_what_the_board_has(cloud: Cloud, client: Client) -> None:
+    image_ids = [begin(client, x) for x in ("glance-direct", "web-download", "failing")]
+    time.sleep(TTL + 1)
+    assert {x["status"] for image_id in image_ids for x in tasks(client, image_id)} == {"pending"}, "nobody works before there is a worker"
+    assert len(cloud.jobs()) == 3
+    cloud.worker()
+    for image_id, method in zip(image_ids, ("glance-direct", "web-download", "failing"), strict=True):
+        check(client, image_id, method)
+    image_id = begin(client, "copy-image")
+    check(client, image_id, "copy-image")
+    nothing_left(cloud, client)
+
+
+CASES = [*[("web-download", x) for x in PLAIN if x not in ("import.before_intent", "import.after_intent")], *[("failing", x) for x in FAIL_STEPS]]
+
+
+@pytest.mark.parametrize(("method", "step"), CASES)
+def test_a_worker_killed_at(cloud: Cloud, client: Client, method: str, step: str) -> None:
+    dying = cloud.worker(kill_at=step)
+    image_id = begin(client, method)
+    assert dying.wait(30) == -signal.SIGKILL, "the step was passed"
+    cloud.worker()
+    check(client, image_id, method)
+    nothing_left(cloud, client)
+
+
+@pytest.mark.parametrize("step", POST_STEPS)
+def test_an_api_killed_while_it_posts(cloud: Cloud, client: Client, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    kill(cloud.service)
+    monkeypatch.setenv(VARIABLE, step)
+    cloud.service.start()
+    image_id = str(client.create(name="x")["id"])
+    uri = f"{lab.nginx().url}/board.raw"
+    with contextlib.suppress(Exception):
+        start(client, image_id, "web-download", method={"uri": uri}, all_stores=True)
+    kill(cloud.service)
+    monkeypatch.delenv(VARIABLE)
+    cloud.service.start()
+    cloud.worker()
+    check(client, image_id, "web-download")
+    nothing_left(cloud, client)
+
+
+def test_a_stopped_worker_hands_over_at_once(cloud: Cloud, client: Client) -> None:
+    www = Path(lab.nginx().settings["NGINX_ROOT"])
+    (www / "hand.raw").write_bytes(bytes(4 << 20))
+    first = cloud.worker()
+    image_id = str(client.create()["id"])
+    assert start(client, image_id, "web-download", method={"uri": f"{lab.nginx().url}/slow/hand.raw"}, all_stores=True).status_code == 202
+    end = time.monotonic() + 20
+    while tasks(client, image_id)[0]["progress"]["bytes"] == 0:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    first.terminate()
+    assert first.wait(20) == 0
+    cloud.worker()
+    assert ended(client, image_id)["status"] == "success"
+    assert client.show(image_id)["status"] == "active"
+    nothing_left(cloud, client)
+
+
+def test_ten_imports_arrive_although_a_worker_dies_every_few_seconds(cloud: Cloud, client: Client) -> None:
+    www = Path(lab.nginx().settings["NGINX_ROOT"])
+    data = os.urandom(3 << 20)
+    (www / "ten.raw").write_bytes(data)
+    pair = [cloud.worker(), cloud.worker()]
+    image_ids = [str(client.create(name=f"{n}")["id"]) for n in range(10)]
+    for image_id in image_ids:
+        assert start(client, image_id, "web-download", method={"uri": f"{lab.nginx().url}/slow/ten.raw"}, all_stores=True).status_code == 202
+    killed = 0
+    end = time.monotonic() + 180
+    while any(tasks(client, x)[0]["status"] not in ("success", "failure") for x in image_ids):
+        assert time.monotonic() < end, [tasks(client, x)[0] for x in image_ids]
+        time.sleep(3)
+        if killed < 6:
+            pair[killed % 2].kill()
+            pair[killed % 2].wait()
+            pair[killed % 2] = cloud.worker()
+            killed += 1
+    assert killed >= 2
+    for image_id in image_ids:
+        assert tasks(client, image_id)[0]["status"] == "success"
+        assert client.show(image_id)["os_hash_value"] == hashlib.sha512(data).hexdigest()
+    nothing_left(cloud, client)

@@ -1,0 +1,169 @@
+"""kill -9 at every named step of staging and of imports by each method: after a restart nothing is stuck, lost or left over.
+
+The rules, checked after each kill: the import is finished, or cleanly back where it began; data equals what was sent;
+staging, stores and tables hold nothing that belongs to no image; a task has ended, and says why when it failed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import lab
+import pytest
+import requests
+from client import HEADERS_AUTH, Client
+from test_imports import stage, start, tasks, two_stores
+
+from glancecore.services.checkpoints import FAIL_STEPS, IMPORT_STEPS, STAGE_STEPS, VARIABLE
+
+DATA = os.urandom(2_500_000)
+PLAIN = tuple(x for x in IMPORT_STEPS if not x.startswith("step."))
+#: Method -> the steps that it passes.
+CASES = [
+    *[("stage", x) for x in STAGE_STEPS],
+    *[("glance-direct", x) for x in PLAIN if not x.startswith("fetch.")],
+    *[("web-download", x) for x in PLAIN],
+    *[("copy-image", x) for x in PLAIN if not x.startswith("fetch.")],
+    *[("steps", x) for x in IMPORT_STEPS if x.startswith("step.")],
+    *[("failing", x) for x in FAIL_STEPS],
+]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Service]:
+    folder = tmp_path_factory.mktemp("stores")
+    port = lab.nginx().url.rpartition(":")[2]
+    config = lab.merged(HEADERS_AUTH, two_stores(folder), {
+        "lease": {"ttl": 2, "reap_interval": 0.2}, "imports": {"retry_pause": 0.1, "attempts": 2},
+        "image_import_opts": {"image_import_plugins": "[image_decompression, inject_image_metadata]"},
+        "inject_metadata_properties": {"inject": "os_distro:debian", "ignore_user_roles": "nobody"},
+        "import_filtering_opts": {"allowed_ports": f"[80, 443, {port}]", "trusted_networks": "[127.0.0.1]"}})
+    (Path(lab.nginx().settings["NGINX_ROOT"]) / "kill.raw.gz").write_bytes(gzip.compress(DATA))
+    (Path(lab.nginx().settings["NGINX_ROOT"]) / "kill.raw").write_bytes(DATA)
+    with lab.service(config, folder=folder, start=False) as made:
+        yield made
+
+
+def _operate(client: Client, method: str) -> None:
+    """Begin what passes the step."""
+    image_id = str(client.create(name=method)["id"])
+    uri = f"{lab.nginx().url}/kill.raw"
+    if method in ("stage", "glance-direct"):
+        assert stage(client, image_id, DATA).status_code == 204
+        start(client, image_id, all_stores=True)
+    elif method == "web-download":
+        start(client, image_id, "web-download", method={"uri": uri, "expected": {"sha256": hashlib.sha256(DATA).hexdigest()}},
+              stores=["slow", "fast"])
+    elif method == "steps":
+        start(client, image_id, "web-download", method={"uri": f"{uri}.gz"}, all_stores=True)
+    elif method == "failing":
+        start(client, image_id, "web-download", method={"uri": uri, "expected": {"sha256": "0" * 64}})
+    else:
+        assert client.upload(image_id, DATA).status_code == 204
+        start(client, image_id, "copy-image", stores=["slow"])
+
+
+@pytest.mark.parametrize(("method", "step"), CASES)
+def test_killed_at(service: lab.Service, method: str, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, step)
+    service.start()
+    client = Client(service.url, roles="admin,member,reader")
+    _until_killed(service, client, method)
+    monkeypatch.delenv(VARIABLE)
+    service.start()
+    client = Client(service.url, roles="admin,member,reader")
+    until_settled(service)
+    [image] = client.call("GET", "/v2/images").json()["images"]
+    _check_end(client, method, step, image)
+    assert client.delete(image["id"]).status_code == 204
+    until_settled(service)
+    assert files(service) == []
+    client.session.close()
+    kill(service)
+
+
+def _until_killed(service: lab.Service, client: Client, method: str) -> None:
+    """The worker process dies at the step; then the whole service does."""
+    [worker] = _children(service)
+    with contextlib.suppress(requests.ConnectionError):
+        _operate(client, method)
+    end = time.monotonic() + 15
+    while Path(f"/proc/{worker}").exists():
+        assert time.monotonic() < end, "the step was not passed"
+        time.sleep(0.02)
+    client.session.close()
+    kill(service)
+
+
+def _children(service: lab.Service) -> list[int]:
+    assert service.process is not None
+    pid = service.process.pid
+    return [int(x) for x in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _check_end(client: Client, method: str, step: str, image: dict[str, Any]) -> None:
+    found = tasks(client, image["id"])
+    for task in found:
+        assert task["status"] in ("success", "failure"), task
+        assert task["error"] in (None, "hash_mismatch"), task
+    if method == "stage":
+        assert image["status"] == ("uploading" if step == "stage.after_finish" else "queued")
+        assert found == []
+    elif method == "failing":
+        assert image["status"] == "queued"
+        assert [x["error"] for x in found] == ["hash_mismatch"]
+        assert "os_distro" not in image
+    elif step == "import.before_intent":
+        assert image["status"] == {"glance-direct": "uploading", "web-download": "queued", "copy-image": "active"}[method]
+    else:
+        assert image["status"] == "active", (image, found)
+        assert image["stores"] == "fast,slow"
+        assert ("os_distro" in image) == (method != "copy-image")
+        assert image["os_hash_value"] == hashlib.sha512(DATA).hexdigest()
+        assert client.download(image["id"]).content == DATA
+        assert client.call("GET", f"/v2/images/{image['id']}/file?prefer=slow").content == DATA
+
+
+def kill(service: lab.Service) -> None:
+    """All of its processes at once; a worker alone would live on for a second."""
+    assert service.process is not None
+    children = _children(service)
+    os.kill(service.process.pid, signal.SIGKILL)
+    for child in children:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+    service.stop(signal.SIGKILL)
+
+
+def until_settled(service: lab.Service) -> None:
+    end = time.monotonic() + 30
+    questions = ("select image_id, operation from leases",
+                 "select id from images where status in ('saving', 'deleting', 'importing')",
+                 "select id from tasks where status in ('pending', 'processing')", "select uuid from logbooks",
+                 "select uuid from flowdetails", "select uuid from atomdetails")
+    while left := [x for x in questions if rows(service, x)]:
+        assert time.monotonic() < end, [(x, rows(service, x)) for x in left]
+        time.sleep(0.05)
+
+
+def rows(service: lab.Service, statement: str) -> list[tuple[Any, ...]]:
+    table = statement.split(" from ")[1].split()[0]
+    with sqlite3.connect(service.folder / "glance.sqlite", timeout=30) as connection:
+        if not connection.execute("select 1 from sqlite_master where name = ?", (table,)).fetchall():
+            return []  # TaskFlow's tables come with the first import
+        return connection.execute(statement).fetchall()
+
+
+def files(service: lab.Service) -> list[str]:
+    """Everything in stores and staging."""
+    found = [x for name in ("fast", "slow") for x in (service.folder / name).rglob("*")]
+    return sorted(str(x.relative_to(service.folder)) for x in found if x.name not in (".staging", ".work"))
