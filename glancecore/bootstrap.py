@@ -125,7 +125,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
     checked = conf.metadefs.image_properties
     definitions = None if checked == "off" else ImageProperties(validation, enforce=checked == "enforce")
     about_data = _data_settings(conf)
-    hashing = LocationHashing(repository, stores, leases, about_data, notifications)
+    hashing = LocationHashing(database, stores, leases, about_data, notifications)
     locations = Locations(repository, authorizer, quota, stores, leases, hashing, LocationSettings(
         conf.show_multiple_locations, conf.do_secure_hash, limits.locations, about_data.algorithm, about_data.inspection), notifications)
     images = Images(repository, authorizer, quota, limits, protection, deletion, locations, notifications, definitions)

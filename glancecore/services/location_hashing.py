@@ -17,9 +17,11 @@ from glancecore.domain import errors
 from glancecore.domain.events import EventType, ImageEvent
 from glancecore.domain.image import Digests, Image, Status
 from glancecore.domain.lease import Lease
-from glancecore.ports.repository import Change, ImageChanged, ImageRepository, LeaseEnded
+from glancecore.domain.task import TaskType
+from glancecore.ports.repository import Change, Database, ImageChanged, LeaseEnded
+from glancecore.ports.task_repository import TaskChanged
 from glancecore.services.checkpoints import reach
-from glancecore.services.image_data import DataSettings, release
+from glancecore.services.image_data import DataSettings
 from glancecore.services.inspection import Inspector
 from glancecore.services.intake import Intake
 from glancecore.services.leases import Leases
@@ -33,9 +35,10 @@ AT_ONCE = 2
 
 
 class LocationHashing:
-    def __init__(self, repository: ImageRepository, stores: Stores, leases: Leases, settings: DataSettings,
+    def __init__(self, database: Database, stores: Stores, leases: Leases, settings: DataSettings,
                  notifications: Notifications) -> None:
-        self._repository = repository
+        self._repository = database.images
+        self._tasks = database.tasks
         self._stores = stores
         self._leases = leases
         self._settings = settings
@@ -97,24 +100,29 @@ class LocationHashing:
     def _refuse(self, lease: Lease, cause: errors.GlanceError) -> None:
         """An image that waited for it is queued again, without the location. One that is in use already is deactivated when
         its data is known to be wrong, and stays as it is when it could not be read."""
-        if self._repository.get_any(lease.image_id).status is Status.IMPORTING:
-            release(self._repository, lease, str(cause))
-        elif isinstance(cause, errors.StoreError):
-            self._end(lease)
-        else:
-            self._end(lease, lambda image: replace(
-                image.to(Status.DEACTIVATED) if image.status is Status.ACTIVE else image, fault=str(cause)))
+        def refused(image: Image) -> Image:
+            if image.status is Status.IMPORTING:
+                return image.give_up(Status.QUEUED, str(cause))
+            if isinstance(cause, errors.StoreError):
+                return image
+            return replace(image.to(Status.DEACTIVATED) if image.status is Status.ACTIVE else image, fault=str(cause))
+
+        self._end(lease, refused, cause)
 
     @on_concurrent_change
-    def _end(self, lease: Lease, change: Callable[[Image], Image] | None = None) -> tuple[Status, Image]:
-        """The status before, and the image afterwards."""
-        image = self._repository.get_any(lease.image_id)
+    def _end(self, lease: Lease, change: Callable[[Image], Image], cause: errors.GlanceError | None = None) -> tuple[Status, Image]:
+        """The status before, and the image afterwards. The task that told of it ends, too."""
+        image, now = self._repository.get_any(lease.image_id), datetime.now(UTC)
         if image.status is Status.DELETING:
             raise errors.LeaseLost(f"image {image.id} is being deleted")
         changes: list[Change] = [LeaseEnded(lease)]
-        after = image
-        if change is not None:
-            after = replace(change(image), version=image.version + 1, updated_at=datetime.now(UTC))
+        for task in self._tasks.of_image(image.id, now):
+            if task.type is TaskType.LOCATION_IMPORT and not task.finished:
+                ended = task.succeed(now, {"image_id": image.id}) if cause is None else task.doomed(cause.code, str(cause)).fail(now)
+                changes.append(TaskChanged(task, replace(ended, version=task.version + 1, updated_at=now)))
+        after = change(image)
+        if after != image:
+            after = replace(after, version=image.version + 1, updated_at=now)
             changes.insert(0, ImageChanged(image, after))
         self._repository.commit(*changes)
         return image.status, after
