@@ -141,5 +141,10 @@ ORIGIN=http://127.0.0.1:$(port_of swift-proxy)
 echo "SWIFT_USER=glance:store"
 echo "SWIFT_KEY=glance-key"
 echo "SWIFT_V3_AUTH_URL=http://127.0.0.1:$(port_of keystone)/v3"
+echo "SWIFT_V3_USER=service:glance"
+echo "SWIFT_V3_KEY=secret"
 echo "S3_ENDPOINT=$ORIGIN"
+# for tests that need a proxy server of their own, to stop it
+echo "SWIFT_PROXY=$VENV/bin/swift-proxy-server"
+echo "SWIFT_PROXY_CONF=$DIR/etc/proxy-server.conf"
 echo "$ORIGIN/auth/v1.0"
