@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import requests
+from keystoneauth1.exceptions import CatalogException
 from keystoneauth1.identity import v3
 from keystoneauth1.session import Session as KeystoneSession
 from swiftclient import Connection
@@ -78,16 +79,22 @@ class Account:
 
         Raises ConfigError when there is no such place, StoreForbidden, StoreUnavailable.
         """
-        with store_errors(self.store, "login"):
-            url = self._conf.swift_store_endpoint or self._session.get_endpoint(
-                service_type=self._conf.swift_store_service_type, interface=self._conf.swift_store_endpoint_type,
-                region_name=self._conf.swift_store_region or None)
+        url: str | None
+        try:
+            with store_errors(self.store, "login"):
+                url = self._conf.swift_store_endpoint or self._session.get_endpoint(
+                    service_type=self._conf.swift_store_service_type, interface=self._conf.swift_store_endpoint_type,
+                    region_name=self._conf.swift_store_region or None)
+        except errors.StoreError as exc:
+            if not isinstance(exc.__cause__, CatalogException):
+                raise
+            url = None
         if not url:
             raise errors.ConfigError(
                 f"[{self.store}] Keystone's catalogue has no {self._conf.swift_store_service_type} at swift_store_endpoint_type = "
                 f"{self._conf.swift_store_endpoint_type}, swift_store_region = {self._conf.swift_store_region or '(any)'}: correct them, or set "
                 "swift_store_endpoint")
-        return str(url).rstrip("/")
+        return url.rstrip("/")
 
     @property
     def path(self) -> str:

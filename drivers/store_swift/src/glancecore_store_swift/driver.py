@@ -161,8 +161,7 @@ class SwiftStore(Store):
             self._clean_up(place, upload, [])
             raise
         except _SourceFailed:
-            assert body.failure is not None
-            raise body.failure from None
+            raise body.failure or errors.StoreError(f"store {self.name} failed", self.name, "put") from None
         if etag != body.md5:
             self._clean_up(place, upload, [])
             raise errors.StoreUnavailable(f"store {self.name}: Swift got other bytes than were sent", self.name, "put")
@@ -305,7 +304,7 @@ class _SourceFailed(Exception):
     """Ends a request whose source has failed. No OSError: the client libraries take those for trouble with the connection."""
 
 
-class _Body(Iterable[bytes]):
+class _Body(Iterable[bytes | memoryview]):
     """What is sent, in pieces that are not too large, with its MD5. ``failure``: what its source raised."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
@@ -318,9 +317,9 @@ class _Body(Iterable[bytes]):
         return self._md5.hexdigest()
 
     def reset(self, *_args: Any, **_kwargs: Any) -> None:
-        """swiftclient asks for it before it sends again; ``iter`` begins anew by itself."""
+        """Swiftclient asks for it before it sends again; ``iter`` begins anew by itself."""
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[bytes | memoryview]:
         self._md5 = hashlib.md5(usedforsecurity=False)
         try:
             for piece in self._chunks:

@@ -6,6 +6,7 @@ import configparser
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from glancecore.domain import errors
@@ -21,8 +22,9 @@ class Login:
     account: str
     user: str
     key: str
-    user_domain: Mapping[str, str]
-    project_domain: Mapping[str, str]
+    #: Arguments of keystoneauth1's.
+    user_domain: Mapping[str, Any]
+    project_domain: Mapping[str, Any]
 
     def __repr__(self) -> str:
         return f"Login({self.account}:{self.user})"
