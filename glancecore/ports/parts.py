@@ -41,11 +41,13 @@ class Part(Iterable[bytes]):
         while at < self.size:
             if self._stop.is_set():
                 raise PartStopped
-            piece = os.pread(self._file.fileno(), min(PIECE, self.size - at), at)
-            if not piece:
-                raise errors.StoreUnavailable("the spooled part became shorter", operation="put")
+            piece = self.read(at, PIECE)
             at += len(piece)
             yield piece
+
+    def read(self, at: int, length: int) -> bytes:
+        """Up to ``length`` bytes from byte ``at`` of the part; none at its end."""
+        return os.pread(self._file.fileno(), min(length, self.size - at), at)
 
     def fill(self, data: memoryview) -> memoryview:
         """Takes what fits; the rest."""
@@ -79,6 +81,8 @@ def send_in_parts(chunks: Iterable[bytes], send: Callable[[Part], Sent], room: C
 
     def work(part: Part) -> Sent:
         try:
+            if stop.is_set():
+                raise PartStopped
             return send(part)
         except BaseException:
             stop.set()

@@ -23,4 +23,7 @@ echo "S3_SECRET_KEY=glance-secret-key"
 echo "RGW_SWIFT_USER=glance:swift"
 echo "RGW_SWIFT_KEY=glance-swift-key"
 echo "RGW_SWIFT_AUTH_URL=http://127.0.0.1:$(port_of rgw)/auth/v1.0"
+# for tests that need a gateway of their own, to stop it
+echo "RGW_CONF=$CEPH_CONF"
+echo "RGW_NAME=client.rgw.a"
 echo "http://127.0.0.1:$(port_of rgw)"

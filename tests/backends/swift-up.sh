@@ -90,6 +90,9 @@ username = swift
 password = secret
 delay_auth_decision = True
 service_token_roles_required = True
+# else each request asks Keystone, also for the tokens of the other login
+cache = swift.cache
+include_service_catalog = False
 [filter:keystoneauth]
 use = egg:swift#keystoneauth
 operator_roles = admin, member
