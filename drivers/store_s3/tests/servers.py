@@ -88,6 +88,8 @@ class Gateway(Server):
 
 class Swift(Server):
     name = "s3api"
+    #: Buckets are also hosts of this domain, which no name server knows.
+    domain = "s3.test"
 
     def __init__(self, folder):
         super().__init__(folder)
@@ -96,7 +98,8 @@ class Swift(Server):
         self.access, self.secret = self.settings["SWIFT_USER"], self.settings["SWIFT_KEY"]
         self.conf = folder / "proxy-server.conf"
         text = Path(self.settings["SWIFT_PROXY_CONF"]).read_text()
-        self.conf.write_text(re.sub(r"(?m)^bind_port = .*$", f"bind_port = {self.port}", text, count=1))
+        text = re.sub(r"(?m)^bind_port = .*$", f"bind_port = {self.port}", text, count=1)
+        self.conf.write_text(text.replace("use = egg:swift#s3api\n", f"use = egg:swift#s3api\nstorage_domain = {self.domain}\n"))
 
     def command(self):
         return [self.settings["SWIFT_PROXY"], self.conf]

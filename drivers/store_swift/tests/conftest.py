@@ -13,6 +13,14 @@ def proxy(tmp_path_factory):
     proxy.close()
 
 
+@pytest.fixture(scope="session")
+def proxy_v3(tmp_path_factory):
+    proxy = Proxy(tmp_path_factory.mktemp("proxy-v3"), "3")
+    proxy.start()
+    yield proxy
+    proxy.close()
+
+
 @pytest.fixture
 def container(proxy):
     """A name that no container begins with; those that are made are removed."""

@@ -1,4 +1,4 @@
-"""A real Swift to test with: that of tests/backends/swift-up.sh, and a proxy server of our own in front of its servers, which can be killed."""
+"""A real Swift to test with: that of tests/backends/swift-up.sh, and proxy servers of our own in front of its servers, which can be killed."""
 
 import os
 import re
@@ -13,13 +13,15 @@ from swiftclient import Connection
 
 
 class Proxy:
-    def __init__(self, folder):
-        self.backend = lab.backend("swift")
+    """``version``: of the login, 1 or 3."""
+
+    def __init__(self, folder, version="1"):
+        self.backend, self.version = lab.backend("swift"), version
         self.settings = self.backend.settings
         self.port = lab.free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.conf, self.log = folder / "proxy-server.conf", folder / "proxy-server.log"
-        text = Path(self.settings["SWIFT_PROXY_CONF"]).read_text()
+        text = Path(self.settings["SWIFT_PROXY_CONF" if version == "1" else "SWIFT_V3_PROXY_CONF"]).read_text()
         self.conf.write_text(re.sub(r"(?m)^bind_port = .*$", f"bind_port = {self.port}", text, count=1))
         self.process = None
         self.clients = {}

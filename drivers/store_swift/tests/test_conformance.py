@@ -76,14 +76,10 @@ class TestWholeObjectsWithKeystone(OnSwift):
     version = "3"
     big = SMALL + (1 << 20) + 7
 
-    @pytest.fixture(autouse=True)
-    def endpoint(self, proxy):
-        account = proxy.client("3").get_auth()[0].rpartition("/")[2]
-        self.settings = {"swift_store_endpoint": f"{proxy.url}/v1/{account}"}
-
     @pytest.fixture
-    def store(self, proxy, container, endpoint):
-        return make_store(SwiftStore, swift_store_container=container, **self.options(proxy))
+    def proxy(self, proxy_v3):
+        return proxy_v3
 
     def options(self, proxy):
-        return proxy.keystone(swift_store_create_container_on_put=True, swift_store_timeout=10, **self.settings)
+        account = proxy.client("3").get_auth()[0].rpartition("/")[2]
+        return proxy.keystone(swift_store_endpoint=f"{proxy.url}/v1/{account}", swift_store_create_container_on_put=True, swift_store_timeout=10)

@@ -41,16 +41,22 @@ def check(name: str, conf: Section) -> None:
                                      "of PEM certificates that the service may read") from None
 
 
-def client(conf: Section, endpoint: str, *, timeout: float, retries: int) -> Any:
-    """A client, to be used by all threads.
+class Clients:
+    """Makes clients of one account, each to be used by all threads. The library's models are loaded once.
 
     Each body is signed with its SHA-256, which every server checks; the newer checksums are sent only where the service demands
     them: older ones refuse them.
     """
-    style = {"auto": {}, "path": {"addressing_style": "path"}, "virtual": {"addressing_style": "virtual"}}[conf.s3_store_bucket_url_format]
-    config = Config(signature_version="s3v4", s3={**style, "payload_signing_enabled": True}, connect_timeout=min(timeout, 10), read_timeout=timeout,
-                    retries={"mode": "standard", "total_max_attempts": retries + 1}, max_pool_connections=conf.s3_store_thread_pools + 2,
-                    request_checksum_calculation="when_required", response_checksum_validation="when_required")
-    session = boto3.session.Session(aws_access_key_id=conf.s3_store_access_key, aws_secret_access_key=conf.s3_store_secret_key,
-                                    region_name=conf.s3_store_region_name or "us-east-1")
-    return session.client("s3", endpoint_url=endpoint, config=config, verify=conf.s3_store_cacert or None)
+
+    def __init__(self, conf: Section) -> None:
+        self._conf = conf
+        self._session = boto3.session.Session(aws_access_key_id=conf.s3_store_access_key, aws_secret_access_key=conf.s3_store_secret_key,
+                                              region_name=conf.s3_store_region_name or "us-east-1")
+
+    def made(self, endpoint: str, *, timeout: float, retries: int) -> Any:
+        style = {} if self._conf.s3_store_bucket_url_format == "auto" else {"addressing_style": self._conf.s3_store_bucket_url_format}
+        config = Config(signature_version="s3v4", s3={**style, "payload_signing_enabled": True}, connect_timeout=min(timeout, 10),
+                        read_timeout=timeout, retries={"mode": "standard", "total_max_attempts": retries + 1},
+                        max_pool_connections=self._conf.s3_store_thread_pools + 2,
+                        request_checksum_calculation="when_required", response_checksum_validation="when_required")
+        return self._session.client("s3", endpoint_url=endpoint, config=config, verify=self._conf.s3_store_cacert or None)

@@ -15,7 +15,7 @@ from glancecore.domain import errors
 from glancecore.ports.options import Section
 from glancecore.ports.parts import Part, exactly, send_in_parts
 from glancecore.ports.store import Cap, Store, StoredBlob
-from glancecore_store_s3.client import address, check, client
+from glancecore_store_s3.client import Clients, address, check
 from glancecore_store_s3.options import OPTIONS
 from glancecore_store_s3.reader import Reader
 from glancecore_store_s3.trouble import code_of, status_of, store_errors
@@ -23,6 +23,8 @@ from glancecore_store_s3.trouble import code_of, status_of, store_errors
 MB = 1 << 20
 #: Images up to this size are kept in memory, the others in files.
 SMALL = 8 * MB
+#: Objects and uploads that are asked for at a time.
+PAGE = 1000
 #: Of an unknown size, parts become twice as large this often.
 _STEPS = 8
 _LARGEST_PART = 5 << 30
@@ -53,9 +55,10 @@ class S3Store(Store):
                                      f"({(exc.strerror or '').lower()}): name a folder that the service may write to") from None
         self._bucket = conf.s3_store_bucket
         self._host = endpoint.partition("://")[2]
-        self._client = client(conf, endpoint, timeout=conf.s3_store_timeout, retries=conf.s3_store_retries)
-        self._pinged = client(conf, endpoint, timeout=min(conf.s3_store_timeout, _PING_SECONDS), retries=0)
-        self._signing = client(conf, signing, timeout=conf.s3_store_timeout, retries=0)
+        clients = Clients(conf)
+        self._client = clients.made(endpoint, timeout=conf.s3_store_timeout, retries=conf.s3_store_retries)
+        self._pinged = clients.made(endpoint, timeout=min(conf.s3_store_timeout, _PING_SECONDS), retries=0)
+        self._signing = clients.made(signing, timeout=conf.s3_store_timeout, retries=0)
 
     # -- the store itself ------------------------------------------------------------------------------------------------
     def start(self) -> None:
@@ -148,7 +151,7 @@ class S3Store(Store):
         return signed
 
     def list(self) -> Iterator[StoredBlob]:
-        for page in self._pages("list_objects_v2", "list", Bucket=self._bucket):
+        for page in self._pages("list_objects_v2", "list", MaxKeys=PAGE):
             for entry in page.get("Contents", ()):
                 if _KEY.fullmatch(entry["Key"]):
                     yield StoredBlob(entry["Key"], f"s3://{self._host}/{self._bucket}/{entry['Key']}", int(entry["Size"]), entry["LastModified"])
@@ -178,6 +181,8 @@ class S3Store(Store):
 
         try:
             parts = send_in_parts(chunks, send, self._room(size), self.conf.s3_store_thread_pools, self._folder)
+            if self._head(key, "put") is not None:  # Ceph's gateway completes an upload whatever the condition says
+                raise errors.BlobExists(f"{key} is already in store {self.name}", self.name, "put")
             try:
                 with store_errors(self.name, "put"):
                     self._client.complete_multipart_upload(**where, MultipartUpload={"Parts": parts}, IfNoneMatch="*")
@@ -217,7 +222,7 @@ class S3Store(Store):
 
     def _uploads(self, key: str) -> Iterator[str]:
         """Unfinished uploads of exactly that key."""
-        for page in self._pages("list_multipart_uploads", "discard", Bucket=self._bucket, Prefix=key):
+        for page in self._pages("list_multipart_uploads", "discard", Prefix=key, MaxUploads=PAGE):
             for entry in page.get("Uploads", ()):
                 if entry["Key"] == key:
                     yield entry["UploadId"]
@@ -262,7 +267,7 @@ class S3Store(Store):
             return None
 
     def _pages(self, call: str, operation: str, **which: Any) -> Iterator[Mapping[str, Any]]:
-        pages = iter(self._client.get_paginator(call).paginate(**which))
+        pages = iter(self._client.get_paginator(call).paginate(Bucket=self._bucket, **which))
         while True:
             with store_errors(self.name, operation):
                 page = next(pages, None)
