@@ -71,7 +71,7 @@ class Account:
         self._http = requests.Session()
         self._session = self._logged_in()
         self._idle: list[Connection] = []
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a forgotten reader gives its connection back whenever the garbage collector finds it
 
     @property
     def storage_url(self) -> str:
