@@ -105,9 +105,9 @@ class SwiftStore(Store):
         upload, source = secrets.token_hex(8), iter(exactly(chunks, size))
         first, ended = _first(source, min(SMALL, MB * self.conf.swift_store_large_object_size))
         if ended:
-            self._put_object(place, upload, first, repeat=True)
+            self._put_object(place, upload, first, sum(map(len, first)), repeat=True)
         elif size is not None and size <= self.conf.swift_store_large_object_size * MB:
-            self._put_object(place, upload, chain(first, source), repeat=False)
+            self._put_object(place, upload, chain(first, source), size, repeat=False)
         else:
             self._put_segments(place, upload, chain(first, source), size)
         return self._places.url(place)
@@ -145,12 +145,12 @@ class SwiftStore(Store):
             yield from self._listed(container)
 
     # -- inside: writing -------------------------------------------------------------------------------------------------
-    def _put_object(self, place: Place, upload: str, chunks: Iterable[bytes], *, repeat: bool) -> None:
+    def _put_object(self, place: Place, upload: str, chunks: Iterable[bytes], size: int, *, repeat: bool) -> None:
         """``repeat``: ``chunks`` is a list, and can be sent again."""
         body = _Body(chunks)
         try:
             with self._account.connection("put", repeat=repeat) as connection:
-                etag = connection.put_object(place.container, place.key, body, content_type=_TYPE,
+                etag = connection.put_object(place.container, place.key, body, size, content_type=_TYPE,
                                              headers={"If-None-Match": "*", _UPLOAD: upload})
         except errors.BlobExists:
             # an answer that was lost, and a second request that met what the first one had made
@@ -175,7 +175,7 @@ class SwiftStore(Store):
             body = _Body(part)
             try:
                 with self._account.connection("put") as connection:
-                    etag = connection.put_object(place.container, name, body, content_type=_TYPE)
+                    etag = connection.put_object(place.container, name, body, part.size, content_type=_TYPE)
             except _SourceFailed:
                 raise body.failure or PartStopped from None
             if etag != body.md5:
@@ -304,33 +304,46 @@ class _SourceFailed(Exception):
     """Ends a request whose source has failed. No OSError: the client libraries take those for trouble with the connection."""
 
 
-class _Body(Iterable[bytes | memoryview]):
-    """What is sent, in pieces that are not too large, with its MD5. ``failure``: what its source raised."""
+class _Body:
+    """What is sent, with its MD5. ``failure``: what its source raised.
+
+    Its last piece is held back until the source has ended: when all the bytes that were announced have come, Swift has the object.
+    """
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = chunks
-        self._md5 = hashlib.md5(usedforsecurity=False)
         self.failure: BaseException | None = None
+        self.reset()
 
     @property
     def md5(self) -> str:
         return self._md5.hexdigest()
 
     def reset(self, *_args: Any, **_kwargs: Any) -> None:
-        """Swiftclient asks for it before it sends again; ``iter`` begins anew by itself."""
-
-    def __iter__(self) -> Iterator[bytes | memoryview]:
+        """Asked for before it is sent again."""
         self._md5 = hashlib.md5(usedforsecurity=False)
+        self._left = self._pieces()
+
+    def read(self, _size: int = -1) -> bytes | memoryview:
+        """The next piece, whatever is asked for: the HTTP library asks for 16 KiB at a time, which is slow, and takes more as well."""
+        piece = next(self._left, b"")
+        self._md5.update(piece)
+        return piece
+
+    def _pieces(self) -> Iterator[bytes | memoryview]:
+        held: bytes | memoryview = b""
         try:
             for piece in self._chunks:
                 for each in (piece,) if len(piece) <= PIECE else _cut(memoryview(piece).cast("B")):
-                    self._md5.update(each)
-                    yield each
+                    if each and held:
+                        yield held
+                    held = each or held
         except GeneratorExit:
             raise
         except BaseException as exc:
             self.failure = exc
             raise _SourceFailed from exc
+        yield held
 
 
 def _cut(large: memoryview) -> Iterator[memoryview]:
