@@ -1,4 +1,4 @@
-"""How fast against the `swift` command, and in how much memory? Not a test: prints a table.
+"""How fast against the `swift` command, with how much of the processor, and in how much memory? Not a test: prints a table.
 
     python speed.py [MIB]      (default 1024) on the Swift of tests/backends/swift-up.sh; PYTHONPATH=tests
 
@@ -11,6 +11,8 @@ import os
 import sys
 import tempfile
 import time
+from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 
 import lab
@@ -40,13 +42,21 @@ def driver(order: str, file: str, mib: int, segmented: str) -> None:
     store.close()
 
 
-def run(*command: str) -> tuple[float, float]:
-    """Seconds, and the highest resident memory in MiB."""
+@dataclass
+class Took:
+    """``memory``: the highest that was resident, in MiB."""
+
+    seconds: float
+    cpu: float
+    memory: float
+
+
+def run(*command: str) -> Took:
     began = time.monotonic()
     process = os.posix_spawn(command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)])
     _, status, usage = os.wait4(process, 0)
     assert status == 0, command
-    return time.monotonic() - began, usage.ru_maxrss / 1024
+    return Took(time.monotonic() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
 def main(mib: int) -> None:
@@ -58,22 +68,21 @@ def main(mib: int) -> None:
         file.flush()
         me = [sys.executable, __file__]
         client = [str(lab.BIN / "swift"), "-A", swift.url, "-U", swift.settings["SWIFT_USER"], "-K", swift.settings["SWIFT_KEY"]]
-        print(f"nothing special: {run(*me, 'start', file.name, str(mib), 'whole')[1]:.0f} MiB")
-        print(f"{mib} MiB        swift command  driver   ratio   driver's memory")
+        print(f"nothing special: {run(*me, 'start', file.name, str(mib), 'whole').memory:.0f} MiB")
+        print(f"{mib} MiB        swift command      driver             ratio   driver's memory")
         for how, upload in (("whole", ()), ("segments", ("--use-slo", "-S", str(SEGMENT << 20)))):
-            theirs, ours = {}, {}
+            theirs, ours = defaultdict(list), defaultdict(list)
             for _ in range(3):
-                for order, command in (("put", ["upload", *upload, "--object-name", "image", CONTAINER, file.name]),
-                                       ("open", ["download", "-o", "/dev/null", CONTAINER, "image"])):
-                    theirs[order] = min(theirs.get(order, 1e9), run(*client, *command)[0])
+                theirs["put"].append(run(*client, "upload", *upload, "--object-name", "image", CONTAINER, file.name))
+                theirs["open"].append(run(*client, "download", "-o", "/dev/null", CONTAINER, "image"))
                 run(*client, "delete", CONTAINER, "image")
                 for order in ("put", "open"):
-                    seconds, memory = run(*me, order, file.name, str(mib), how)
-                    ours[order] = min(ours.get(order, (1e9, 0.0))[0], seconds), memory
+                    ours[order].append(run(*me, order, file.name, str(mib), how))
                 run(*me, "discard", file.name, str(mib), how)
             for order in ("put", "open"):
-                print(f"{order:5} {how:9} {mib / theirs[order]:6.0f} MiB/s  {mib / ours[order][0]:6.0f}   {theirs[order] / ours[order][0]:5.2f}   "
-                      f"{ours[order][1]:.0f} MiB")
+                a, b = (min(each[order], key=lambda took: took.seconds) for each in (theirs, ours))
+                print(f"{order:5} {how:9} {mib / a.seconds:6.0f} MiB/s {a.cpu:4.1f} s   {mib / b.seconds:6.0f} MiB/s {b.cpu:4.1f} s   "
+                      f"{a.seconds / b.seconds:5.2f}   {max(took.memory for took in ours[order]):.0f} MiB")
 
 
 if __name__ == "__main__":
