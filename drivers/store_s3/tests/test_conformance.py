@@ -39,7 +39,7 @@ class OnS3(StoreConformance):
     # beyond 5 MiB in parts of 5 MiB, the least that S3 has
     big = (12 << 20) + 7
     settings = {"s3_store_large_object_size": 1, "s3_store_large_object_chunk_size": 5, "s3_store_thread_pools": 4}
-    threads, rounds, examples, steps, repeats, pool = 8, 2, 8, 20, 15, 8
+    threads, rounds, examples, steps, repeats, pool = 8, 2, 5, 20, 10, 8
     huge = 128 << 20
 
     @pytest.fixture
@@ -66,12 +66,10 @@ class TestCephGateway(OnS3):
 
 
 class TestSwift(OnS3):
-    @pytest.fixture
-    def server(self, swift):
-        return swift
-
-
-class TestCephGatewayAsConfigured(TestCephGateway):
     """The options as they come: up to 100 MB of known size in one request."""
 
     settings = {}
+
+    @pytest.fixture
+    def server(self, swift):
+        return swift

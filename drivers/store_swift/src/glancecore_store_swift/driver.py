@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import secrets
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
@@ -149,7 +149,7 @@ class SwiftStore(Store):
         """``repeat``: ``chunks`` is a list, and can be sent again."""
         body = _Body(chunks)
         try:
-            with self._account.connection("put", repeat=repeat) as connection:
+            with closing(body), self._account.connection("put", repeat=repeat) as connection:
                 etag = connection.put_object(place.container, place.key, body, size, content_type=_TYPE,
                                              headers={"If-None-Match": "*", _UPLOAD: upload})
         except errors.BlobExists:
@@ -174,7 +174,7 @@ class SwiftStore(Store):
             begun.append(name)
             body = _Body(part)
             try:
-                with self._account.connection("put") as connection:
+                with closing(body), self._account.connection("put") as connection:
                     etag = connection.put_object(place.container, name, body, part.size, content_type=_TYPE)
             except _SourceFailed:
                 raise body.failure or PartStopped from None
@@ -330,7 +330,11 @@ class _Body:
         self._md5.update(piece)
         return piece
 
-    def _pieces(self) -> Iterator[bytes | memoryview]:
+    def close(self) -> None:
+        """Lets go of the last piece: the HTTP library's answers, which hold the body, live until the garbage collector comes."""
+        self._left.close()
+
+    def _pieces(self) -> Generator[bytes | memoryview]:
         held: bytes | memoryview = b""
         try:
             for piece in self._chunks:
