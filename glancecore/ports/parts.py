@@ -16,8 +16,8 @@ from glancecore.domain import errors
 
 Sent = TypeVar("Sent")
 
-#: Bytes of the pieces that a part is read in.
-PIECE = 1 << 20
+#: Bytes of the pieces that a part is read in: they stay in the processor's cache between hashing and sending.
+PIECE = 1 << 18
 
 
 class PartStopped(Exception):
