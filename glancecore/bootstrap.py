@@ -89,6 +89,7 @@ class Service:
     database: Database
     stores: Stores
     reaper: Reaper
+    hashing: LocationHashing
     imports: ImportRunner
     board: Board | None
     holder: str
@@ -97,6 +98,7 @@ class Service:
 
     def close(self) -> None:
         self.reaper.stop()
+        self.hashing.stop()
         self.imports.stop()
         if self.board:
             self.board.close()
@@ -166,7 +168,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
     app = create_app(routes, operator, versions, auth, authorizer,
                      AppSettings(conf.max_request_id_length, conf.allow_anonymous_access))
     app.wsgi_app = _outermost(conf, app.wsgi_app)  # type: ignore[assignment, method-assign]
-    return Service(app, database, stores, reaper, runner, board, leases.holder, auth.open_to_all)
+    return Service(app, database, stores, reaper, hashing, runner, board, leases.holder, auth.open_to_all)
 
 
 def _outermost(conf: cfg.ConfigOpts, app: WSGIApplication) -> WSGIApplication:

@@ -83,7 +83,7 @@ DRIVER_NEEDS = {
     "store_http": ("nginx",),
     "store_swift": ("keystone", "swift"),
     "store_rbd": ("ceph",),
-    "store_s3": ("ceph", "rgw"),
+    "store_s3": ("ceph", "rgw", "keystone", "swift"),
     "store_vmware": ("vcsim",),
     "auth_keystone": ("keystone",),
     "quota_unified": ("keystone",),

@@ -32,6 +32,8 @@ from glancecore.services.stores import Stores
 LOG = logging.getLogger(__name__)
 #: Locations that one process reads at once; the others wait.
 AT_ONCE = 2
+#: Seconds that a process which ends waits for each to notice.
+PATIENCE = 5.0
 
 
 class LocationHashing:
@@ -44,16 +46,27 @@ class LocationHashing:
         self._settings = settings
         self._notifications = notifications
         self._turns = threading.Semaphore(AT_ONCE)
+        self._stopping = threading.Event()
+        self._threads: set[threading.Thread] = set()
 
     def start(self, lease: Lease) -> None:
         """Begin, or take up what a dead process has left; ``lease`` is held by this process and ended in the end."""
-        threading.Thread(target=self._run, args=(lease,), name=f"hash-{lease.image_id}", daemon=True).start()
+        thread = threading.Thread(target=self._run, args=(lease,), name=f"hash-{lease.image_id}", daemon=True)
+        self._threads.add(thread)
+        thread.start()
+
+    def stop(self) -> None:
+        """The process ends: what is read at this moment is left to another one, when its lease has expired."""
+        self._stopping.set()
+        for thread in list(self._threads):
+            thread.join(PATIENCE)
 
     def _run(self, lease: Lease) -> None:
         try:
             with self._turns:
+                self._check(lease)
                 self._work(lease)
-        except (errors.LeaseLost, errors.ImageNotFound) as exc:
+        except (errors.LeaseLost, errors.ImageNotFound, errors.ImportSuspended) as exc:
             LOG.info("image %s: hashing ended: %s", lease.image_id, exc)
         except errors.GlanceError as exc:
             LOG.warning("image %s: hashing was given up for now (%s); it begins anew when the lease has expired", lease.image_id, exc)
@@ -61,6 +74,12 @@ class LocationHashing:
             LOG.exception("image %s: hashing failed; it begins anew when the lease has expired", lease.image_id)
         finally:
             self._leases.forget(lease)
+            self._threads.discard(threading.current_thread())
+
+    def _check(self, lease: Lease) -> None:
+        if self._stopping.is_set():
+            raise errors.ImportSuspended("this process ends")
+        self._leases.check(lease)()
 
     def _work(self, lease: Lease) -> None:
         reach("hash.begin")
@@ -68,7 +87,7 @@ class LocationHashing:
         try:
             digests = self._read(image, lease)
             _compare(image, digests)
-        except errors.LeaseLost:
+        except (errors.LeaseLost, errors.ImportSuspended):
             raise
         except (errors.StoreError, errors.BadContent, errors.LimitExceeded, errors.Invalid) as exc:
             LOG.warning("image %s: the data at its location is not taken: %s", image.id, exc)
@@ -83,7 +102,7 @@ class LocationHashing:
         location = image.live_locations[0]
         inspector = Inspector(image.disk_format or "", image.container_format or "", self._settings.inspection)
         intake = Intake(self._stores.holding(location).open(location.url), image.hash_algo or self._settings.algorithm,
-                        size=image.size, cap=self._settings.size_cap, inspector=inspector, alive=self._leases.check(lease))
+                        size=image.size, cap=self._settings.size_cap, inspector=inspector, alive=lambda: self._check(lease))
         _exhaust(iter(intake))
         return intake.digests
 
