@@ -18,7 +18,7 @@ from oslo_middleware import cors, http_proxy_to_wsgi
 from prometheus_client import REGISTRY, CollectorRegistry, multiprocess
 
 from glancecore import plugins
-from glancecore.api import table
+from glancecore.api import metadef_table, table
 from glancecore.api.app import AppSettings, create_app
 from glancecore.api.operator import OperatorApi, OperatorSettings
 from glancecore.api.v2.discovery import DiscoveryApi
@@ -27,6 +27,7 @@ from glancecore.api.v2.images import ImageApiSettings, ImagePresenter, ImagesApi
 from glancecore.api.v2.imports import ImportsApi
 from glancecore.api.v2.locations import LocationsApi
 from glancecore.api.v2.members import MembersApi
+from glancecore.api.v2.metadefs import MetadefApiSettings, MetadefsApi
 from glancecore.api.v2.schemas import images as schemas
 from glancecore.api.v2.schemas.images import Formats
 from glancecore.api.v2.tasks import TasksApi
@@ -53,6 +54,7 @@ from glancecore.services.deletion import Deletion
 from glancecore.services.discovery import Discovery
 from glancecore.services.health import Health
 from glancecore.services.image_data import DataSettings, ImageData
+from glancecore.services.image_properties import ImageProperties
 from glancecore.services.images import ImageLimits, Images
 from glancecore.services.imports import Imports
 from glancecore.services.inspection import InspectionRules
@@ -60,6 +62,9 @@ from glancecore.services.leases import Leases
 from glancecore.services.location_hashing import LocationHashing
 from glancecore.services.locations import Locations, LocationSettings
 from glancecore.services.members import Members
+from glancecore.services.metadef_parts import MetadefParts
+from glancecore.services.metadef_validation import MetadefValidation
+from glancecore.services.metadefs import Metadefs
 from glancecore.services.notifications import Notifications
 from glancecore.services.property_protection import PropertyProtection
 from glancecore.services.reaper import Reaper
@@ -116,15 +121,19 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
 
     leases = Leases(repository, conf.lease.ttl)
     deletion = Deletion(repository, stores, leases, notifications)
+    validation = MetadefValidation(database.metadefs)
+    checked = conf.metadefs.image_properties
+    definitions = None if checked == "off" else ImageProperties(validation, enforce=checked == "enforce")
     about_data = _data_settings(conf)
     hashing = LocationHashing(repository, stores, leases, about_data, notifications)
     locations = Locations(repository, authorizer, quota, stores, leases, hashing, LocationSettings(
         conf.show_multiple_locations, conf.do_secure_hash, limits.locations, about_data.algorithm, about_data.inspection), notifications)
-    images = Images(repository, authorizer, quota, limits, protection, deletion, locations, notifications)
+    images = Images(repository, authorizer, quota, limits, protection, deletion, locations, notifications, definitions)
     signatures = Signatures(_load_certificates(conf))
     data = ImageData(repository, authorizer, quota, stores, leases, about_data, notifications, signatures)
     members = Members(repository, authorizer, limits.members, notifications)
     discovery = Discovery(repository, authorizer, quota, stores, conf.enabled_import_methods)
+    metadefs = Metadefs(database.metadefs, authorizer, notifications, validation)
     reaper = Reaper(repository, stores, leases, deletion, conf.lease.reap_interval)
     methods, steps = load_methods(conf), load_steps(conf)
     area = StagingArea(stores, about_data, judged_late=any(x.changes_data for x in steps.values()))
@@ -147,6 +156,9 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
         LocationsApi(locations, conf.max_json_body), MembersApi(members, conf.max_json_body), DiscoveryApi(discovery, formats, multi_store=True),
         ImportsApi(staging, imports, conf.max_json_body, multi_store=True, can_stage="glance-direct" in methods),
         TasksApi(Tasks(database, authorizer), imports, schemas.body(formats), conf.max_json_body, conf.limit_param_default, conf.api_limit_max), formats)
+    described = MetadefApiSettings(conf.limit_param_default, conf.api_limit_max, conf.max_json_body, conf.public_endpoint)
+    routes += metadef_table.routes(MetadefsApi(metadefs, described), MetadefParts(metadefs, authorizer, notifications),
+                                   conf.max_json_body)
     operator = OperatorApi(Health(database, stores), OperatorSettings(
         conf.healthcheck.disable_by_file_path, conf.healthcheck.ready_cache_seconds, conf.metrics.enabled,
         conf.metrics.allowed_networks), _registry())
@@ -310,7 +322,7 @@ def _default_store(conf: cfg.ConfigOpts, wanted: Mapping[str, str]) -> str:
 
 
 def _load_store(conf: cfg.ConfigOpts, store_id: str, driver: str, *, required: bool) -> StoreFacade:
-    if store_id.startswith("os_glance_") or store_id in {"DEFAULT", "database", "glance_store", "server", "lease"}:
+    if store_id.startswith("os_glance_") or store_id in {"DEFAULT", "database", "glance_store", "server", "lease", "metadefs"}:
         raise ConfigError(f"[DEFAULT] enabled_backends: {store_id!r} is a reserved name; choose another id for this store")
     store: Store | None = None
     fault: str | None = None

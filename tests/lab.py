@@ -18,6 +18,7 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -135,6 +136,20 @@ def need(*packages: str) -> None:
 def venv(name: str, *requirements: str) -> Path:
     """A virtual environment of its own with these requirements, for programs that must not share ours."""
     return Path(_run(["bash", "-c", f". {shlex.quote(str(BACKENDS / 'lib.sh'))}; venv {shlex.join([name, *requirements])}"]).strip())
+
+
+def ceph_bindings() -> None:
+    """Let this interpreter, and what it starts, find Debian's rados and rbd, and nothing else of Debian's packages."""
+    folder, site_packages = Path(sys.prefix, "lib", "ceph-bindings"), Path(sysconfig.get_path("purelib"))
+    folder.mkdir(parents=True, exist_ok=True)
+    for module in ("rados", "rbd"):
+        for library in Path("/usr/lib/python3/dist-packages").glob(f"{module}.cpython-*.so"):
+            link = folder / library.name
+            link.unlink(missing_ok=True)
+            link.symlink_to(library)
+    (site_packages / "ceph-bindings.pth").write_text(f"{folder}\n")
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
 
 
 def free_port() -> int:

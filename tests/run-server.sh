@@ -21,5 +21,6 @@ connection = sqlite:///$DIR/glance.sqlite
 filesystem_store_datadir = $DIR/images
 CONF
 .venv/bin/glance-manage --config-file "$DIR/glance-api.conf" db sync
+.venv/bin/glance-manage --config-file "$DIR/glance-api.conf" metadefs load >"$DIR/metadefs.log"
 say "configuration: $DIR/glance-api.conf"
 exec .venv/bin/glance-api --config-file "$DIR/glance-api.conf"

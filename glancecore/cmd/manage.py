@@ -1,4 +1,4 @@
-"""glance-manage: care of the database."""
+"""glance-manage: care of the database, and metadata definitions as files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 from glancecore import bootstrap
-from glancecore.cmd import start
+from glancecore.cmd import metadefs, start
 from glancecore.ports.repository import Database
 
 #: Exit codes of ``db check``: nothing to do, or the schema must be synced.
@@ -21,7 +21,7 @@ def main() -> None:
 
 
 def _main() -> int:
-    args = _parser().parse_args()
+    args = parser().parse_args()
     conf = start.read_config(args, log_level=logging.WARNING)
     database = bootstrap.load_database(conf)
     try:
@@ -63,11 +63,11 @@ def _tell(args: argparse.Namespace, facts: dict[str, object], text: str) -> None
     print(json.dumps(facts) if args.json else text.format(**facts))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="glance-manage", description="Care of the image service's database.")
-    start.add_config_arguments(parser)
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    areas = parser.add_subparsers(dest="area", required=True, metavar="AREA")
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog="glance-manage", description="Care of the image service's database.")
+    start.add_config_arguments(made)
+    made.add_argument("--json", action="store_true", help="print JSON")
+    areas = made.add_subparsers(dest="area", required=True, metavar="AREA")
     db = areas.add_parser("db", help="the database schema").add_subparsers(dest="action", required=True, metavar="ACTION")
 
     sync = db.add_parser("sync", help="create or upgrade the schema")
@@ -79,4 +79,6 @@ def _parser() -> argparse.ArgumentParser:
     purge.add_argument("--age_in_days", "--age-in-days", type=int, default=30, metavar="DAYS")
     purge.add_argument("--max_rows", "--max-rows", type=int, default=100, metavar="N", help="at most so many; -1 for all")
     purge.set_defaults(run=_purge)
-    return parser
+    metadefs.add_actions(db, "_metadefs")
+    metadefs.add_area(areas)
+    return made

@@ -44,6 +44,12 @@ class ProtectedProperty(Forbidden):
     code = "property_protected"
 
 
+class ProtectedMetadef(Forbidden):
+    """Nothing is deleted of a protected namespace of metadata definitions."""
+
+    code = "metadef_protected"
+
+
 class LastLocation(Forbidden):
     """The only copy of an active image can't be removed."""
 
@@ -82,6 +88,18 @@ class LocationNotFound(NotFound):
     code = "location_not_found"
 
 
+class NamespaceNotFound(NotFound):
+    """No such namespace of metadata definitions, or not one that the caller may see."""
+
+    code = "namespace_not_found"
+
+
+class MetadefNotFound(NotFound):
+    """The namespace has no such object, property, tag or resource type."""
+
+    code = "metadef_not_found"
+
+
 class NotEnabled(NotFound):
     """A part of the API that this deployment has not switched on."""
 
@@ -102,6 +120,10 @@ class UnknownStore(Invalid):
     code = "unknown_store"
 
 
+class PropertiesInvalid(Invalid):
+    """Values that the metadata definitions refuse; the message names property, namespace and rule."""
+
+    code = "properties_invalid"
 class UnknownMethod(Invalid):
     """An import method that this deployment has not switched on."""
 
@@ -162,6 +184,10 @@ class MemberExists(Conflict):
     code = "member_exists"
 
 
+class MetadefExists(Conflict):
+    """The name of a namespace, or of a part of one, is in use."""
+
+    code = "metadef_exists"
 class UnknownImportStore(Conflict):
     """As ``UnknownStore``, in an import: clients know a 409 there."""
 

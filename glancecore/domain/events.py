@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from glancecore.domain.image import Image
     from glancecore.domain.member import Member
+    from glancecore.domain.metadef import Outline, Part
 
 
 class EventType(StrEnum):
@@ -24,6 +25,23 @@ class EventType(StrEnum):
     MEMBER_CREATE = "image.member.create"
     MEMBER_UPDATE = "image.member.update"
     MEMBER_DELETE = "image.member.delete"
+    METADEF_NAMESPACE_CREATE = "metadef_namespace.create"
+    METADEF_NAMESPACE_UPDATE = "metadef_namespace.update"
+    METADEF_NAMESPACE_DELETE = "metadef_namespace.delete"
+    METADEF_OBJECT_CREATE = "metadef_object.create"
+    METADEF_OBJECT_UPDATE = "metadef_object.update"
+    METADEF_OBJECT_DELETE = "metadef_object.delete"
+    METADEF_PROPERTY_CREATE = "metadef_property.create"
+    METADEF_PROPERTY_UPDATE = "metadef_property.update"
+    METADEF_PROPERTY_DELETE = "metadef_property.delete"
+    METADEF_TAG_CREATE = "metadef_tag.create"
+    METADEF_TAG_UPDATE = "metadef_tag.update"
+    METADEF_TAG_DELETE = "metadef_tag.delete"
+    METADEF_RESOURCE_TYPE_CREATE = "metadef_resource_type.create"
+    METADEF_RESOURCE_TYPE_DELETE = "metadef_resource_type.delete"
+    METADEF_NAMESPACE_DELETE_OBJECTS = "metadef_namespace.delete_objects"
+    METADEF_NAMESPACE_DELETE_PROPERTIES = "metadef_namespace.delete_properties"
+    METADEF_NAMESPACE_DELETE_TAGS = "metadef_namespace.delete_tags"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,4 +70,16 @@ class ImageSent:
     type: EventType = EventType.IMAGE_SEND
 
 
-Event = ImageEvent | MemberEvent | ImageSent
+@dataclass(frozen=True, slots=True)
+class MetadefEvent:
+    """Something happened to a namespace, or to ``part`` of it. Both are as afterwards (for delete: before).
+
+    ``old_name`` is the name before a change."""
+
+    type: EventType
+    namespace: Outline
+    part: Part | None = None
+    old_name: str | None = None
+
+
+Event = ImageEvent | MemberEvent | ImageSent | MetadefEvent

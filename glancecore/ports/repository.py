@@ -19,6 +19,7 @@ from glancecore.domain.image import Image, Visibility
 from glancecore.domain.lease import Lease
 from glancecore.domain.member import Member, MemberStatus
 from glancecore.domain.quota import Limits, Usage
+from glancecore.ports.metadef_repository import MetadefRepository
 from glancecore.ports.options import Options, Section
 from glancecore.ports.task_repository import TaskChange, TaskRepository
 
@@ -266,6 +267,7 @@ class Database(ABC):
 
     options: Options = ()
     images: ImageRepository
+    metadefs: MetadefRepository
     tasks: TaskRepository
 
     def __init__(self, conf: Section) -> None:

@@ -17,6 +17,7 @@ from glancecore.ports.quota import Quota
 from glancecore.ports.repository import Change, ImageAdded, ImageChanged, ImageQuery, ImageRepository, WithinLimits
 from glancecore.services.checkpoints import reach
 from glancecore.services.deletion import Deletion
+from glancecore.services.image_properties import ImageProperties
 from glancecore.services.locations import Locations
 from glancecore.services.notifications import Notifications
 from glancecore.services.property_protection import PropertyProtection
@@ -59,7 +60,8 @@ class Images:
     """Use cases on images without their data."""
 
     def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, limits: ImageLimits,
-                 protection: PropertyProtection, deletion: Deletion, locations: Locations, notifications: Notifications) -> None:
+                 protection: PropertyProtection, deletion: Deletion, locations: Locations, notifications: Notifications,
+                 definitions: ImageProperties | None = None) -> None:
         self._repository = repository
         self._policy = authorizer
         self._quota = quota
@@ -68,6 +70,7 @@ class Images:
         self._deletion = deletion
         self._locations = locations
         self._notifications = notifications
+        self._definitions = definitions
 
     # -- reading -----------------------------------------------------------------------------------------------------
     def show(self, ctx: Context, image_id: str) -> Image:
@@ -89,7 +92,7 @@ class Images:
 
     # -- changing ----------------------------------------------------------------------------------------------------
     def create(self, ctx: Context, new: NewImage) -> Image:
-        """Raises Forbidden, ImageExists, QuotaExceeded, LimitExceeded."""
+        """Raises Forbidden, ImageExists, QuotaExceeded, LimitExceeded, PropertiesInvalid."""
         at = now()
         owner = str(given) if (given := new.fields.get("owner", ctx.project)) is not None else None
         if owner != ctx.project and not ctx.admin:
@@ -102,6 +105,8 @@ class Images:
         for name in new.properties:
             if not self._protection.may(ctx, name, "create"):
                 raise errors.ProtectedProperty(f"property {name} is protected: you may not create it")
+        if self._definitions is not None:
+            self._definitions.check(image)
         changes: list[Change] = [ImageAdded(image)]
         limit = self._quota.limits(ctx).images
         if limit is not None:
@@ -127,6 +132,8 @@ class Images:
             if after.visibility is not image.visibility:
                 self._check_visibility(ctx, after)
             self._check_counts(after, image)
+            if self._definitions is not None:
+                self._definitions.check(after, image)
             return after
 
         return self._change(ctx, image_id, "modify_image", change)

@@ -14,3 +14,5 @@ STORE_BYTES = Counter("glance_store_bytes_total", "Bytes written to (in) and rea
 STORE_UP = Gauge("glance_store_up", "1 when the store answered the last readiness check.", ["store"],
                  multiprocess_mode="mostrecent")
 LEASES_REAPED = Counter("glance_leases_reaped_total", "Operations given up because their process had died.", ["operation"])
+METADEF_VIOLATIONS = Counter("glance_metadef_violations_total", "Image properties that broke a metadata definition.",
+                             ["namespace", "property", "outcome"])

@@ -11,6 +11,7 @@ from glancecore.domain.context import Viewer
 from glancecore.domain.image import Image, Location, Status
 from glancecore.domain.lease import Lease, Operation
 from glancecore.domain.member import Member, MemberStatus
+from glancecore.domain.metadef import Association, MetadefObject, Namespace, Property, Tag
 
 #: A fixed moment that examples count from.
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -58,3 +59,31 @@ def make_lease(image: Image, **fields: Any) -> Lease:
     given: dict[str, Any] = {"operation": Operation.UPLOAD, "holder": "process-1", "stable": Status.QUEUED,
                              "project": image.owner, **fields}
     return Lease(image.id, **given)
+
+
+def make_namespace(name: str = "ns", second: float = 0, **fields: Any) -> Namespace:
+    """A private namespace of OWNER's project, made ``second`` seconds after START."""
+    given: dict[str, Any] = {"id": str(uuid.uuid4()), "created_at": after(second), "updated_at": after(second),
+                             "owner": OWNER.project, **fields}
+    return Namespace(name=name, **given)
+
+
+def make_association(name: str = "OS::Glance::Image", prefix: str | None = None, second: float = 0) -> Association:
+    return Association(name, after(second), after(second), prefix)
+
+
+def make_property(name: str = "os", **definition: Any) -> Property:
+    return Property(name, {"title": name, "type": "string", **definition})
+
+
+def make_object(name: str = "group", *properties: Property, second: float = 0, **fields: Any) -> MetadefObject:
+    return MetadefObject(name, after(second), after(second), properties=properties, **fields)
+
+
+def make_tag(name: str = "tag", second: float = 0) -> Tag:
+    return Tag(name, after(second), after(second))
+
+
+def saved_namespace(namespace: Namespace, **changes: Any) -> Namespace:
+    """The next version, saved a second later."""
+    return replace(namespace, version=namespace.version + 1, updated_at=namespace.updated_at + timedelta(seconds=1), **changes)

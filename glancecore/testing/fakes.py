@@ -17,6 +17,7 @@ from glancecore.domain.task import Task
 from glancecore.ports import repository as port
 from glancecore.ports import task_repository as task_port
 from glancecore.ports.options import Section
+from glancecore.testing.memory_metadefs import MemoryMetadefs
 
 
 @dataclass(slots=True)
@@ -38,6 +39,7 @@ class MemoryDatabase(port.Database):
     def __init__(self, conf: Section | None = None) -> None:
         super().__init__(conf)  # type: ignore[arg-type]  # it has no options
         self.images: MemoryImages = MemoryImages()
+        self.metadefs: MemoryMetadefs = MemoryMetadefs()
 
     @property
     def tasks(self) -> MemoryTasks:  # type: ignore[override]  # the tests put other images in

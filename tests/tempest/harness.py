@@ -22,10 +22,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import lab
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "images"))
-
-import samples
+from images import samples
 
 HERE = Path(__file__).resolve().parent
 WORK = lab.LAB / "tempest"
@@ -117,7 +114,8 @@ def endpoint(profile: Profile, peer: bool) -> Iterator[str]:
     config = lab.merged(profile.server_config(), lab.keystone_config(region, f"http://127.0.0.1:{port}"), {
         "DEFAULT": {"workers": 2, "enabled_import_methods": "[glance-direct, web-download, copy-image, glance-download]"},
         "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]"}})
-    with lab.service(config, folder=folder, port=port):
+    with lab.service(config, folder=folder, port=port) as service:
+        service.manage("metadefs", "load")  # as DevStack does: tests take the first resource type that they find
         yield region
 
 

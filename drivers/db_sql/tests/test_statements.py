@@ -9,14 +9,23 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-from glancecore_db_sql import query
+from glancecore_db_sql import metadef_query, query
 from glancecore_db_sql.driver import SqlDatabase
 from sqlalchemy import event
 
 from glancecore.domain.context import Viewer
 from glancecore.domain.image import Visibility
 from glancecore.domain.member import MemberStatus
+from glancecore.domain.metadef import MetadefVisibility
 from glancecore.domain.quota import Limits
+from glancecore.ports.metadef_repository import (
+    MetadefField,
+    MetadefQuery,
+    MetadefSort,
+    NamespaceAdded,
+    NamespaceChanged,
+    NamespaceRemoved,
+)
 from glancecore.ports.repository import (
     ImageAdded,
     ImageChanged,
@@ -27,7 +36,21 @@ from glancecore.ports.repository import (
     SortField,
     WithinLimits,
 )
-from glancecore.testing.examples import ADMIN, OWNER, START, make_image, make_lease, make_location, saved
+from glancecore.testing.examples import (
+    ADMIN,
+    OWNER,
+    START,
+    make_association,
+    make_image,
+    make_lease,
+    make_location,
+    make_namespace,
+    make_object,
+    make_property,
+    make_tag,
+    saved,
+    saved_namespace,
+)
 
 VIEWERS = (OWNER, ADMIN, Viewer("ours", admin=True), Viewer(None))
 
@@ -122,3 +145,48 @@ def test_no_list_scans_a_table_or_sorts_what_an_index_has_in_order(
                 expected = {SortField.CREATED_AT: "created", SortField.NAME: "name", SortField.UPDATED_AT: "updated"}
                 name = expected.get(wanted.sort[0].field)
                 assert name is None or all(name in x for x in self_sorted), (wanted, plan)
+
+
+# -- metadata definitions ----------------------------------------------------------------------------------------------
+class TestMetadefStatements(TestStatements):
+    def test_reads_take_one_statement(self, database: SqlDatabase) -> None:
+        made = [make_namespace(f"n{n}", n, visibility=MetadefVisibility.PUBLIC, associations=(make_association("A"), make_association("B")),
+                               properties=tuple(make_property(f"p{x}") for x in range(10)), tags=(make_tag(),),
+                               objects=(make_object("o", make_property()),)) for n in range(40)]
+        database.metadefs.commit(*(NamespaceAdded(x) for x in made))
+        metadefs = database.metadefs
+        for viewer in VIEWERS:
+            assert self.statements(database, partial(metadefs.get, "n7", viewer)) == 1
+            for wanted in (MetadefQuery(viewer, limit=100), MetadefQuery(viewer, limit=1),
+                           MetadefQuery(viewer, resource_types=("A", "B")), MetadefQuery(viewer, visibility=MetadefVisibility.PUBLIC)):
+                assert self.statements(database, partial(metadefs.find, wanted)) == 1
+                assert self.statements(database, partial(metadefs.find_whole, wanted)) == 1
+                assert self.statements(database, partial(metadefs.find, replace(wanted, marker="n30"))) == 2
+        assert self.statements(database, metadefs.resource_types) == 1
+
+    def test_writes_take_few_statements(self, database: SqlDatabase) -> None:
+        first = make_namespace(associations=(make_association("A"),), properties=(make_property(),))
+        # begin, namespace, resource type, association, commit
+        assert self.statements(database, lambda: database.metadefs.commit(NamespaceAdded(first))) == 5
+        second = saved_namespace(first, tags=tuple(make_tag(f"t{n}") for n in range(100)))
+        # begin, namespace, commit
+        assert self.statements(database, lambda: database.metadefs.commit(NamespaceChanged(first, second))) == 3
+        assert self.statements(database, lambda: database.metadefs.commit(NamespaceRemoved(second))) == 3
+
+
+def test_no_list_of_namespaces_scans_or_sorts_the_table(
+        opened: Callable[..., SqlDatabase], tmp_path_factory: pytest.TempPathFactory) -> None:
+    database = opened(f"sqlite:///{tmp_path_factory.mktemp('plan')}/x.sqlite")
+    database.sync()
+    for viewer in VIEWERS:
+        for field in (MetadefField.CREATED_AT, MetadefField.NAMESPACE):
+            for descending in (True, False):
+                for marker in (None, make_namespace("m")):
+                    for visibility in (None, *MetadefVisibility):
+                        wanted = MetadefQuery(viewer, visibility, sort=(MetadefSort(field, descending),))
+                        asked = metadef_query.statement(wanted, marker, ("associations",), database.connections.flavor)
+                        if asked is None:
+                            continue
+                        plan = explained(database, *asked)
+                        read = [x for x in plan if re.match(r"(SCAN|SEARCH) n\b", x)]
+                        assert all("USING" in x for x in read), (wanted, plan)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from flask import Request, Response
 
 from glancecore.api.answers import json_answer
-from glancecore.api.v2.schemas import images, members, tasks
+from glancecore.api.v2.schemas import images, members, metadefs, tasks
 from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.services.discovery import Discovery
@@ -21,6 +21,7 @@ class DiscoveryApi:
         self._documents: Mapping[str, images.Schema] = {
             "image": image, "images": images.collection("images", image),
             "member": member, "members": images.collection("members", member),
+            **{f"metadefs/{name}": x for name, x in metadefs.documents().items()},
             "task": tasks.document(), "tasks": tasks.collection(),
         }
 

@@ -276,10 +276,10 @@ def _pages(sort: Sequence[Sort], marker: Image | None, source: Source) -> Iterat
         return
     first, *rest = (Key(source.column(x.field.value), _key(marker, x.field), x.descending, x.field in _NULLABLE) for x in sort)
     if sort[0].field in _SELDOM_EQUAL:
-        yield _behind([first, *rest])
+        yield behind([first, *rest])
         return
     # Many images may have the marker's name: to step over those before it one by one would not be flat.
-    same = _behind(rest)
+    same = behind(rest)
     first.same(same)
     yield same
     if first.descending and first.value is None:
@@ -295,7 +295,8 @@ def _pages(sort: Sequence[Sort], marker: Image | None, source: Source) -> Iterat
     yield other
 
 
-def _behind(keys: Sequence[Key]) -> Where:
+def behind(keys: Sequence[Key]) -> Where:
+    """What comes behind the marker in the order of ``keys``."""
     either, equal = Where(), Where()
     for key in keys:
         beyond = Where()

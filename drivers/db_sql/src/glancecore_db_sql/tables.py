@@ -167,3 +167,45 @@ removed_images = Table(
     Column("owner", text(255)),
     Index("removed_images_removed", "removed_at"),
 )
+
+# A namespace of metadata definitions is one row with everything in it, as an image is.
+metadef_namespaces = Table(
+    "metadef_namespaces", METADATA,
+    Column("id", text(36), primary_key=True),
+    Column("namespace", text(80), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("display_name", text(80)),
+    Column("description", DOCUMENT),
+    Column("visibility", text(16), nullable=False),
+    Column("protected", SmallInteger, nullable=False),
+    Column("owner", text(255)),
+    Column("version", BigInteger, nullable=False),
+    Column("associations", DOCUMENT, nullable=False),
+    Column("properties", DOCUMENT, nullable=False),
+    Column("objects", DOCUMENT, nullable=False),
+    Column("tags", DOCUMENT, nullable=False),
+    Index("metadef_namespaces_name", "namespace", unique=True),
+    # Each slice of a list is a range of one of these, in order.
+    Index("metadef_namespaces_created", "created_at", "namespace"),
+    Index("metadef_namespaces_owner_created", "owner", "created_at", "namespace"),
+    Index("metadef_namespaces_owner_name", "owner", "namespace"),
+    Index("metadef_namespaces_visibility_created", "visibility", "created_at", "namespace"),
+    Index("metadef_namespaces_visibility_name", "visibility", "namespace"),
+)
+
+metadef_associations = Table(
+    "metadef_associations", METADATA,
+    # Which namespaces are associated with this type?
+    Column("resource_type", text(80), nullable=False),
+    Column("namespace_id", text(36), ForeignKey("metadef_namespaces.id", ondelete="CASCADE"), nullable=False),
+    PrimaryKeyConstraint("resource_type", "namespace_id"),
+    Index("metadef_associations_namespace", "namespace_id"),
+)
+
+metadef_resource_types = Table(
+    "metadef_resource_types", METADATA,
+    Column("name", text(80), primary_key=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)

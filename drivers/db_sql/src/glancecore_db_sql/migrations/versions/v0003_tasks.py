@@ -7,8 +7,8 @@ from alembic import op
 
 from glancecore_db_sql.migrations.versions.v0001_images import LONG, _index, _table, text
 
-revision = "0002_tasks"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 
 def upgrade() -> None:

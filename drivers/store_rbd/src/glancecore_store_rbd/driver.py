@@ -1,0 +1,235 @@
+"""Images in a pool of Ceph: one RBD image a blob, with the protected snapshot that Nova and Cinder clone from."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+import tenacity
+
+from glancecore.domain import errors
+from glancecore.ports.options import Section
+from glancecore.ports.store import Cap, Store, StoredBlob
+from glancecore_store_rbd.cluster import Cluster, named_errors, rados, rbd
+from glancecore_store_rbd.options import OPTIONS
+from glancecore_store_rbd.transfer import Reader, Writer, total
+
+#: The snapshot's name, which the consumers of images know. It is made last: without it there is no blob.
+SNAPSHOT = "snap"
+#: Seconds that the cluster keeps believing in a client that was killed while it had an image open.
+WATCH = 40.0
+PING = 4.5
+
+
+class RbdStore(Store):
+    """Location: ``rbd://CLUSTER/POOL/IMAGE/snap``, all parts quoted."""
+
+    schemes = ("rbd",)
+    options = OPTIONS
+    caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE, Cap.LIST})
+
+    def __init__(self, name: str, conf: Section) -> None:
+        super().__init__(name, conf)
+        if conf.rbd_store_chunk_size & (conf.rbd_store_chunk_size - 1):
+            raise errors.ConfigError(f"[{name}] rbd_store_chunk_size = {conf.rbd_store_chunk_size}: give a power of two, such as 8")
+        self._cluster = Cluster(name, conf)
+        self._rbd = rbd.RBD()
+
+    def start(self) -> None:
+        try:
+            with named_errors(self.name):
+                self._cluster.start()
+                self._fsid = self._cluster.fsid
+        except BaseException:
+            self._cluster.close()
+            raise
+
+    def ping(self) -> None:
+        """Asks in a thread: a cluster that is away makes the question wait for ``rados_operation_timeout``."""
+        found: list[BaseException | None] = []
+
+        def ask() -> None:
+            try:
+                with named_errors(self.name):
+                    self._cluster.free()
+            except BaseException as exc:  # noqa: BLE001 (raised again below)
+                found.append(exc)
+            else:
+                found.append(None)
+
+        thread = threading.Thread(target=ask, name=f"ping-{self.name}", daemon=True)
+        thread.start()
+        thread.join(PING)
+        if not found:
+            raise errors.StoreUnavailable(f"store {self.name}: the cluster does not answer", self.name, "ping")
+        if found[0] is not None:
+            raise found[0]
+
+    @property
+    def place(self) -> str:
+        return f"rbd:{self._fsid}/{self.conf.rbd_store_pool}"
+
+    @property
+    def properties(self) -> Mapping[str, object]:
+        return {"chunk_size": self.conf.rbd_store_chunk_size << 20, "pool": self.conf.rbd_store_pool,
+                "thin_provisioning": self.conf.rbd_thin_provisioning, "fsid": self._fsid}
+
+    def free(self) -> int:
+        with named_errors(self.name):
+            return self._cluster.free()
+
+    # -- writing -------------------------------------------------------------------------------------------------------
+    def put(self, key: str, chunks: Iterable[bytes], size: int | None = None) -> str:
+        with self._pool() as pool:
+            order = (self.conf.rbd_store_chunk_size << 20).bit_length() - 1
+            try:
+                self._rbd.create(pool, key, size or 0, order=order, old_format=False, features=rbd.RBD_FEATURE_LAYERING)
+            except rbd.ImageExists as exc:
+                raise errors.BlobExists(f"{key} is already in store {self.name}", self.name, "put") from exc
+            try:
+                self._fill(pool, key, chunks, size)
+            except BaseException:
+                with contextlib.suppress(errors.BlobNotFound, rbd.ImageNotFound):
+                    self._remove(pool, key)
+                raise
+        return self._url(key)
+
+    def _fill(self, pool: Any, key: str, chunks: Iterable[bytes], size: int | None) -> None:
+        with rbd.Image(pool, key) as image:
+            writer = Writer(image, size, sparse=self.conf.rbd_thin_provisioning)
+            try:
+                total(chunks, writer, size)
+            except BaseException:
+                writer.abandon()
+                raise
+            image.create_snap(SNAPSHOT)
+            image.protect_snap(SNAPSHOT)
+
+    def delete(self, url: str) -> None:
+        """An image that clones of the second format depend on goes to the trash, and from there when the last clone has gone."""
+        key = self._key(url)
+        with self._pool() as pool:
+            with rbd.Image(pool, key) as image:
+                names = {x["name"] for x in image.list_snaps()}
+                if names - {SNAPSHOT}:
+                    raise errors.BlobInUse(f"store {self.name}: it has snapshots of somebody else", self.name, "delete")
+                if SNAPSHOT in names:
+                    self._unsnap(image)
+            try:
+                self._rbd.remove(pool, key)
+            except rbd.ImageHasSnapshots:
+                self._rbd.trash_move(pool, key, 0)
+            except rbd.ImageBusy:
+                if SNAPSHOT in names:
+                    self._resnap(pool, key)
+                raise
+        if SNAPSHOT not in names:  # the rest of a deletion that broke off
+            raise errors.BlobNotFound(f"store {self.name} does not have it", self.name, "delete")
+
+    def discard(self, key: str) -> None:
+        """Waits until the cluster has noticed that a killed writer is gone."""
+        with self._pool() as pool, contextlib.suppress(rbd.ImageNotFound):
+            self._remove(pool, key)
+
+    def _remove(self, pool: Any, key: str) -> None:
+        """Whatever is there of ``key``."""
+        with rbd.Image(pool, key) as image:
+            for snapshot in image.list_snaps():
+                if snapshot["name"] != SNAPSHOT:
+                    raise errors.BlobInUse(f"store {self.name}: it has snapshots of somebody else", self.name, "discard")
+                self._unsnap(image)
+        for attempt in tenacity.Retrying(retry=tenacity.retry_if_exception_type(rbd.ImageBusy), stop=tenacity.stop_after_delay(WATCH),
+                                         wait=tenacity.wait_fixed(1), reraise=True):
+            with attempt:
+                try:
+                    self._rbd.remove(pool, key)
+                except rbd.ImageHasSnapshots:
+                    self._rbd.trash_move(pool, key, 0)
+
+    def _unsnap(self, image: Any) -> None:
+        """Raises ImageBusy while clones of the first format depend on it; then it stays as it was."""
+        if image.is_protected_snap(SNAPSHOT):
+            image.unprotect_snap(SNAPSHOT)
+        try:
+            image.remove_snap(SNAPSHOT)
+        except rbd.ImageBusy:
+            image.protect_snap(SNAPSHOT)
+            raise
+
+    def _resnap(self, pool: Any, key: str) -> None:
+        with rbd.Image(pool, key) as image:
+            image.create_snap(SNAPSHOT)
+            image.protect_snap(SNAPSHOT)
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+    def open(self, url: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        key = self._key(url)
+        with contextlib.ExitStack() as opened, named_errors(self.name):
+            pool = opened.enter_context(self._cluster.pool())
+            image = opened.enter_context(rbd.Image(pool, key, snapshot=SNAPSHOT, read_only=True))
+            size = image.size()
+            start = min(offset, size)
+            wanted = size - start if length is None else min(length, size - start)
+            alive = _Alive(pool, image)
+            return Reader(self.name, image, start, wanted, alive, opened.pop_all().close)
+
+    def size(self, url: str) -> int:
+        key = self._key(url)
+        with self._pool() as pool, rbd.Image(pool, key, snapshot=SNAPSHOT, read_only=True) as image:
+            return int(image.size())
+
+    def list(self) -> Iterator[StoredBlob]:
+        with self._pool() as pool:
+            names = self._rbd.list(pool)
+        for name in names:
+            with self._pool() as pool, contextlib.suppress(rbd.ImageNotFound), \
+                    rbd.Image(pool, name, snapshot=SNAPSHOT, read_only=True) as image:
+                yield StoredBlob(name, self._url(name), int(image.size()), image.create_timestamp().replace(tzinfo=UTC))
+
+    def close(self) -> None:
+        self._cluster.close()
+
+    # -- inside --------------------------------------------------------------------------------------------------------
+    @contextlib.contextmanager
+    def _pool(self) -> Iterator[Any]:
+        with named_errors(self.name), self._cluster.pool() as pool:
+            yield pool
+
+    def _key(self, url: str) -> str:
+        """Raises BadLocation unless the URL is of this cluster and pool."""
+        refused = errors.BadLocation(f"not a location of store {self.name}", self.name)
+        try:
+            place = urlsplit(url).path.split("/")
+            key = unquote(place[2]) if len(place) == 4 else ""
+            if not key or url != self._url(key):
+                raise refused
+        except ValueError:  # no URL at all
+            raise refused from None
+        return key
+
+    def _url(self, key: str) -> str:
+        return f"rbd://{self._fsid}/{quote(self.conf.rbd_store_pool, safe='')}/{quote(key, safe='')}/{SNAPSHOT}"
+
+
+class _Alive:
+    """Whether an open image's snapshot still exists, asked of the image's header: one question of the cluster. The snapshot is the first
+    that a deletion removes, so what was read before it was still there is right."""
+
+    def __init__(self, pool: Any, image: Any) -> None:
+        self._pool = pool
+        self._header = f"rbd_header.{image.id()}"
+        number = next(x["id"] for x in image.list_snaps() if x["name"] == SNAPSHOT)
+        self._key = f"snapshot_{number:016x}"
+
+    def __call__(self) -> bool:
+        try:
+            with rados.ReadOpCtx() as operation:
+                found, _ = self._pool.get_omap_vals_by_keys(operation, (self._key,))
+                self._pool.operate_read_op(operation, self._header)
+                return any(name == self._key for name, _ in found)
+        except rados.ObjectNotFound:
+            return False

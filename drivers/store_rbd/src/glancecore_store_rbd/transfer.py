@@ -1,0 +1,143 @@
+"""Bytes into and out of an RBD image, several chunks under way at once, in constant memory."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from glancecore.domain import errors
+from glancecore_store_rbd.cluster import named_errors, succeed
+
+#: Bytes of one request, and requests that are under way at once.
+CHUNK = 1 << 20
+WINDOW = 4
+
+
+class _Request:
+    """One asynchronous read or write. ``result`` waits for it."""
+
+    def __init__(self) -> None:
+        self._done = threading.Event()
+        self._result = 0
+        self._data = b""
+
+    def wrote(self, completion: Any) -> None:
+        self._result = completion.get_return_value()
+        self._done.set()
+
+    def read(self, completion: Any, data: bytes | None) -> None:
+        self._data = data or b""
+        self.wrote(completion)
+
+    def result(self, operation: str) -> bytes:
+        self._done.wait()
+        succeed(self._result, operation)
+        return self._data
+
+
+class Writer:
+    """Writes pieces of any length to an open image, which grows as needed; ``finish`` waits for the last and cuts it to size."""
+
+    def __init__(self, image: Any, size: int | None, *, sparse: bool) -> None:
+        self._image, self._sparse = image, sparse
+        self._room = size or 0
+        self._at = 0
+        self._held: list[bytes] = []
+        self._held_size = 0
+        self._running: deque[_Request] = deque()
+
+    def write(self, piece: bytes) -> None:
+        while piece:
+            part = piece[:CHUNK - self._held_size]
+            self._held.append(part)
+            self._held_size += len(part)
+            piece = piece[len(part):]
+            if self._held_size == CHUNK:
+                self._send()
+
+    def finish(self) -> int:
+        """The number of bytes written, which the cluster has now."""
+        self._send()
+        while self._running:
+            self._running.popleft().result("write")
+        if self._room != self._at:
+            self._image.resize(self._at)
+        self._image.flush()
+        return self._at
+
+    def abandon(self) -> None:
+        """Wait for what is under way, whatever comes of it: the image can't be closed before."""
+        for request in self._running:
+            request._done.wait()  # noqa: SLF001
+
+    def _send(self) -> None:
+        data = b"".join(self._held)
+        self._held, self._held_size = [], 0
+        if not data:
+            return
+        end = self._at + len(data)
+        if end > self._room:
+            self._room = max(end, min(2 * self._room, self._room + (1 << 30)))
+            self._image.resize(self._room)
+        if not (self._sparse and data.count(0) == len(data)):
+            if len(self._running) == WINDOW:
+                self._running.popleft().result("write")
+            request = _Request()
+            self._image.aio_write(data, self._at, request.wrote)
+            self._running.append(request)
+        self._at = end
+
+
+class Reader(Iterator[bytes]):
+    """Reads ahead. ``alive`` tells whether the blob still exists: a deleted image reads as zeros. An iterator, not a generator: it can be closed
+    before it was started."""
+
+    def __init__(self, store: str, image: Any, offset: int, length: int, alive: Callable[[], bool], close: Callable[[], None]) -> None:
+        self._store, self._image, self._alive, self._close = store, image, alive, close
+        self._at, self._end = offset, offset + length
+        self._running: deque[_Request] = deque()
+        self._open = True
+
+    def __next__(self) -> bytes:
+        if not self._open:
+            raise StopIteration
+        with named_errors(self._store):
+            while self._at < self._end and len(self._running) < WINDOW:
+                size = min(CHUNK - self._at % CHUNK, self._end - self._at)
+                request = _Request()
+                self._image.aio_read(self._at, size, request.read)
+                self._running.append(request)
+                self._at += size
+            if not self._running:
+                self.close()
+                raise StopIteration
+            piece = self._running.popleft().result("read")
+            if not self._alive():
+                raise errors.BlobNotFound(f"store {self._store}: it was deleted meanwhile", self._store)
+        return piece
+
+    def close(self) -> None:
+        if self._open:
+            self._open = False
+            for request in self._running:
+                request._done.wait()  # noqa: SLF001
+            self._running.clear()
+            self._close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def total(pieces: Iterable[bytes], writer: Writer, size: int | None) -> int:
+    """Write all pieces. Raises SizeMismatch as soon as there are more than ``size``, or in the end fewer."""
+    seen = 0
+    for piece in pieces:
+        seen += len(piece)
+        if size is not None and seen > size:
+            raise errors.SizeMismatch(f"{size} bytes were declared, but more came")
+        writer.write(bytes(piece))
+    if size is not None and seen != size:
+        raise errors.SizeMismatch(f"{size} bytes were declared, but {seen} came")
+    return writer.finish()

@@ -1,0 +1,61 @@
+"""The cluster as its administrator sees it, without the driver."""
+
+import functools
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import lab
+
+CONF = lab.backend("ceph").settings["CEPH_CONF"]
+POOL = lab.backend("ceph").settings["CEPH_POOL"]
+
+
+def ceph(*command, data=None):
+    return subprocess.run(command, env={**os.environ, "CEPH_CONF": CONF}, check=True, capture_output=True, input=data).stdout
+
+
+def rbd(*words, pool=POOL, data=None):
+    return ceph("rbd", "--pool", pool, *words, data=data)
+
+
+#: RBD's own books.
+BOOKS = {"rbd_directory", "rbd_info", "rbd_children", "rbd_trash", "rbd_trash_purge_schedule"}
+
+
+@functools.cache
+def administrator():
+    import rados
+
+    handle = rados.Rados(conffile=CONF, rados_id="admin")
+    handle.connect()
+    return handle
+
+
+def objects(pool):
+    """Everything in the pool, images or what is left of them."""
+    with administrator().open_ioctx(pool) as context:
+        return {x.key for x in context.list_objects()} - BOOKS
+
+
+def pids():
+    folder = Path(CONF).parent / "pid"
+    return [int(file.read_text().split()[0]) for file in sorted(folder.glob("*.pid")) if not file.name.startswith("mgr")]
+
+
+def freeze():
+    """The cluster stops answering."""
+    for pid in pids():
+        os.kill(pid, signal.SIGSTOP)
+
+
+def thaw():
+    for pid in pids():
+        os.kill(pid, signal.SIGCONT)
+    ceph("ceph", "--connect-timeout", "60", "osd", "stat")
+
+
+def info(name, *, pool=POOL):
+    return json.loads(rbd("info", name, "--format", "json", pool=pool))

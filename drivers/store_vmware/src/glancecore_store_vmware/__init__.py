@@ -1,0 +1,1 @@
+"""Images in the datastores of a vCenter."""

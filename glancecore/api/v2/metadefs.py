@@ -1,0 +1,79 @@
+"""Metadata definitions: namespaces, resource types, checking properties (contract 13.2, 13.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import Request, Response
+
+from glancecore.api import body
+from glancecore.api.answers import empty, json_answer
+from glancecore.api.v2 import metadef_answers, metadef_bodies, metadef_query
+from glancecore.api.v2.images import stamp
+from glancecore.api.v2.schemas import metadefs as schemas
+from glancecore.domain.context import Context
+from glancecore.services.images import now
+from glancecore.services.metadefs import Metadefs
+
+
+@dataclass(frozen=True, slots=True)
+class MetadefApiSettings:
+    limit_default: int = 25
+    limit_max: int = 1000
+    max_json_body: int = 1 << 20
+    public_endpoint: str | None = None
+
+
+class MetadefsApi:
+    def __init__(self, metadefs: Metadefs, settings: MetadefApiSettings) -> None:
+        self._metadefs = metadefs
+        self._settings = settings
+        self._validate = body.Checker(schemas.VALIDATE_BODY)
+
+    def list(self, request: Request, ctx: Context) -> Response:
+        args = arguments(request)
+        query = metadef_query.namespaces(args, ctx, self._settings.limit_default, self._settings.limit_max)
+        page = self._metadefs.find(ctx, query)
+        return json_answer({"namespaces": [metadef_answers.outline(x) for x in page.namespaces],
+                            **metadef_query.links(metadef_answers.ROOT, args, page.marker),
+                            "schema": "/v2/schemas/metadefs/namespaces"})
+
+    def create(self, request: Request, ctx: Context) -> Response:
+        wanted = metadef_bodies.namespace(body.read_json(request, self._settings.max_json_body), ctx.project, now())
+        made = self._metadefs.create(ctx, wanted)
+        response = json_answer(metadef_answers.whole(made), 201)
+        base = self._settings.public_endpoint or request.host_url
+        response.headers["Location"] = f"{base.rstrip('/')}{metadef_answers.path(made.name)}"
+        return response
+
+    def show(self, request: Request, ctx: Context, namespace: str) -> Response:
+        found = self._metadefs.show(ctx, namespace)
+        resource_type = request.args.get("resource_type")
+        prefix = found.prefix_for(resource_type) if resource_type is not None else None
+        return json_answer(metadef_answers.whole(found, prefix or ""))
+
+    def update(self, request: Request, ctx: Context, namespace: str) -> Response:
+        fields = metadef_bodies.namespace_fields(body.read_json(request, self._settings.max_json_body))
+        return json_answer(metadef_answers.outline(self._metadefs.update(ctx, namespace, fields), associations=False))
+
+    def delete(self, request: Request, ctx: Context, namespace: str) -> Response:
+        body.forbid(request)
+        self._metadefs.delete(ctx, namespace)
+        return empty()
+
+    def resource_types(self, _request: Request, ctx: Context) -> Response:
+        rows = [{"name": x.name, "created_at": stamp(x.created_at), "updated_at": stamp(x.updated_at)}
+                for x in self._metadefs.resource_types(ctx)]
+        return json_answer({"resource_types": rows})
+
+    def validate(self, request: Request, ctx: Context) -> Response:
+        wanted = body.read_json(request, self._settings.max_json_body)
+        self._validate.check(wanted)
+        verdict = self._metadefs.validate(ctx, wanted["resource_type"], wanted["properties"])
+        return json_answer({"valid": not verdict.violations, "checked": list(verdict.checked), "violations": [
+            {"namespace": x.namespace, "property": x.property, "rule": x.rule, "message": x.message} for x in verdict.violations]})
+
+
+def arguments(request: Request) -> list[tuple[str, str]]:
+    """The query string in its order."""
+    return [(name, value) for name, values in request.args.lists() for value in values]

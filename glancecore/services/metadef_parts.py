@@ -1,0 +1,139 @@
+"""What is in a namespace: objects, property definitions, tags, associations with resource types (contract 13.3 to 13.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from glancecore.domain import errors
+from glancecore.domain.context import Context
+from glancecore.domain.events import EventType, MetadefEvent
+from glancecore.domain.metadef import Association, MetadefObject, Namespace, Part, Property, Tag
+from glancecore.policies.authorizer import Authorizer
+from glancecore.services.metadefs import Metadefs, target
+from glancecore.services.notifications import Notifications
+
+P = TypeVar("P", bound=Part)
+
+
+@dataclass(frozen=True, slots=True)
+class PartRules:
+    """Names of the policies and events of one kind of part; None: there is no such call."""
+
+    show: str | None
+    list: str
+    add: str
+    modify: str | None
+    delete: str
+    delete_all: str | None
+    created: EventType
+    updated: EventType | None
+    deleted: EventType
+    deleted_all: EventType | None
+
+
+E = EventType
+RULES: Mapping[type, PartRules] = {
+    MetadefObject: PartRules(
+        "get_metadef_object", "get_metadef_objects", "add_metadef_object", "modify_metadef_object", "delete_metadef_object",
+        "delete_metadef_object", E.METADEF_OBJECT_CREATE, E.METADEF_OBJECT_UPDATE, E.METADEF_OBJECT_DELETE,
+        E.METADEF_NAMESPACE_DELETE_OBJECTS),
+    Property: PartRules(
+        "get_metadef_property", "get_metadef_properties", "add_metadef_property", "modify_metadef_property",
+        "remove_metadef_property", "remove_metadef_property", E.METADEF_PROPERTY_CREATE, E.METADEF_PROPERTY_UPDATE,
+        E.METADEF_PROPERTY_DELETE, E.METADEF_NAMESPACE_DELETE_PROPERTIES),
+    Tag: PartRules(
+        "get_metadef_tag", "get_metadef_tags", "add_metadef_tag", "modify_metadef_tag", "delete_metadef_tag",
+        "delete_metadef_tags", E.METADEF_TAG_CREATE, E.METADEF_TAG_UPDATE, E.METADEF_TAG_DELETE,
+        E.METADEF_NAMESPACE_DELETE_TAGS),
+    Association: PartRules(
+        None, "get_metadef_resource_type", "add_metadef_resource_type_association", None,
+        "remove_metadef_resource_type_association", None, E.METADEF_RESOURCE_TYPE_CREATE, None, E.METADEF_RESOURCE_TYPE_DELETE,
+        None),
+}
+
+
+class MetadefParts:
+    """Use cases on the parts of a namespace, the same for each kind. All raise NamespaceNotFound and Forbidden."""
+
+    def __init__(self, metadefs: Metadefs, authorizer: Authorizer, notifications: Notifications) -> None:
+        self._metadefs = metadefs
+        self._policy = authorizer
+        self._notifications = notifications
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+    def list(self, ctx: Context, namespace: str, kind: type[P]) -> Sequence[P]:
+        return self._readable(ctx, namespace, RULES[kind].list).parts(kind)
+
+    def show(self, ctx: Context, namespace: str, kind: type[P], name: str) -> P:
+        """Raises MetadefNotFound."""
+        return self._readable(ctx, namespace, RULES[kind].show).part(kind, name)
+
+    def show_property(self, ctx: Context, namespace: str, prefixed: str, resource_type: str) -> Property:
+        """The property that is called ``prefixed`` on a resource type. Raises MetadefNotFound."""
+        found = self._readable(ctx, namespace, "get_metadef_property")
+        prefix = found.prefix_for(resource_type)
+        if prefix is None:
+            raise errors.MetadefNotFound(f"namespace {namespace} is not associated with resource type {resource_type}")
+        if not prefixed.startswith(prefix):
+            raise errors.MetadefNotFound(f"property {prefixed} does not begin with {prefix!r}, the prefix of {resource_type}")
+        return found.part(Property, prefixed[len(prefix):])
+
+    def _readable(self, ctx: Context, name: str, policy: str | None) -> Namespace:
+        namespace = self._metadefs.show(ctx, name)
+        if policy is not None:
+            self._policy.authorize(ctx, policy, target(namespace))
+        return namespace
+
+    # -- changing ----------------------------------------------------------------------------------------------------
+    def add(self, ctx: Context, namespace: str, part: P) -> P:
+        """Raises MetadefExists, LimitExceeded."""
+        rules = RULES[type(part)]
+        after = self._metadefs.change(ctx, namespace, rules.add, lambda x: x.with_part(part))
+        self._send(rules.created, after, part)
+        return part
+
+    def update(self, ctx: Context, namespace: str, name: str, part: P) -> P:
+        """Replace it by ``part``, which may have another name; it keeps its created_at. Raises MetadefNotFound,
+        MetadefExists (the new name)."""
+        kind: type[P] = type(part)
+        rules = RULES[kind]
+
+        def change(before: Namespace) -> Namespace:
+            old = before.part(kind, name)
+            new = part if isinstance(part, Property) else replace(part, created_at=old.created_at)  # type: ignore[union-attr]
+            return before.replaced(name, new)
+
+        after = self._metadefs.change(ctx, namespace, str(rules.modify), change)
+        changed = after.part(kind, part.name)
+        self._send(rules.updated, after, changed, name)
+        return changed
+
+    def remove(self, ctx: Context, namespace: str, kind: type[P], name: str) -> None:
+        """Raises MetadefNotFound, ProtectedMetadef."""
+        gone: list[Part] = []
+
+        def change(before: Namespace) -> Namespace:
+            gone[:] = [before.part(kind, name)]
+            return before.without(kind, name)
+
+        after = self._metadefs.change(ctx, namespace, RULES[kind].delete, change)
+        self._send(RULES[kind].deleted, after, gone[0])
+
+    def remove_all(self, ctx: Context, namespace: str, kind: type[P]) -> None:
+        """Raises ProtectedMetadef."""
+        after = self._metadefs.change(ctx, namespace, str(RULES[kind].delete_all), lambda x: x.without_all(kind))
+        self._send(RULES[kind].deleted_all, after)
+
+    def set_tags(self, ctx: Context, namespace: str, tags: Sequence[Tag], *, append: bool) -> Sequence[Tag]:
+        """Instead of the tags that are there, or beside them. Raises MetadefExists, LimitExceeded."""
+        after = self._metadefs.change(
+            ctx, namespace, "add_metadef_tags", lambda x: x.with_parts(Tag, [*x.tags, *tags] if append else tags))
+        for tag in tags:
+            self._send(EventType.METADEF_TAG_CREATE, after, tag)
+        return tags
+
+    def _send(self, event: EventType | None, namespace: Namespace, part: Part | None = None, old_name: str | None = None) -> None:
+        if event is not None:
+            self._notifications.send(MetadefEvent(event, namespace, part, old_name))

@@ -1,0 +1,74 @@
+"""The stores on their real backends, for tests of the whole service: how each is configured, and how its backend is taken away."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import lab
+
+Options = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Remote:
+    """``options`` of the store's section, made for one test (``folder`` is its own). ``away``: while it is entered, the backend does not
+    answer; None for a backend that can't be taken away. ``timeouts``: options that make the driver give up soon."""
+
+    driver: str
+    options: Callable[[Path], Options]
+    away: Callable[[], Iterator[None]] | None = None
+
+
+def _pids(*files: str) -> list[int]:
+    return [int(x.read_text().split()[0]) for pattern in files for x in sorted(lab.LAB.glob(pattern))]
+
+
+@contextmanager
+def _frozen(*files: str) -> Iterator[None]:
+    """The processes of these pid files hang, as on a machine that is gone: nothing is refused, nothing is answered."""
+    pids = _pids(*files)
+    assert pids
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+@contextmanager
+def _down(name: str) -> Iterator[None]:
+    """The backend is stopped, and started again with its data."""
+    lab.down(name)
+    try:
+        yield
+    finally:
+        lab.up(name)
+
+
+def _rbd(_: Path) -> Options:
+    lab.ceph_bindings()
+    ceph = lab.backend("ceph").settings
+    return {"rbd_store_ceph_conf": ceph["CEPH_CONF"], "rbd_store_user": ceph["CEPH_USER"], "rbd_store_pool": ceph["CEPH_POOL"],
+            "rados_operation_timeout": 5}
+
+
+def _vmware(_: Path) -> Options:
+    vcenter = lab.backend("vcsim")
+    return {"vmware_server_host": vcenter.url.removeprefix("https://").removesuffix("/sdk"), "vmware_server_username": vcenter.settings["VCSIM_USER"],
+            "vmware_server_password": vcenter.settings["VCSIM_PASSWORD"], "vmware_ca_file": vcenter.settings["VCSIM_CA"],
+            "vmware_datastores": "DC0:LocalDS_0", "vmware_http_timeout": 5, "vmware_task_poll_interval": 0.01,
+            "vmware_store_image_dir": f"/{os.urandom(4).hex()}"}
+
+
+REMOTES = {
+    "file": Remote("file", lambda folder: {"filesystem_store_datadir": folder / "remote"}),
+    "rbd": Remote("rbd", _rbd, lambda: _frozen("ceph/pid/mon.pid", "ceph/pid/osd.*.pid")),
+    "vmware": Remote("vmware", _vmware, lambda: _frozen("vcsim/server.pid")),
+}
