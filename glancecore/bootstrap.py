@@ -255,7 +255,8 @@ def _import_settings(conf: cfg.ConfigOpts) -> ImportSettings:
         work_dir = f"{conf[STAGING].filesystem_store_datadir}/.work"  # the file store looks at files only
     if work_dir is None:
         work_dir = f"{tempfile.gettempdir()}/glance-imports-{os.getuid()}"
-    return ImportSettings(imports.workers, imports.max_parallel_stores, imports.attempts, imports.retry_pause, work_dir=Path(work_dir))
+    return ImportSettings(imports.workers, imports.max_parallel_stores, imports.attempts, imports.retry_pause, niceness=imports.niceness,
+                          work_dir=Path(work_dir))
 
 
 def _logbook(conf: cfg.ConfigOpts, database: Database) -> str:

@@ -20,13 +20,14 @@ from glancecore.services.stores import Stores
 @dataclass(frozen=True, slots=True)
 class ImportSettings:
     """The operator's choices. ``workers``: imports that this process runs at once; the others wait. ``parallel_stores``:
-    stores that one import writes to at once. ``attempts``: how often a fetch or a write that made no progress is tried."""
+    stores that one import writes to at once. ``niceness``: of the threads that run imports beside requests. ``attempts``: how often a fetch or a write that made no progress is tried."""
 
     workers: int = 4
     parallel_stores: int = 1
     attempts: int = 5
     pause: float = 1.0
     progress_interval: float = 1.0
+    niceness: int = 0
     work_dir: Path = Path("/tmp")  # noqa: S108 (always given)
 
 

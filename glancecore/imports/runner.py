@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import shutil
 import threading
@@ -195,6 +196,8 @@ class ImportRunner:
         self._waiting.put((task_id, lease))
 
     def _loop(self) -> None:
+        # Linux counts niceness by thread, and threads that we start have ours: hashing, too, gives way to requests
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._parts.settings.niceness)
         while (found := self._waiting.get()) is not None:
             try:
                 self._run(*found)

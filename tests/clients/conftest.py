@@ -26,7 +26,8 @@ def clients() -> Path:
 def people(clients: Path) -> Iterator[dict[str, Shell]]:
     """demo, alt_demo, reader and admin of a real Keystone, before a service that asks it."""
     port = lab.free_port()
-    config = lab.keystone_config("ClientsRegion", f"http://127.0.0.1:{port}")
+    config = lab.merged(lab.keystone_config("ClientsRegion", f"http://127.0.0.1:{port}"),
+                        {"import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]"}})
     with lab.service(config, port=port):
         yield {name: Shell(clients, {
             "OS_AUTH_URL": str(config["keystone_authtoken"]["auth_url"]), "OS_USERNAME": name, "OS_PASSWORD": "secret",

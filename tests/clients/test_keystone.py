@@ -110,7 +110,7 @@ conn.image.add_member(image, member_id="0" * 32)
 assert [x.member_id for x in conn.image.members(image)] == ["0" * 32]
 conn.image.remove_member("0" * 32, image)
 assert [x.id for x in conn.image.stores()] == ["file"]
-assert conn.image.get_import_info().import_methods["value"] == []
+assert conn.image.get_import_info().import_methods["value"] == ["glance-direct", "web-download", "copy-image"]
 assert conn.image.get_images_schema().properties
 conn.image.delete_image(image)
 assert conn.image.find_image(image.id) is None
