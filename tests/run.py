@@ -71,7 +71,7 @@ SUITES = (
     Suite("core", pytest("tests", *(f"--ignore=tests/{name}" for name in APART)), check=True, minutes=15),
     Suite("api", pytest("tests/api"), paths=("tests/api",), needs=("mariadb", "postgresql"), minutes=15, check=True,
           without_servers=("-k", "not mariadb and not postgresql")),
-    Suite("stores", pytest("tests/e2e/test_stores.py"), needs=("ceph", "vcsim"), minutes=20),
+    Suite("stores", pytest("tests/e2e/test_stores.py"), needs=("keystone", "swift", "ceph", "rgw", "vcsim"), minutes=25),
     Suite("e2e", pytest("tests/e2e", "--ignore=tests/e2e/test_stores.py"), paths=("tests/e2e",), needs=("mariadb", "postgresql", "keystone", "nginx"), minutes=20),
     Suite("clients", pytest("tests/clients"), paths=("tests/clients",), needs=("keystone",), minutes=20),
 )
