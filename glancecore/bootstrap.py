@@ -89,6 +89,7 @@ class Service:
     database: Database
     stores: Stores
     reaper: Reaper
+    hashing: LocationHashing
     imports: ImportRunner
     board: Board | None
     holder: str
@@ -97,6 +98,7 @@ class Service:
 
     def close(self) -> None:
         self.reaper.stop()
+        self.hashing.stop()
         self.imports.stop()
         if self.board:
             self.board.close()
@@ -125,7 +127,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
     checked = conf.metadefs.image_properties
     definitions = None if checked == "off" else ImageProperties(validation, enforce=checked == "enforce")
     about_data = _data_settings(conf)
-    hashing = LocationHashing(repository, stores, leases, about_data, notifications)
+    hashing = LocationHashing(database, stores, leases, about_data, notifications)
     locations = Locations(repository, authorizer, quota, stores, leases, hashing, LocationSettings(
         conf.show_multiple_locations, conf.do_secure_hash, limits.locations, about_data.algorithm, about_data.inspection), notifications)
     images = Images(repository, authorizer, quota, limits, protection, deletion, locations, notifications, definitions)
@@ -166,7 +168,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
     app = create_app(routes, operator, versions, auth, authorizer,
                      AppSettings(conf.max_request_id_length, conf.allow_anonymous_access))
     app.wsgi_app = _outermost(conf, app.wsgi_app)  # type: ignore[assignment, method-assign]
-    return Service(app, database, stores, reaper, runner, board, leases.holder, auth.open_to_all)
+    return Service(app, database, stores, reaper, hashing, runner, board, leases.holder, auth.open_to_all)
 
 
 def _outermost(conf: cfg.ConfigOpts, app: WSGIApplication) -> WSGIApplication:

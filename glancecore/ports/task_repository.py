@@ -77,7 +77,7 @@ class TaskRepository(ABC):
 
     @abstractmethod
     def abandoned(self, limit: int = 100) -> list[Task]:
-        """Unfinished tasks whose image has no lease of an import: nobody will ever end them. Oldest first."""
+        """Unfinished tasks whose image has no lease of an import or of a hash: nobody will ever end them. Oldest first."""
 
     @abstractmethod
     def forget(self, before: datetime, limit: int = 1000) -> int:

@@ -17,9 +17,11 @@ from glancecore.domain import errors
 from glancecore.domain.events import EventType, ImageEvent
 from glancecore.domain.image import Digests, Image, Status
 from glancecore.domain.lease import Lease
-from glancecore.ports.repository import Change, ImageChanged, ImageRepository, LeaseEnded
+from glancecore.domain.task import TaskType
+from glancecore.ports.repository import Change, Database, ImageChanged, LeaseEnded
+from glancecore.ports.task_repository import TaskChanged
 from glancecore.services.checkpoints import reach
-from glancecore.services.image_data import DataSettings, release
+from glancecore.services.image_data import DataSettings
 from glancecore.services.inspection import Inspector
 from glancecore.services.intake import Intake
 from glancecore.services.leases import Leases
@@ -30,27 +32,41 @@ from glancecore.services.stores import Stores
 LOG = logging.getLogger(__name__)
 #: Locations that one process reads at once; the others wait.
 AT_ONCE = 2
+#: Seconds that a process which ends waits for each to notice.
+PATIENCE = 5.0
 
 
 class LocationHashing:
-    def __init__(self, repository: ImageRepository, stores: Stores, leases: Leases, settings: DataSettings,
+    def __init__(self, database: Database, stores: Stores, leases: Leases, settings: DataSettings,
                  notifications: Notifications) -> None:
-        self._repository = repository
+        self._repository = database.images
+        self._tasks = database.tasks
         self._stores = stores
         self._leases = leases
         self._settings = settings
         self._notifications = notifications
         self._turns = threading.Semaphore(AT_ONCE)
+        self._stopping = threading.Event()
+        self._threads: set[threading.Thread] = set()
 
     def start(self, lease: Lease) -> None:
         """Begin, or take up what a dead process has left; ``lease`` is held by this process and ended in the end."""
-        threading.Thread(target=self._run, args=(lease,), name=f"hash-{lease.image_id}", daemon=True).start()
+        thread = threading.Thread(target=self._run, args=(lease,), name=f"hash-{lease.image_id}", daemon=True)
+        self._threads.add(thread)
+        thread.start()
+
+    def stop(self) -> None:
+        """The process ends: what is read at this moment is left to another one, when its lease has expired."""
+        self._stopping.set()
+        for thread in list(self._threads):
+            thread.join(PATIENCE)
 
     def _run(self, lease: Lease) -> None:
         try:
             with self._turns:
+                self._check(lease)
                 self._work(lease)
-        except (errors.LeaseLost, errors.ImageNotFound) as exc:
+        except (errors.LeaseLost, errors.ImageNotFound, errors.ImportSuspended) as exc:
             LOG.info("image %s: hashing ended: %s", lease.image_id, exc)
         except errors.GlanceError as exc:
             LOG.warning("image %s: hashing was given up for now (%s); it begins anew when the lease has expired", lease.image_id, exc)
@@ -58,6 +74,12 @@ class LocationHashing:
             LOG.exception("image %s: hashing failed; it begins anew when the lease has expired", lease.image_id)
         finally:
             self._leases.forget(lease)
+            self._threads.discard(threading.current_thread())
+
+    def _check(self, lease: Lease) -> None:
+        if self._stopping.is_set():
+            raise errors.ImportSuspended("this process ends")
+        self._leases.check(lease)()
 
     def _work(self, lease: Lease) -> None:
         reach("hash.begin")
@@ -65,7 +87,7 @@ class LocationHashing:
         try:
             digests = self._read(image, lease)
             _compare(image, digests)
-        except errors.LeaseLost:
+        except (errors.LeaseLost, errors.ImportSuspended):
             raise
         except (errors.StoreError, errors.BadContent, errors.LimitExceeded, errors.Invalid) as exc:
             LOG.warning("image %s: the data at its location is not taken: %s", image.id, exc)
@@ -80,7 +102,7 @@ class LocationHashing:
         location = image.live_locations[0]
         inspector = Inspector(image.disk_format or "", image.container_format or "", self._settings.inspection)
         intake = Intake(self._stores.holding(location).open(location.url), image.hash_algo or self._settings.algorithm,
-                        size=image.size, cap=self._settings.size_cap, inspector=inspector, alive=self._leases.check(lease))
+                        size=image.size, cap=self._settings.size_cap, inspector=inspector, alive=lambda: self._check(lease))
         _exhaust(iter(intake))
         return intake.digests
 
@@ -97,24 +119,29 @@ class LocationHashing:
     def _refuse(self, lease: Lease, cause: errors.GlanceError) -> None:
         """An image that waited for it is queued again, without the location. One that is in use already is deactivated when
         its data is known to be wrong, and stays as it is when it could not be read."""
-        if self._repository.get_any(lease.image_id).status is Status.IMPORTING:
-            release(self._repository, lease, str(cause))
-        elif isinstance(cause, errors.StoreError):
-            self._end(lease)
-        else:
-            self._end(lease, lambda image: replace(
-                image.to(Status.DEACTIVATED) if image.status is Status.ACTIVE else image, fault=str(cause)))
+        def refused(image: Image) -> Image:
+            if image.status is Status.IMPORTING:
+                return image.give_up(Status.QUEUED, str(cause))
+            if isinstance(cause, errors.StoreError):
+                return image
+            return replace(image.to(Status.DEACTIVATED) if image.status is Status.ACTIVE else image, fault=str(cause))
+
+        self._end(lease, refused, cause)
 
     @on_concurrent_change
-    def _end(self, lease: Lease, change: Callable[[Image], Image] | None = None) -> tuple[Status, Image]:
-        """The status before, and the image afterwards."""
-        image = self._repository.get_any(lease.image_id)
+    def _end(self, lease: Lease, change: Callable[[Image], Image], cause: errors.GlanceError | None = None) -> tuple[Status, Image]:
+        """The status before, and the image afterwards. The task that told of it ends, too."""
+        image, now = self._repository.get_any(lease.image_id), datetime.now(UTC)
         if image.status is Status.DELETING:
             raise errors.LeaseLost(f"image {image.id} is being deleted")
         changes: list[Change] = [LeaseEnded(lease)]
-        after = image
-        if change is not None:
-            after = replace(change(image), version=image.version + 1, updated_at=datetime.now(UTC))
+        for task in self._tasks.of_image(image.id, now):
+            if task.type is TaskType.LOCATION_IMPORT and not task.finished:
+                ended = task.succeed(now, {"image_id": image.id}) if cause is None else task.doomed(cause.code, str(cause)).fail(now)
+                changes.append(TaskChanged(task, replace(ended, version=task.version + 1, updated_at=now)))
+        after = change(image)
+        if after != image:
+            after = replace(after, version=image.version + 1, updated_at=now)
             changes.insert(0, ImageChanged(image, after))
         self._repository.commit(*changes)
         return image.status, after

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,10 +15,12 @@ from glancecore.domain.events import EventType, ImageEvent
 from glancecore.domain.image import Attachment, Image, Location, LocationStatus, Status
 from glancecore.domain.lease import Lease, Operation
 from glancecore.domain.quota import Limits
+from glancecore.domain.task import Task, TaskStatus, TaskType
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.quota import Quota
 from glancecore.ports.repository import Change, ImageChanged, ImageRepository, LeaseEnded, WithinLimits
 from glancecore.ports.store import Cap
+from glancecore.ports.task_repository import TaskAdded
 from glancecore.services.checkpoints import reach
 from glancecore.services.inspection import InspectionRules, Inspector
 from glancecore.services.leases import Leases
@@ -62,6 +65,8 @@ class Effects:
 
     changes: list[Change] = field(default_factory=list)
     follow: Callable[[], None] = lambda: None
+    #: It goes on after ``follow`` has returned.
+    background: bool = False
 
 
 class Locations:
@@ -87,7 +92,7 @@ class Locations:
         """Make data that lies in a store already the data of a queued image.
 
         It becomes active at once and is hashed behind the caller's back; with an expected hash it is importing until the
-        data has been found to have it. Raises ImageNotFound, Forbidden, WrongStatus, Invalid, BadLocation, BadContent,
+        data has been found to have it. With hashing switched off it is active at once, and an expected hash is believed. Raises ImageNotFound, Forbidden, WrongStatus, Invalid, BadLocation, BadContent,
         QuotaExceeded."""
         image = self._image(ctx, image_id)
         self._policy.authorize(ctx, "add_image_location", image)
@@ -96,11 +101,14 @@ class Locations:
         data, store = self._look_up(wanted, image)
         if "service" not in ctx.roles and not store.can(Cap.EXTERNAL):
             raise errors.Forbidden("only a service may add a location in a store of the cloud; yours must be on a web server")
-        verified = data.hash_value is not None
+        verified = data.hash_value is not None and self._settings.hashing
         after = _next(image, image.attach(data, to=Status.IMPORTING if verified else Status.ACTIVE))
         effects = self.effects(ctx, image, after)
+        task = self._task(ctx, after, wanted, store)
+        if not effects.background:
+            task = task.succeed(task.created_at, {"image_id": image.id})
         try:
-            self._repository.commit(ImageChanged(image, after), *effects.changes)
+            self._repository.commit(ImageChanged(image, after), *effects.changes, TaskAdded(task))
         except errors.ConcurrentChange as exc:
             raise errors.WrongStatus(f"image {image.id} has changed meanwhile; look at its status") from exc
         reach("location.after_intent")
@@ -169,9 +177,9 @@ class Locations:
         if any(x.status is LocationStatus.DELETING for x in after.locations):
             lease = self._leases.new(after, Operation.DROP_LOCATION, Status.ACTIVE)
             return Effects([*changes, self._leases.taken(lease)], lambda: self.finish_drop(lease))
-        if before.status is Status.QUEUED and (self._settings.hashing or after.status is Status.IMPORTING):
+        if before.status is Status.QUEUED and self._settings.hashing:
             lease = self._leases.new(after, Operation.HASH, Status.QUEUED)
-            return Effects([*changes, self._leases.taken(lease)], lambda: self._hashing.start(lease))
+            return Effects([*changes, self._leases.taken(lease)], lambda: self._hashing.start(lease), background=True)
         return Effects(changes)
 
     def finish_drop(self, lease: Lease) -> None:
@@ -250,6 +258,14 @@ class Locations:
         if size <= HEAD:
             return inspector.conclude()
         return inspector.so_far() or (size if image.disk_format in ("raw", "iso") else None)
+
+    def _task(self, ctx: Context, image: Image, wanted: NamedLocation, store: StoreFacade) -> Task:
+        """What the image's tasks tell of it. Only a web server's URL is shown: others are for services and administrators."""
+        told: dict[str, object] = {"loc_url": wanted.url} if store.can(Cap.EXTERNAL) else {"store": store.id}
+        if wanted.hash_value is not None:
+            told["validation_data"] = {"os_hash_algo": wanted.hash_algo, "os_hash_value": wanted.hash_value}
+        return Task(str(uuid.uuid4()), TaskType.LOCATION_IMPORT, image.updated_at, image.updated_at, TaskStatus.PROCESSING, image.owner,
+                    image.id, ctx.user, ctx.request_id, told)
 
     def _image(self, ctx: Context, image_id: str) -> Image:
         image = self._repository.get(image_id, ctx.viewer)

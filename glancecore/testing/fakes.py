@@ -351,7 +351,7 @@ class MemoryTasks(task_port.TaskRepository):
 
     def abandoned(self, limit: int = 100) -> list[Task]:
         leases = self._images.state.leases
-        held = {x.image_id for x, _ in leases.values() if x.operation is Operation.IMPORT}
+        held = {x.image_id for x, _ in leases.values() if x.operation in (Operation.IMPORT, Operation.HASH)}
         left = [x for x in self._images.state.tasks.values() if not x.finished and x.image_id not in held]
         return sorted(left, key=lambda x: (x.created_at, x.id))[:limit]
 

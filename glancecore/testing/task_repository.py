@@ -188,6 +188,8 @@ class TaskConformance:
         database.images.commit(LeaseEnded(lease))
         assert database.tasks.abandoned() == [tasks[0], tasks[1]]
         assert database.tasks.abandoned(1) == [tasks[0]]
+        database.images.commit(LeaseTaken(make_lease(held, operation=Operation.HASH), 60))
+        assert database.tasks.abandoned() == [tasks[1]]
 
     # -- what an import keeps with its image ---------------------------------------------------------------------------
     def test_the_import_state_of_an_image_is_kept(self, database: Database) -> None:

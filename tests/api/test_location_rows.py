@@ -287,6 +287,20 @@ def test_patch_of_locations_is_off_unless_the_operator_wants_it(data: Callable[[
         assert "locations" not in show(owner, image_id)
 
 
+def test_without_hashing_a_hash_is_believed(data: Callable[[], str]) -> None:
+    """The operator's choice, as with Glance: nothing is read."""
+    with built("sqlite", {"DEFAULT": {"enabled_backends": "fast:file, web:http", "do_secure_hash": False}, "web": {"http_store_allowed_hosts": "127.0.0.1"}}) as made:
+        owner = people(made.app)["owner"]
+        for validation in ({}, {"validation_data": {"os_hash_algo": "sha256", "os_hash_value": SHA256}}):
+            image_id = owner.create()["id"]
+            assert owner.call("POST", f"/v2/images/{image_id}/locations", {"url": data(), **validation}).status_code == 202
+            image = show(owner, image_id)
+            assert (image["status"], image["checksum"], image["os_hash_value"]) == ("active", None, SHA256 if validation else None)
+            (task,) = (owner.call("GET", f"/v2/images/{image_id}/tasks").json or {})["tasks"]
+            assert task["status"] == "success"
+            assert made.database.images.lease(image_id) is None
+
+
 # -- POST and GET ------------------------------------------------------------------------------------------------------------
 def test_a_posted_location_is_active_at_once_and_hashed_later(who: dict[str, Person], data: Callable[[], str]) -> None:
     owner, url = who["owner"], data()
@@ -296,6 +310,8 @@ def test_a_posted_location_is_active_at_once_and_hashed_later(who: dict[str, Per
     assert show(owner, image_id)["status"] == "active"
     image = hashed(owner, image_id)
     assert (image["os_hash_value"], image["checksum"], image["size"]) == (SHA512, MD5, len(DATA))
+    (task,) = (owner.call("GET", f"/v2/images/{image_id}/tasks").json or {})["tasks"]
+    assert (task["type"], task["status"], task["input"]) == ("location_import", "success", {"loc_url": url})
     assert owner.call("POST", f"/v2/images/{image_id}/locations", {"url": data()}).status_code == 409
 
 
@@ -319,6 +335,9 @@ def test_a_wrong_hash_brings_the_image_back_without_the_location(who: dict[str, 
     assert [image[x] for x in ("status", "size", "checksum", "os_hash_algo", "os_hash_value", "locations")] == [
         "queued", None, None, None, None, []]
     assert SHA256 in image["os_glance_last_error"]
+    (task,) = (owner.call("GET", f"/v2/images/{image_id}/tasks").json or {})["tasks"]
+    assert (task["status"], task["error"]) == ("failure", "hash_mismatch")
+    assert SHA256 in task["message"]
     assert owner.call("POST", f"/v2/images/{image_id}/locations", {**wanted, "url": data()}).status_code == 202
     image = hashed(owner, image_id)
     assert image["status"] == "active"

@@ -20,7 +20,10 @@ if ! admin user info --uid glance; then
 fi
 echo "S3_ACCESS_KEY=GLANCEACCESSKEY"
 echo "S3_SECRET_KEY=glance-secret-key"
-echo "SWIFT_USER=glance:swift"
-echo "SWIFT_KEY=glance-swift-key"
-echo "SWIFT_AUTH_URL=http://127.0.0.1:$(port_of rgw)/auth/v1.0"
+echo "RGW_SWIFT_USER=glance:swift"
+echo "RGW_SWIFT_KEY=glance-swift-key"
+echo "RGW_SWIFT_AUTH_URL=http://127.0.0.1:$(port_of rgw)/auth/v1.0"
+# for tests that need a gateway of their own, to stop it
+echo "RGW_CONF=$CEPH_CONF"
+echo "RGW_NAME=client.rgw.a"
 echo "http://127.0.0.1:$(port_of rgw)"

@@ -1,6 +1,7 @@
 #!/bin/bash
 # OpenStack Swift (PyPI) all in one: proxy, account, container, object; one replica. One or more disks in a folder.
-# Auth: v1 (user glance:store, key glance-key), and Keystone's v3, which it starts. S3 (s3api) on the same port.
+# Two proxy servers before the same data: one with Swift's own login, v1 (user glance:store, key glance-key), and S3 (s3api);
+# one with Keystone's, v3, which it starts. (In one pipeline, each token of the one login would also be asked of the other.)
 # SWIFT_DISKS (1), SWIFT_MAX_FILE_SIZE (5368709122)
 . "$(dirname "$0")/lib.sh"
 one_at_a_time swift
@@ -10,7 +11,7 @@ mkdir -p "$DIR"/{etc,cache,disks,tmp,locks}
 touch "$DIR/.xattr"
 setfattr -n user.swift -v x "$DIR/.xattr" || die "the file system of $DIR has no user xattrs, which Swift needs"
 VENV=$(venv swift 'swift==2.38.*' keystonemiddleware lxml)
-KINDS=(object container account proxy)
+KINDS=(object container account proxy proxy-v3)
 down() {
   local kind
   for kind in "${KINDS[@]}" memcached; do alive "$DIR/$kind.pid" || return 0; done
@@ -61,13 +62,14 @@ use = egg:swift#$kind
 conn_timeout = 5
 CONF
   done
-  cat >"$DIR/etc/proxy-server.conf" <<CONF
+  proxy_conf() { # NAME AUTH
+    cat >"$DIR/etc/$1-server.conf" <<CONF
 [DEFAULT]
 bind_ip = 127.0.0.1
-bind_port = $(port_of swift-proxy)
+bind_port = $(port_of "swift-$1")
 $COMMON
 [pipeline:main]
-pipeline = catch_errors gatekeeper healthcheck cache listing_formats bulk tempurl s3api authtoken keystoneauth tempauth copy slo dlo versioned_writes proxy-server
+pipeline = catch_errors gatekeeper healthcheck cache listing_formats bulk tempurl $2 copy slo dlo versioned_writes proxy-server
 [app:proxy-server]
 use = egg:swift#proxy
 account_autocreate = true
@@ -90,6 +92,8 @@ username = swift
 password = secret
 delay_auth_decision = True
 service_token_roles_required = True
+cache = swift.cache
+include_service_catalog = False
 [filter:keystoneauth]
 use = egg:swift#keystoneauth
 operator_roles = admin, member
@@ -126,20 +130,29 @@ use = egg:swift#dlo
 use = egg:swift#versioned_writes
 allow_versioned_writes = true
 CONF
+  }
+  proxy_conf proxy "s3api tempauth"
+  proxy_conf proxy-v3 "authtoken keystoneauth"
   # v1 tokens are kept in memcached
   start swift/memcached memcached -l 127.0.0.1 -p "$(port_of swift-memcached)" -m 16 -u "$(id -un)"
   export EVENTLET_NO_GREENDNS=yes TMPDIR=$DIR/tmp PYTHONWARNINGS=ignore
   for kind in "${KINDS[@]}"; do
-    start "swift/$kind" "$VENV/bin/swift-$kind-server" "$DIR/etc/$kind-server.conf"
+    start "swift/$kind" "$VENV/bin/swift-${kind%-v3}-server" "$DIR/etc/$kind-server.conf"
   done
   for kind in "${KINDS[@]}"; do wait_for "swift/$kind" 60 listening 127.0.0.1 "$(port_of "swift-$kind")"; done
 fi
 ORIGIN=http://127.0.0.1:$(port_of swift-proxy)
 # the object store in Keystone's catalogue, for clients that log in with v3
 "$LAB_DIR/venvs/keystone/bin/python" "$REPO/tests/backends/keystone_setup.py" "http://127.0.0.1:$(port_of keystone)/v3" \
-  --object-store "$ORIGIN/v1/KEY_\$(project_id)s"
+  --object-store "http://127.0.0.1:$(port_of swift-proxy-v3)/v1/KEY_\$(project_id)s"
 echo "SWIFT_USER=glance:store"
 echo "SWIFT_KEY=glance-key"
 echo "SWIFT_V3_AUTH_URL=http://127.0.0.1:$(port_of keystone)/v3"
+echo "SWIFT_V3_USER=service:glance"
+echo "SWIFT_V3_KEY=secret"
 echo "S3_ENDPOINT=$ORIGIN"
+# for tests that need a proxy server of their own, to stop it
+echo "SWIFT_PROXY=$VENV/bin/swift-proxy-server"
+echo "SWIFT_PROXY_CONF=$DIR/etc/proxy-server.conf"
+echo "SWIFT_V3_PROXY_CONF=$DIR/etc/proxy-v3-server.conf"
 echo "$ORIGIN/auth/v1.0"

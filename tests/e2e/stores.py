@@ -42,16 +42,6 @@ def _frozen(*files: str) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
-@contextmanager
-def _down(name: str) -> Iterator[None]:
-    """The backend is stopped, and started again with its data."""
-    lab.down(name)
-    try:
-        yield
-    finally:
-        lab.up(name)
-
-
 def _rbd(_: Path) -> Options:
     lab.ceph_bindings()
     ceph = lab.backend("ceph").settings
@@ -67,7 +57,24 @@ def _vmware(_: Path) -> Options:
             "vmware_store_image_dir": f"/{os.urandom(4).hex()}"}
 
 
+def _swift(_: Path) -> Options:
+    swift = lab.backend("swift")
+    return {"swift_store_auth_version": "1", "swift_store_auth_address": swift.url, "swift_store_user": swift.settings["SWIFT_USER"],
+            "swift_store_key": swift.settings["SWIFT_KEY"], "swift_store_container": f"e2e-{os.urandom(4).hex()}",
+            "swift_store_create_container_on_put": True, "swift_store_large_object_size": 100, "swift_store_large_object_chunk_size": 50,
+            "swift_store_timeout": 4, "swift_store_retry_put_count": 1, "swift_store_retry_get_count": 1, "swift_store_temp_url_key": "signs-urls"}
+
+
+def _s3(_: Path) -> Options:
+    gateway = lab.backend("rgw")
+    return {"s3_store_host": gateway.url, "s3_store_access_key": gateway.settings["S3_ACCESS_KEY"], "s3_store_secret_key": gateway.settings["S3_SECRET_KEY"],
+            "s3_store_bucket": f"e2e-{os.urandom(4).hex()}", "s3_store_create_bucket_on_put": True, "s3_store_bucket_url_format": "path",
+            "s3_store_large_object_size": 50, "s3_store_timeout": 4, "s3_store_retries": 1}
+
+
 REMOTES = {
+    "swift": Remote("swift", _swift, lambda: _frozen("swift/*.pid")),
+    "s3": Remote("s3", _s3, lambda: _frozen("ceph/pid/rgw.pid")),
     "file": Remote("file", lambda folder: {"filesystem_store_datadir": folder / "remote"}),
     "rbd": Remote("rbd", _rbd, lambda: _frozen("ceph/pid/mon.pid", "ceph/pid/osd.*.pid")),
     "vmware": Remote("vmware", _vmware, lambda: _frozen("vcsim/server.pid")),

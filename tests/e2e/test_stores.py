@@ -72,8 +72,8 @@ class Setup:
 def setup(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setup]:
     remote = REMOTES[request.param]
     config = lab.merged(HEADERS_AUTH, {
-        "DEFAULT": {"enabled_backends": f"file:file, remote:{remote.driver}"}, "remote": remote.options(tmp_path),
-        "lease": {"ttl": 4, "reap_interval": 0.5}})
+        "DEFAULT": {"enabled_backends": f"file:file, remote:{remote.driver}", "enabled_import_methods": "copy-image"},
+        "remote": remote.options(tmp_path), "lease": {"ttl": 4, "reap_interval": 0.5}})
     with lab.service(config) as service:
         made = Setup(service, remote, Client(service.url, roles="admin,member,reader"))
         made.before = frozenset(made.blobs())
@@ -96,6 +96,14 @@ def test_a_large_image_through_its_whole_life(setup: Setup) -> None:
         wanted = b"".join(itertools.islice(pieces(GIB), skip, last // len(PIECE) + 1))[first - skip * len(PIECE):last + 1 - skip * len(PIECE)]
         assert part.content == wanted
     assert setup.blobs() == [image_id]
+    copying = {"method": {"name": "copy-image"}, "stores": ["file"]}
+    assert client.call("POST", f"/v2/images/{image_id}/import", copying).status_code == 202
+    end = time.monotonic() + 120
+    while "file" not in client.show(image_id)["stores"].split(","):
+        assert time.monotonic() < end, client.call("GET", f"/v2/images/{image_id}/tasks").text
+        time.sleep(0.2)
+    with client.session.get(f"{client.url}/v2/images/{image_id}/file?prefer=file", stream=True, timeout=120) as answer:
+        assert digest(answer.iter_content(1 << 20)) == expected
     assert setup.peak() < MEMORY
     assert client.delete(image_id).status_code == 204
     assert setup.blobs() == []

@@ -35,7 +35,7 @@ class SqlTasks(TaskRepository):
     def abandoned(self, limit: int = 100) -> list[Task]:
         text = " ".join([
             "SELECT", rows.TASK, "FROM tasks t WHERE", _UNFINISHED, "AND NOT EXISTS (SELECT 1 FROM leases l",
-            "WHERE l.image_id = t.image_id AND l.operation = 'import') ORDER BY created_at, id LIMIT ?"])
+            "WHERE l.image_id = t.image_id AND l.operation IN ('import', 'hash')) ORDER BY created_at, id LIMIT ?"])
         return [rows.task(x) for x in self._on.read(lambda db: db.rows(text, limit))]
 
     def forget(self, before: datetime, limit: int = 1000) -> int:

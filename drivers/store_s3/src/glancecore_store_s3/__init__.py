@@ -1,0 +1,1 @@
+"""Images as objects in an S3 service."""

@@ -1,0 +1,313 @@
+"""Images as objects in an S3 service: one request each, or in parts when they are large."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from http import HTTPStatus
+from itertools import chain
+from typing import Any, ClassVar
+
+from glancecore.domain import errors
+from glancecore.ports.options import Section
+from glancecore.ports.parts import Part, exactly, send_in_parts
+from glancecore.ports.store import Cap, Store, StoredBlob
+from glancecore_store_s3.client import Clients, address, check
+from glancecore_store_s3.options import OPTIONS
+from glancecore_store_s3.reader import Reader
+from glancecore_store_s3.trouble import code_of, status_of, store_errors
+
+MB = 1 << 20
+#: Images up to this size are kept in memory, the others in files.
+SMALL = 8 * MB
+#: Objects and uploads that are asked for at a time.
+PAGE = 1000
+#: Of an unknown size, parts become twice as large this often.
+_STEPS = 8
+_LARGEST_PART = 5 << 30
+_PING_SECONDS = 2.0
+_KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+_URL = re.compile(r"s3(?:\+https?)?://([^\s?#]+)/([^/\s?#]+)/([^/\s?#]+)", re.ASCII)
+#: Tells uploads apart: whose object is it that is there?
+_UPLOAD = "upload"
+
+
+class S3Store(Store):
+    """Location: ``s3://host/bucket/key``; Glance's ``s3+https://access:secret@host/bucket/key`` are read too."""
+
+    schemes = ("s3", "s3+https", "s3+http")
+    options = OPTIONS
+    caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE, Cap.LIST, Cap.PRESIGN})
+
+    def __init__(self, name: str, conf: Section) -> None:
+        super().__init__(name, conf)
+        check(name, conf)
+        endpoint = address(name, "s3_store_host", conf.s3_store_host)
+        signing = address(name, "s3_store_presign_host", conf.s3_store_presign_host) if conf.s3_store_presign_host else endpoint
+        try:
+            with tempfile.TemporaryFile(dir=conf.s3_store_buffer_dir or None):
+                pass
+        except OSError as exc:
+            raise errors.ConfigError(f"[{name}] s3_store_buffer_dir = {conf.s3_store_buffer_dir or tempfile.gettempdir()} can't be written to "
+                                     f"({(exc.strerror or '').lower()}): name a folder that the service may write to") from None
+        self._bucket = conf.s3_store_bucket
+        self._host = endpoint.partition("://")[2]
+        clients = Clients(conf)
+        self._client = clients.made(endpoint, timeout=conf.s3_store_timeout, retries=conf.s3_store_retries)
+        self._pinged = clients.made(endpoint, timeout=min(conf.s3_store_timeout, _PING_SECONDS), retries=0)
+        self._signing = clients.made(signing, timeout=conf.s3_store_timeout, retries=0)
+
+    # -- the store itself ------------------------------------------------------------------------------------------------
+    def start(self) -> None:
+        try:
+            with store_errors(self.name, "start"):
+                self._client.head_bucket(Bucket=self._bucket)
+        except errors.BlobNotFound:
+            if not self.conf.s3_store_create_bucket_on_put:
+                raise errors.ConfigError(f"[{self.name}] s3_store_bucket = {self._bucket} does not exist: make it, or set "
+                                         "s3_store_create_bucket_on_put = true") from None
+            self._make()
+        except errors.StoreError as exc:
+            status = status_of(exc.__cause__)
+            if status == HTTPStatus.MOVED_PERMANENTLY:
+                raise errors.ConfigError(f"[{self.name}] s3_store_region_name = {self.conf.s3_store_region_name or 'us-east-1'}: the bucket is in "
+                                         "another region; name that one") from None
+            if status == HTTPStatus.BAD_REQUEST:
+                raise errors.ConfigError(f"[{self.name}] s3_store_bucket, s3_store_region_name or s3_store_bucket_url_format: the service does not "
+                                         f"understand a request for bucket {self._bucket}; correct them") from None
+            raise
+
+    def ping(self) -> None:
+        try:
+            with store_errors(self.name, "ping"):
+                self._pinged.head_bucket(Bucket=self._bucket)
+        except errors.BlobNotFound as exc:
+            raise errors.StoreUnavailable(f"store {self.name}: the bucket is gone", self.name, "ping") from exc
+
+    @property
+    def place(self) -> str:
+        return f"s3:{self._host}/{self._bucket}"
+
+    @property
+    def properties(self) -> Mapping[str, object]:
+        return {"s3_store_large_object_size": self.conf.s3_store_large_object_size,
+                "s3_store_large_object_chunk_size": self.conf.s3_store_large_object_chunk_size,
+                "s3_store_thread_pools": self.conf.s3_store_thread_pools, "bucket": self._bucket}
+
+    def close(self) -> None:
+        for each in (self._client, self._pinged, self._signing):
+            each.close()
+
+    # -- writing ---------------------------------------------------------------------------------------------------------
+    def put(self, key: str, chunks: Iterable[bytes], size: int | None = None) -> str:
+        if self._head(key, "put") is not None:
+            raise errors.BlobExists(f"{key} is already in store {self.name}", self.name, "put")
+        upload, source, large = secrets.token_hex(8), iter(exactly(chunks, size)), self.conf.s3_store_large_object_size * MB
+        first, ended = _first(source, min(SMALL, large))
+        if ended:
+            self._put_object(key, upload, b"".join(first))
+        elif size is not None and size <= large:
+            # with room for more, so that it is sent when the source has ended, and not when all its bytes have come
+            send_in_parts(chain(first, source), lambda part: self._put_object(key, upload, _File(part)), lambda _number: large + 1, 1, self._folder)
+        else:
+            self._put_parts(key, upload, chain(first, source), size)
+        return f"s3://{self._host}/{self._bucket}/{key}"
+
+    def delete(self, url: str) -> None:
+        key = self._find(url, "delete")
+        if self._head(key, "delete") is None:
+            raise self._absent("delete")
+        with store_errors(self.name, "delete"):
+            self._client.delete_object(Bucket=self._bucket, Key=key)
+
+    def discard(self, key: str) -> None:
+        for upload in list(self._uploads(key)):
+            self._abort(key, upload, "discard")
+        with store_errors(self.name, "discard"):
+            self._client.delete_object(Bucket=self._bucket, Key=key)
+
+    # -- reading ---------------------------------------------------------------------------------------------------------
+    def open(self, url: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        key = self._find(url, "open")
+        if length == 0:
+            self.size(url)
+            return iter(())
+        return Reader(self.name, self._client, {"Bucket": self._bucket, "Key": key}, offset, length, self.conf.s3_store_retries)
+
+    def size(self, url: str) -> int:
+        head = self._head(self._find(url, "size"), "size")
+        if head is None:
+            raise self._absent("size")
+        return int(head["ContentLength"])
+
+    def presign(self, url: str, seconds: float) -> str:
+        key = self._find(url, "presign")
+        if self._head(key, "presign") is None:
+            raise self._absent("presign")
+        signed: str = self._signing.generate_presigned_url("get_object", Params={"Bucket": self._bucket, "Key": key}, ExpiresIn=max(1, round(seconds)))
+        return signed
+
+    def list(self) -> Iterator[StoredBlob]:
+        for page in self._pages("list_objects_v2", "list", MaxKeys=PAGE):
+            for entry in page.get("Contents", ()):
+                if _KEY.fullmatch(entry["Key"]):
+                    yield StoredBlob(entry["Key"], f"s3://{self._host}/{self._bucket}/{entry['Key']}", int(entry["Size"]), entry["LastModified"])
+
+    # -- inside: writing -------------------------------------------------------------------------------------------------
+    def _put_object(self, key: str, upload: str, body: bytes | _File) -> None:
+        """A body that can be sent again: an answer that was lost may be followed by a request that meets its own object."""
+        try:
+            with store_errors(self.name, "put"):
+                self._client.put_object(Bucket=self._bucket, Key=key, Body=body, Metadata={_UPLOAD: upload}, IfNoneMatch="*")
+        except errors.BlobExists:
+            if not self._is_ours(key, upload):
+                raise
+        except errors.StoreError:
+            self._clean_up(key, upload, None)
+            raise
+
+    def _put_parts(self, key: str, upload: str, chunks: Iterable[bytes], size: int | None) -> None:
+        with store_errors(self.name, "put"):
+            number = self._client.create_multipart_upload(Bucket=self._bucket, Key=key, Metadata={_UPLOAD: upload})["UploadId"]
+        where = {"Bucket": self._bucket, "Key": key, "UploadId": number}
+
+        def send(part: Part) -> dict[str, object]:
+            with store_errors(self.name, "put"):
+                answer = self._client.upload_part(**where, PartNumber=part.number, Body=_File(part))
+            return {"PartNumber": part.number, "ETag": answer["ETag"]}
+
+        try:
+            parts = send_in_parts(chunks, send, self._room(size), self.conf.s3_store_thread_pools, self._folder)
+            if self._head(key, "put") is not None:  # Ceph's gateway completes an upload whatever the condition says
+                raise errors.BlobExists(f"{key} is already in store {self.name}", self.name, "put")
+            try:
+                with store_errors(self.name, "put"):
+                    self._client.complete_multipart_upload(**where, MultipartUpload={"Parts": parts}, IfNoneMatch="*")
+            except errors.StoreError:
+                # an answer that was lost, and a second request that found the upload completed
+                if not self._is_ours(key, upload):
+                    raise
+        except BaseException:
+            self._clean_up(key, upload, number)
+            raise
+
+    def _room(self, size: int | None) -> Callable[[int], int]:
+        """Bytes of the part of a number: as configured, but more where the service would not take as many parts."""
+        part, most = self.conf.s3_store_large_object_chunk_size * MB, self.conf.s3_store_max_parts
+        if size is not None:
+            return lambda _number: min(_LARGEST_PART, max(part, -(-size // most)))
+        return lambda number: min(_LARGEST_PART, part << (number - 1) * _STEPS // most)
+
+    def _clean_up(self, key: str, upload: str, number: str | None) -> None:
+        """What an upload that failed has left. Trouble here must not hide why it failed: ``discard`` comes later."""
+        with suppress(errors.StoreError):
+            if number is not None:
+                self._abort(key, number, "put")
+        with suppress(errors.StoreError):
+            if self._is_ours(key, upload):
+                with store_errors(self.name, "put"):
+                    self._client.delete_object(Bucket=self._bucket, Key=key)
+
+    def _abort(self, key: str, number: str, operation: str) -> None:
+        """One that is gone is as good as aborted."""
+        try:
+            with store_errors(self.name, operation):
+                self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=number)
+        except errors.StoreError as exc:
+            if status_of(exc.__cause__) != HTTPStatus.NOT_FOUND:
+                raise
+
+    def _uploads(self, key: str) -> Iterator[str]:
+        """Unfinished uploads of exactly that key."""
+        for page in self._pages("list_multipart_uploads", "discard", Prefix=key, MaxUploads=PAGE):
+            for entry in page.get("Uploads", ()):
+                if entry["Key"] == key:
+                    yield entry["UploadId"]
+
+    def _is_ours(self, key: str, upload: str) -> bool:
+        head = self._head(key, "put")
+        return head is not None and head.get("Metadata", {}).get(_UPLOAD) == upload
+
+    # -- inside ----------------------------------------------------------------------------------------------------------
+    @property
+    def _folder(self) -> str | None:
+        return self.conf.s3_store_buffer_dir or None
+
+    def _make(self) -> None:
+        """Several processes may do so at once."""
+        region = self.conf.s3_store_region_name
+        where = {"CreateBucketConfiguration": {"LocationConstraint": region}} if region not in {"", "us-east-1"} else {}
+        try:
+            with store_errors(self.name, "start"):
+                self._client.create_bucket(Bucket=self._bucket, **where)
+        except errors.StoreError as exc:
+            if code_of(exc.__cause__) not in {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}:
+                raise
+            with store_errors(self.name, "start"):
+                self._client.head_bucket(Bucket=self._bucket)
+
+    def _find(self, url: str, operation: str) -> str:
+        """The key. Texts are compared with texts; credentials in an old location are not looked at: they may have been changed since."""
+        found = _URL.fullmatch(url)
+        if found:
+            where, bucket, key = found.groups()
+            if where.rpartition("@")[2] == self._host and bucket == self._bucket and _KEY.fullmatch(key):
+                return key
+        raise errors.BadLocation(f"not a location of store {self.name}", self.name, operation)
+
+    def _head(self, key: str, operation: str) -> Mapping[str, Any] | None:
+        try:
+            with store_errors(self.name, operation):
+                head: Mapping[str, Any] = self._client.head_object(Bucket=self._bucket, Key=key)
+                return head
+        except errors.BlobNotFound:
+            return None
+
+    def _pages(self, call: str, operation: str, **which: Any) -> Iterator[Mapping[str, Any]]:
+        pages = iter(self._client.get_paginator(call).paginate(Bucket=self._bucket, **which))
+        while True:
+            with store_errors(self.name, operation):
+                page = next(pages, None)
+            if page is None:
+                return
+            yield page
+
+    def _absent(self, operation: str) -> errors.BlobNotFound:
+        return errors.BlobNotFound(f"the image's data is not in store {self.name}", self.name, operation)
+
+
+class _File:
+    """A part as the client library wants its bodies: it hashes them, sends them, and begins anew when it must."""
+
+    #: What is read at least: the HTTP library asks for 16 KiB at a time, which is slow, and takes more as well.
+    LEAST: ClassVar[int] = 256 << 10
+
+    def __init__(self, part: Part) -> None:
+        self._part, self._at = part, 0
+
+    def read(self, size: int | None = None) -> bytes:
+        left = self._part.size - self._at
+        data = self._part.read(self._at, left if size is None or size < 0 else min(left, max(size, self.LEAST)))
+        self._at += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._at = offset + {0: 0, 1: self._at, 2: self._part.size}[whence]
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+
+def _first(source: Iterator[bytes], size: int) -> tuple[list[bytes], bool]:
+    """The first ``size`` bytes of ``source`` and what came with them; whether that is all of it, and not more than ``size``."""
+    pieces, came = list[bytes](), 0
+    for piece in source:
+        pieces.append(bytes(piece))
+        came += len(piece)
+        if came > size:
+            return pieces, False
+    return pieces, True

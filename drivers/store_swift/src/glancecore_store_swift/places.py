@@ -1,0 +1,80 @@
+"""Locations: where an image is, and which texts say so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote, unquote
+
+from glancecore.domain import errors
+from glancecore_store_swift.account import Account
+
+KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+_URL = re.compile(r"swift(\+config|\+https?|)://([^\s?#]+)/([^/\s?#]+)/([^/\s?#]+)", re.ASCII)
+#: Glance shards by up to 32 characters.
+_MOST_SEED = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    account: Account
+    container: str
+    key: str
+
+
+class Places:
+    """The containers of one store: one, or one for each beginning of the keys."""
+
+    def __init__(self, store: str, reference: str, accounts: Mapping[str, Account], container: str, seed: int) -> None:
+        self._store, self._reference, self._accounts = store, reference, accounts
+        self._container, self._seed = container, seed
+
+    @property
+    def account(self) -> Account:
+        """The one that new images are written with."""
+        return self._accounts[self._reference]
+
+    def of(self, key: str) -> Place:
+        """Where a new image goes."""
+        return Place(self.account, f"{self._container}_{key[:self._seed]}" if self._seed else self._container, key)
+
+    def url(self, place: Place) -> str:
+        """Names the account by its reference, as Glance does with a file of references: no credentials, and the host may move."""
+        return f"swift+config://{quote(self._reference, safe='')}/{quote(place.container, safe='')}/{place.key}"
+
+    def find(self, url: str, operation: str) -> Place:
+        """What the location means. Texts are compared with texts; nothing is decoded but the user of an old one.
+
+        Read are ``swift+config://reference/container/key``, and what Glance wrote without a file of references:
+        ``swift+https://user:key@login/container/key``, and ``swift+https://storage-url/container/key`` (multi-tenant). The
+        password in a location is not looked at: it may have been changed since.
+        """
+        found = _URL.fullmatch(url)
+        if found:
+            form, where, container, key = found.groups()
+            account = self._accounts.get(unquote(where)) if form == "+config" else self._named(where)
+            if account is not None and KEY.fullmatch(key):
+                for own in self._containers(key):
+                    if container in {own, quote(own, safe="")}:
+                        return Place(account, own, key)
+        raise errors.BadLocation(f"not a location of store {self._store}", self._store, operation)
+
+    def owns(self, container: str, key: str) -> bool:
+        return container in self._containers(key)
+
+    def _containers(self, key: str) -> list[str]:
+        """While images are spread, also those of other seeds: the operator may change it."""
+        seeds = range(1, min(_MOST_SEED, len(key)) + 1) if self._seed else ()
+        return [self._container, *(f"{self._container}_{key[:seed]}" for seed in seeds)]
+
+    def _named(self, where: str) -> Account | None:
+        who, at, there = where.rpartition("@")
+        for account in self._accounts.values():
+            if at:
+                user = unquote(who.partition(":")[0]).partition(":")[0]
+                if there == account.login.host_and_path and user == account.login.account:
+                    return account
+            elif there == account.storage_url.partition("://")[2]:
+                return account
+        return None

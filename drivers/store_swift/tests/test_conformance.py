@@ -1,0 +1,85 @@
+"""The store kit, on a real Swift: with Swift's own login and with Keystone's, in whole objects, in segments, in many containers."""
+
+import pytest
+from glancecore_store_swift.driver import SMALL, SwiftStore
+from swiftclient import ClientException
+
+from glancecore.testing.store import Backdoor, Reach, StoreConformance, make_store
+
+from .proxy import Room
+
+
+class SwiftBackdoor(Backdoor):
+    """Asks another proxy server, with another client."""
+
+    def __init__(self, proxy, room):
+        self.proxy, self.room = proxy, room
+
+    def read(self, url):
+        try:
+            return self.room.client.get_object(*url.split("/")[-2:])[1]
+        except ClientException as exc:
+            if exc.http_status == 404:
+                return None
+            raise
+
+    def names(self):
+        return self.room.names()
+
+    def cut(self, url, size):
+        self.room.client.put_object(*url.split("/")[-2:], self.read(url)[:size])
+
+    def break_(self):
+        self.proxy.kill()
+
+    def mend(self):
+        self.proxy.start()
+
+
+class OnSwift(StoreConformance):
+    reach = frozenset(Reach)
+    # a request takes Swift 10 to 50 ms on one machine
+    threads, rounds, examples, steps, repeats = 8, 2, 8, 20, 10
+    huge = 96 << 20
+    version = "1"
+    settings = {}
+
+    @pytest.fixture
+    def store(self, proxy, container):
+        return make_store(SwiftStore, swift_store_container=container, **self.options(proxy))
+
+    @pytest.fixture
+    def neighbour(self, proxy, container):
+        return make_store(SwiftStore, "other", swift_store_container=f"{container}-other", **self.options(proxy))
+
+    @pytest.fixture
+    def backdoor(self, proxy, container):
+        return SwiftBackdoor(proxy, Room(proxy.client(self.version), container))
+
+    def options(self, proxy):
+        return proxy.version_one(swift_store_create_container_on_put=True, swift_store_timeout=10, **self.settings)
+
+
+class TestSegments(OnSwift):
+    """Everything above 1 MiB in segments of that size."""
+
+    settings = {"swift_store_large_object_size": 1, "swift_store_large_object_chunk_size": 1}
+
+
+class TestManyContainers(OnSwift):
+    settings = {"swift_store_multiple_containers_seed": 2, "swift_store_large_object_chunk_size": 1}
+
+
+class TestWholeObjectsWithKeystone(OnSwift):
+    """The options as they come: up to 5 GiB in one object when the size is known."""
+
+    version = "3"
+    big = SMALL + (1 << 20) + 7
+
+    @pytest.fixture
+    def proxy(self, proxy_v3):
+        return proxy_v3
+
+    def options(self, proxy):
+        account = proxy.client("3").get_auth()[0].rpartition("/")[2]
+        return proxy.keystone(swift_store_endpoint=f"{proxy.url}/v1/{account}", swift_store_create_container_on_put=True, swift_store_timeout=10)
