@@ -294,6 +294,17 @@ def _quiet_taskflow() -> None:
     warnings.filterwarnings("ignore", "eventletutils module is deprecated", DeprecationWarning)
 
 
+def prepare_logbook(conf: cfg.ConfigOpts, database: Database) -> None:
+    """Make TaskFlow's tables, so that the service itself need not be allowed to. Raises ConfigError, DatabaseUnavailable."""
+    if not conf.enabled_import_methods:
+        return
+    logbook = LogbookDatabase(_logbook(conf, database))
+    try:
+        _pipeline(logbook).prepare()
+    finally:
+        logbook.close()
+
+
 def _pipeline(logbook: LogbookDatabase) -> Flows:
     """TaskFlow is imported with the first import only."""
     _quiet_taskflow()

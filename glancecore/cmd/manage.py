@@ -23,6 +23,7 @@ def main() -> None:
 def _main() -> int:
     args = parser().parse_args()
     conf = start.read_config(args, log_level=logging.WARNING)
+    args.conf = conf
     database = bootstrap.load_database(conf)
     try:
         return int(args.run(args, database))
@@ -33,6 +34,7 @@ def _main() -> int:
 def _sync(args: argparse.Namespace, database: Database) -> int:
     before = database.version()
     database.sync(args.revision)
+    bootstrap.prepare_logbook(args.conf, database)
     _tell(args, {"before": before, "now": database.version()}, "schema {before} -> {now}")
     return 0
 

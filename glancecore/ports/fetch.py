@@ -9,7 +9,7 @@ import http.client
 import re
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO
 from urllib.parse import urljoin
@@ -61,6 +61,29 @@ class Body:
     def close(self) -> None:
         self._answer.close()
         self._connection.close()
+
+
+class Pieces(Iterator[bytes]):
+    """What is left of a body. Closes it at the end, when it breaks, and when it is itself closed, also before it was started: a
+    generator that was never started would not. ``told`` makes the error to raise of what the body raises.
+    """
+
+    def __init__(self, body: Body, size: int, told: Callable[[errors.StoreUnavailable], Exception]) -> None:
+        self._body, self._size, self._told = body, size, told
+
+    def __next__(self) -> bytes:
+        try:
+            piece = self._body.read(self._size)
+        except errors.StoreUnavailable as exc:
+            self.close()
+            raise self._told(exc) from exc
+        if not piece:
+            self.close()
+            raise StopIteration
+        return piece
+
+    def close(self) -> None:
+        self._body.close()
 
 
 class _Chunks:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -12,7 +12,7 @@ import orjson
 from oslo_config import cfg
 
 from glancecore.domain import errors
-from glancecore.ports.fetch import Body, Fetcher, Settings
+from glancecore.ports.fetch import Body, Fetcher, Pieces, Settings
 from glancecore.ports.import_method import FetchWork, ImportMethod, Part, Request
 from glancecore.ports.options import Section
 from glancecore.ports.outbound import AddressFilter
@@ -157,18 +157,8 @@ def _part(body: Body, offset: int, same: str | None) -> Part:
     raise _failed(f"the other region answered {body.status}", again=body.status in _PASSING)
 
 
-def _pieces(body: Body) -> Iterator[bytes]:
-    try:
-        while True:
-            try:
-                piece = body.read(CHUNK)
-            except errors.StoreUnavailable as exc:
-                raise _failed(str(exc).replace("web server", "other region"), again=True) from exc
-            if not piece:
-                return
-            yield piece
-    finally:
-        body.close()
+def _pieces(body: Body) -> Pieces:
+    return Pieces(body, CHUNK, lambda exc: _failed(str(exc).replace("web server", "other region"), again=True))
 
 
 def _failed(message: str, *, again: bool) -> errors.FetchFailed:

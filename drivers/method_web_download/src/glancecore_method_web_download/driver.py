@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from urllib.parse import unquote, urlsplit
 
 from oslo_config import cfg
 
 from glancecore.domain import errors
-from glancecore.ports.fetch import Body, Fetcher, Settings
+from glancecore.ports.fetch import Body, Fetcher, Pieces, Settings
 from glancecore.ports.import_method import FetchWork, ImportMethod, Part, Request
 from glancecore.ports.options import Section
 from glancecore.ports.outbound import AddressFilter, Target
@@ -181,18 +181,8 @@ def _validator(body: Body) -> str | None:
     return body.header("Last-Modified") or None
 
 
-def _pieces(body: Body) -> Iterator[bytes]:
-    try:
-        while True:
-            try:
-                piece = body.read(CHUNK)
-            except errors.StoreUnavailable as exc:
-                raise _failed(str(exc), again=True) from exc
-            if not piece:
-                return
-            yield piece
-    finally:
-        body.close()
+def _pieces(body: Body) -> Pieces:
+    return Pieces(body, CHUNK, lambda exc: _failed(str(exc), again=True))
 
 
 def _failed(message: str, *, again: bool) -> errors.FetchFailed:
