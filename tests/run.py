@@ -72,7 +72,7 @@ SUITES = (
     Suite("api", pytest("tests/api"), paths=("tests/api",), needs=("mariadb", "postgresql"), minutes=15, check=True,
           without_servers=("-k", "not mariadb and not postgresql")),
     Suite("stores", pytest("tests/e2e/test_stores.py"), needs=("ceph", "vcsim"), minutes=20),
-    Suite("e2e", pytest("tests/e2e", "--ignore=tests/e2e/test_stores.py"), paths=("tests/e2e",), needs=("mariadb", "postgresql", "keystone", "nginx"), minutes=20),
+    Suite("e2e", pytest("tests/e2e", "--ignore=tests/e2e/test_stores.py"), paths=("tests/e2e",), needs=("mariadb", "postgresql", "keystone", "nginx", "rabbitmq"), minutes=20),
     Suite("clients", pytest("tests/clients"), paths=("tests/clients",), needs=("keystone",), minutes=20),
 )
 
@@ -87,6 +87,7 @@ DRIVER_NEEDS = {
     "store_vmware": ("vcsim",),
     "auth_keystone": ("keystone",),
     "quota_unified": ("keystone",),
+    "notify_messaging": ("rabbitmq",),
 }
 
 TEMPEST = Suite("tempest", python("tests/tempest/harness.py", "--junit", "{junit}"), needs=("keystone", "nginx"), minutes=30)
