@@ -181,7 +181,7 @@ def _redis(parts: Any, port: int | None, name: str, _ttl: float) -> tuple[Callab
     from taskflow.jobs.backends.impl_redis import RedisJobBoard
 
     conf: dict[str, Any] = {"host": parts.hostname, "port": port or 6379, "namespace": name, "db": int(parts.path.strip("/") or 0),
-                            "ssl": parts.scheme == "rediss"}
+                            "ssl": parts.scheme == "rediss", "socket_connect_timeout": 5.0, "socket_timeout": 30.0}
     if parts.username:
         conf["username"] = unquote(parts.username)
     if parts.password:

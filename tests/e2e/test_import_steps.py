@@ -7,6 +7,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import lzma
+import os
 import subprocess
 import threading
 import time
@@ -58,6 +59,8 @@ def bootable(www: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
     raw, disk = folder / "disk.raw", folder / "disk.qcow2"
     raw.write_bytes(ISO.read_bytes())
     with raw.open("r+b") as file:
+        file.seek(32 * MIB)
+        file.write(os.urandom(4 * MIB))  # so that it stays large, and takes some seconds to fetch
         file.truncate(64 * MIB)
     subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, disk], check=True)
     return disk, raw.read_bytes()

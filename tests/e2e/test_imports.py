@@ -127,6 +127,33 @@ def test_web_download(client: Client, service: lab.Service, www: Path, path: str
     assert leftovers(service) == []
 
 
+def test_a_staged_image_that_is_deleted_leaves_nothing(client: Client, service: lab.Service) -> None:
+    image = client.create()
+    assert stage(client, image["id"]).status_code == 204
+    assert len([x for x in leftovers(service) if image["id"] in x]) == 1
+    assert client.delete(image["id"]).status_code == 204
+    assert leftovers(service) == []
+
+
+def test_an_image_deleted_while_it_is_imported_leaves_nothing(client: Client, service: lab.Service, www: Path) -> None:
+    (www / "deleted.raw").write_bytes(bytes(30 << 20))
+    image = client.create()
+    assert start(client, image["id"], "web-download", method={"uri": f"{lab.nginx().url}/slow/deleted.raw"}).status_code == 202
+    end = time.monotonic() + 20
+    while tasks(client, image["id"])[0]["progress"]["bytes"] == 0:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert start(client, image["id"], "web-download", method={"uri": f"{lab.nginx().url}/deleted.raw"}).status_code == 409
+    task_id = tasks(client, image["id"])[0]["id"]
+    assert client.delete(image["id"]).status_code == 204
+    assert client.call("GET", f"/v2/images/{image['id']}").status_code == 404
+    admin = Client(service.url, roles="admin,member,reader")
+    while (task := admin.call("GET", f"/v2/tasks/{task_id}").json())["status"] != "failure" or leftovers(service):
+        assert time.monotonic() < end, (task, leftovers(service))
+        time.sleep(0.1)
+    assert (task["error"], task["message"]) == ("gone", "the image was deleted")
+
+
 def test_copy_image(client: Client, admin: Client, service: lab.Service) -> None:
     image = client.create()
     assert client.upload(image["id"], DATA).status_code == 204
