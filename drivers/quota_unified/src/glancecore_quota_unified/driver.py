@@ -65,6 +65,9 @@ class UnifiedQuota(Quota):
             raise ConfigError("[oslo_limit] username: Keystone lets this user read no limits; set system_scope = all and give it the role: "
                               "openstack role add --user NAME --user-domain DOMAIN --system all reader") from exc
         except ValueError as exc:
+            if "enforcement model" in str(exc):
+                raise ConfigError(f"[DEFAULT] quota_driver = unified: {exc} by oslo.limit; set [unified_limit] enforcement_model = flat in "
+                                  "Keystone, or choose another quota_driver") from exc
             raise ConfigError(f"[oslo_limit] endpoint_id, endpoint_service_type, endpoint_region_name, endpoint_interface: {exc}; name the "
                               "image service's endpoint, as openstack endpoint list shows it") from exc
         except _AWAY as exc:
