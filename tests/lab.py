@@ -93,6 +93,11 @@ def redis_url() -> str:
     return backend("redis").url
 
 
+def rabbitmq_url() -> str:
+    """As oslo.messaging's ``transport_url``."""
+    return backend("rabbitmq").url
+
+
 def keystone() -> Backend:
     """Users admin, glance (the service's), demo, alt_demo, reader, system_reader; password ``secret``."""
     return backend("keystone")

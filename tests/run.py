@@ -76,7 +76,7 @@ SUITES = (
     Suite("api", pytest("tests/api"), paths=("tests/api",), needs=("mariadb", "postgresql"), minutes=15, check=True,
           without_servers=("-k", "not mariadb and not postgresql")),
     Suite("stores", pytest("tests/e2e/test_stores.py"), needs=("keystone", "swift", "ceph", "rgw", "vcsim"), minutes=25),
-    Suite("e2e", pytest("tests/e2e", "--ignore=tests/e2e/test_stores.py", *(f"--ignore={x}" for x in (*IMPORTS, BOARDS))), paths=("tests/e2e",), needs=("mariadb", "postgresql", "keystone", "nginx"), minutes=20),
+    Suite("e2e", pytest("tests/e2e", "--ignore=tests/e2e/test_stores.py", *(f"--ignore={x}" for x in (*IMPORTS, BOARDS))), paths=("tests/e2e",), needs=("mariadb", "postgresql", "keystone", "nginx", "rabbitmq"), minutes=20),
     Suite("imports", pytest(*IMPORTS), needs=("nginx",), minutes=25),
     Suite("boards", pytest(BOARDS), needs=("nginx", "redis", "etcd", "zookeeper"), minutes=45),
     Suite("clients", pytest("tests/clients"), paths=("tests/clients",), needs=("keystone", "nginx"), minutes=20),
@@ -93,6 +93,7 @@ DRIVER_NEEDS = {
     "store_vmware": ("vcsim",),
     "auth_keystone": ("keystone",),
     "quota_unified": ("keystone",),
+    "notify_messaging": ("rabbitmq",),
 }
 
 TEMPEST = Suite("tempest", python("tests/tempest/harness.py", "--junit", "{junit}"), needs=("keystone", "nginx"), minutes=30)

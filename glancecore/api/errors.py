@@ -60,6 +60,7 @@ STATUS: dict[type[errors.GlanceError], int] = {
     errors.LimitExceeded: 413,
     errors.TooLarge: 413,
     errors.QuotaExceeded: 413,
+    errors.QuotaUnavailable: 503,
     errors.BadContent: 415,
     errors.FormatMismatch: 415,
     errors.UnsafeContent: 415,

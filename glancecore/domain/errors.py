@@ -244,6 +244,13 @@ class QuotaExceeded(LimitExceeded):
     code = "quota_exceeded"
 
 
+class QuotaUnavailable(GlanceError):
+    """What the project may use can't be learnt now: nothing is let through."""
+
+    code = "quota_unavailable"
+    retryable = True
+
+
 class BadContent(GlanceError):
     """The bytes are not what the image says, or unsafe."""
 

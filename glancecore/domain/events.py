@@ -46,10 +46,11 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ImageEvent:
-    """Something happened to an image; ``image`` is its state afterwards (for delete: before)."""
+    """Something happened to an image; ``image`` is its state afterwards (for delete: before). ``store``: where its data will go."""
 
     type: EventType
     image: Image
+    store: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

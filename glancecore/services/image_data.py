@@ -78,7 +78,7 @@ class ImageData:
         reach("upload.before_intent")
         saving, lease = self._begin(image, store, limits, size or 0)
         reach("upload.after_intent")
-        self._notifications.send(ImageEvent(EventType.IMAGE_PREPARE, saving))
+        self._notifications.send(ImageEvent(EventType.IMAGE_PREPARE, saving, store.id))
         location: Location | None = None
         try:
             location, digests = self._transfer(saving, lease, store, body, size, limits, signature)

@@ -96,6 +96,29 @@ def image_service(keystone: Keystone, identity_url: str, region: str, url: str, 
         keystone.call("POST", "/registered_limits", {"registered_limits": missing})
 
 
+def set_limits(identity_url: str, region: str, project: str | None = None, **limits: int) -> None:
+    """Of the image service in ``region``: what is registered for everybody, or a project's own (``project`` is its name)."""
+    keystone = Keystone(identity_url)
+    where = {"service_id": keystone.ensure("service", {"type": "image"}), "region_id": region}
+    kind, value, more = "registered_limit", "default_limit", dict[str, str]()
+    if project is not None:
+        kind, value, more = "limit", "resource_limit", {"project_id": keystone.ensure("project", {"name": project, "domain_id": "default"})}
+    known = {x["resource_name"]: x["id"] for x in
+             keystone.call("GET", f"/{kind}s?{urllib.parse.urlencode({**where, **more})}")[0][f"{kind}s"]}
+    for name, number in limits.items():
+        if name in known:
+            keystone.call("PATCH", f"/{kind}s/{known[name]}", {kind: {value: number}})
+        else:
+            keystone.call("POST", f"/{kind}s", {f"{kind}s": [{**where, **more, "resource_name": name, value: number}]})
+
+
+def image_endpoint(identity_url: str, region: str) -> str:
+    """The id of the public endpoint of the image service there."""
+    keystone = Keystone(identity_url)
+    service = keystone.ensure("service", {"type": "image"})
+    return str(keystone.call("GET", f"/endpoints?service_id={service}&region_id={region}&interface=public")[0]["endpoints"][0]["id"])
+
+
 def main(identity_url: str, region: str | None = None, url: str | None = None, remote_url: str | None = None) -> None:
     keystone = Keystone(identity_url)
     if region == "--object-store" and url:

@@ -64,6 +64,10 @@ MISTAKES: dict[str, tuple[Config | Callable[[Path], Config], tuple[str, ...]]] =
     "password file missing": ({"DEFAULT": {"auth_strategy": "basic"}, "auth_basic": {"http_basic_auth_user_file": "/nowhere"}},
                               ("http_basic_auth_user_file", "/nowhere", "htpasswd")),
     "Keystone not configured": ({"DEFAULT": {"auth_strategy": "keystone"}}, ("[keystone_authtoken]", "auth_type")),
+    "no message bus": ({"DEFAULT": {"notifiers": "messaging"}}, ("[oslo_messaging_notifications] driver", "messagingv2")),
+    "message bus of an unknown kind": ({"DEFAULT": {"notifiers": "messaging", "transport_url": "rabbot://glance:sesame@127.0.0.1/"},
+                                        "oslo_messaging_notifications": {"driver": "messagingv2"}}, ("transport_url", "rabbot", "rabbit")),
+    "limits without Keystone": ({"DEFAULT": {"quota_driver": "unified"}}, ("[oslo_limit] auth_type", "password")),
     "proxy addresses": ({"DEFAULT": {"auth_strategy": "headers"}, "auth_headers": {"trusted_addresses": "proxy.example"}},
                         ("trusted_addresses", "proxy.example")),
 }

@@ -2,21 +2,21 @@
 
     python speed.py [MIB]      (default 1024) on the Swift of tests/backends/swift-up.sh; PYTHONPATH=tests
 
-Each transfer is a process of its own, start and login included, on both sides. The best of three.
+Each transfer is a process of its own, which measures the transfer alone, without start and login. The best of three, taken in turns.
 """
 
 from __future__ import annotations
 
-import os
+import subprocess
 import sys
 import tempfile
 import time
 from collections import defaultdict
-from dataclasses import dataclass
 from pathlib import Path
 
 import lab
 from glancecore_store_swift.driver import SwiftStore
+from swiftclient.service import SwiftService, SwiftUploadObject
 
 from glancecore.testing.settings import make_section
 
@@ -24,69 +24,79 @@ CONTAINER = "speed"
 SEGMENT = 200
 
 
-def driver(order: str, file: str, mib: int, segmented: str) -> None:
-    """What the measured process does."""
+def driver(order: str, file: str, mib: int, how: str) -> None:
     swift = lab.backend("swift")
     store = SwiftStore("speed", make_section(
         SwiftStore.options, swift_store_auth_version="1", swift_store_auth_address=swift.url, swift_store_user=swift.settings["SWIFT_USER"],
-                       swift_store_key=swift.settings["SWIFT_KEY"], swift_store_container=CONTAINER, swift_store_create_container_on_put=True,
-                       swift_store_large_object_chunk_size=SEGMENT, swift_store_large_object_size=SEGMENT if segmented == "segments" else 5120))
+        swift_store_key=swift.settings["SWIFT_KEY"], swift_store_container=CONTAINER, swift_store_create_container_on_put=True,
+        swift_store_large_object_chunk_size=SEGMENT, swift_store_large_object_size=SEGMENT if how == "segments" else 5120))
     store.start()
+    began, cpu = time.monotonic(), time.process_time()
     if order == "put":
         with Path(file).open("rb", buffering=0) as source:
             store.put("image", iter(lambda: source.read(1 << 20), b""), mib << 20)
     elif order == "open":
         assert sum(map(len, store.open(f"swift+config://speed/{CONTAINER}/image"))) == mib << 20
-    elif order == "discard":
+    told(began, cpu)
+    if order == "open":
         store.discard("image")
     store.close()
 
 
-@dataclass
-class Took:
-    """``memory``: the highest that was resident, in MiB."""
+def command(order: str, file: str, mib: int, how: str) -> None:
+    """What the command does, in its own library."""
+    swift = lab.backend("swift")
+    login = {"auth_version": "1", "auth": swift.url, "user": swift.settings["SWIFT_USER"], "key": swift.settings["SWIFT_KEY"]}
+    with SwiftService(options=login) as service:
+        service.stat()
+        options = {"segment_size": SEGMENT << 20, "use_slo": True} if how == "segments" else {}
+        began, cpu = time.monotonic(), time.process_time()
+        if order == "put":
+            assert all(done["success"] for done in service.upload(CONTAINER, [SwiftUploadObject(file, object_name="image")], options=options))
+        elif order == "open":
+            [done] = service.download(CONTAINER, ["image"], options={"out_file": "/dev/null"})
+            assert done["success"], done
+            assert done["read_length"] == mib << 20
+        told(began, cpu)
+        if order == "open":
+            assert all(done["success"] for done in service.delete(CONTAINER, ["image"]))
 
-    seconds: float
-    cpu: float
-    memory: float
+
+def told(began: float, cpu: float) -> None:
+    memory = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    print(time.monotonic() - began, time.process_time() - cpu, int(memory.split()[1]) / 1024)
 
 
-def run(*command: str) -> Took:
-    began = time.monotonic()
-    process = os.posix_spawn(command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)])
-    _, status, usage = os.wait4(process, 0)
-    assert status == 0, command
-    return Took(time.monotonic() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+def run(*arguments: str) -> tuple[float, ...]:
+    """Seconds, seconds of the processor, the highest resident memory in MiB."""
+    done = subprocess.run([sys.executable, __file__, *arguments], check=True, capture_output=True, text=True)
+    return tuple(map(float, done.stdout.split()[-3:]))
 
 
 def main(mib: int) -> None:
-    swift = lab.backend("swift")
     with tempfile.NamedTemporaryFile(dir=lab.LAB) as file:
-        piece = os.urandom(1 << 20)
+        piece = bytes(range(256)) * 4096
         for _ in range(mib):
             file.write(piece)
         file.flush()
-        me = [sys.executable, __file__]
-        client = [str(lab.BIN / "swift"), "-A", swift.url, "-U", swift.settings["SWIFT_USER"], "-K", swift.settings["SWIFT_KEY"]]
-        print(f"nothing special: {run(*me, 'start', file.name, str(mib), 'whole').memory:.0f} MiB")
-        print(f"{mib} MiB        swift command      driver             ratio   driver's memory")
-        for how, upload in (("whole", ()), ("segments", ("--use-slo", "-S", str(SEGMENT << 20)))):
-            theirs, ours = defaultdict(list), defaultdict(list)
+        print(f"nothing special: {run('driver', 'start', file.name, str(mib), 'whole')[2]:.0f} MiB")
+        print(f"{mib} MiB        swift command      driver             ratio   memory: command's, driver's")
+        for how in ("whole", "segments"):
+            took = defaultdict(list)
             for _ in range(3):
-                theirs["put"].append(run(*client, "upload", *upload, "--object-name", "image", CONTAINER, file.name))
-                theirs["open"].append(run(*client, "download", "-o", "/dev/null", CONTAINER, "image"))
-                run(*client, "delete", CONTAINER, "image")
-                for order in ("put", "open"):
-                    ours[order].append(run(*me, order, file.name, str(mib), how))
-                run(*me, "discard", file.name, str(mib), how)
+                for who in ("command", "driver"):
+                    for order in ("put", "open"):
+                        took[who, order].append(run(who, order, file.name, str(mib), how))
             for order in ("put", "open"):
-                a, b = (min(each[order], key=lambda took: took.seconds) for each in (theirs, ours))
-                print(f"{order:5} {how:9} {mib / a.seconds:6.0f} MiB/s {a.cpu:4.1f} s   {mib / b.seconds:6.0f} MiB/s {b.cpu:4.1f} s   "
-                      f"{a.seconds / b.seconds:5.2f}   {max(took.memory for took in ours[order]):.0f} MiB")
+                (a, cpu_a, memory_a), (b, cpu_b, memory_b) = (map(min, zip(*took[who, order], strict=True)) for who in ("command", "driver"))
+                print(f"{order:5} {how:9} {mib / a:6.0f} MiB/s {cpu_a:4.1f} s   {mib / b:6.0f} MiB/s {cpu_b:4.1f} s   {a / b:5.2f}   "
+                      f"{memory_a:5.0f} MiB {memory_b:5.0f} MiB")
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] and not sys.argv[1].isdecimal():
-        driver(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4])
+    if sys.argv[1:2] == ["driver"]:
+        driver(sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5])
+    elif sys.argv[1:2] == ["command"]:
+        command(sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5])
     else:
         main(int(sys.argv[1]) if len(sys.argv) > 1 else 1024)

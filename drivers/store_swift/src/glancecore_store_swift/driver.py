@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
 import tempfile
 from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -37,6 +38,7 @@ MB = 1 << 20
 SMALL = 8 * MB
 #: What a cluster that does not tell allows at least.
 _MOST_SEGMENTS = 1000
+LIBRARY_LOG = logging.getLogger("swiftclient")
 _LARGEST_OBJECT = 5 << 30
 #: ``ping`` must return within 5 s: a login and a request, each of which connects and waits.
 _PING_SECONDS = 1.2
@@ -66,6 +68,8 @@ class SwiftStore(Store):
 
     # -- the store itself ------------------------------------------------------------------------------------------------
     def start(self) -> None:
+        if LIBRARY_LOG.level == logging.NOTSET:  # it logs the headers of every request at INFO, unless the operator has set its level
+            LIBRARY_LOG.setLevel(logging.WARNING)
         _ = self._account.storage_url  # a wrong login is told before a wrong container
         with suppress(errors.StoreError), self._account.connection("start") as connection:
             self._about = connection.get_capabilities(self._account.storage_url)  # operators may hide it

@@ -1,0 +1,1 @@
+"""Events as OpenStack notifications, sent by oslo.messaging."""

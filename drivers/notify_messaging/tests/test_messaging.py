@@ -1,0 +1,205 @@
+"""Notifications on a real RabbitMQ, taken there by oslo.messaging's own listener."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import secrets
+import socket
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import kombu
+import lab
+import pytest
+from glancecore_notify_messaging.driver import MessagingNotifier, oslo_messaging
+from glancecore_notify_messaging.options import OPTIONS, list_opts
+from glancecore_notify_messaging.outgoing import EVENTS
+from oslo_config import cfg
+
+from glancecore.domain.errors import ConfigError
+from glancecore.domain.events import EventType, ImageEvent
+from glancecore.domain.image import Image
+from glancecore.testing.settings import make_section
+
+NOW = datetime.now(UTC)
+Make = Callable[..., MessagingNotifier]
+
+
+def _event(name: str = "x", event: EventType = EventType.IMAGE_UPDATE) -> ImageEvent:
+    return ImageEvent(event, Image("i", NOW, NOW, name=name))
+
+
+def _config(file: Path, **sections: dict[str, object]) -> cfg.ConfigOpts:
+    file.write_text(lab.config_text(sections))
+    conf = cfg.ConfigOpts()
+    conf([], default_config_files=[str(file)], default_config_dirs=[])
+    return conf
+
+
+@pytest.fixture(scope="module")
+def url() -> str:
+    return lab.rabbitmq_url()
+
+
+@pytest.fixture
+def topic() -> str:
+    return f"test_{secrets.token_hex(6)}"
+
+
+@pytest.fixture
+def make(url: str, topic: str, tmp_path: Path) -> Iterator[Make]:
+    with ExitStack() as stack:
+        def made(default: dict[str, object] | None = None, own: dict[str, object] | None = None, **notifications: object) -> MessagingNotifier:
+            config = _config(tmp_path / "conf", DEFAULT={"transport_url": url, **(default or {})},
+                             oslo_messaging_notifications={"driver": "messagingv2", "topics": topic, **notifications})
+            return stack.enter_context(closing(MessagingNotifier(make_section(OPTIONS, **(own or {})), config)))
+
+        yield made
+
+
+@contextmanager
+def _listening(url: str, topic: str, folder: Path) -> Iterator[queue.Queue[dict[str, Any]]]:
+    """What oslo.messaging's listener is given, as consumers set it up for Glance."""
+    heard: queue.Queue[dict[str, Any]] = queue.Queue()
+
+    class Endpoint:
+        def info(self, ctxt: dict[str, Any], publisher_id: str, event_type: str, payload: Any, metadata: dict[str, Any]) -> None:
+            heard.put({"publisher_id": publisher_id, "event_type": event_type, "payload": payload, **metadata})
+
+    transport = oslo_messaging.get_notification_transport(_config(folder / "listener", DEFAULT={"transport_url": url}))
+    listener = oslo_messaging.get_notification_listener(
+        transport, [oslo_messaging.Target(exchange="glance", topic=topic)], [Endpoint()], executor="threading")
+    listener.start()
+    try:
+        yield heard
+    finally:
+        listener.stop()
+        listener.wait()
+        transport.cleanup()
+
+
+def test_a_listener_is_told_in_order(make: Make, url: str, topic: str, tmp_path: Path) -> None:
+    notifier = make({"default_publisher_id": "image.here"})
+    with _listening(url, topic, tmp_path) as heard:
+        order = [EventType.IMAGE_CREATE, EventType.IMAGE_PREPARE, EventType.IMAGE_UPLOAD, EventType.IMAGE_ACTIVATE, EventType.IMAGE_DELETE]
+        for event in order:
+            notifier.notify(_event("ünïcode", event))
+        told = [heard.get(timeout=60) for _ in order]
+    assert [x["event_type"] for x in told] == [x.value for x in order]
+    assert {x["publisher_id"] for x in told} == {"image.here"}
+    assert {x["payload"]["name"] for x in told} == {"ünïcode"}
+    assert len({x["message_id"] for x in told}) == len(order)
+    assert told[0]["timestamp"].startswith("20")
+
+
+def _taken(url: str, topic: str) -> list[dict[str, Any]]:
+    """What lies on the bus, in order, without any library of OpenStack's."""
+    with kombu.Connection(url.replace("rabbit://", "amqp://") + "/") as connection, connection.channel() as channel:
+        found = []
+        channel.queue_declare(f"{topic}.info", durable=False, auto_delete=False)
+        while (message := channel.basic_get(f"{topic}.info", no_ack=True)) is not None:
+            found.append(kombu.serialization.loads(message.body, message.content_type, message.content_encoding))
+        return found
+
+
+def test_both_formats_of_messages_lie_on_the_bus_before_anybody_listens(make: Make, url: str, topic: str) -> None:
+    for name, driver in (("new", "messagingv2"), ("old", "messaging")):
+        notifier = make(driver=driver)
+        notifier.notify(_event(name))
+        notifier.close()
+    new, old = _taken(url, topic)
+    assert new["oslo.version"] == "2.0"
+    assert kombu.serialization.loads(new["oslo.message"], "application/json", "utf-8")["payload"]["name"] == "new"
+    assert old["payload"]["name"] == "old"
+    assert old["priority"] == "INFO"
+
+
+def test_without_a_publisher_the_host_is_named(make: Make, url: str, topic: str) -> None:
+    notifier = make(driver="messaging")
+    notifier.notify(_event())
+    notifier.close()
+    assert _taken(url, topic)[0]["publisher_id"] == f"image.{socket.gethostname()}"
+
+
+def test_while_the_bus_is_away_events_wait(make: Make, url: str, topic: str) -> None:
+    """It is reached by a port behind which nothing listens at first; a new one there finds all events, in order."""
+    port = lab.free_port()
+    notifier = make({"transport_url": url.replace(f":{urlsplit(url).port}/", f":{port}/")}, driver="messaging",
+                    own={"drain_seconds": 60})
+    for number in range(5):
+        notifier.notify(_event(str(number)))
+    assert _taken(url, topic) == []
+    with _forwarded(port, urlsplit(url).port or 0):
+        notifier.close()
+    assert [x["payload"]["name"] for x in _taken(url, topic)] == ["0", "1", "2", "3", "4"]
+
+
+@contextmanager
+def _forwarded(port: int, to: int) -> Iterator[None]:
+    """What comes to ``port`` is taken on to ``to``."""
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection(("127.0.0.1", to)) as there:
+                back = threading.Thread(target=_copy, args=(there, self.request))
+                back.start()
+                _copy(self.request, there)
+                back.join()
+
+    class Server(socketserver.ThreadingTCPServer):
+        allow_reuse_address = daemon_threads = True
+
+    with Server(("127.0.0.1", port), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield
+        server.shutdown()
+        thread.join()
+
+
+def _copy(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+    with suppress(OSError):
+        sink.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_bus_that_refuses_is_counted_and_logged(make: Make, url: str, caplog: pytest.LogCaptureFixture) -> None:
+    failed = EVENTS.labels("failed")._value.get()
+    notifier = make({"transport_url": f"rabbit://glance:secret@127.0.0.1:{lab.free_port()}/"}, retry=0)
+    with caplog.at_level(logging.ERROR):
+        for _ in range(3):
+            notifier.notify(_event())
+        notifier.close()
+    assert EVENTS.labels("failed")._value.get() - failed == 3
+    assert "Could not send notification" in caplog.text
+
+
+@pytest.mark.parametrize(("sections", "words"), [
+    ({"oslo_messaging_notifications": {}}, ("[oslo_messaging_notifications] driver", "messagingv2")),
+    ({"oslo_messaging_notifications": {"driver": "mesagingv2"}}, ("[oslo_messaging_notifications] driver = mesagingv2", "messagingv2")),
+    ({"oslo_messaging_notifications": {"driver": "messagingv2", "topics": ""}}, ("[oslo_messaging_notifications] topics",)),
+    ({"DEFAULT": {"transport_url": "rabbot://glance:sesame@bus/"}}, ("[DEFAULT] transport_url", "rabbot", "rabbit")),
+    ({"DEFAULT": {"transport_url": "glance:sesame"}}, ("[DEFAULT] transport_url", "choose one of", "rabbit")),
+    ({"DEFAULT": {"transport_url": "rabbit://glance:sesame@bus:many/"}}, ("[DEFAULT] transport_url", "many", "rabbit://")),
+    ({"oslo_messaging_notifications": {"driver": "messagingv2", "transport_url": "//glance:sesame@bus"}},
+     ("[oslo_messaging_notifications] transport_url",)),
+])
+def test_wrong_settings_stop_the_start(sections: dict[str, dict[str, object]], words: tuple[str, ...], tmp_path: Path) -> None:
+    config = _config(tmp_path / "conf", **{"oslo_messaging_notifications": {"driver": "messagingv2"}, **sections})
+    with pytest.raises(ConfigError) as caught:
+        MessagingNotifier(make_section(OPTIONS), config)
+    for word in words:
+        assert word in str(caught.value)
+    assert "sesame" not in str(caught.value), "no password in a message"
+
+
+def test_options_are_listed_for_the_sample() -> None:
+    assert [group for group, _ in list_opts()] == ["DEFAULT", "notify_messaging"]

@@ -1,0 +1,1 @@
+"""Keystone's unified limits, asked for by oslo.limit."""
