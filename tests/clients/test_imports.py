@@ -33,14 +33,14 @@ def test_glanceclient_imports_a_file_in_one_command(people: dict[str, Shell], tm
     image_id = made(demo.run("glance", "image-create-via-import", "--name", "direct", *FORMATS, "--file", ISO, "--import-method", "glance-direct"))
     until_active(demo, image_id, tmp_path)
     tasks = demo.run("glance", "image-tasks", image_id)
-    assert "api_image_import" in tasks
     assert "success" in tasks
+    assert "Copied 2 MiB" in tasks
     demo.run("glance", "image-delete", image_id)
 
 
 def test_glanceclient_imports_in_steps(people: dict[str, Shell], tmp_path: Path) -> None:
     demo = people["demo"]
-    assert "glance-direct" in demo.run("glance", "import-info")
+    assert "import-methods" in demo.run("glance", "import-info")
     image_id = made(demo.run("glance", "image-create", "--name", "steps", *FORMATS))
     demo.run("glance", "image-stage", image_id, "--file", ISO)
     assert "uploading" in demo.run("glance", "image-show", image_id)
@@ -55,13 +55,10 @@ def test_glanceclient_imports_from_the_web(people: dict[str, Shell], tmp_path: P
     image_id = made(demo.run("glance", "image-create-via-import", "--name", "web", *FORMATS, "--import-method", "web-download",
                              "--uri", f"{web.url}/ipxe.iso"))
     until_active(demo, image_id, tmp_path)
-    assert "web-download" in people["admin"].run("glance", "task-show", _task(demo, image_id))
+    admin = people["admin"]
+    listed = re.findall(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", admin.run("glance", "task-list"))
+    assert any(image_id in admin.run("glance", "task-show", task_id) for task_id in listed)
     demo.run("glance", "image-delete", image_id)
-
-
-def _task(demo: Shell, image_id: str) -> str:
-    ids = re.findall(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", demo.run("glance", "image-tasks", image_id))
-    return str(next(x for x in ids if x != image_id))
 
 
 def test_openstackclient_stages_and_imports(people: dict[str, Shell], tmp_path: Path) -> None:
