@@ -6,7 +6,6 @@ import re
 
 from oslo_config import cfg
 
-from glancecore.domain.context import Context
 from glancecore.domain.errors import ConfigError
 from glancecore.domain.quota import Limits
 from glancecore.ports.options import Section
@@ -32,7 +31,7 @@ class ConfigQuota(Quota):
         self._limits = Limits(bytes=size or None, images=_limit(config.project_image_quota),
                               uploading=_limit(config.project_uploading_quota))
 
-    def limits(self, ctx: Context) -> Limits:  # noqa: ARG002 (one answer for all)
+    def limits(self, project: str | None) -> Limits:  # noqa: ARG002 (one answer for all)
         return self._limits
 
 

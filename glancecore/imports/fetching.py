@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator
 
 from glancecore.domain import errors
-from glancecore.domain.context import Context
 from glancecore.domain.quota import Limits
 from glancecore.imports.run import Run
 from glancecore.imports.verification import Expected
@@ -124,8 +123,8 @@ class _Room:
 
 
 def _limit(run: Run) -> int | None:
-    """The owner's limit on bytes, as it is for a plain member of his project."""
-    return run.parts.quota.limits(Context(user=run.task.user_id, project=run.task.owner)).bytes
+    """The owner's limit on bytes."""
+    return run.parts.quota.limits(run.task.owner).bytes
 
 
 def _noted(pieces: Iterator[bytes]) -> Iterator[bytes]:

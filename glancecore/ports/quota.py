@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 
 from oslo_config import cfg
 
-from glancecore.domain.context import Context
 from glancecore.domain.quota import Limits
 from glancecore.ports.options import Options, Section
 
@@ -24,5 +23,5 @@ class Quota(ABC):
         self.config = config
 
     @abstractmethod
-    def limits(self, ctx: Context) -> Limits:
-        """The limits of the caller's project. Raises GlanceError when they can't be learnt."""
+    def limits(self, project: str | None) -> Limits:
+        """The limits of the project that owns what is stored. Raises GlanceError when they can't be learnt."""

@@ -40,7 +40,7 @@ class Discovery:
         ctx.authorized = True
         if not self._quota.shows_usage:
             return {}
-        limits, used = self._quota.limits(ctx), self._repository.usage(ctx.project)
+        limits, used = self._quota.limits(ctx.project), self._repository.usage(ctx.project)
         rows = {"image_size_total": (used.bytes >> 20, limits.bytes, 20), "image_stage_total": (used.staged_bytes >> 20,
                 limits.staged_bytes, 20), "image_count_total": (used.images, limits.images, 0),
                 "image_count_uploading": (used.uploading, limits.uploading, 0)}

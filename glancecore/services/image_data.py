@@ -74,7 +74,7 @@ class ImageData:
         if size is not None and size > self._settings.size_cap:
             raise errors.TooLarge(f"the data has {size} bytes; image_size_cap is {self._settings.size_cap}")
         signature = self._signatures.check_of(image, ctx.token)
-        limits = self._quota.limits(ctx)
+        limits = self._quota.limits(image.owner)
         reach("upload.before_intent")
         saving, lease = self._begin(image, store, limits, size or 0)
         reach("upload.after_intent")

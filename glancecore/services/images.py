@@ -108,7 +108,7 @@ class Images:
         if self._definitions is not None:
             self._definitions.check(image)
         changes: list[Change] = [ImageAdded(image)]
-        limit = self._quota.limits(ctx).images
+        limit = self._quota.limits(owner).images
         if limit is not None:
             changes.append(WithinLimits(owner, Limits(images=limit)))
         reach("create.before_commit")
@@ -180,7 +180,7 @@ class Images:
         if after == image:
             return image
         after = replace(after, version=image.version + 1, updated_at=now())
-        effects = self._locations.effects(ctx, image, after)
+        effects = self._locations.effects(image, after)
         self._repository.commit(ImageChanged(image, after), *effects.changes)
         self._notifications.send(ImageEvent(EventType.IMAGE_UPDATE, after))
         effects.follow()

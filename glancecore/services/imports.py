@@ -192,7 +192,7 @@ class Imports:
                     input={"image_id": image.id, "import_req": dict(wanted.body), "backend": list(stores), **(wanted.given or {})},
                     secrets={"roles": ",".join(request.roles), **request.secrets})
         begun = replace(image.begin_import(task.id, stores), version=image.version + 1, updated_at=at)
-        limits = self._quota.limits(ctx)
+        limits = self._quota.limits(image.owner)
         size = image.size or 0
         lease = self._leases.new(begun, Operation.IMPORT, _STABLE[image.status], reserved=size * len(stores))
         changes: list[Change] = [ImageChanged(image, begun), self._leases.taken(lease), TaskAdded(task)]

@@ -103,7 +103,7 @@ class Locations:
             raise errors.Forbidden("only a service may add a location in a store of the cloud; yours must be on a web server")
         verified = data.hash_value is not None and self._settings.hashing
         after = _next(image, image.attach(data, to=Status.IMPORTING if verified else Status.ACTIVE))
-        effects = self.effects(ctx, image, after)
+        effects = self.effects(image, after)
         task = self._task(ctx, after, wanted, store)
         if not effects.background:
             task = task.succeed(task.created_at, {"image_id": image.id})
@@ -134,7 +134,7 @@ class Locations:
         for url in there:
             after = after.drop(url)
         after = _next(image, after)
-        effects = self.effects(ctx, image, after)
+        effects = self.effects(image, after)
         self._repository.commit(ImageChanged(image, after), *effects.changes)
         effects.follow()
         self._notifications.send(ImageEvent(EventType.IMAGE_UPDATE, after))
@@ -162,7 +162,7 @@ class Locations:
         """As callers see them."""
         return self._stores.by_preference(locations)
 
-    def effects(self, ctx: Context, before: Image, after: Image) -> Effects:
+    def effects(self, before: Image, after: Image) -> Effects:
         """What must be done with a change from ``before`` to ``after``. Raises LimitExceeded."""
         if before.locations == after.locations:
             return Effects()
@@ -171,7 +171,7 @@ class Locations:
             if self._settings.limit is not None and len(after.live_locations) > self._settings.limit:
                 raise errors.LimitExceeded(
                     f"{len(after.live_locations)} locations; image_location_quota allows {self._settings.limit}")
-            most = self._quota.limits(ctx).bytes
+            most = self._quota.limits(after.owner).bytes
             if most is not None:
                 changes.append(WithinLimits(after.owner, Limits(bytes=most)))
         if any(x.status is LocationStatus.DELETING for x in after.locations):

@@ -115,7 +115,7 @@ class Staging:
         image.require_formats()
         if size is not None and size > self._area.cap:
             raise errors.TooLarge(f"the data has {size} bytes; image_size_cap is {self._area.cap}")
-        limits = self._quota.limits(ctx)
+        limits = self._quota.limits(image.owner)
         reach("stage.before_intent")
         staging, lease, ref = self._begin(image, limits, size or 0)
         reach("stage.after_intent")

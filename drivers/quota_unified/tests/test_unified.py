@@ -13,7 +13,6 @@ from glancecore_quota_unified.driver import UnifiedQuota
 from glancecore_quota_unified.options import OPTIONS, list_opts
 from oslo_config import cfg
 
-from glancecore.domain.context import Context
 from glancecore.domain.errors import ConfigError, QuotaUnavailable
 from glancecore.domain.quota import Limits
 from glancecore.testing.settings import make_section
@@ -54,8 +53,8 @@ def make(url: str, region: str, tmp_path: Path) -> Make:
     return made
 
 
-def _project(url: str, name: str) -> Context:
-    return Context(project=keystone_setup.Keystone(url).ensure("project", {"name": name, "domain_id": "default"}))
+def _project(url: str, name: str) -> str:
+    return str(keystone_setup.Keystone(url).ensure("project", {"name": name, "domain_id": "default"}))
 
 
 def test_registered_limits_and_those_of_a_project(make: Make, url: str, region: str) -> None:
@@ -64,8 +63,8 @@ def test_registered_limits_and_those_of_a_project(make: Make, url: str, region: 
     quota = make()
     everybody = Limits(bytes=100 * MIB, staged_bytes=50 * MIB, images=10, uploading=None)
     assert quota.limits(_project(url, "alt_demo")) == everybody
-    assert quota.limits(Context(project="0" * 32)) == everybody
-    assert quota.limits(Context()) == everybody
+    assert quota.limits("0" * 32) == everybody
+    assert quota.limits(None) == everybody
     assert quota.limits(_project(url, "demo")) == Limits(bytes=None, staged_bytes=50 * MIB, images=2, uploading=None)
 
 

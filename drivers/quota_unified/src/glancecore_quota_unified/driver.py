@@ -12,7 +12,6 @@ from oslo_config import cfg
 from oslo_limit import limit, opts
 from oslo_limit.exception import SessionInitError
 
-from glancecore.domain.context import Context
 from glancecore.domain.errors import ConfigError, QuotaUnavailable
 from glancecore.domain.quota import Limits
 from glancecore.ports.options import Section
@@ -48,8 +47,8 @@ class UnifiedQuota(Quota):
         self._cache = Cache(self._ask, conf.cache_seconds)
         self._check()
 
-    def limits(self, ctx: Context) -> Limits:
-        return self._cache.get(ctx.project)
+    def limits(self, project: str | None) -> Limits:
+        return self._cache.get(project)
 
     def _check(self) -> None:
         """Raises ConfigError for what Keystone refuses. One that is away is no mistake: it is asked again later."""
