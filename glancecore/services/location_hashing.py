@@ -5,6 +5,7 @@ It runs in threads of its own, under a lease: when the process dies, the reaper 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -101,9 +102,10 @@ class LocationHashing:
     def _read(self, image: Image, lease: Lease) -> Digests:
         location = image.live_locations[0]
         inspector = Inspector(image.disk_format or "", image.container_format or "", self._settings.inspection)
-        intake = Intake(self._stores.holding(location).open(location.url), image.hash_algo or self._settings.algorithm,
-                        size=image.size, cap=self._settings.size_cap, inspector=inspector, alive=lambda: self._check(lease))
-        _exhaust(iter(intake))
+        with contextlib.closing(self._stores.holding(location).open(location.url)) as source:
+            intake = Intake(source, image.hash_algo or self._settings.algorithm, size=image.size, cap=self._settings.size_cap,
+                            inspector=inspector, alive=lambda: self._check(lease))
+            _exhaust(iter(intake))
         return intake.digests
 
     def _accept(self, lease: Lease, digests: Digests) -> None:
