@@ -171,9 +171,11 @@ def _copy(source: socket.socket, sink: socket.socket) -> None:
         sink.shutdown(socket.SHUT_RDWR)
 
 
-def test_a_bus_that_refuses_is_counted_and_logged(make: Make, url: str, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("how", ["nobody listens", "the password is wrong"])
+def test_what_the_bus_refuses_is_counted_and_logged(make: Make, url: str, how: str, caplog: pytest.LogCaptureFixture) -> None:
     failed = EVENTS.labels("failed")._value.get()
-    notifier = make({"transport_url": f"rabbit://glance:secret@127.0.0.1:{lab.free_port()}/"}, retry=0)
+    wrong = f"rabbit://glance:secret@127.0.0.1:{lab.free_port()}/" if how == "nobody listens" else url.replace("secret", "wrong")
+    notifier = make({"transport_url": wrong}, retry=0 if how == "nobody listens" else -1)
     with caplog.at_level(logging.ERROR):
         for _ in range(3):
             notifier.notify(_event())
