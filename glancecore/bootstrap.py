@@ -290,8 +290,9 @@ def load_board(conf: cfg.ConfigOpts) -> Board | None:
 
 
 def _quiet_taskflow() -> None:
-    """It imports a module of oslo.utils that warns of its own end."""
-    warnings.filterwarnings("ignore", "eventletutils module is deprecated", DeprecationWarning)
+    """It imports a module of oslo.utils that warns of its own end, and tries eventlet, which warns of its own, where that is installed."""
+    for text in ("eventletutils module is deprecated", r"\s*Eventlet is deprecated"):
+        warnings.filterwarnings("ignore", text, Warning)
 
 
 def prepare_logbook(conf: cfg.ConfigOpts, database: Database) -> None:
