@@ -44,7 +44,7 @@ MISTAKES: dict[str, tuple[Config | Callable[[Path], Config], tuple[str, ...]]] =
     "no default store": ({"DEFAULT": {"enabled_backends": "a:file, b:file"}, "glance_store": {"default_backend": "c"}},
                          ("default_backend", "a, b")),
     "two stores in one place": ({"DEFAULT": {"enabled_backends": "file:file, twin:file"}, "glance_store": {"default_backend": "file"},
-                                 "twin": {"filesystem_store_datadirs": ["{folder}/more:1", "{folder}/images:2"]}},
+                                 "twin": {"filesystem_store_datadirs": "{folder}/images:2"}},
                                 ("enabled_backends", "file", "twin", "same place")),
     "direct download from files": ({"file": {"direct_download": "asked"}}, ("[file] direct_download", "file")),
     "reserved store name": ({"DEFAULT": {"enabled_backends": "database:file"}, "glance_store": {"default_backend": "database"}},
