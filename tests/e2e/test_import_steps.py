@@ -1,5 +1,5 @@
 """A real, bootable image: made a qcow2 and compressed, served by a real nginx, imported, unpacked, converted, injected, stored
-twice, while a client watches. And what must be refused on the way: each with a clear, typed failure, nothing left, and the image
+in a folder and in Swift, while a client watches. And what must be refused on the way: each with a clear, typed failure, nothing left, and the image
 can be imported again."""
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import lab
 import pytest
 from client import HEADERS_AUTH, Client
 from images import samples
+from stores import REMOTES
 from test_imports import leftovers, stage, start, tasks, two_stores, until_ended
 
 ISO = Path("/usr/lib/grub-rescue/grub-rescue-cdrom.iso")
@@ -37,12 +38,13 @@ def www() -> Path:
 def service(www: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Service]:
     folder = tmp_path_factory.mktemp("stores")
     config = lab.merged(HEADERS_AUTH, two_stores(folder), {
-        "DEFAULT": {"image_size_cap": 300 * MIB},
+        "DEFAULT": {"image_size_cap": 300 * MIB, "enabled_backends": "fast:file, slow:swift"},
         "lease": {"ttl": 2, "reap_interval": 0.2}, "imports": {"retry_pause": 0.05, "attempts": 3},
         "image_import_opts": {"image_import_plugins": "[image_decompression, image_conversion, inject_image_metadata]"},
         "image_decompression": {"max_ratio": 100}, "image_conversion": {"output_format": "raw"},
         "inject_metadata_properties": {"inject": "os_distro:debian, hw_disk_bus:virtio", "ignore_user_roles": "admin"},
         "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]", "timeout": 1}})
+    config["slow"] = REMOTES["swift"].options(folder)
     with lab.service(config, folder=folder) as made:
         yield made
 
