@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
-from gunicorn.http.body import LengthReader
+from gunicorn.http.body import ChunkedReader, LengthReader
 from gunicorn.workers.gthread import ThreadWorker
 from oslo_config import cfg
 
@@ -63,7 +63,32 @@ class Server(BaseApplication):  # type: ignore[misc]
             self.cfg.set(name, value)
 
     def load(self) -> Any:
-        return self._make_app()
+        return closing_what_is_unread(self._make_app())
+
+
+def closing_what_is_unread(app: Any) -> Any:
+    """An answer that is given before the body was read says ``Connection: close``.
+
+    gunicorn closes such a connection behind an answer that promised to keep it, when more than a little is unread: the
+    client's next request would be lost."""
+    def run(environ: dict[str, Any], start_response: Any) -> Any:
+        def start(status: str, headers: Any, exc_info: Any = None) -> Any:
+            if _unread(environ["wsgi.input"]):
+                start_response.__self__.force_close()
+            return start_response(status, headers, exc_info)
+
+        return app(environ, start)
+
+    return run
+
+
+def _unread(body: Any) -> bool:
+    if isinstance(body, LengthBody):
+        return body.left > 0
+    reader = getattr(body, "reader", None)
+    if isinstance(reader, LengthReader):
+        return bool(reader.length)
+    return isinstance(reader, ChunkedReader) and reader.parser is not None
 
 
 def settings(conf: cfg.ConfigOpts) -> dict[str, Any]:

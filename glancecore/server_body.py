@@ -32,6 +32,11 @@ class LengthBody(io.RawIOBase):
         #: gunicorn asks: after a failed read the connection can't be used again.
         self.failed = False
 
+    @property
+    def left(self) -> int:
+        """Bytes that have not been read."""
+        return self._left
+
     def readable(self) -> bool:
         return True
 

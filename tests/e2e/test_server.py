@@ -161,3 +161,17 @@ def test_ranges_with_and_without_the_kernels_help(sendfile: bool) -> None:
             answer = client.download(image_id, Range=asked)
             assert (answer.status_code, answer.content) == (206, part)
         assert client.show(image_id)["status"] == "active", "the connection is still in step"
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+def test_an_upload_that_is_refused_before_its_end_does_not_cost_the_next_request(chunked: bool) -> None:
+    """The answer says that the connection ends, so that no client sends its next request into a closed one."""
+    with lab.service(lab.merged(HEADERS_AUTH, {"DEFAULT": {"user_storage_quota": "1MB"}})) as service:
+        client = Client(service.url)
+        image_id = client.create()["id"]
+        for _ in range(40):
+            data = bytes(2 * MIB)
+            answer = client.upload(image_id, iter([data[:MIB + 1], data[MIB + 1:]]) if chunked else data)
+            assert answer.status_code == 413
+            assert client.show(image_id)["status"] == "queued"
+        client.session.close()
