@@ -6,6 +6,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import lab
+
 CONFIG = """
 worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; {user}
 events {{ worker_connections 256; }}
@@ -32,17 +34,11 @@ http {{
 """
 
 
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
 class Nginx:
     def __init__(self, folder: Path):
         self.folder, self.www = folder, folder / "www"
         self.www.mkdir()
-        self.port, self.tls_port = free_port(), free_port()
+        self.port, self.tls_port = lab.free_port(), lab.free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.tls_url = f"https://localhost:{self.tls_port}"
         subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-addext",
