@@ -69,7 +69,7 @@ APART = ("api", "e2e", "clients")
 #: The long ones of tests/e2e.
 IMPORTS = tuple(f"tests/e2e/test_{name}.py" for name in ("imports", "import_steps", "import_stores", "kill_imports"))
 BOARDS = "tests/e2e/test_job_boards.py"
-ADOPT = "tests/e2e/test_adopt.py"
+PEER = ("tests/e2e/test_adopt.py", "tests/e2e/test_replicator.py")
 
 SUITES = (
     Suite("ruff", tool("ruff", "check", "."), check=True),
@@ -86,12 +86,12 @@ SUITES = (
           without_servers=("-k", "not mariadb and not postgresql")),
     Suite("stores", pytest("tests/e2e/test_stores.py"), needs=("keystone", "swift", "ceph", "rgw", "vcsim"),
           breaks=("swift", "ceph", "rgw", "vcsim"), minutes=25),
-    Suite("e2e", pytest("tests/e2e", "--ignore=tests/e2e/test_stores.py", *(f"--ignore={x}" for x in (*IMPORTS, BOARDS, ADOPT))), paths=("tests/e2e",),
+    Suite("e2e", pytest("tests/e2e", "--ignore=tests/e2e/test_stores.py", *(f"--ignore={x}" for x in (*IMPORTS, BOARDS, *PEER))), paths=("tests/e2e",),
           needs=("mariadb", "postgresql", "keystone", "nginx", "rabbitmq"), breaks=("keystone", "rabbitmq"), minutes=25),
     Suite("imports", pytest(*IMPORTS), needs=("nginx", "keystone", "swift"), minutes=25),
     Suite("boards", pytest(BOARDS), needs=("nginx", "redis", "etcd", "zookeeper"), minutes=45),
     # both have the real Glance, of which there is one
-    Suite("adopt", pytest(ADOPT), needs=("mariadb", "postgresql"), breaks=("peer",), minutes=20),
+    Suite("peer", pytest(*PEER), needs=("mariadb", "postgresql"), breaks=("peer",), minutes=20),
     Suite("clients", pytest("tests/clients"), paths=("tests/clients",), needs=("keystone", "nginx"), minutes=20),
 )
 
