@@ -50,6 +50,8 @@ from glancecore.ports.options import Section
 from glancecore.ports.quota import Quota
 from glancecore.ports.repository import Database
 from glancecore.ports.store import Cap, Store
+from glancecore.registry.app import RegistryApp, RegistrySettings
+from glancecore.registry.probes import Probes
 from glancecore.services.deletion import Deletion
 from glancecore.services.discovery import Discovery
 from glancecore.services.health import Health
@@ -79,6 +81,8 @@ if TYPE_CHECKING:
     from glancecore.imports.board import Board
 
 LOG = logging.getLogger(__name__)
+#: Characters of a secret between nodes.
+SHORTEST_SECRET = 16
 
 
 @dataclass(slots=True)
@@ -169,6 +173,31 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
                      AppSettings(conf.max_request_id_length, conf.allow_anonymous_access))
     app.wsgi_app = _outermost(conf, app.wsgi_app)  # type: ignore[assignment, method-assign]
     return Service(app, database, stores, reaper, hashing, runner, board, leases.holder, auth.open_to_all)
+
+
+@dataclass(slots=True)
+class RegistryService:
+    """A running metadata service without its HTTP server."""
+
+    app: RegistryApp
+    database: Database
+
+    def close(self) -> None:
+        self.database.close()
+
+
+def build_registry(conf: cfg.ConfigOpts, database: Database | None = None) -> RegistryService:
+    """The metadata service on the configured database. Raises ConfigError."""
+    if database is None and conf.database.driver == "registry":
+        raise ConfigError("[database] driver = registry: glance-registry itself needs a database; give it driver = sql and a connection")
+    for secret in conf.registry.secrets:
+        if len(secret) < SHORTEST_SECRET:
+            raise ConfigError(f"[registry] secrets: one has {len(secret)} characters; take at least {SHORTEST_SECRET}, such as the output "
+                              "of: openssl rand -hex 32")
+    database = database or load_database(conf)
+    probes = Probes(database, _registry(), conf.healthcheck.ready_cache_seconds,
+                    conf.metrics.allowed_networks if conf.metrics.enabled else None)
+    return RegistryService(RegistryApp(database, RegistrySettings(conf.registry.secrets, conf.registry.max_body), probes), database)
 
 
 def _outermost(conf: cfg.ConfigOpts, app: WSGIApplication) -> WSGIApplication:
@@ -336,7 +365,7 @@ def _default_store(conf: cfg.ConfigOpts, wanted: Mapping[str, str]) -> str:
 
 
 def _load_store(conf: cfg.ConfigOpts, store_id: str, driver: str, *, required: bool) -> StoreFacade:
-    if store_id.startswith("os_glance_") or store_id in {"DEFAULT", "database", "glance_store", "server", "lease", "metadefs"}:
+    if store_id.startswith("os_glance_") or store_id in {"DEFAULT", "database", "glance_store", "server", "lease", "metadefs", "registry"}:
         raise ConfigError(f"[DEFAULT] enabled_backends: {store_id!r} is a reserved name; choose another id for this store")
     store: Store | None = None
     fault: str | None = None
