@@ -132,8 +132,9 @@ def _each_option(union: Any, make: Callable[[Any], Convert]) -> Convert:
 def _named(value: object) -> object:
     if value is None:
         return None
-    convert = encoder(type(value))
-    return [type(value).__name__, convert(value) if convert else value]
+    cls: Any = type(value)
+    convert = encoder(cls)
+    return [cls.__name__, convert(value) if convert else value]
 
 
 def _tagged(known: Mapping[str, Convert]) -> Callable[[Any], Any]:

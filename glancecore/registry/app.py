@@ -87,7 +87,7 @@ class RegistryApp:
         except Refused as exc:
             status, answer, outcome = exc.status, wire.dumps({"refused": exc.code, "message": str(exc)}), exc.code
             LOG.warning("%s from %s refused: %s", name, environ.get("REMOTE_ADDR", "?"), exc)
-        except Exception:  # noqa: BLE001 (the caller learns that it is ours, the log learns what)
+        except Exception:  # the caller learns that it is ours, the log learns what
             LOG.exception("%s failed", name)
             status, outcome = HTTPStatus.INTERNAL_SERVER_ERROR, "failed"
             answer = wire.dumps({"refused": "failed", "message": "the registry failed; its log says why"})

@@ -8,6 +8,7 @@ import lab
 import pytest
 from glancecore_db_registry.driver import RegistryDatabase
 from glancecore_db_registry.options import OPTIONS
+from glancecore_db_sql.address import parse
 from glancecore_db_sql.tables import METADATA
 from registries import SECRET, Registry, registry
 from sqlalchemy import Engine, create_engine
@@ -35,7 +36,7 @@ def opened() -> Iterator[Open]:
 def behind(request: pytest.FixtureRequest) -> Iterator[tuple[Registry, Engine]]:
     """A registry, and its database by the back door."""
     with lab.new_database(request.param) as url, registry(url) as served:
-        engine = create_engine(url.replace("mysql://", "mysql+pymysql://"))
+        engine = create_engine(parse(url))
         yield served, engine
         engine.dispose()
 
