@@ -55,14 +55,14 @@ class Call:
         return wire.dumps(_converted(args, self.arguments, self.rest))
 
     def read_request(self, body: bytes) -> Sequence[Any]:
-        """Raises KeyError, TypeError, ValueError."""
+        """Raises AttributeError, KeyError, TypeError or ValueError for what are no such arguments."""
         return _converted(wire.loads(body), self.read_arguments, self.read_rest)
 
     def answer(self, result: Any) -> bytes:
         return wire.dumps(self.write_result(result) if self.write_result else result)
 
     def read_answer(self, body: bytes) -> Any:
-        """Raises KeyError, TypeError, ValueError."""
+        """The result again."""
         result = wire.loads(body)
         return result if self.read_result is None or result is None else self.read_result(result)
 
@@ -73,10 +73,10 @@ def _converted(args: Sequence[Any], converts: Sequence[wire.Convert], rest: wire
 
 
 @functools.cache
-def repositories() -> Mapping[str, type]:
-    """Attribute of ``Database`` -> the port of the repository there. One that is declared as optional may be None."""
-    hints = dict(typing.get_type_hints(Database))
-    for name, found in vars(Database).items():
+def repositories(port: type = Database) -> Mapping[str, type]:
+    """Attribute of the database -> the port of the repository there. One that is declared as optional may be None."""
+    hints = dict(typing.get_type_hints(port))
+    for name, found in vars(port).items():
         if isinstance(found, property) and found.fget is not None:
             hints[name] = typing.get_type_hints(found.fget).get("return")
     kinds = {name: [x for x in (kind, *get_args(kind)) if isinstance(x, type) and issubclass(x, ABC)] for name, kind in hints.items()}
@@ -84,10 +84,10 @@ def repositories() -> Mapping[str, type]:
 
 
 @functools.cache
-def calls() -> Mapping[str, Call]:
+def calls(port: type = Database) -> Mapping[str, Call]:
     """Name -> call. Raises TypeError, naming the method, for a type that can't be sent."""
-    made = [_call(OWN, x) for x in _methods(Database) if x.__name__ not in _LOCAL]
-    made += [_call(name, x) for name, cls in repositories().items() for x in _methods(cls)]
+    made = [_call(OWN, x) for x in _methods(port) if x.__name__ not in _LOCAL]
+    made += [_call(name, x) for name, cls in repositories(port).items() for x in _methods(cls)]
     return {x.name: x for x in made}
 
 

@@ -104,7 +104,7 @@ class RegistryApp:
         try:
             arguments = call.read_request(body)
             call.signature.bind(*arguments)
-        except (KeyError, TypeError, ValueError) as exc:
+        except (AttributeError, KeyError, TypeError, ValueError) as exc:
             raise Refused(HTTPStatus.BAD_REQUEST, "malformed", f"{call.name}: the arguments can't be read") from exc
         try:
             return HTTPStatus.OK, call.answer(run(*arguments))
