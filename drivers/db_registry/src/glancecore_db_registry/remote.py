@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_exponential
+
 from glancecore.domain import errors
 from glancecore.ports.calls import Call, calls
 from glancecore.ports.repository import Database
@@ -12,6 +14,11 @@ from glancecore_db_registry import settling
 from glancecore_db_registry.line import Line, Lost
 
 _UNKNOWN = "the connection to the metadata service broke while a change was being saved: it may or may not have been saved"
+
+
+#: The service may still be at it when its answer can't reach us any more.
+_LOOKING = Retrying(stop=stop_after_attempt(6), wait=wait_exponential(0.05, max=0.5), retry=retry_if_result(lambda x: x is not True),
+                    retry_error_callback=lambda _state: False)
 
 
 def repository(name: str, port: type, line: Line, database: Database) -> Any:
@@ -48,7 +55,7 @@ def _commit(call: Call, line: Line, database: Database) -> Callable[..., None]:
         except Lost as exc:
             if repeat:
                 _again(call, line, changes, database)
-            elif settling.saved(changes, database) is not True:
+            elif not _LOOKING(settling.saved, changes, database):
                 raise errors.DatabaseUnavailable(_UNKNOWN) from exc
 
     return commit
