@@ -24,6 +24,7 @@ from glancecore.domain import errors
 from glancecore.ports import proof, wire
 from glancecore.ports.calls import PROTOCOL, Call, calls
 from glancecore.ports.options import Section
+from glancecore_db_registry.connections import PlainConnection, TlsConnection
 
 LOG = logging.getLogger(__name__)
 
@@ -183,9 +184,17 @@ class Line:
             "port": parts.port or 9191, "maxsize": conf.registry_pool_size,
             "timeout": urllib3.Timeout(connect=conf.registry_connect_timeout, read=conf.registry_timeout)}
         if parts.scheme == "http":
-            return urllib3.HTTPConnectionPool(parts.hostname or "", **common)
-        return urllib3.HTTPSConnectionPool(parts.hostname or "", **common, cert_reqs="CERT_REQUIRED", ca_certs=conf.registry_ca_file,
+            return PlainPool(parts.hostname or "", **common)
+        return TlsPool(parts.hostname or "", **common, cert_reqs="CERT_REQUIRED", ca_certs=conf.registry_ca_file,
                                            cert_file=conf.registry_cert_file, key_file=conf.registry_key_file)
+
+
+class PlainPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = PlainConnection
+
+
+class TlsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = TlsConnection
 
 
 class _Foreign(Exception):
