@@ -29,7 +29,7 @@ _REPEATABLE = frozenset({
     "images/get", "images/get_any", "images/find", "images/member", "images/members", "images/usage", "images/located", "images/lease",
     "images/extend", "images/expired", "images/unleased", "metadefs/get", "metadefs/find", "metadefs/find_whole",
     "metadefs/resource_types", "tasks/get", "tasks/find", "tasks/of_image", "tasks/abandoned", "database/ping", "database/version",
-    "database/head"})
+    "database/head", "logbooks/get", "logbooks/ids", "logbooks/forget"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ def built(database: str, config: lab.Config | None = None) -> Iterator[bootstrap
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         if database == "registry":
             served = stack.enter_context(registries.registry(stack.enter_context(lab.new_database("mariadb"))))
-            where: lab.Config = {"database": served.client, "imports": {"logbook": f"sqlite:///{folder}/logbook.sqlite"}}
+            where: lab.Config = {"database": served.client}
         else:
             where = {"database": {"connection": f"sqlite:///{folder}/glance.sqlite" if database == "sqlite"
                                   else stack.enter_context(lab.new_database(database))}}

@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 import lab
 import registries
-
 from measure import Client, cost, cpu_seconds
 
 WHO = ("X-Identity-Status: Confirmed\r\nX-User-Id: u\r\nX-Project-Id: bench\r\nX-Roles: member,reader\r\nAccept: application/json\r\n")

@@ -41,8 +41,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     shared = tmp_path_factory.mktemp("shared")
     with contextlib.ExitStack() as stack:
         served = stack.enter_context(registry(stack.enter_context(lab.new_database("mariadb"))))
-        config = lab.merged(HEADERS_AUTH, {"lease": {"ttl": 3, "reap_interval": 0.5}, "file": {"filesystem_store_datadir": shared / "images"},
-                                           "imports": {"logbook": f"sqlite:///{shared}/logbook.sqlite"}})
+        config = lab.merged(HEADERS_AUTH, {"lease": {"ttl": 3, "reap_interval": 0.5}, "file": {"filesystem_store_datadir": shared / "images"}})
         nodes = []
         for _ in range(NODES):
             folder = tmp_path_factory.mktemp("node")

@@ -73,7 +73,8 @@ class ShapeRepository(ABC):
         """With a body: a driver may have a better one."""
         return None
 
-    def _inside(self) -> None: ...
+    def _inside(self) -> int:
+        return 1
 
 
 class Grown(port.Database):

@@ -33,7 +33,16 @@ from glancecore.ports.repository import (
     MemberRemoved,
 )
 from glancecore.ports.task_repository import TaskAdded, TaskChanged
-from glancecore.testing.examples import START, after, make_image, make_lease, make_member, make_namespace, make_property, saved
+from glancecore.testing.examples import (
+    START,
+    after,
+    make_image,
+    make_lease,
+    make_member,
+    make_namespace,
+    make_property,
+    saved,
+)
 from glancecore.testing.relay import Relay, relay
 from glancecore.testing.task_repository import make_task
 
