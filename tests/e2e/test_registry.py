@@ -19,7 +19,13 @@ import lab
 import pytest
 import requests
 from client import HEADERS_AUTH, Client
-from registries import Registry, registry
+from glancecore_db_registry.driver import RegistryDatabase
+from glancecore_db_registry.options import OPTIONS
+from registries import SECRET, Registry, registry
+from test_kill_imports import children, kill
+
+from glancecore.services.checkpoints import VARIABLE
+from glancecore.testing.settings import make_section
 
 NODES = 3
 DATA = os.urandom(50_000)
@@ -41,7 +47,9 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     shared = tmp_path_factory.mktemp("shared")
     with contextlib.ExitStack() as stack:
         served = stack.enter_context(registry(stack.enter_context(lab.new_database("mariadb"))))
-        config = lab.merged(HEADERS_AUTH, {"lease": {"ttl": 3, "reap_interval": 0.5}, "file": {"filesystem_store_datadir": shared / "images"}})
+        config = lab.merged(HEADERS_AUTH, {"lease": {"ttl": 3, "reap_interval": 0.5}, "file": {"filesystem_store_datadir": shared / "images"},
+                                           "image_import_opts": {"image_import_plugins": "[inject_image_metadata]"},
+                                           "inject_metadata_properties": {"inject": "os_distro:debian", "ignore_user_roles": "nobody"}})
         nodes = []
         for _ in range(NODES):
             folder = tmp_path_factory.mktemp("node")
@@ -71,15 +79,48 @@ def test_what_one_node_does_the_others_see(cloud: Cloud) -> None:
     assert one.call("GET", f"/v2/images/{image_id}").status_code == 404
 
 
-def test_an_import_ends_on_whatever_node(cloud: Cloud) -> None:
-    one, two, three = (cloud.client(x) for x in range(NODES))
-    image_id = one.create()["id"]
-    staged = two.session.put(f"{two.url}/v2/images/{image_id}/stage", data=DATA, headers={"Content-Type": "application/octet-stream"})
+def _staged(client: Client) -> str:
+    image_id = client.create()["id"]
+    staged = client.session.put(f"{client.url}/v2/images/{image_id}/stage", data=DATA, headers={"Content-Type": "application/octet-stream"})
     assert staged.status_code == 204
-    assert three.call("POST", f"/v2/images/{image_id}/import", {"method": {"name": "glance-direct"}}).status_code == 202
-    _until(lambda: one.show(image_id)["status"] == "active", "the import does not end")
-    assert one.download(image_id).content == DATA
-    assert one.delete(image_id).status_code == 204
+    return str(image_id)
+
+
+def _check_imported(client: Client, cloud: Cloud, image_id: str) -> None:
+    _until(lambda: client.show(image_id)["status"] == "active", "the import does not end")
+    assert client.show(image_id)["os_distro"] == "debian"
+    assert client.download(image_id).content == DATA
+    [task] = client.call("GET", f"/v2/images/{image_id}/tasks").json()["tasks"]
+    assert task["status"] == "success"
+    books = RegistryDatabase(make_section(OPTIONS, registry_urls=[cloud.registry.url], registry_secret=SECRET)).logbooks
+    _until(lambda: books is not None and task["id"] not in books.ids(), "its logbook is left behind")
+    assert client.delete(image_id).status_code == 204
+
+
+def test_an_import_ends_on_whatever_node(cloud: Cloud) -> None:
+    image_id = _staged(cloud.client(1))
+    assert cloud.client(2).call("POST", f"/v2/images/{image_id}/import", {"method": {"name": "glance-direct"}}).status_code == 202
+    _check_imported(cloud.client(0), cloud, image_id)
+
+
+@pytest.mark.parametrize("step", ["import.begun", "step.done", "write.after_put", "finish.begun"])
+def test_an_import_whose_node_dies_is_finished_by_another(cloud: Cloud, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The logbook of the dead node's flow comes from the registry."""
+    node, other = cloud.nodes[0], cloud.client(1)
+    image_id = _staged(other)
+    node.stop()
+    monkeypatch.setenv(VARIABLE, step)
+    node.start()
+    try:
+        [worker] = children(node)
+        with contextlib.suppress(requests.ConnectionError):
+            cloud.client(0).call("POST", f"/v2/images/{image_id}/import", {"method": {"name": "glance-direct"}})
+        _until(lambda: not Path(f"/proc/{worker}").exists(), "the step was not passed")
+        kill(node)
+        _check_imported(other, cloud, image_id)
+    finally:
+        monkeypatch.delenv(VARIABLE)
+        node.start()
 
 
 def test_users_are_told_to_come_back_while_the_registry_is_away(cloud: Cloud) -> None:

@@ -103,7 +103,7 @@ def test_the_request_id_is_in_the_registrys_log(own: Registry, opened: Open) -> 
 def test_another_protocol_is_refused_at_the_start_and_later(own: Registry, opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     database = opened(own.url)
     monkeypatch.setattr(line, "PROTOCOL", 2)
-    with pytest.raises(errors.ConfigError, match="protocol 2 is not spoken here but 1.*install the same release"):
+    with pytest.raises(errors.ConfigError, match=r"protocol 2 is not spoken here but 1.*install the same release"):
         database.ping()
     with pytest.raises(errors.DatabaseUnavailable, match="refuses this node"):
         database.images.get("x")
@@ -156,9 +156,9 @@ def test_somebody_elses_answer_is_never_taken_for_the_registrys(stranger: Callab
 
 
 def test_a_change_that_is_too_large_is_told_as_such(tmp_path_factory: pytest.TempPathFactory, opened: Open) -> None:
-    with registry(f"sqlite:///{tmp_path_factory.mktemp('small')}/glance.sqlite", {"registry": {"max_body": 1 << 20}}) as small:
-        with pytest.raises(errors.TooLarge):
-            opened(small.url).images.commit(ImageAdded(make_image(name="x" * (1 << 20))))
+    with registry(f"sqlite:///{tmp_path_factory.mktemp('small')}/glance.sqlite", {"registry": {"max_body": 1 << 20}}) as small, \
+            pytest.raises(errors.TooLarge):
+        opened(small.url).images.commit(ImageAdded(make_image(name="x" * (1 << 20))))
 
 
 def test_a_failure_in_the_registry_is_no_users_mistake(own: Registry, opened: Open) -> None:
