@@ -136,11 +136,11 @@ def _check_end(client: Client, method: str, step: str, image: dict[str, Any]) ->
 def kill(service: lab.Service) -> None:
     """All of its processes at once; a worker alone would live on for a second."""
     assert service.process is not None
-    children = children(service)
+    workers = children(service)
     os.kill(service.process.pid, signal.SIGKILL)
-    for child in children:
+    for worker in workers:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(child, signal.SIGKILL)
+            os.kill(worker, signal.SIGKILL)
     service.stop(signal.SIGKILL)
 
 
