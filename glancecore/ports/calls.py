@@ -49,6 +49,28 @@ class Call:
     read_rest: wire.Convert
     write_result: wire.Convert
     read_result: wire.Convert
+    #: Arguments that must be named; they travel behind the others.
+    named: Sequence[str]
+
+    def flat(self, args: Sequence[Any], named: Mapping[str, Any]) -> Sequence[Any]:
+        """All arguments of a call by position, as they travel. Raises TypeError for what the method does not take."""
+        bound = self.signature.bind(*args, **named)
+        bound.apply_defaults()
+        return [*bound.args, *bound.kwargs.values()]
+
+    def run(self, target: Callable[..., Any], arguments: Sequence[Any]) -> Any:
+        """Call the method itself. Raises what it raises."""
+        if not self.named:
+            return target(*arguments)
+        count = len(self.arguments) - len(self.named)
+        return target(*arguments[:count], **dict(zip(self.named, arguments[count:], strict=False)))
+
+    def fits(self, arguments: Sequence[Any]) -> bool:
+        """Whether the method takes so many."""
+        each = list(self.signature.parameters.values())
+        most = None if any(x.kind is x.VAR_POSITIONAL for x in each) else len(each)
+        least = sum(x.default is x.empty and x.kind is not x.VAR_POSITIONAL for x in each)
+        return least <= len(arguments) and (most is None or len(arguments) <= most)
 
     def request(self, args: Sequence[Any]) -> bytes:
         """Arguments given by position as JSON."""
@@ -103,11 +125,14 @@ def _call(repository: str, method: Callable[..., Any]) -> Call:
     signature = inspect.signature(method)
     parameters = list(signature.parameters.values())[1:]
     each = [hints[x.name] for x in parameters if x.kind is not x.VAR_POSITIONAL]
+    named = [x.name for x in parameters if x.kind is x.KEYWORD_ONLY]
+    if named and len(each) < len(parameters):
+        raise TypeError(f"Database.{name.replace('/', '.')}: any number of arguments and named ones don't travel together")
     [rest] = [hints[x.name] for x in parameters if x.kind is x.VAR_POSITIONAL] or [object]
     result = hints["return"]
     try:
         return Call(name, repository, method.__name__, signature.replace(parameters=parameters), wire.shape([*each, rest, result]),
                     name in _REPEATABLE, [wire.encoder(x) for x in each], wire.encoder(rest), [wire.decoder(x) for x in each],
-                    wire.decoder(rest), wire.encoder(result), wire.decoder(result))
+                    wire.decoder(rest), wire.encoder(result), wire.decoder(result), named)
     except TypeError as exc:
         raise TypeError(f"Database.{name.replace('/', '.')}: {exc}") from exc

@@ -14,7 +14,7 @@ import json
 import operator
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -28,7 +28,7 @@ from glancecore.domain import errors
 Convert = Callable[[Any], Any] | None
 
 _SCALARS = (str, int, float, bool, type(None))
-_LISTS: Mapping[object, type] = {list: list, Sequence: list, Iterable: list, tuple: tuple, set: set, frozenset: frozenset, Set: frozenset}
+_LISTS: Mapping[object, type] = {list: list, Sequence: list, Iterable: list, Collection: list, tuple: tuple, set: set, frozenset: frozenset, Set: frozenset}
 _MICROSECOND = timedelta(microseconds=1)
 #: Types that are JSON themselves.
 _JSON = (object, Any)

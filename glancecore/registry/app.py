@@ -103,11 +103,12 @@ class RegistryApp:
                           f"{call.name} is made of other values here (release {_release()}): install the same release on both sides")
         try:
             arguments = call.read_request(body)
-            call.signature.bind(*arguments)
         except (AttributeError, KeyError, TypeError, ValueError) as exc:
             raise Refused(HTTPStatus.BAD_REQUEST, "malformed", f"{call.name}: the arguments can't be read") from exc
+        if not call.fits(arguments):
+            raise Refused(HTTPStatus.BAD_REQUEST, "malformed", f"{call.name}: too few or too many arguments")
         try:
-            return HTTPStatus.OK, call.answer(run(*arguments))
+            return HTTPStatus.OK, call.answer(call.run(run, arguments))
         except errors.GlanceError as exc:
             if isinstance(exc, errors.DatabaseUnavailable):
                 LOG.error("%s: %s", call.name, exc, exc_info=exc.__cause__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import typing
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -69,6 +69,9 @@ class ShapeRepository(ABC):
     @abstractmethod
     def hang(self, wall: Wall, *shapes: Round | Square) -> dict[str, list[Wall]]: ...
 
+    @abstractmethod
+    def paint(self, wall: Wall, coats: int = 1, *, colour: Colour, dry: bool = True) -> tuple[int, bool]: ...
+
     def best(self, limit: int = 3) -> Wall | None:
         """With a body: a driver may have a better one."""
         return None
@@ -82,11 +85,12 @@ class Grown(port.Database):
     perhaps: ShapeRepository | None = None
 
     @abstractmethod
-    def undelete(self, before: datetime) -> set[str]: ...
+    def undelete(self, before: datetime, ids: Collection[str] = ()) -> set[str]: ...
 
 
 def test_a_repository_and_a_method_that_are_added_are_in_the_table() -> None:
-    assert set(calls(Grown)) - set(calls()) == {"shapes/hang", "shapes/best", "perhaps/hang", "perhaps/best", "database/undelete"}
+    assert set(calls(Grown)) - set(calls()) == {
+        "shapes/hang", "shapes/best", "shapes/paint", "perhaps/hang", "perhaps/best", "perhaps/paint", "database/undelete"}
     assert repositories(Grown)["perhaps"] is ShapeRepository
     assert not any(calls(Grown)[x].repeatable for x in ("shapes/hang", "database/undelete")), "unknown methods are never repeated blindly"
 
@@ -100,7 +104,20 @@ def test_values_of_an_added_repository_travel() -> None:
     assert hang.read_answer(hang.answer({"x": [wall]})) == {"x": [wall]}
     assert [best.read_answer(best.answer(x)) for x in (None, wall)] == [None, wall]
     assert undelete.read_answer(undelete.answer({"a"})) == {"a"}
-    assert undelete.read_request(undelete.request([when])) == [when]
+    assert undelete.read_request(undelete.request([when, {"a"}])) == [when, ["a"]]
+
+
+def test_named_arguments_travel() -> None:
+    def paint(wall: Wall, coats: int = 1, *, colour: Colour, dry: bool = True) -> tuple[object, ...]:
+        return wall, coats, colour, dry
+
+    call, wall = calls(Grown)["shapes/paint"], Wall(())
+    for args, named in (([wall], {"colour": Colour.RED}), ([wall, 2], {"colour": Colour.RED, "dry": False}), ([], {"dry": True, "colour": Colour.RED, "wall": wall})):
+        arguments = call.read_request(call.request(call.flat(args, named)))
+        assert call.fits(arguments)
+        assert call.run(paint, arguments) == paint(*args, **named)  # type: ignore[arg-type]
+    assert not call.fits([wall])
+    assert not call.fits([wall, 1, Colour.RED, True, 5])
 
 
 def test_a_type_that_cannot_travel_is_named_with_its_method() -> None:

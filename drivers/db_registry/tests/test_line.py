@@ -47,6 +47,22 @@ def test_away_is_unavailable_and_it_comes_back_by_itself(own: Registry, opened: 
     database.ping()
 
 
+def test_while_it_stays_away_one_attempt_is_enough(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    database, tried = opened(f"http://127.0.0.1:{lab.free_port()}", registry_attempts=3), []
+    post = database.line._post
+
+    def counted(*args: Any) -> Any:
+        tried.append(args)
+        return post(*args)
+
+    monkeypatch.setattr(database.line, "_post", counted)
+    for count in (3, 1, 1):
+        tried.clear()
+        with pytest.raises(errors.DatabaseUnavailable):
+            database.images.get("x")
+        assert len(tried) == count
+
+
 def test_a_restart_is_waited_for(own: Registry, opened: Open) -> None:
     """Kept connections are all dead then, and the first new ones are refused."""
     database = opened(own.url, registry_attempts=100)

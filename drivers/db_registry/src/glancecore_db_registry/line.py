@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import urllib3
 from oslo_context import context as log_context
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential, wait_random
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError, SSLError
 from urllib3.exceptions import TimeoutError as LateError
 
@@ -64,7 +64,9 @@ class Line:
         self._process = 0
         self._pools: list[urllib3.HTTPConnectionPool] = []
         self._at = 0
-        self._retrying = Retrying(stop=stop_after_attempt(conf.registry_attempts), wait=wait_random_exponential(0.1, max=1),
+        #: No attempt has reached it lately: then one is enough, so that users' requests don't pile up.
+        self._away = False
+        self._retrying = Retrying(stop=self._enough, wait=wait_exponential(0.1, max=1) + wait_random(0, 0.1),
                                   retry=retry_if_exception_type((NotSent, Lost)), reraise=True)
         self._retrying_unsent = self._retrying.copy(retry=retry_if_exception_type(NotSent))
 
@@ -120,6 +122,11 @@ class Line:
                 pool.close()
 
     # -- how -----------------------------------------------------------------------------------------------------------
+    def _enough(self, state: RetryCallState) -> bool:
+        enough = self._away or state.attempt_number >= self._conf.registry_attempts
+        self._away = enough and isinstance(state.outcome.exception() if state.outcome else None, NotSent)
+        return enough
+
     def _post(self, path: str, shape: str, body: bytes) -> tuple[int, bytes]:
         """Status 200 or 409 and the body. Raises NotSent, Lost, Refusal."""
         pools = self._connected()
@@ -141,6 +148,7 @@ class Line:
         if proof.SERVED not in answer.headers:
             self._at = at + 1
             raise (NotSent if answer.status in _NOBODY else Lost) from _Foreign(f"HTTP {answer.status} from something that is no registry")
+        self._away = False
         if answer.status in (200, 409):
             return answer.status, answer.data
         raise self._refusal(answer.status, answer.data)

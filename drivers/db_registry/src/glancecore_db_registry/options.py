@@ -14,8 +14,9 @@ OPTIONS = [
     cfg.StrOpt("registry_key_file", help="Key file (PEM) of registry_cert_file."),
     cfg.FloatOpt("registry_connect_timeout", default=5, min=0.1, help="Seconds to wait for a connection."),
     cfg.FloatOpt("registry_timeout", default=60, min=0.1, help="Seconds to wait for an answer."),
-    cfg.IntOpt("registry_attempts", default=5, min=1,
-               help="How often a call is tried when no connection can be had or it breaks; with pauses, together about two seconds. "
+    cfg.IntOpt("registry_attempts", default=6, min=1,
+               help="How often a call is tried when no connection can be had or it breaks; with pauses, together about three seconds; while it "
+                    "stays away, once. "
                     "Changes are repeated only when that can't apply them twice."),
     cfg.IntOpt("registry_pool_size", default=16, min=1, help="Connections that each process keeps open; beyond them, closed after use."),
 ]

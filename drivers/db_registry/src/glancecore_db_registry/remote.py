@@ -31,18 +31,10 @@ def repository(name: str, port: type, line: Line, database: Database) -> Any:
 
 def method(call: Call, line: Line) -> Callable[..., Any]:
     def run(_self: object, *args: Any, **named: Any) -> Any:
-        if named:
-            args = _positional(call, args, named)
-        return line.run(call, args)
+        return line.run(call, call.flat(args, named) if named else args)
 
     run.__name__ = call.method
     return run
-
-
-def _positional(call: Call, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
-    bound = call.signature.bind(*args, **named)
-    bound.apply_defaults()
-    return bound.args
 
 
 def _commit(call: Call, line: Line, database: Database) -> Callable[..., None]:
