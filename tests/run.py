@@ -83,7 +83,7 @@ SUITES = (
     Suite("samples", python("docs/generate.py", "--check"), check=True),
     Suite("core", pytest("tests", *(f"--ignore=tests/{name}" for name in APART)), check=True, minutes=15),
     Suite("api", pytest("tests/api"), paths=("tests/api",), needs=("mariadb", "postgresql"), minutes=15, check=True,
-          without_servers=("-k", "not mariadb and not postgresql")),
+          without_servers=("-k", "not mariadb and not postgresql and not registry")),
     Suite("stores", pytest("tests/e2e/test_stores.py"), needs=("keystone", "swift", "ceph", "rgw", "vcsim"),
           breaks=("swift", "ceph", "rgw", "vcsim"), minutes=25),
     Suite("e2e", pytest("tests/e2e", "--ignore=tests/e2e/test_stores.py", *(f"--ignore={x}" for x in (*IMPORTS, BOARDS, *PEER))), paths=("tests/e2e",),

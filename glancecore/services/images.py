@@ -181,7 +181,7 @@ class Images:
             return image
         after = replace(after, version=image.version + 1, updated_at=now())
         effects = self._locations.effects(image, after)
-        self._repository.commit(ImageChanged(image, after), *effects.changes)
+        effects.commit(self._repository, ImageChanged(image, after))
         self._notifications.send(ImageEvent(EventType.IMAGE_UPDATE, after))
         effects.follow()
         return after

@@ -61,12 +61,22 @@ class LocationSettings:
 
 @dataclass(slots=True)
 class Effects:
-    """What a change of locations brings with it: ``changes`` for the same commit, ``follow`` to be called after it."""
+    """What a change of locations brings with it: ``changes`` for the same commit, ``follow`` to be called after it, ``give_up``
+    when it fails."""
 
     changes: list[Change] = field(default_factory=list)
     follow: Callable[[], None] = lambda: None
+    give_up: Callable[[], None] = lambda: None
     #: It goes on after ``follow`` has returned.
     background: bool = False
+
+    def commit(self, repository: ImageRepository, *changes: Change) -> None:
+        """Commit the change with its effects. A lease of theirs is not kept alive when that fails."""
+        try:
+            repository.commit(*changes, *self.changes)
+        except BaseException:
+            self.give_up()
+            raise
 
 
 class Locations:
@@ -108,7 +118,7 @@ class Locations:
         if not effects.background:
             task = task.succeed(task.created_at, {"image_id": image.id})
         try:
-            self._repository.commit(ImageChanged(image, after), *effects.changes, TaskAdded(task))
+            effects.commit(self._repository, ImageChanged(image, after), TaskAdded(task))
         except errors.ConcurrentChange as exc:
             raise errors.WrongStatus(f"image {image.id} has changed meanwhile; look at its status") from exc
         reach("location.after_intent")
@@ -135,7 +145,7 @@ class Locations:
             after = after.drop(url)
         after = _next(image, after)
         effects = self.effects(image, after)
-        self._repository.commit(ImageChanged(image, after), *effects.changes)
+        effects.commit(self._repository, ImageChanged(image, after))
         effects.follow()
         self._notifications.send(ImageEvent(EventType.IMAGE_UPDATE, after))
 
@@ -176,10 +186,12 @@ class Locations:
                 changes.append(WithinLimits(after.owner, Limits(bytes=most)))
         if any(x.status is LocationStatus.DELETING for x in after.locations):
             lease = self._leases.new(after, Operation.DROP_LOCATION, Status.ACTIVE)
-            return Effects([*changes, self._leases.taken(lease)], lambda: self.finish_drop(lease))
+            return Effects([*changes, self._leases.taken(lease)], lambda: self.finish_drop(lease),
+                           lambda: self._leases.forget(lease))
         if before.status is Status.QUEUED and self._settings.hashing:
             lease = self._leases.new(after, Operation.HASH, Status.QUEUED)
-            return Effects([*changes, self._leases.taken(lease)], lambda: self._hashing.start(lease), background=True)
+            return Effects([*changes, self._leases.taken(lease)], lambda: self._hashing.start(lease),
+                           lambda: self._leases.forget(lease), background=True)
         return Effects(changes)
 
     def finish_drop(self, lease: Lease) -> None:
