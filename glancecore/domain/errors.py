@@ -400,6 +400,7 @@ class FillDamaged(CacheUnavailable):
     """What was read to fill an entry of the cache is not what the image's hash says."""
 
     code = "image_data_damaged"
+    retryable = False
 
 
 class NoNodeData(Conflict):

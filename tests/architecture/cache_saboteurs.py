@@ -9,6 +9,7 @@ import json
 import math
 import os
 import time
+from pathlib import Path
 
 import pytest
 from glancecore_cache_file.driver import FileCache
@@ -39,13 +40,13 @@ class Wrapped(Fill):
 class Wrapping(FileCache):
     """Gives its own Fill and Tail."""
 
-    fill, tail = Wrapped, None
+    made_fill, made_tail = Wrapped, None
 
     def claim(self, image_id, seal):
         made = super().claim(image_id, seal)
         if isinstance(made, Fill):
-            return self.fill(made, seal)
-        return self.tail(made, seal) if isinstance(made, Tail) and self.tail else made
+            return self.made_fill(made, seal)
+        return self.made_tail(made, seal) if isinstance(made, Tail) and self.made_tail else made
 
 
 class Rereading(Tail):
@@ -93,9 +94,8 @@ class OtherDescriptor(FileCache):
     def open(self, image_id, seal, *, count=True):
         file = super().open(image_id, seal, count=count)
         if file is not None:
-            null = open(os.devnull, "rb")
             file.close()
-            return null
+            return Path(os.devnull).open("rb")
         return None
 
 
@@ -159,14 +159,16 @@ class Alone(FileCache):
         return super().open(f"{image_id}-{os.getpid()}", seal, count=count)
 
 
+class HastyTail(Rereading):
+    def read(self, offset, length, timeout):
+        return os.pread(self.real._data, length, offset) or self.real.read(offset, length, timeout)
+
+
 class Hasty(Wrapping):
     """Gives the last byte before it is published."""
 
     caught_by = ("test_tail_gives_what_there_is",)
-
-    class tail(Rereading):
-        def read(self, offset, length, timeout):
-            return os.pread(self.real._data, length, offset) or self.real.read(offset, length, timeout)
+    made_tail = HastyTail
 
 
 class NoTail(FileCache):
@@ -177,24 +179,28 @@ class NoTail(FileCache):
         return None if row is not None and row.state == READY else super().claim(image_id, seal)
 
 
+class SilentFill(Wrapped):
+    def abort(self, *, damaged=False):
+        self.fill.abort()
+
+
 class Silent(Wrapping):
     caught_by = ("test_tail_is_told_of_an_abort",)
+    made_fill = SilentFill
 
-    class fill(Wrapped):
-        def abort(self, *, damaged=False):
-            self.fill.abort()
+
+class PatientTail(Rereading):
+    def read(self, offset, length, timeout):
+        data = os.pread(self.real._data, length, offset)
+        time.sleep(0 if data else min(timeout, 1))
+        return data
 
 
 class Patient(Wrapping):
     """Waits for the dead."""
 
     caught_by = ("test_killed_filler_is_noticed_and_replaced",)
-
-    class tail(Rereading):
-        def read(self, offset, length, timeout):
-            data = os.pread(self.real._data, length, offset)
-            time.sleep(0 if data else min(timeout, 1))
-            return data
+    made_tail = PatientTail
 
 
 class Untidy(Wrapping):
@@ -206,21 +212,25 @@ class Untidy(Wrapping):
         return made
 
 
+class PaddingFill(Wrapped):
+    def publish(self):
+        self.fill.write(bytes(self.seal.size - self.at))
+        self.fill.publish()
+
+
 class Padding(Wrapping):
     caught_by = ("test_short_entry_is_not_published",)
+    made_fill = PaddingFill
 
-    class fill(Wrapped):
-        def publish(self):
-            self.fill.write(bytes(self.seal.size - self.at))
-            self.fill.publish()
+
+class CuttingFill(Wrapped):
+    def write(self, piece):
+        super().write(piece[:self.seal.size - self.at])
 
 
 class Cutting(Wrapping):
     caught_by = ("test_long_entry_is_not_written",)
-
-    class fill(Wrapped):
-        def write(self, piece):
-            super().write(piece[:self.seal.size - self.at])
+    made_fill = CuttingFill
 
 
 class Boastful(FileCache):

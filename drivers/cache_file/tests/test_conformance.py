@@ -1,7 +1,5 @@
 """The kit, on real folders."""
 
-import os
-
 import pytest
 from glancecore_cache_file.driver import FileCache
 
@@ -39,7 +37,7 @@ class FolderBackdoor(Backdoor):
 
     def mend(self):
         if self.away.exists():
-            os.rename(self.away, self.folder)
+            self.away.rename(self.folder)
 
 
 class TestFileCache(CacheConformance):

@@ -65,6 +65,7 @@ class FileCache(Cache):
         except errors.CacheUnavailable as exc:
             raise errors.ConfigError(f"{option}: {exc}; use a folder on a local disk that the service may write to") from exc
         self.clean(math.inf)
+        self.prune(self.settings.max_size)  # the operator may have lowered it
 
     def close(self) -> None:
         self._index.close()
@@ -95,13 +96,10 @@ class FileCache(Cache):
             return None
         for _ in range(LOOKS):
             row = self._index.current(image_id)
-            if row is None:
-                made = self._fill(image_id, seal)
-            elif row.seal != seal:
+            if row is not None and row.seal != seal:
                 self._drop(row)
                 continue
-            else:
-                made = self._follow(row)
+            made = self._fill(image_id, seal) if row is None else self._follow(row)
             if not isinstance(made, _Changed):
                 return made
         raise errors.CacheUnavailable("the entry changes all the time")
