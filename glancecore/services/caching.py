@@ -162,8 +162,11 @@ class Caching:
         report.removed(self._cache.driver.prune(self._settings.max_size, dry_run=dry_run), "pruned")
         return report
 
-    def clean(self, *, dry_run: bool = False, verify: bool = True, check: Callable[[], None] = lambda: None) -> CareReport:
-        """Remove leftovers, entries of images that are no more or have other data by now, and entries that their hash finds damaged."""
+    def clean(self, *, dry_run: bool = False, verify: bool = True, verify_all: bool = False,
+              check: Callable[[], None] = lambda: None) -> CareReport:
+        """Remove leftovers, entries of images that are no more or have other data by now, and entries that their hash finds damaged.
+
+        ``verify``: hash what was not hashed for ``verify_interval``; ``verify_all``: everything."""
         report = CareReport("cache-cleaner", dry_run)
         driver = self._cache.driver
         report.removed(driver.clean(self._settings.stall_time, dry_run=dry_run), "leftover")
@@ -174,7 +177,7 @@ class Caching:
                 report.removed(Removed(1, entry.seal.size, (entry.image_id,)), "orphan")
                 if not dry_run:
                     driver.drop(entry.image_id)
-            elif verify and self._due(entry):
+            elif verify_all or (verify and self._due(entry)):
                 self._verify(report, entry, check)
         for image_id in driver.queued():
             if self._image(image_id) is None:

@@ -387,7 +387,7 @@ class FolderBackdoor(Backdoor):
         sizes = []
         for path in (self.folder / "data").iterdir():
             try:
-                sizes.append(path.stat().st_size)
+                sizes.append(0 if path.suffix == ".fill" else path.stat().st_size)
             except FileNotFoundError:
                 continue
         return sum(sizes)

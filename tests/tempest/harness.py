@@ -39,7 +39,7 @@ class Profile:
 
     def server_config(self) -> dict[str, dict[str, object]]:
         # stores whose names sort as their weights do: tempest compares the two orders
-        return {"DEFAULT": {"enabled_backends": "fast:file, slow:file, web:http", "show_multiple_locations": self.legacy,
+        return {"DEFAULT": {"image_cache_dir": WORK / self.name / "cache", "enabled_backends": "fast:file, slow:file, web:http", "show_multiple_locations": self.legacy,
                             "do_secure_hash": not self.legacy},
                 "image_format": {"require_image_format_match": not self.legacy},
                 "glance_store": {"default_backend": "fast"},

@@ -13,6 +13,8 @@ class FolderBackdoor(Backdoor):
     def used(self):
         total = 0
         for path in (self.folder / "data").iterdir():
+            if path.suffix == ".fill":  # a letter, not image data
+                continue
             try:
                 total += path.stat().st_size
             except FileNotFoundError:

@@ -142,6 +142,9 @@ class FileFill(Fill):
             os.pwrite(self._mark, outcome, 0)
         with suppress(OSError):
             self._mark_path.unlink()
+        if outcome != PUBLISHED:
+            with suppress(OSError):  # at once, though somebody may have it open: the index needs room on a full disk to forget it
+                os.ftruncate(self._data, 0)
         os.close(self._data)
         os.close(self._mark)
 
@@ -164,8 +167,8 @@ class FileTail(Tail):
                 outcome = PUBLISHED if self._mark is None else os.pread(self._mark, 1, 0)  # before the size
                 there = os.fstat(self._data).st_size
                 there = min(there, self._size if outcome == PUBLISHED else self._size - 1)
-                if offset < there:
-                    return os.pread(self._data, min(length, there - offset), offset)
+                if offset < there and (piece := os.pread(self._data, min(length, there - offset), offset)):
+                    return piece
                 if outcome == DAMAGED:
                     raise errors.FillDamaged("the data is not what the image's hash says")
                 if outcome != RUNNING:  # whole, yet too short; or given up
