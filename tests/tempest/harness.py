@@ -94,7 +94,7 @@ def tempest_conf(profile: Profile, region: str, keystone_url: str, web: lab.Back
         "enforce_scope": {"glance": True},
         "image": {"region": region, "endpoint_type": "public", "http_image": f"{web.url}/disk.qcow2",
                   "http_qcow2_image": f"{web.url}/disk.qcow2", "build_timeout": 60, "build_interval": 1,
-                  "hashing_algorithm": "sha512"},
+                  "hashing_algorithm": "sha512", "image_caching_enabled": True},
         "image-feature-enabled": {"import_image": True, "os_glance_reserved": True, "manage_locations": profile.legacy,
                                   "image_format_enforcement": not profile.legacy, "do_secure_hash": not profile.legacy,
                                   "store_weight_enabled": True, "http_store_enabled": True},
