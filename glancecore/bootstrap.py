@@ -144,7 +144,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     signatures = Signatures(_load_certificates(conf))
     cache = load_cache(conf, again=again)
     data = ImageData(repository, authorizer, quota, stores, leases, about_data, notifications, signatures, cache)
-    caching = Caching(repository, authorizer, data, cache, _caching_settings(conf)) if cache else None
+    caching = Caching(database, authorizer, data, cache, _caching_settings(conf)) if cache else None
     if cache:
         deletion.then(cache.drop)
     members = Members(repository, authorizer, limits.members, notifications)
@@ -270,7 +270,7 @@ def load_cache(conf: cfg.ConfigOpts, *, again: bool = False) -> ImageCache | Non
 def _caching_settings(conf: cfg.ConfigOpts) -> CachingSettings:
     return CachingSettings(conf.image_cache_max_size, conf.image_cache_stall_time, conf.cache_prefetcher_interval,
                            conf.image_cache_clean_interval, conf.image_cache_verify_interval, conf.image_cache_verify_rate,
-                           Path(conf.image_cache_dir) if conf.image_cache_dir else None)
+                           conf.worker_self_reference_url, Path(conf.image_cache_dir) if conf.image_cache_dir else None)
 
 
 def load_methods(conf: cfg.ConfigOpts) -> dict[str, ImportMethod]:

@@ -22,7 +22,7 @@ from glancecore.domain.context import Context
 from glancecore.domain.image import Image, Status
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.cache import CachedImage, Removed
-from glancecore.ports.repository import ImageRepository
+from glancecore.ports.repository import Database
 from glancecore.services.image_cache import ImageCache, sealed
 from glancecore.services.image_data import ImageData
 
@@ -47,6 +47,8 @@ class CachingSettings:
     clean_interval: float
     verify_interval: float
     verify_rate: int
+    #: The URL that this machine's glance-api is known by; None: nobody is told what it has cached.
+    node: str | None = None
     #: Where this machine's processes agree who cares for the cache; None: each does.
     folder: Path | None = None
 
@@ -86,15 +88,17 @@ class CareReport:
 class Caching:
     """Who may is the policy's word, asked first. Every method that works on the cache raises CacheUnavailable."""
 
-    def __init__(self, repository: ImageRepository, authorizer: Authorizer, data: ImageData, cache: ImageCache,
+    def __init__(self, database: Database, authorizer: Authorizer, data: ImageData, cache: ImageCache,
                  settings: CachingSettings) -> None:
-        self._repository = repository
+        self._repository = database.images
+        self._cached = database.cached
         self._policy = authorizer
         self._data = data
         self._cache = cache
         self._settings = settings
         self._wanted = threading.Event()
         self._stop = threading.Event()
+        cache.when_filled(self._filled)
 
     # -- the API -----------------------------------------------------------------------------------------------------
     def listing(self, ctx: Context) -> Listing:
@@ -121,6 +125,7 @@ class Caching:
         driver = self._cache.driver
         if not driver.unqueue(image_id) | driver.drop(image_id):
             self._repository.get(image_id, ctx.viewer)
+        self._tell()
 
     def clear(self, ctx: Context, target: Target) -> None:
         self._policy.authorize(ctx, "cache_delete")
@@ -128,6 +133,7 @@ class Caching:
             self._cache.driver.clear_queue()
         if target is not Target.QUEUE:
             self._cache.driver.clear()
+            self._tell()
 
     def clean_now(self, ctx: Context) -> CareReport:
         """Without hashing: that takes its time, and is the cleaner's."""
@@ -142,7 +148,9 @@ class Caching:
         """The nodes that have the image in their caches. Raises ImageNotFound, NoNodeData."""
         self._policy.authorize(ctx, "list_cached_nodes")
         self._repository.get(image_id, ctx.viewer)
-        raise errors.NoNodeData("set [DEFAULT] worker_self_reference_url on each node to record which nodes have an image cached")
+        if self._settings.node is None:
+            raise errors.NoNodeData("which nodes have images cached is not recorded: [DEFAULT] worker_self_reference_url is not set")
+        return self._cached.nodes(image_id)
 
     # -- jobs --------------------------------------------------------------------------------------------------------
     def prefetch(self, *, dry_run: bool = False, check: Callable[[], None] = lambda: None) -> CareReport:
@@ -207,10 +215,13 @@ class Caching:
                     if mine or self._wanted.is_set():
                         self._wanted.clear()
                         self._logged(self.prefetch(check=self._going_on))
+                    if mine:
+                        self._tell()
                     if mine and time.monotonic() >= clean_at:
                         clean_at = time.monotonic() + self._settings.clean_interval
                         self._logged(self.prune())
                         self._logged(self.clean(check=self._going_on))
+                        self._tell()
             except (errors.CacheUnavailable, errors.DatabaseUnavailable, OSError) as exc:
                 LOG.warning("care of the image cache: %s", exc)
             except _Stopped:
@@ -246,6 +257,18 @@ class Caching:
             LOG.info("%s", report)
 
     # -- inside ------------------------------------------------------------------------------------------------------
+    def _filled(self, image_id: str) -> None:
+        if self._settings.node is not None:
+            try:
+                self._cached.hold(image_id, self._settings.node)
+            except errors.GlanceError as exc:  # said again by the next round of care
+                LOG.warning("that image %s is cached is not recorded now: %s", image_id, exc)
+
+    def _tell(self) -> None:
+        """What this node has, no more and no less."""
+        if self._settings.node is not None:
+            self._cached.replace(self._settings.node, [x.image_id for x in self._cache.driver.entries()])
+
     def _fetch(self, image_id: str, *, dry_run: bool) -> tuple[str, bool]:
         """What became of it, and whether it need not be queued any more."""
         image = self._image(image_id)

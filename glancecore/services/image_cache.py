@@ -50,12 +50,16 @@ def sealed(image: Image) -> Seal | None:
 class ImageCache:
     """One per process. ``patience``: seconds without a new byte after which who follows a fill goes to the stores itself."""
 
-    def __init__(self, cache: Cache, patience: float, filled: Callable[[str], None] = lambda _id: None) -> None:
+    def __init__(self, cache: Cache, patience: float) -> None:
         self.driver = cache
         self._patience = patience
-        self._filled = filled
+        self._filled: Callable[[str], None] = lambda _id: None
         self._failures: dict[str, tuple[int, float]] = {}
         self._damaged: dict[str, float] = {}
+
+    def when_filled(self, filled: Callable[[str], None]) -> None:
+        """Call ``filled`` with the id of each image that this process has cached. It must not raise."""
+        self._filled = filled
 
     def file(self, image: Image) -> CachedData | None:
         """The image's data as an open file; None when it is not cached."""

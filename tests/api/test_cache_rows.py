@@ -20,6 +20,7 @@ from glancecore.domain import errors
 from glancecore.services.caching import Caching
 
 MIB = 1 << 20
+NODE = "http://one.example:9292"
 CALLS = (("GET", "/v2/cache"), ("PUT", "/v2/cache/ID"), ("DELETE", "/v2/cache/ID"), ("DELETE", "/v2/cache"), ("GET", "/v2/cache/nodes/ID"),
          ("POST", "/v2/cache/clean"), ("POST", "/v2/cache/prune"))
 
@@ -31,7 +32,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def service(folder: Path) -> Iterator[Service]:
-    config = {"DEFAULT": {"image_cache_dir": folder, "image_cache_max_size": 20 * MIB, "hashing_algorithm": "sha256"}}
+    config = {"DEFAULT": {"image_cache_dir": folder, "image_cache_max_size": 20 * MIB, "hashing_algorithm": "sha256",
+                          "worker_self_reference_url": NODE}}
     with built("sqlite", config) as made:
         assert made.caching is not None
         made.caching.start()
@@ -172,6 +174,34 @@ def test_clean_and_prune(owner: Person, admin: Person, folder: Path) -> None:
     answer = admin.call("POST", "/v2/cache/prune")
     assert answer.status_code == 200
     assert answer.json == {"total_files_pruned": 0, "total_bytes_pruned": 0}
+
+
+def test_nodes(owner: Person, admin: Person, service: Service) -> None:
+    image_id = image(owner, b"data")
+
+    def nodes() -> object:
+        answer = admin.call("GET", f"/v2/cache/nodes/{image_id}")
+        assert answer.status_code == 200
+        return answer.json
+
+    assert nodes() == []
+    download(owner, image_id)
+    until_cached(admin, image_id)
+    end = time.monotonic() + 10
+    while nodes() != [NODE]:
+        assert time.monotonic() < end
+    service.database.cached.hold(image_id, "http://two.example:9292")
+    assert nodes() == [NODE, "http://two.example:9292"]
+    assert admin.call("DELETE", f"/v2/cache/{image_id}").status_code == 204
+    assert nodes() == ["http://two.example:9292"]
+    assert admin.call("GET", f"/v2/cache/nodes/{uuid.uuid4()}").status_code == 404
+
+
+def test_without_node_data(tmp_path: Path) -> None:
+    with built("sqlite", {"DEFAULT": {"image_cache_dir": tmp_path / "cache"}}) as unnamed:
+        person = Person(unnamed.app, "admins", "admin,member,reader")
+        answer = person.call("GET", f"/v2/cache/nodes/{image(person, b'data')}")
+        assert (answer.status_code, (answer.json or {})["error"]) == (409, "no_node_data")
 
 
 # -- downloads -----------------------------------------------------------------------------------------------------------------
