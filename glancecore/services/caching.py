@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import logging
+import math
 import os
 import threading
 import time
@@ -39,7 +40,7 @@ class Target(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CachingSettings:
-    """The operator's choices; seconds, and bytes a second. ``verify_interval`` 0: never."""
+    """The operator's choices; seconds, and bytes a second. An interval of 0: never."""
 
     max_size: int
     stall_time: float
@@ -208,7 +209,8 @@ class Caching:
         self._cache.driver.close()
 
     def _loop(self) -> None:
-        clean_at = time.monotonic() + self._settings.clean_interval
+        interval = self._settings.clean_interval or math.inf
+        clean_at = time.monotonic() + interval
         while not self._stop.is_set():
             try:
                 with self._alone() as mine:
@@ -218,7 +220,7 @@ class Caching:
                     if mine:
                         self._tell()
                     if mine and time.monotonic() >= clean_at:
-                        clean_at = time.monotonic() + self._settings.clean_interval
+                        clean_at = time.monotonic() + interval
                         self._logged(self.prune())
                         self._logged(self.clean(check=self._going_on))
                         self._tell()
@@ -228,7 +230,7 @@ class Caching:
                 return
             except Exception:
                 LOG.exception("care of the image cache failed; it goes on")
-            self._wanted.wait(min(self._settings.prefetch_interval, self._settings.clean_interval))
+            self._wanted.wait(min(self._settings.prefetch_interval, interval))
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[bool]:
