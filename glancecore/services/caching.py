@@ -215,14 +215,13 @@ class Caching:
             try:
                 with self._alone() as mine:
                     if mine or self._wanted.is_set():
-                        self._wanted.clear()
-                        self._logged(self.prefetch(check=self._going_on))
+                        self._fetch_wanted()
                     if mine:
                         self._tell()
                     if mine and time.monotonic() >= clean_at:
                         clean_at = time.monotonic() + interval
                         self._logged(self.prune())
-                        self._logged(self.clean(check=self._going_on))
+                        self._logged(self.clean(check=self._meanwhile))
                         self._tell()
             except (errors.CacheUnavailable, errors.DatabaseUnavailable, OSError) as exc:
                 LOG.warning("care of the image cache: %s", exc)
@@ -248,6 +247,16 @@ class Caching:
                 yield True
         finally:
             os.close(fd)
+
+    def _fetch_wanted(self) -> None:
+        self._wanted.clear()
+        self._logged(self.prefetch(check=self._going_on))
+
+    def _meanwhile(self) -> None:
+        """Hashing takes long: who queues an image must not wait for its end."""
+        self._going_on()
+        if self._wanted.is_set():
+            self._fetch_wanted()
 
     def _going_on(self) -> None:
         if self._stop.is_set():

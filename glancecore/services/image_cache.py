@@ -7,6 +7,7 @@ goes wrong with the cache itself, the data comes from the stores.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 import time
@@ -42,7 +43,7 @@ def sealed(image: Image) -> Seal | None:
     """What the image's data must be; None when it is not known, or when there is none: then it is not cached."""
     if not image.size:
         return None
-    if image.hash_algo and image.hash_value:
+    if image.hash_value and image.hash_algo and image.hash_algo in hashlib.algorithms_available:
         return Seal(image.size, image.hash_algo, image.hash_value)
     return Seal(image.size, "md5", image.checksum) if image.checksum else None
 

@@ -24,7 +24,7 @@ FIGURES = {"download that fills the cache MiB/s": "", "cached download MiB/s": "
 def against_nginx(size: int, repeats: int) -> dict[str, float]:
     """MiB/s of the download that fills the cache, of those from it, and of nginx; CPU-s/GiB of those from it."""
     cache = lab.LAB / "bench-cache"
-    config = {"DEFAULT": {"auth_strategy": "headers", "workers": 2, "image_cache_dir": cache, "image_cache_max_size": 4 * size},
+    config: lab.Config = {"DEFAULT": {"auth_strategy": "headers", "workers": 2, "image_cache_dir": cache, "image_cache_max_size": 4 * size},
               "server": {"threads": 8}}
     with lab.service(config) as service:
         assert service.process is not None
