@@ -24,6 +24,7 @@ from glancecore.domain.image import Image, Status
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.cache import CachedImage, Removed
 from glancecore.ports.repository import Database
+from glancecore.services import metrics
 from glancecore.services.image_cache import ImageCache, sealed
 from glancecore.services.image_data import ImageData
 
@@ -264,6 +265,7 @@ class Caching:
 
     @staticmethod
     def _logged(report: CareReport) -> None:
+        metrics.CACHE_CARE.labels(report.job).inc()
         if report.files or report.outcomes:
             LOG.info("%s", report)
 
@@ -288,7 +290,7 @@ class Caching:
         if dry_run:
             return "to be fetched", False
         try:
-            if self._cache.fill(image, self._data.to_cache(image).read):
+            if self._cache.fill(image, self._data.to_cache(image)):
                 return "fetched", True
         except errors.FillDamaged:
             return "damaged in its store", True

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from glancecore.domain import errors
 from glancecore.domain.image import Image, Status
@@ -26,8 +26,17 @@ from glancecore.services.hashing import Hashes
 LOG = logging.getLogger(__name__)
 #: Times that an entry is filled anew after a failure, and seconds for which it is not tried again after that.
 TRIES, AVOIDED = 2, 30.0
-#: All of the image's bytes, from the stores.
-Read = Callable[[], Iterable[bytes]]
+
+
+class Source(Protocol):
+    """An image's data in the stores."""
+
+    @property
+    def copies(self) -> int:
+        """How many there are, at least one."""
+
+    def read(self, first: int = 0) -> Iterable[bytes]:
+        """All bytes, from the copy of that number, or from the next ones when it does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +65,7 @@ class ImageCache:
         self._patience = patience
         self._filled: Callable[[str], None] = lambda _id: None
         self._failures: dict[str, tuple[int, float]] = {}
-        self._damaged: dict[str, float] = {}
+        self._damaged: dict[str, tuple[int, float]] = {}
 
     def when_filled(self, filled: Callable[[str], None]) -> None:
         """Call ``filled`` with the id of each image that this process has cached. It must not raise."""
@@ -85,13 +94,15 @@ class ImageCache:
         """Whether a download of the whole image is to fill the cache."""
         return image.status is Status.ACTIVE and sealed(image) is not None and not self._avoided(image.id)
 
-    def stream(self, image: Image, read: Read) -> Iterator[bytes]:
+    def stream(self, image: Image, source: Source) -> Iterator[bytes]:
         """The image's bytes from the first, of whoever reads them from the stores. When this ends early, the rest is to be read
-        from the stores. Raises FillDamaged when the stores' bytes are not what the image's hash says."""
+        from the stores. Raises FillDamaged when the stores' bytes are not what the image's hash says; the next one to ask is given
+        another copy's."""
         seal = sealed(image)
         if seal is None:
             return
-        self._refuse_damaged(image)
+        if self._damaged_copies(image.id) >= source.copies:
+            raise errors.FillDamaged(f"the data of image {image.id} in its store is not what the image's hash says")
         at, followed = 0, False
         while at < seal.size and not self._avoided(image.id):
             made = self._claim(image, seal)
@@ -101,7 +112,7 @@ class ImageCache:
             if isinstance(made, Fill):
                 followed = True
                 metrics.CACHE_REQUESTS.labels("miss").inc()
-                self._start(made, image, seal, read)
+                self._start(made, image, seal, source)
                 continue
             if not followed:
                 followed = True
@@ -111,12 +122,12 @@ class ImageCache:
                     at += len(piece)
                     yield piece
 
-    def fill(self, image: Image, read: Read) -> bool:
+    def fill(self, image: Image, source: Source) -> bool:
         """Wait until the image is cached; whether it is. Raises FillDamaged."""
         seal = sealed(image)
         if seal is None:
             return False
-        for _ in self.stream(image, read):
+        for _ in self.stream(image, source):
             pass
         with self._survived("open"):
             found = self.driver.open(image.id, seal, count=False)
@@ -170,7 +181,6 @@ class ImageCache:
                 with self._survived("read"):
                     piece = tail.read(at, CHUNK, self._patience)
             except errors.FillDamaged:
-                self._damaged[image.id] = time.monotonic() + AVOIDED
                 raise
             except errors.CacheUnavailable as exc:
                 LOG.info("image %s: at byte %d of its cache entry: %s", image.id, at, exc)
@@ -182,20 +192,20 @@ class ImageCache:
             at += len(piece)
             yield piece
 
-    def _start(self, fill: Fill, image: Image, seal: Seal, read: Read) -> None:
+    def _start(self, fill: Fill, image: Image, seal: Seal, source: Source) -> None:
         try:
-            threading.Thread(target=self._run, args=(fill, image, seal, read), name=f"cache-{image.id[:8]}", daemon=True).start()
+            threading.Thread(target=self._run, args=(fill, image, seal, source), name=f"cache-{image.id[:8]}", daemon=True).start()
         except RuntimeError as exc:  # no thread left
             LOG.warning("image %s can't be cached now: %s", image.id, exc)
             self._failed(image.id, TRIES)
             fill.abort()
 
-    def _run(self, fill: Fill, image: Image, seal: Seal, read: Read) -> None:
+    def _run(self, fill: Fill, image: Image, seal: Seal, source: Source) -> None:
         """The one reader of the stores."""
         hashes = Hashes([seal.algorithm])
-        came, damaged = 0, False
+        came, damaged, bad = 0, False, self._damaged_copies(image.id)
         try:
-            for piece in read():
+            for piece in source.read(bad):
                 with self._survived("write"):
                     fill.write(piece)
                 hashes.update(piece)
@@ -209,7 +219,7 @@ class ImageCache:
                 return
             LOG.error("image %s: what its store gives is not what its hash says; it is not cached", image.id)
             metrics.CACHE_REMOVED.labels("damaged_source").inc()
-            self._damaged[image.id] = time.monotonic() + AVOIDED
+            self._damaged[image.id] = (bad + 1, time.monotonic() + AVOIDED)
         except errors.StoreError as exc:
             LOG.warning("image %s is not cached: %s", image.id, exc)
             self._failed(image.id, 1)
@@ -224,10 +234,13 @@ class ImageCache:
             hashes.close()
             fill.abort(damaged=damaged)  # nothing when it is published
 
-    def _refuse_damaged(self, image: Image) -> None:
-        if self._damaged.get(image.id, 0.0) > time.monotonic():
-            raise errors.FillDamaged(f"the data of image {image.id} in its store is not what the image's hash says")
-        self._damaged.pop(image.id, None)
+    def _damaged_copies(self, image_id: str) -> int:
+        """How many copies, from the first, this process has just found damaged."""
+        count, until = self._damaged.get(image_id, (0, 0.0))
+        if count and until < time.monotonic():
+            self._damaged.pop(image_id, None)
+            return 0
+        return count
 
     def _failed(self, image_id: str, weight: int) -> None:
         count, _ = self._failures.get(image_id, (0, 0.0))

@@ -241,22 +241,26 @@ class Download:
         first = next(pieces, b"")
         return _chain(first, pieces)
 
-    def read(self) -> Iterator[bytes]:
-        """All of it, from the stores."""
-        return self._read(0, self.size)
+    @property
+    def copies(self) -> int:
+        return len(self._locations)
+
+    def read(self, first: int = 0) -> Iterator[bytes]:
+        """All of it, from the stores, the copy of that number first."""
+        return self._read(0, self.size, [*self._locations[first:], *self._locations[:first]])
 
     def _through(self, cache: ImageCache, size: int) -> Iterator[bytes]:
         """The cache's bytes as far as they come, then the stores'."""
         at = 0
-        for piece in cache.stream(self.image, self.read):
+        for piece in cache.stream(self.image, self):
             at += len(piece)
             yield piece
         yield from self._read(at, size - at)
 
-    def _read(self, offset: int, length: int) -> Iterator[bytes]:
+    def _read(self, offset: int, length: int, locations: Sequence[Location] | None = None) -> Iterator[bytes]:
         at, end = offset, offset + length
         last: errors.StoreError | None = None
-        for location in self._locations:
+        for location in locations or self._locations:
             if at >= end:
                 return
             try:

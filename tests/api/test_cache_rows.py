@@ -8,6 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from conftest import built
 
 from glancecore.bootstrap import Service
 from glancecore.domain import errors
+from glancecore.ports.repository import ImageChanged
 from glancecore.services.caching import Caching
 
 MIB = 1 << 20
@@ -319,6 +321,20 @@ def test_damaged_data_of_the_store_is_never_whole(service: Service, owner: Perso
     answer = owner.call("GET", f"/v2/images/{image_id}/file")
     assert (answer.status_code, (answer.json or {})["error"]) == (503, "image_data_damaged")
     assert cached(admin) == {}
+
+
+def test_after_a_damaged_copy_the_next_one_is_read(service: Service, owner: Person, admin: Person) -> None:
+    data = os.urandom(3 * MIB)
+    image_id = image(owner, data)
+    before = service.database.images.get_any(image_id)
+    copy = service.stores.get("slow").put("second-copy", iter([data]))
+    service.database.images.commit(ImageChanged(before, replace(before, locations=(*before.locations, copy), version=before.version + 1)))
+    with stored(service, image_id).open("r+b") as file:
+        file.write(bytes([data[0] ^ 1]))
+    with pytest.raises(errors.FillDamaged):
+        owner.call("GET", f"/v2/images/{image_id}/file").get_data()
+    assert download(owner, image_id) == data
+    until_cached(admin, image_id)
 
 
 def test_silent_damage_is_found_by_the_cleaner(service: Service, caching: Caching, owner: Person, admin: Person, folder: Path) -> None:
