@@ -3,8 +3,9 @@
     run.py [--check] [SUITE...]        no suite named: all of them; --check: those that need no server
     run.py --list
 
-Every suite leaves a log and a JUnit file in ``$LAB_DIR/results``. Backends are started before the first suite that
-needs them and stopped after the last one (``KEEP=1``: not stopped). The last line is ``N passed, N failed``.
+Two suites run at a time (``LANES=1``: one), but none beside one that takes away a backend it needs. Every suite leaves a
+log and a JUnit file in ``$LAB_DIR/results``. Backends are started before the first suite that needs them and stopped
+after the last one (``KEEP=1``: not stopped). The last line is ``N passed, N failed``.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -25,21 +27,27 @@ from xml.etree import ElementTree as ET
 import lab
 
 RESULTS = lab.LAB / "results"
+#: Those of the suites that run.
+PROCESSES: set[subprocess.Popen[bytes]] = set()
 
 
 @dataclass(frozen=True)
 class Suite:
     """``command`` runs in the repository's root; ``{junit}`` in it is the JUnit file to write. Without one, the suite
     counts as one test. ``paths``: what must exist, or else the suite is left out. ``check``: part of ``--check``, there
-    with the arguments ``without_servers`` and none of its backends."""
+    with the arguments ``without_servers`` and none of its backends. ``breaks``: backends that its tests stop or freeze."""
 
     name: str
     command: tuple[str, ...]
     needs: tuple[str, ...] = ()
+    breaks: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     minutes: float = 10
     check: bool = False
     without_servers: tuple[str, ...] = ()
+
+    def goes_with(self, other: Suite) -> bool:
+        return not (set(self.breaks) & {*other.needs, *other.breaks} or set(other.breaks) & set(self.needs))
 
 
 def tool(name: str, *args: str) -> tuple[str, ...]:
@@ -61,13 +69,14 @@ APART = ("api", "e2e", "clients")
 #: The long ones of tests/e2e.
 IMPORTS = tuple(f"tests/e2e/test_{name}.py" for name in ("imports", "import_steps", "import_stores", "kill_imports"))
 BOARDS = "tests/e2e/test_job_boards.py"
+ADOPT = "tests/e2e/test_adopt.py"
 
 SUITES = (
     Suite("ruff", tool("ruff", "check", "."), check=True),
     Suite("mypy", tool("mypy", "glancecore", *sorted(str(path) for path in Path("drivers").glob("[!_]*/src"))), check=True),
     Suite("mypy-tests", tool("mypy", "--explicit-package-bases", "tests/lab.py", "tests/run.py",
                              "tests/backends/keystone_setup.py",
-                             *sorted(str(path) for name in ("bench", "images", "tempest") for path in Path("tests", name).glob("*.py"))),
+                             *sorted(str(path) for name in ("bench", "images", "peer", "tempest") for path in Path("tests", name).glob("*.py"))),
           check=True),
     Suite("layers", tool("lint-imports", "--no-cache"), check=True),
     Suite("shell", ("tests/lint-shell.sh",), check=True),
@@ -75,10 +84,14 @@ SUITES = (
     Suite("core", pytest("tests", *(f"--ignore=tests/{name}" for name in APART)), check=True, minutes=15),
     Suite("api", pytest("tests/api"), paths=("tests/api",), needs=("mariadb", "postgresql"), minutes=15, check=True,
           without_servers=("-k", "not mariadb and not postgresql")),
-    Suite("stores", pytest("tests/e2e/test_stores.py"), needs=("keystone", "swift", "ceph", "rgw", "vcsim"), minutes=25),
-    Suite("e2e", pytest("tests/e2e", "--ignore=tests/e2e/test_stores.py", *(f"--ignore={x}" for x in (*IMPORTS, BOARDS))), paths=("tests/e2e",), needs=("mariadb", "postgresql", "keystone", "nginx", "rabbitmq"), minutes=20),
+    Suite("stores", pytest("tests/e2e/test_stores.py"), needs=("keystone", "swift", "ceph", "rgw", "vcsim"),
+          breaks=("swift", "ceph", "rgw", "vcsim"), minutes=25),
+    Suite("e2e", pytest("tests/e2e", "--ignore=tests/e2e/test_stores.py", *(f"--ignore={x}" for x in (*IMPORTS, BOARDS, ADOPT))), paths=("tests/e2e",),
+          needs=("mariadb", "postgresql", "keystone", "nginx", "rabbitmq"), breaks=("keystone", "rabbitmq"), minutes=25),
     Suite("imports", pytest(*IMPORTS), needs=("nginx", "keystone", "swift"), minutes=25),
     Suite("boards", pytest(BOARDS), needs=("nginx", "redis", "etcd", "zookeeper"), minutes=45),
+    # both have the real Glance, of which there is one
+    Suite("adopt", pytest(ADOPT), needs=("mariadb", "postgresql"), breaks=("peer",), minutes=20),
     Suite("clients", pytest("tests/clients"), paths=("tests/clients",), needs=("keystone", "nginx"), minutes=20),
 )
 
@@ -96,14 +109,23 @@ DRIVER_NEEDS = {
     "notify_messaging": ("rabbitmq",),
 }
 
-TEMPEST = Suite("tempest", python("tests/tempest/harness.py", "--junit", "{junit}"), needs=("keystone", "nginx"), minutes=30)
+DRIVER_BREAKS = {"store_rbd": ("ceph",), "store_vmware": ("vcsim",)}
+
+TEMPEST = Suite("tempest", python("tests/tempest/harness.py", "--junit", "{junit}"), needs=("keystone", "nginx", "mariadb"), breaks=("peer",),
+                minutes=30)
 
 
 def all_suites() -> list[Suite]:
-    drivers = [Suite(path.parent.name, pytest(str(path)), needs=DRIVER_NEEDS.get(path.parent.name, ()), minutes=20,
+    drivers = [Suite(path.parent.name, pytest(str(path)), needs=DRIVER_NEEDS.get(path.parent.name, ()),
+                     breaks=DRIVER_BREAKS.get(path.parent.name, ()), minutes=20,
                      check=path.parent.name not in DRIVER_NEEDS)
                for path in sorted(Path("drivers").glob("[!_]*/tests"))]
-    return [*SUITES[:-5], *drivers, *SUITES[-5:], TEMPEST]
+    # the long ones first, so that no lane is left alone with one at the end
+    return [*SUITES[:-6], *sorted([*SUITES[-6:], TEMPEST, *drivers], key=lambda x: (-x.minutes, -len(x.needs)))]
+
+
+#: Suites at a time.
+LANES = int(os.environ.get("LANES") or 2)
 
 
 @dataclass
@@ -148,12 +170,14 @@ def run(suite: Suite, env: dict[str, str]) -> Result:
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=env,
                                    start_new_session=True)
+        PROCESSES.add(process)
         try:
             code = process.wait(suite.minutes * 60)
         except subprocess.TimeoutExpired:
             code, result.why = -1, f"not done after {suite.minutes:g} minutes"
         finally:
             end_group(process)
+            PROCESSES.discard(process)
     result.seconds = time.monotonic() - began
     if "{junit}" in " ".join(suite.command):
         try:
@@ -173,21 +197,72 @@ class Backends:
 
     def __init__(self) -> None:
         self.env: dict[str, dict[str, str]] = {}
+        self._changing = threading.Lock()
 
     def start(self, names: tuple[str, ...]) -> None:
-        for name in names:
-            if name not in self.env:
-                say(f"starting {name}")
-                self.env[name] = {}  # also a half-started one is stopped
-                self.env[name] = lab.exported(lab.up(name))
+        with self._changing:
+            for name in names:
+                if name not in self.env:
+                    say(f"starting {name}")
+                    self.env[name] = {}  # also a half-started one is stopped
+                    self.env[name] = lab.exported(lab.up(name))
 
-    def stop(self, but: set[str]) -> None:
-        if not os.environ.get("KEEP"):
-            for name in [name for name in self.env if name not in but]:
-                say(f"stopping {name}")
-                with contextlib.suppress(RuntimeError):
-                    lab.down(name)
-                del self.env[name]
+    def stop(self, needed: Callable[[], set[str]]) -> None:
+        with self._changing:
+            but = needed()
+            if not os.environ.get("KEEP"):
+                for name in [name for name in self.env if name not in but]:
+                    say(f"stopping {name}")
+                    with contextlib.suppress(RuntimeError):
+                        lab.down(name)
+                    del self.env[name]
+
+
+class Lanes:
+    """Runs the suites in their order, ``LANES`` at a time; one that can't run beside what runs lets later ones pass."""
+
+    def __init__(self, suites: list[Suite], backends: Backends) -> None:
+        self.results: list[Result] = []
+        self._waiting, self._running, self._backends = list(suites), list[Suite](), backends
+        self._changed = threading.Condition()
+
+    def run(self) -> None:
+        lanes = [threading.Thread(target=self._lane, daemon=True) for _ in range(LANES)]
+        for lane in lanes:
+            lane.start()
+        for lane in lanes:
+            lane.join()
+
+    def give_up(self) -> None:
+        """No further suite begins, and those that run are ended."""
+        with self._changed:
+            self._waiting.clear()
+        for process in list(PROCESSES):
+            end_group(process)
+
+    def _lane(self) -> None:
+        while (suite := self._next()) is not None:
+            result = one(suite, self._backends)
+            with self._changed:
+                self.results.append(result)
+                self._running.remove(suite)
+                self._changed.notify_all()
+            self._backends.stop(self._needed)
+
+    def _next(self) -> Suite | None:
+        with self._changed:
+            while self._waiting:
+                for suite in self._waiting:
+                    if all(suite.goes_with(x) for x in self._running):
+                        self._waiting.remove(suite)
+                        self._running.append(suite)
+                        return suite
+                self._changed.wait()
+            return None
+
+    def _needed(self) -> set[str]:
+        with self._changed:
+            return {name for suite in [*self._waiting, *self._running] for name in suite.needs}
 
 
 def say(text: str) -> None:
@@ -228,15 +303,15 @@ def main() -> int:
     if options.check:
         chosen = [replace(suite, command=suite.command + suite.without_servers, needs=()) for suite in chosen]
     RESULTS.mkdir(parents=True, exist_ok=True)
-    backends, results = Backends(), list[Result]()
+    backends = Backends()
+    lanes = Lanes(chosen, backends)
     with ends_by_signals():
         try:
-            for at, suite in enumerate(chosen):
-                results.append(one(suite, backends))
-                backends.stop(but={name for later in chosen[at + 1:] for name in later.needs})
+            lanes.run()
         finally:
-            backends.stop(but=set())
-    return report(results)
+            lanes.give_up()
+            backends.stop(set)
+    return report(lanes.results)
 
 
 def one(suite: Suite, backends: Backends) -> Result:
@@ -246,7 +321,8 @@ def one(suite: Suite, backends: Backends) -> Result:
         result = Result(suite, failed=1, why=f"a backend did not start: {error}")
     else:
         # CI makes pytest compare megabytes line by line and Hypothesis search in another way: the same everywhere instead
-        env = {**{name: value for name, value in os.environ.items() if name not in ("CI", "BUILD_NUMBER")}, "LAB_DIR": str(lab.LAB), "PYTHONPATH": str(lab.REPO / "tests"), "MYPYPATH": f"{lab.REPO}/tests:{lab.REPO}/tests/bench"}
+        env = {name: value for name, value in os.environ.items() if name not in ("CI", "BUILD_NUMBER")}
+        env |= {"LAB_DIR": str(lab.LAB), "PYTHONPATH": str(lab.REPO / "tests"), "MYPYPATH": f"{lab.REPO}/tests:{lab.REPO}/tests/bench"}
         for name in suite.needs:
             env |= backends.env[name]
         result = run(suite, env)

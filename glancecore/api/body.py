@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment
 
 #: Bytes that are asked of the server at once.
-PIECE = 1 << 20
+PIECE = 1 << 18
 #: Servers that are known to raise when a chunked body breaks off, instead of ending it quietly (design section 4).
 PROVING_SERVERS = ("gunicorn/",)
 

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterable
 
 #: Pieces that may wait for a hash; bounds the memory of a transfer.
-QUEUE = 4
+QUEUE = 8
 #: Bodies up to this many bytes are hashed in the caller's thread: starting threads costs more than it saves.
 SMALL = 1 << 20
 

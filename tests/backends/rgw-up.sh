@@ -9,7 +9,8 @@ export CEPH_CONF=$DIR/ceph.conf
 if ! alive "$DIR/pid/rgw.pid"; then
   ceph auth get-or-create client.rgw.a mon 'allow rw' osd 'allow rwx' >"$DIR/ceph.client.rgw.a.keyring"
   start ceph/pid/rgw radosgw -n client.rgw.a -f --rgw-frontends "beast endpoint=127.0.0.1:$(port rgw)" \
-    --rgw-data "$(short_dir "$DIR")" --rgw-swift-account-in-url true --rgw-thread-pool-size 32
+    --rgw-data "$(short_dir "$DIR")" --rgw-swift-account-in-url true --rgw-thread-pool-size 32 \
+    --rgw-gc-obj-min-wait 10 --rgw-gc-processor-period 10 --rgw-gc-processor-max-time 10
 fi
 wait_for ceph/pid/rgw 90 listening 127.0.0.1 "$(port_of rgw)"
 admin() { radosgw-admin -n client.admin "$@" >/dev/null 2>&1; }

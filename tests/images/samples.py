@@ -51,7 +51,11 @@ def path(name: str) -> Path:
 def qemu_img(*args: str | Path) -> None:
     if shutil.which("qemu-img") is None:
         lab.need("qemu-utils")
-    done = subprocess.run(["qemu-img", *args], check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    for _ in range(20):
+        done = subprocess.run(["qemu-img", *args], check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        # it times its key derivation, and gives up where that took less than a tick of the kernel's clock
+        if "Unable to get accurate CPU usage" not in done.stderr:
+            break
     if done.returncode:
         raise RuntimeError(f"qemu-img {' '.join(map(str, args))}: {done.stderr}")
 

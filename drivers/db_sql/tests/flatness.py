@@ -135,6 +135,8 @@ def calls(database: SqlDatabase, count: int) -> dict[str, Callable[[], object]]:
         "property, admin": asked(admin, properties={"property-0": "value-3"}),
         "common tag, rare property": asked(admin, tags=("tag-0-3",), properties={"serial": "503"}),
         "rare tag": asked(admin, tags=("never",)),
+        "rare tag, common property": asked(admin, tags=("never",), properties={"property-0": "value-3"}),
+        "common tag by name": asked(admin, tags=("tag-0-3",), sort=by_name),
         "name, project": asked(me, equal={"name": ("image-77",)}), "name, admin": asked(admin, equal={"name": ("image-77",)}),
         "name never, admin": asked(admin, equal={"name": ("never",)}),
         "owner, admin": asked(admin, equal={"owner": ("project-3",)}),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
-from glancecore_db_sql import metadef_query, query
+from glancecore_db_sql import facets, metadef_query, query
 from glancecore_db_sql.driver import SqlDatabase
 from sqlalchemy import event
 
@@ -52,15 +55,18 @@ from glancecore.testing.examples import (
     saved_namespace,
 )
 
+from . import flatness
+
 VIEWERS = (OWNER, ADMIN, Viewer("ours", admin=True), Viewer(None))
 
 
 @contextmanager
-def counted(database: SqlDatabase) -> Iterator[list[str]]:
-    seen: list[str] = []
+def counted(database: SqlDatabase) -> Iterator[list[tuple[str, Any]]]:
+    """Each statement with its values."""
+    seen: list[tuple[str, Any]] = []
 
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        seen.append(statement)
+    def note(_connection: object, _cursor: object, statement: str, values: Any, *_: object) -> None:
+        seen.append((statement, values))
 
     event.listen(database.connections.engine, "before_cursor_execute", note)
     yield seen
@@ -81,9 +87,11 @@ class TestStatements:
         for viewer in VIEWERS:
             assert self.statements(database, partial(images.get, made[0].id, viewer)) == 1
             plain = ImageQuery(viewer, limit=1000)
-            for wanted in (plain, replace(plain, limit=1), replace(plain, tags=("a", "b"), properties={"k": "v"}),
-                           replace(plain, member_status=None), replace(plain, all_visible=True)):
+            for wanted in (plain, replace(plain, limit=1), replace(plain, tags=("a",)), replace(plain, member_status=None),
+                           replace(plain, all_visible=True)):
                 assert self.statements(database, partial(images.find, wanted)) == 1
+            # the facets are counted first
+            assert self.statements(database, partial(images.find, replace(plain, tags=("a", "b"), properties={"k": "v"}))) == 2
             nothing = viewer.project is None and not viewer.admin
             shared = replace(plain, visibility=Visibility.SHARED)
             assert self.statements(database, partial(images.find, shared)) == (0 if nothing else 1)
@@ -145,6 +153,48 @@ def test_no_list_scans_a_table_or_sorts_what_an_index_has_in_order(
                 expected = {SortField.CREATED_AT: "created", SortField.NAME: "name", SortField.UPDATED_AT: "updated"}
                 name = expected.get(wanted.sort[0].field)
                 assert name is None or all(name in x for x in self_sorted), (wanted, plan)
+
+
+ASKED = {
+    "two common tags": ImageQuery(ADMIN, limit=1, tags=("tag-0-3", "tag-1-3")),
+    "a common tag and a common property": ImageQuery(ADMIN, limit=1, tags=("tag-0-3",), properties={"property-0": "value-3"}),
+    "a common tag by name": ImageQuery(ADMIN, tags=("tag-0-3",), sort=(Sort(SortField.NAME), Sort(SortField.ID))),
+    "a common tag and a rare property": ImageQuery(ADMIN, tags=("tag-0-3",), properties={"serial": "503"}),
+    "a rare tag and a common property": ImageQuery(ADMIN, tags=("never",), properties={"property-0": "value-3"}),
+    "a rare tag by name": ImageQuery(ADMIN, tags=("never",), sort=(Sort(SortField.NAME), Sort(SortField.ID))),
+}
+
+
+def test_a_list_by_facets_takes_as_many_steps_whatever_the_number_of_images(
+        opened: Callable[..., SqlDatabase], tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps of the database's own machine, which it counts; no time is taken."""
+    monkeypatch.setattr(facets, "COMMON", 50)
+    file = tmp_path_factory.mktemp("steps") / "x.sqlite"
+    database = opened(f"sqlite:///{file}")
+    database.sync()
+    seen: dict[str, list[int]] = {name: [] for name in ASKED}
+    for start, end in ((0, 2000), (2000, 10000)):
+        flatness.fill(database, start, end)
+        for name, wanted in ASKED.items():
+            with counted(database) as texts:
+                database.images.find(wanted)
+            seen[name].append(sum(steps(file, text, values) for text, values in texts))
+    for name, (few, many) in seen.items():
+        assert many < 2 * few + 1000, (name, few, many)
+
+
+def steps(file: Path, text: str, values: Sequence[Any]) -> int:
+    with closing(sqlite3.connect(file)) as connection:
+        found = 0
+
+        def note() -> int:
+            nonlocal found
+            found += 10
+            return 0
+
+        connection.set_progress_handler(note, 10)
+        connection.execute(text, values).fetchall()
+        return found
 
 
 # -- metadata definitions ----------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from glancecore.domain.quota import Usage
 from glancecore.ports.repository import Change, ImageQuery, ImageRepository
 from glancecore_db_sql import commit, query, rows
 from glancecore_db_sql.engine import Connections, Session
+from glancecore_db_sql.facets import count_statement, facets_of
 
 _OPEN = (Visibility.PUBLIC, Visibility.COMMUNITY)
 
@@ -58,7 +59,11 @@ class SqlImages(ImageRepository):
             marker = self._get(db, wanted.marker, wanted.viewer.project)
             if marker is None or not visible(marker, wanted.viewer):
                 raise errors.UnknownMarker(f"marker {wanted.marker} is no image that you can see")
-        asked = query.statement(wanted, marker, self._flavor) if wanted.limit > 0 else None
+        facets = facets_of(wanted)
+        if facets.doubtful:
+            count, names = count_statement(facets)
+            facets = facets.after_count(db.rows(count, *names)[0])
+        asked = query.statement(wanted, marker, self._flavor, facets) if wanted.limit > 0 else None
         if asked is None:
             return []
         text, values = asked

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from glancecore.domain.image import Image, Visibility
 from glancecore.domain.member import MemberStatus
 from glancecore.ports.repository import ImageQuery, Sort, SortField, TimeFilter, TimeOp
+from glancecore_db_sql.facets import Facets, facets_of
 from glancecore_db_sql.flavors import Flavor
-from glancecore_db_sql.rows import hash_facet, micros, property_facet, tag_facet
+from glancecore_db_sql.rows import micros
 
 _SECOND = 1_000_000
 #: What fits a BIGINT: a bound beyond it is no bound, and no image has such a value.
@@ -105,23 +106,26 @@ class Where:
 
 
 class Source:
-    """Where a slice is read from: the images, a facet's index or a member's; and which table has which column."""
+    """Where a slice is read from: the images, a facet's index or a member's; and which table has which column.
 
-    def __init__(self, part: Slice, facets: Sequence[str], flavor: Flavor) -> None:
+    ``in_order``: all facets are common, so the images are read in the asked order and each is looked at."""
+
+    def __init__(self, part: Slice, facets: Facets, flavor: Flavor, *, in_order: bool) -> None:
         self.columns: Mapping[str, str]
         if part.member is not None:
             self.base, self.columns = "image_members m", {"id": "m.image_id", "created_at": "m.image_created_at"}
-        elif facets:
+        elif facets.names and not in_order:
             self.base, self.columns = "image_facets f0", {
                 "id": "f0.image_id", "created_at": "f0.created_at", "owner": "f0.owner", "visibility": "f0.visibility",
                 "shelf": "f0.shelf"}
         else:
             self.base, self.columns = "images i", {}
         self.uses_images = False
-        # A member's images are fewer than all shared ones; which facet is rarer only the database knows.
-        self.join_images = flavor.then_join if part.member is not None else "JOIN"
+        # A member's images are fewer than all shared ones; which facet is rarer is known where they were counted.
+        self.join = flavor.then_join if facets.counted else "JOIN"
+        self.join_images = flavor.then_join if part.member is not None else self.join
         #: Aliases of the facets that must be there.
-        self.facets = [f"f{n}" for n in range(len(facets))]
+        self.facets = [f"f{n}" for n in range(len(facets.names))]
 
     def column(self, name: str) -> str:
         known = self.columns.get(name)
@@ -134,28 +138,19 @@ class Source:
         joined = []
         if self.uses_images and self.columns:
             joined.append(f"{self.join_images} images i ON i.id = {self.column('id')}")
-        joined += [f"JOIN image_facets {x} ON {x}.image_id = {self.column('id')}" for x in self.facets
+        joined += [f"{self.join} image_facets {x} ON {x}.image_id = {self.column('id')}" for x in self.facets
                    if self.base != f"image_facets {x}"]
         return " ".join([self.base, *joined])
 
 
-def _facets(query: ImageQuery) -> list[str]:
-    """The rarest kind first, as far as one can know."""
-    found = [hash_facet(name, str(query.equal[name][0])) for name in ("checksum", "hash_value")
-             if len(query.equal.get(name, ())) == 1]
-    found += [property_facet(name, value) for name, value in query.properties.items()]
-    found += [tag_facet(x) for x in query.tags]
-    return list(dict.fromkeys(found))
-
-
-def _slice_conditions(part: Slice, shelf: int, source: Source, facets: Sequence[str], where: Where) -> None:
+def _slice_conditions(part: Slice, shelf: int, source: Source, facets: Facets, where: Where) -> None:
     if part.member is not None and part.status is not None:
         where.add("m.member = ? AND m.status = ?", part.member, part.status.value)
         where.add(f"{source.column('visibility')} = 'shared'")
-    for alias, facet in zip(source.facets, facets, strict=True):
+    for alias, facet in zip(source.facets, facets.names, strict=True):
         where.add(f"{alias}.facet = ?", facet)
-    # Each facet's row repeats owner, visibility and shelf, so the database may begin with whichever facet is rarer.
-    tables = [f"{x}." for x in source.facets] if source.facets and part.member is None else [""]
+    # Each facet's row repeats owner, visibility and shelf.
+    tables = [f"{x}." for x in source.facets] if source.base.startswith("image_facets") else [""]
     for table in tables:
         def column(name: str, table: str = table) -> str:
             return table + name if table else source.column(name)
@@ -313,14 +308,16 @@ def behind(keys: Sequence[Key]) -> Where:
 
 
 # -- the statement ---------------------------------------------------------------------------------------------------------
-def statement(query: ImageQuery, marker: Image | None, flavor: Flavor) -> tuple[str, list[Value]] | None:
-    """Text and values; None when the viewer can't have any such image."""
-    sort, facets = _total(query.sort), _facets(query)
+def statement(query: ImageQuery, marker: Image | None, flavor: Flavor, facets: Facets | None = None) -> tuple[str, list[Value]] | None:
+    """Text and values; None when the viewer can't have any such image. ``facets``: those of the query, when they were counted."""
+    sort = _total(query.sort)
+    facets = facets or facets_of(query)
+    in_order = facets.all_common and sort[0].field is not SortField.CREATED_AT
     shelf = 1 if query.hidden else 0
     branches: list[str] = []
     values: list[Value] = []
     for part in slices(query):
-        source = Source(part, facets, flavor)
+        source = Source(part, facets, flavor, in_order=in_order)
         for where in _pages(sort, marker, source):
             _slice_conditions(part, shelf, source, facets, where)
             _filters(query, source, where)

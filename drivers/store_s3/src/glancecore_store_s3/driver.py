@@ -282,15 +282,16 @@ class S3Store(Store):
 class _File:
     """A part as the client library wants its bodies: it hashes them, sends them, and begins anew when it must."""
 
-    #: What is read at least: the HTTP library asks for 16 KiB at a time, which is slow, and takes more as well.
-    LEAST: ClassVar[int] = 256 << 10
+    #: What one read gives: the HTTP library asks for 16 KiB at a time, which is slow, and the signature for 1 MiB, which ten
+    #: threads at once would hold. Both take what they are given until nothing is left.
+    PIECE: ClassVar[int] = 128 << 10
 
     def __init__(self, part: Part) -> None:
         self._part, self._at = part, 0
 
     def read(self, size: int | None = None) -> bytes:
         left = self._part.size - self._at
-        data = self._part.read(self._at, left if size is None or size < 0 else min(left, max(size, self.LEAST)))
+        data = self._part.read(self._at, left if size is None or size < 0 else min(left, self.PIECE))
         self._at += len(data)
         return data
 
