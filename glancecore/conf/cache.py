@@ -25,7 +25,7 @@ OPTIONS: dict[str, list[cfg.Opt]] = {
         cfg.IntOpt("image_cache_verify_interval", default=604800, min=0,
                    help="The cleaner hashes entries that were not hashed for so many seconds, and drops damaged ones. 0: never."),
         cfg.IntOpt("image_cache_verify_rate", default=50_000_000, min=1, help="Bytes that it reads for this in a second, at most."),
-        cfg.StrOpt("worker_self_reference_url",
+        cfg.StrOpt("worker_self_reference_url", max_length=255,
                    help="URL by which this machine's glance-api is known. Set it on each machine, and GET /v2/cache/nodes tells which of "
                         "them have an image in their caches."),
     ],
