@@ -241,15 +241,20 @@ def _load_staging(conf: cfg.ConfigOpts, default: str, default_driver: str) -> St
     return StoreFacade(StoreSettings(STAGING, conf.staging_driver), store)
 
 
+def cache_driver(conf: cfg.ConfigOpts) -> str | None:
+    """The cache plugin that the operator wants; None: no cache."""
+    name = "file" if conf.image_cache_driver in GLANCES_CACHES else str(conf.image_cache_driver)
+    return None if conf.image_cache_dir is None and name == "file" else name
+
+
 def load_cache(conf: cfg.ConfigOpts, *, again: bool = False) -> ImageCache | None:
     """The image cache, when the operator wants one. A broken plugin is left out with a warning; one that is not installed, or settings
     that are wrong, stop the start. ``again``: nothing that is wrong with the cache does."""
-    name = conf.image_cache_driver
-    if name in GLANCES_CACHES:
-        LOG.warning("[DEFAULT] image_cache_driver = %s is Glance's; here it means file", name)
-        name = "file"
-    if conf.image_cache_dir is None and name == "file":
+    name = cache_driver(conf)
+    if name is None:
         return None
+    if name != conf.image_cache_driver:
+        LOG.warning("[DEFAULT] image_cache_driver = %s is Glance's; here it means %s", conf.image_cache_driver, name)
     try:
         cls = plugins.load("cache", name, "[DEFAULT] image_cache_driver")
     except plugins.PluginBroken as exc:
