@@ -39,8 +39,10 @@ def _main() -> None:
         start.warn_unknown(conf)
 
         def make_app() -> WSGIApplication:
-            service = bootstrap.build(conf)
+            service = bootstrap.build(conf, again=True)
             service.reaper.start()
+            if service.caching:
+                service.caching.start()
             atexit.register(service.close)  # running imports are handed over
             return service.app
 
