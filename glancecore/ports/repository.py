@@ -21,6 +21,7 @@ from glancecore.domain.member import Member, MemberStatus
 from glancecore.domain.quota import Limits, Usage
 from glancecore.ports.metadef_repository import MetadefRepository
 from glancecore.ports.options import Options, Section
+from glancecore.ports.outbox_repository import EventsRecorded, OutboxRepository
 from glancecore.ports.task_repository import TaskChange, TaskRepository
 
 
@@ -193,7 +194,7 @@ class WithinLimits:
 
 
 Change = (ImageAdded | ImageChanged | ImageRemoved | MemberAdded | MemberChanged | MemberRemoved
-          | LeaseTaken | LeaseChanged | LeaseEnded | WithinLimits | TaskChange)
+          | LeaseTaken | LeaseChanged | LeaseEnded | WithinLimits | TaskChange | EventsRecorded)
 
 
 # -- the ports -------------------------------------------------------------------------------------------------------------
@@ -269,6 +270,7 @@ class Database(ABC):
     images: ImageRepository
     metadefs: MetadefRepository
     tasks: TaskRepository
+    outbox: OutboxRepository
 
     def __init__(self, conf: Section) -> None:
         self.conf = conf

@@ -6,6 +6,7 @@ import pytest
 from glancecore_db_sql.driver import SqlDatabase
 
 from glancecore.testing.metadefs import MetadefConformance
+from glancecore.testing.outbox_repository import OutboxConformance
 from glancecore.testing.repository import RepositoryConformance
 from glancecore.testing.task_repository import TaskConformance
 
@@ -23,6 +24,12 @@ class TestSqlMetadefs(MetadefConformance):
 
 
 class TestSqlTasks(TaskConformance):
+    @pytest.fixture
+    def database(self, database: SqlDatabase) -> SqlDatabase:
+        return database
+
+
+class TestSqlOutbox(OutboxConformance):
     @pytest.fixture
     def database(self, database: SqlDatabase) -> SqlDatabase:
         return database
