@@ -40,7 +40,7 @@ def _main() -> None:
 
         def make_app() -> WSGIApplication:
             service = bootstrap.build(conf)
-            service.reaper.start()
+            service.start()
             atexit.register(service.close)  # running imports are handed over
             return service.app
 

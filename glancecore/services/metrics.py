@@ -16,3 +16,9 @@ STORE_UP = Gauge("glance_store_up", "1 when the store answered the last readines
 LEASES_REAPED = Counter("glance_leases_reaped_total", "Operations given up because their process had died.", ["operation"])
 METADEF_VIOLATIONS = Counter("glance_metadef_violations_total", "Image properties that broke a metadata definition.",
                              ["namespace", "property", "outcome"])
+OUTBOX_DELIVERIES = Counter("glance_outbox_deliveries_total",
+                            "Events by what became of them: sent, failed (an attempt; it is made again), dropped (too old).",
+                            ["destination", "outcome"])
+OUTBOX_WAITING = Gauge("glance_outbox_waiting", "Events that wait to be delivered.", ["destination"], multiprocess_mode="mostrecent")
+OUTBOX_OLDEST = Gauge("glance_outbox_oldest_seconds", "Age of the oldest event that waits; 0 when none does.", ["destination"],
+                      multiprocess_mode="mostrecent")

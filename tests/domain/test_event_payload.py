@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from glancecore_notify_messaging.payload import payload
 
+from glancecore.domain.event_payload import payload
 from glancecore.domain.events import Event, EventType, ImageEvent, ImageSent, MemberEvent, MetadefEvent
 from glancecore.domain.image import Image, Location, Status, Visibility
 from glancecore.domain.member import Member, MemberStatus
