@@ -82,7 +82,7 @@ def _member(member: Member, end: datetime | None) -> Payload:
 
 def _task(task: Task) -> Payload:
     return {"id": task.id, "type": task.type.value, "status": task.status.value, "owner": task.owner, "image_id": task.image_id,
-            "input": dict(task.input), "result": None if task.result is None else dict(task.result), "message": task.message,
+            "result": None if task.result is None else dict(task.result), "message": task.message,
             "expires_at": _time(task.expires_at) if task.expires_at else None, **_times(task.created_at, task.updated_at), **_deleted(None)}
 
 

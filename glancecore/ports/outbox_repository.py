@@ -50,10 +50,11 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a claimed parcel: delivered, or to be tried again after ``delay`` seconds because of ``error``
-    (None: it was not tried)."""
+    """What became of the parcel at ``position`` under the claim ``token``: delivered, or to be tried again after ``delay``
+    seconds because of ``error`` (None: it was not tried)."""
 
-    parcel: Parcel
+    position: int
+    token: str | None
     delivered: bool
     delay: float = 0.0
     error: str | None = None

@@ -174,7 +174,7 @@ class Courier:
         down, self._down = self._down, False
         for parcel in parcels:
             if self._down or self._stopping.is_set() or parcel.event.subject in held or time.monotonic() > until:
-                outcomes.append(Outcome(parcel, delivered=False))
+                outcomes.append(Outcome(parcel.position, parcel.token, delivered=False))
                 continue
             outcome = self._try(parcel)
             outcomes.append(outcome)
@@ -194,7 +194,7 @@ class Courier:
             return self._failed(parcel, f"{type(exc).__name__} in the plugin; the log says more", None)
         self._failures = 0
         metrics.OUTBOX_DELIVERIES.labels(self.name, "sent").inc()
-        return Outcome(parcel, delivered=True)
+        return Outcome(parcel.position, parcel.token, delivered=True)
 
     def _failed(self, parcel: Parcel, why: str, cause: NotDelivered | None) -> Outcome:
         event = parcel.event
@@ -205,7 +205,7 @@ class Courier:
         delay = self._rest() if cause is not None and cause.unreachable else max(self._pause(parcel.attempts), self._asked or 0.0)
         LOG.warning("%s %s of %s was not delivered to %s (attempt %d: %s); again in %.1f seconds", event.type, event.id, event.subject, self.name,
                     parcel.attempts, why, delay)
-        return Outcome(parcel, delivered=False, delay=delay, error=why)
+        return Outcome(parcel.position, parcel.token, delivered=False, delay=delay, error=why)
 
     def _rest(self) -> float:
         """How long the destination is left alone."""

@@ -58,9 +58,9 @@ class MemoryOutbox(port.OutboxRepository):
     def settle(self, outcomes: Sequence[port.Outcome]) -> None:
         with self._images.lock:
             for outcome in outcomes:
-                position = outcome.parcel.position
+                position = outcome.position
                 stored = self.kept.get(position)
-                if stored is None or stored[0].token != outcome.parcel.token:
+                if stored is None or stored[0].token != outcome.token:
                     continue
                 if outcome.delivered:
                     del self.kept[position]

@@ -38,11 +38,11 @@ def events(parcels: list[Parcel]) -> list[OutboxEvent]:
 
 
 def failed(parcel: Parcel, delay: float = 60, error: str | None = "no answer") -> Outcome:
-    return Outcome(parcel, delivered=False, delay=delay, error=error)
+    return Outcome(parcel.position, parcel.token, delivered=False, delay=delay, error=error)
 
 
 def delivered(parcel: Parcel) -> Outcome:
-    return Outcome(parcel, delivered=True)
+    return Outcome(parcel.position, parcel.token, delivered=True)
 
 
 class OutboxConformance:

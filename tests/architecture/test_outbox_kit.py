@@ -98,7 +98,7 @@ class SettlesNothing(MemoryOutbox):
 
 class SettlesAnyClaim(MemoryOutbox):
     def settle(self, outcomes: Sequence[port.Outcome]) -> None:
-        stored = [replace(x, parcel=self.kept[x.parcel.position][0]) for x in outcomes if x.parcel.position in self.kept]
+        stored = [replace(x, token=self.kept[x.position][0].token) for x in outcomes if x.position in self.kept]
         super().settle(stored)
 
 

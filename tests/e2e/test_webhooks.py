@@ -115,6 +115,7 @@ def test_an_import_tells_of_its_task(receiver: Receiver) -> None:
         failed = next(x.event["data"] for x in got if x.event["type"] == f"{PREFIX}task.failure")
         assert (failed["status"], failed["image_id"], failed["owner"], failed["type"]) == ("failure", bad, "demo", "api_image_import")
         assert failed["message"]
+        assert "input" not in failed
 
 
 def test_a_receiver_that_is_away_holds_up_nobody_and_gets_all_when_it_is_back(receiver: Receiver, tmp_path: Path) -> None:
@@ -160,6 +161,24 @@ def test_a_request_never_waits_for_a_slow_receiver(receiver: Receiver) -> None:
         assert receiver.got == [], "the first one is still being answered"
         assert _waiting(service) == 30
         service.stop(signal.SIGKILL)
+
+
+def test_a_service_that_is_told_to_end_ends_what_it_sends(receiver: Receiver) -> None:
+    receiver.behave({"delay": 0.7})
+    with lab.service(_config(receiver, timeout=1.5)) as service:
+        made = [str(Client(service.url).create(name=str(n))["id"]) for n in range(3)]
+        time.sleep(0.3)
+        assert service.process is not None
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(30) == 0
+        sent = len(receiver.got)
+        assert sent < 3
+        assert _waiting(service) == 3 - sent, "what was sent is settled"
+        receiver.behave()
+        service.start()
+        receiver.wait(lambda x: len(x) >= 3)
+        _until(lambda: _waiting(service) == 0)
+        assert Counter(x["subject"] for x in receiver.taken) == Counter(made), "each once"
 
 
 def test_one_refused_event_holds_back_its_own_image_only(receiver: Receiver) -> None:

@@ -85,7 +85,7 @@ class SqlOutbox(OutboxRepository):
             self._on.write(lambda db: self._settle(db, outcomes))
 
     def _settle(self, db: Session, outcomes: Sequence[Outcome]) -> None:
-        done = [x.parcel for x in outcomes if x.delivered]
+        done = [x for x in outcomes if x.delivered]
         for token in {x.token for x in done}:
             gone = [x.position for x in done if x.token == token]
             db.change(" ".join(["DELETE FROM outbox WHERE position IN", _marks(gone), "AND token = ?"]), *gone, token)
@@ -93,7 +93,7 @@ class SqlOutbox(OutboxRepository):
                           "+ ? WHERE position = ? AND token = ?"])
         for x in outcomes:
             if not x.delivered:
-                db.change(again, x.error, int(x.delay * 1_000_000), x.parcel.position, x.parcel.token)
+                db.change(again, x.error, int(x.delay * 1_000_000), x.position, x.token)
 
     # -- for operators -----------------------------------------------------------------------------------------------
     def waiting(self) -> list[Waiting]:

@@ -38,6 +38,8 @@ class WebhookNotifier(DurableNotifier):
             raise ConfigError("[notify_webhook] endpoints: name at least one receiver, or remove webhook from [DEFAULT] notifiers")
         if len(set(names)) < len(names):
             raise ConfigError("[notify_webhook] endpoints: a name stands there twice")
+        if not self.conf.source.strip():
+            raise ConfigError("[notify_webhook] source: it can't be empty; take a URI such as /image")
         return [Endpoint(self._settings(x)) for x in names]
 
     def _settings(self, name: str) -> EndpointSettings:
