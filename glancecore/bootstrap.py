@@ -37,7 +37,7 @@ from glancecore.conf.store import PER_STORE
 from glancecore.domain import errors
 from glancecore.domain.errors import ConfigError
 from glancecore.domain.lease import Operation
-from glancecore.imports.logbook import LogbookDatabase
+from glancecore.imports.logbook import LogbookDatabase, LogbookDocuments, Logbooks, LogbookTable
 from glancecore.imports.parts import ImportSettings, Parts
 from glancecore.imports.runner import Flows, ImportRunner, Posting
 from glancecore.policies.authorizer import Authorizer
@@ -50,6 +50,8 @@ from glancecore.ports.options import Section
 from glancecore.ports.quota import Quota
 from glancecore.ports.repository import Database
 from glancecore.ports.store import Cap, Store
+from glancecore.registry.app import RegistryApp, RegistrySettings
+from glancecore.registry.probes import Probes
 from glancecore.services.deletion import Deletion
 from glancecore.services.discovery import Discovery
 from glancecore.services.health import Health
@@ -80,6 +82,8 @@ if TYPE_CHECKING:
     from glancecore.imports.board import Board
 
 LOG = logging.getLogger(__name__)
+#: Characters of a secret between nodes.
+SHORTEST_SECRET = 16
 
 
 @dataclass(slots=True)
@@ -153,7 +157,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
     methods, steps = load_methods(conf), load_steps(conf)
     area = StagingArea(stores, about_data, judged_late=any(x.changes_data for x in steps.values()))
     parts = Parts(database, stores, area, leases, quota, notifications, methods, steps, signatures, _import_settings(conf))
-    runner = ImportRunner(parts, LogbookDatabase(_logbook(conf, database)), _pipeline)
+    runner = ImportRunner(parts, _logbooks(conf, database), _pipeline)
     board = load_board(conf) if methods else None
     engine = Posting(runner, board, parts) if board else runner
     reaper.handle(Operation.IMPORT, engine.resume)
@@ -182,6 +186,34 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
                      AppSettings(conf.max_request_id_length, conf.allow_anonymous_access))
     app.wsgi_app = _outermost(conf, app.wsgi_app)  # type: ignore[assignment, method-assign]
     return Service(app, database, stores, reaper, outbox, hashing, runner, board, leases.holder, auth.open_to_all)
+
+
+@dataclass(slots=True)
+class RegistryService:
+    """A running metadata service without its HTTP server."""
+
+    app: RegistryApp
+    database: Database
+
+    def close(self) -> None:
+        self.database.close()
+
+
+def build_registry(conf: cfg.ConfigOpts, database: Database | None = None) -> RegistryService:
+    """The metadata service on the configured database. Raises ConfigError."""
+    if database is None and conf.database.driver == "registry":
+        raise ConfigError("[database] driver = registry: glance-registry itself needs a database; give it driver = sql and a connection")
+    for secret in conf.registry.secrets:
+        if len(secret) < SHORTEST_SECRET:
+            raise ConfigError(f"[registry] secrets: one has {len(secret)} characters; take at least {SHORTEST_SECRET}, such as the output "
+                              "of: openssl rand -hex 32")
+    database = database or load_database(conf)
+    logbook = conf.imports.logbook or database.logbook
+    if database.logbooks is None and logbook:
+        database.logbooks = LogbookTable(LogbookDatabase(str(logbook)))
+    probes = Probes(database, _registry(), conf.healthcheck.ready_cache_seconds,
+                    conf.metrics.allowed_networks if conf.metrics.enabled else None)
+    return RegistryService(RegistryApp(database, RegistrySettings(conf.registry.secrets, conf.registry.max_body), probes), database)
 
 
 def _outermost(conf: cfg.ConfigOpts, app: WSGIApplication) -> WSGIApplication:
@@ -272,13 +304,15 @@ def _import_settings(conf: cfg.ConfigOpts) -> ImportSettings:
                           work_dir=Path(work_dir))
 
 
-def _logbook(conf: cfg.ConfigOpts, database: Database) -> str:
+def _logbooks(conf: cfg.ConfigOpts, database: Database) -> Logbooks:
     found = conf.imports.logbook or database.logbook
-    if found is None:
-        if conf.enabled_import_methods:
-            raise ConfigError("[imports] logbook: the database driver has no SQL database; give an SQLAlchemy URL")
-        return "sqlite://"
-    return str(found)
+    if found is not None:
+        return LogbookDatabase(str(found))
+    if database.logbooks is not None:
+        return LogbookDocuments(database.logbooks)
+    if conf.enabled_import_methods:
+        raise ConfigError("[imports] logbook: the database driver has no SQL database; give an SQLAlchemy URL")
+    return LogbookDatabase("sqlite://")
 
 
 def _load_certificates(conf: cfg.ConfigOpts) -> CertificateSource | None:
@@ -312,19 +346,21 @@ def prepare_logbook(conf: cfg.ConfigOpts, database: Database) -> None:
     """Make TaskFlow's tables, so that the service itself need not be allowed to. Raises ConfigError, DatabaseUnavailable."""
     if not conf.enabled_import_methods:
         return
-    logbook = LogbookDatabase(_logbook(conf, database))
+    logbooks = _logbooks(conf, database)
     try:
-        _pipeline(logbook).prepare()
+        _pipeline(logbooks).prepare()
+        if isinstance(logbooks, LogbookDatabase):
+            LogbookTable(logbooks).prepare()  # for nodes that reach the database through glance-registry
     finally:
-        logbook.close()
+        logbooks.close()
 
 
-def _pipeline(logbook: LogbookDatabase) -> Flows:
+def _pipeline(logbooks: Logbooks) -> Flows:
     """TaskFlow is imported with the first import only."""
     _quiet_taskflow()
     from glancecore.imports.pipeline import Pipeline
 
-    return Pipeline(logbook)
+    return Pipeline(logbooks)
 
 
 def _refuse_shared_places(facades: Sequence[StoreFacade]) -> None:
@@ -349,7 +385,7 @@ def _default_store(conf: cfg.ConfigOpts, wanted: Mapping[str, str]) -> str:
 
 
 def _load_store(conf: cfg.ConfigOpts, store_id: str, driver: str, *, required: bool) -> StoreFacade:
-    if store_id.startswith("os_glance_") or store_id in {"DEFAULT", "database", "glance_store", "server", "lease", "metadefs", "outbox"}:
+    if store_id.startswith("os_glance_") or store_id in {"DEFAULT", "database", "glance_store", "server", "lease", "metadefs", "outbox", "registry"}:
         raise ConfigError(f"[DEFAULT] enabled_backends: {store_id!r} is a reserved name; choose another id for this store")
     store: Store | None = None
     fault: str | None = None

@@ -53,13 +53,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 class Server(BaseApplication):  # type: ignore[misc]
     """``make_app`` is called in each worker after the fork; it returns the WSGI application."""
 
-    def __init__(self, conf: cfg.ConfigOpts, make_app: Callable[[], Any]) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, make_app: Callable[[], Any], name: str) -> None:
         self._conf = conf
         self._make_app = make_app
+        self._name = name
         super().__init__()
 
     def load_config(self) -> None:
-        for name, value in settings(self._conf).items():
+        for name, value in settings(self._conf, self._name).items():
             self.cfg.set(name, value)
 
     def load(self) -> Any:
@@ -91,8 +92,8 @@ def _unread(body: Any) -> bool:
     return isinstance(reader, ChunkedReader) and reader.parser is not None
 
 
-def settings(conf: cfg.ConfigOpts) -> dict[str, Any]:
-    """Our options as gunicorn's."""
+def settings(conf: cfg.ConfigOpts, name: str = "glance-api") -> dict[str, Any]:
+    """Our options as gunicorn's; ``name`` is how the process is called."""
     server = conf.server
     bind = conf.bind_host if conf.bind_host.startswith("unix:") else f"{_bracketed(conf.bind_host)}:{conf.bind_port}"
     found: dict[str, Any] = {
@@ -102,7 +103,7 @@ def settings(conf: cfg.ConfigOpts) -> dict[str, Any]:
         "limit_request_line": server.limit_request_line, "limit_request_fields": server.limit_request_fields,
         "limit_request_field_size": server.limit_request_field_size, "sendfile": server.sendfile,
         "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,  # noqa: S108, PTH112
-        "control_socket_disable": True, "proc_name": "glance-api", "logger_class": "glancecore.server_log.Logger",
+        "control_socket_disable": True, "proc_name": name, "logger_class": "glancecore.server_log.Logger",
         "child_exit": _worker_gone,
         "accesslog": "-" if server.access_log else None,
     }
@@ -119,22 +120,27 @@ def settings(conf: cfg.ConfigOpts) -> dict[str, Any]:
 
 def refuse_open_access(conf: cfg.ConfigOpts, *, open_to_all: bool) -> None:
     """Raises ConfigError when everybody on the network would be an admin."""
-    if not open_to_all or conf.allow_open_access or conf.bind_host.startswith("unix:"):
-        return
-    try:
-        addresses = {x[4][0] for x in socket.getaddrinfo(conf.bind_host, None)}
-    except OSError as exc:
-        raise ConfigError(f"[DEFAULT] bind_host = {conf.bind_host}: {exc.strerror}; give an address of this machine") from exc
-    if not all(ipaddress.ip_address(x).is_loopback for x in addresses):
+    if open_to_all and not conf.allow_open_access and beyond_this_machine(conf):
         raise ConfigError(f"[DEFAULT] auth_strategy = none with bind_host = {conf.bind_host} would let everybody on the network "
                           "do everything; choose another auth_strategy, bind to 127.0.0.1, or set allow_open_access = true")
 
 
-def serve(conf: cfg.ConfigOpts, make_app: Callable[[], Any]) -> None:
+def beyond_this_machine(conf: cfg.ConfigOpts) -> bool:
+    """Whether others than this machine's processes can connect. Raises ConfigError for an address that can't be."""
+    if conf.bind_host.startswith("unix:"):
+        return False
+    try:
+        addresses = {x[4][0] for x in socket.getaddrinfo(conf.bind_host, None)}
+    except OSError as exc:
+        raise ConfigError(f"[DEFAULT] bind_host = {conf.bind_host}: {exc.strerror}; give an address of this machine") from exc
+    return not all(ipaddress.ip_address(x).is_loopback for x in addresses)
+
+
+def serve(conf: cfg.ConfigOpts, make_app: Callable[[], Any], name: str = "glance-api") -> None:
     """Serve until told to stop. SIGTERM drains, SIGHUP reloads the workers with the files as they are then."""
     global _client_timeout
     _client_timeout = conf.server.client_timeout
-    Server(conf, make_app).run()
+    Server(conf, make_app, name).run()
 
 
 @contextlib.contextmanager

@@ -11,7 +11,9 @@ can_venv
 "$LAB_PYTHON" -m venv "$WORK/venv"
 pip() { "$WORK/venv/bin/pip" -q --disable-pip-version-check "$@" </dev/null; }
 # from copies: a build leaves folders behind, and what git ignores is no part of a wheel
-for part in . "drivers/$NAME"; do
+# other drivers of this project that the extra "test" names: the registry's kit runs over a real database
+mapfile -t others < <(sed -n 's/^test = \[\(.*\)\]$/\1/p' "drivers/$NAME/pyproject.toml" | grep -o '"glancecore-[a-z-]*"' | tr -d '"' | sed 's/^glancecore-//; s/-/_/g')
+for part in . "drivers/$NAME" "${others[@]/#/drivers/}"; do
   mkdir -p "$WORK/src/$part"
   tar -C "$part" --exclude=./.venv --exclude=./.lab --exclude=./.git --exclude=./drivers --exclude=build --exclude='*.egg-info' \
     --exclude=__pycache__ -cf - . | tar -C "$WORK/src/$part" -xf -
@@ -19,8 +21,8 @@ for part in . "drivers/$NAME"; do
 done
 # beside the kit, the driver's own extra "test", when it has one
 pip install "$WORK"/wheels/glancecore-*.whl pytest pytest-timeout hypothesis
-wheel=$(find "$WORK/wheels" -name '*.whl' -not -name 'glancecore-[0-9]*')
-pip install "${wheel}[test]"
+wheel=$(find "$WORK/wheels" -name "glancecore_$NAME-*.whl")
+pip install --find-links "$WORK/wheels" "${wheel}[test]"
 # outside of the repository, so that the installed wheels are tested and not the source
 cp -r "drivers/$NAME/tests" "$WORK/tests"
 cd "$WORK"

@@ -22,7 +22,7 @@ pip() { .venv/bin/pip install -q --disable-pip-version-check "$@" >"$LAB_DIR/pip
 }; }
 pip 'setuptools>=77' wheel
 # one environment builds all of them: much faster than one made anew for each
-editable=(-e '.[testing,redis,etcd,zookeeper]')
+editable=(-e '.[testing,redis,etcd,zookeeper,replicator]')
 for driver in "${drivers[@]}"; do editable+=(-e "./$driver"); done
 pip --no-build-isolation "${editable[@]}" -r requirements-dev.txt
 echo "$want" >.venv/.made-from

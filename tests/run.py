@@ -47,7 +47,7 @@ class Suite:
     without_servers: tuple[str, ...] = ()
 
     def goes_with(self, other: Suite) -> bool:
-        return not (set(self.breaks) & set(other.needs) or set(other.breaks) & set(self.needs))
+        return not (set(self.breaks) & {*other.needs, *other.breaks} or set(other.breaks) & set(self.needs))
 
 
 def tool(name: str, *args: str) -> tuple[str, ...]:
@@ -69,26 +69,29 @@ APART = ("api", "e2e", "clients")
 #: The long ones of tests/e2e.
 IMPORTS = tuple(f"tests/e2e/test_{name}.py" for name in ("imports", "import_steps", "import_stores", "kill_imports"))
 BOARDS = "tests/e2e/test_job_boards.py"
+PEER = ("tests/e2e/test_adopt.py", "tests/e2e/test_replicator.py")
 
 SUITES = (
     Suite("ruff", tool("ruff", "check", "."), check=True),
     Suite("mypy", tool("mypy", "glancecore", *sorted(str(path) for path in Path("drivers").glob("[!_]*/src"))), check=True),
     Suite("mypy-tests", tool("mypy", "--explicit-package-bases", "tests/lab.py", "tests/run.py", "tests/receiver.py",
                              "tests/backends/keystone_setup.py",
-                             *sorted(str(path) for name in ("bench", "images", "tempest") for path in Path("tests", name).glob("*.py"))),
+                             *sorted(str(path) for name in ("bench", "images", "peer", "tempest") for path in Path("tests", name).glob("*.py"))),
           check=True),
     Suite("layers", tool("lint-imports", "--no-cache"), check=True),
     Suite("shell", ("tests/lint-shell.sh",), check=True),
     Suite("samples", python("docs/generate.py", "--check"), check=True),
     Suite("core", pytest("tests", *(f"--ignore=tests/{name}" for name in APART)), check=True, minutes=15),
     Suite("api", pytest("tests/api"), paths=("tests/api",), needs=("mariadb", "postgresql"), minutes=15, check=True,
-          without_servers=("-k", "not mariadb and not postgresql")),
+          without_servers=("-k", "not mariadb and not postgresql and not registry")),
     Suite("stores", pytest("tests/e2e/test_stores.py"), needs=("keystone", "swift", "ceph", "rgw", "vcsim"),
           breaks=("swift", "ceph", "rgw", "vcsim"), minutes=25),
-    Suite("e2e", pytest("tests/e2e", "--ignore=tests/e2e/test_stores.py", *(f"--ignore={x}" for x in (*IMPORTS, BOARDS))), paths=("tests/e2e",),
+    Suite("e2e", pytest("tests/e2e", "--ignore=tests/e2e/test_stores.py", *(f"--ignore={x}" for x in (*IMPORTS, BOARDS, *PEER))), paths=("tests/e2e",),
           needs=("mariadb", "postgresql", "keystone", "nginx", "rabbitmq"), breaks=("keystone", "rabbitmq"), minutes=25),
     Suite("imports", pytest(*IMPORTS), needs=("nginx", "keystone", "swift"), minutes=25),
     Suite("boards", pytest(BOARDS), needs=("nginx", "redis", "etcd", "zookeeper"), minutes=45),
+    # both have the real Glance, of which there is one
+    Suite("peer", pytest(*PEER), needs=("mariadb", "postgresql"), breaks=("peer",), minutes=20),
     Suite("clients", pytest("tests/clients"), paths=("tests/clients",), needs=("keystone", "nginx"), minutes=20),
 )
 
@@ -108,7 +111,8 @@ DRIVER_NEEDS = {
 
 DRIVER_BREAKS = {"store_rbd": ("ceph",), "store_vmware": ("vcsim",)}
 
-TEMPEST = Suite("tempest", python("tests/tempest/harness.py", "--junit", "{junit}"), needs=("keystone", "nginx"), minutes=30)
+TEMPEST = Suite("tempest", python("tests/tempest/harness.py", "--junit", "{junit}"), needs=("keystone", "nginx", "mariadb"), breaks=("peer",),
+                minutes=30)
 
 
 def all_suites() -> list[Suite]:
@@ -117,7 +121,7 @@ def all_suites() -> list[Suite]:
                      check=path.parent.name not in DRIVER_NEEDS)
                for path in sorted(Path("drivers").glob("[!_]*/tests"))]
     # the long ones first, so that no lane is left alone with one at the end
-    return [*SUITES[:-5], *sorted([*SUITES[-5:], TEMPEST, *drivers], key=lambda x: (-x.minutes, -len(x.needs)))]
+    return [*SUITES[:-6], *sorted([*SUITES[-6:], TEMPEST, *drivers], key=lambda x: (-x.minutes, -len(x.needs)))]
 
 
 #: Suites at a time.

@@ -1,4 +1,4 @@
-"""glance-manage: care of the database and the outbox, and metadata definitions as files."""
+"""glance-manage: care of the database and the outbox, metadata definitions as files, and the takeover of a Glance deployment."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 from glancecore import bootstrap
-from glancecore.cmd import metadefs, outbox, start
+from glancecore.cmd import adopt, metadefs, outbox, start
 from glancecore.ports.repository import Database
 
 #: Exit codes of ``db check``: nothing to do, or the schema must be synced.
@@ -83,5 +83,6 @@ def parser() -> argparse.ArgumentParser:
     purge.set_defaults(run=_purge)
     metadefs.add_actions(db, "_metadefs")
     metadefs.add_area(areas)
+    adopt.add_area(areas)
     outbox.add_area(areas)
     return made

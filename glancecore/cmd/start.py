@@ -17,22 +17,22 @@ from glancecore.domain.errors import GlanceError
 LOG = logging.getLogger(__name__)
 
 
-def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+def add_config_arguments(parser: argparse.ArgumentParser, prog: str = "glance-api") -> None:
     """The options that all commands share, under the names that operators know."""
     parser.add_argument("--config-file", action="append", metavar="PATH",
                         help="configuration file; may be given several times, later ones win "
-                             "(default: glance-api.conf in ~/.glance, ~, /etc/glance, /etc)")
+                             f"(default: {prog}.conf in ~/.glance, ~, /etc/glance, /etc)")
     parser.add_argument("--config-dir", action="append", metavar="DIR", help="folder of *.conf files, read in order")
     parser.add_argument("--debug", action="store_true", help="log more")
 
 
-def read_config(args: argparse.Namespace, *, log_level: int | None = None) -> cfg.ConfigOpts:
+def read_config(args: argparse.Namespace, *, log_level: int | None = None, prog: str = "glance-api") -> cfg.ConfigOpts:
     """Raises oslo.config's errors."""
     words = [x for path in args.config_file or () for x in ("--config-file", path)]
     words += [x for path in args.config_dir or () for x in ("--config-dir", path)]
     words += ["--debug"] if args.debug else []
     files: list[str] | None = [] if args.config_file else None
-    conf = configuration.new(words, files)
+    conf = configuration.new(words, files, prog=prog)
     log.setup(conf, "glance")
     logging.captureWarnings(True)
     if log_level is not None and not args.debug:

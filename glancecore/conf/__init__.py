@@ -14,8 +14,8 @@ PROJECT = "glance"
 
 
 def new(args: Sequence[str] | None = None, files: Sequence[str] | None = None, usage: str | None = None,
-        cli: Sequence[cfg.Opt] = ()) -> cfg.ConfigOpts:
-    """Read the configuration. ``files`` None: ``glance-api.conf`` is searched where oslo.config looks (``/etc/glance`` …).
+        cli: Sequence[cfg.Opt] = (), prog: str = "glance-api") -> cfg.ConfigOpts:
+    """Read the configuration. ``files`` None: ``<prog>.conf`` is searched where oslo.config looks (``/etc/glance`` …).
 
     Every option can also come from the environment as ``OS_<GROUP>__<OPTION>``.
     Raises oslo.config's errors for unreadable files and wrong values; they name file, option and value.
@@ -25,7 +25,7 @@ def new(args: Sequence[str] | None = None, files: Sequence[str] | None = None, u
     conf.register_cli_opts(cli)
     opts.register(conf)
     if files is None:
-        files = cfg.find_config_files(project=PROJECT, prog="glance-api")
-    conf(args=list(args or ()), project=PROJECT, prog="glance-api", usage=usage,
+        files = cfg.find_config_files(project=PROJECT, prog=prog)
+    conf(args=list(args or ()), project=PROJECT, prog=prog, usage=usage,
          default_config_files=[str(Path(x)) for x in files])
     return conf

@@ -35,7 +35,7 @@ OPTIONS: dict[str, list[cfg.Opt]] = {
                                     "results are not copied."),
         cfg.StrOpt("logbook", secret=True,
                    help="SQLAlchemy URL of the database where TaskFlow keeps how far each import is. By default the database of "
-                        "[database], when its driver speaks SQL."),
+                        "[database], when its driver speaks SQL; with driver = registry, the registry keeps it."),
     ],
     "jobboard": [
         cfg.StrOpt("url", secret=True,

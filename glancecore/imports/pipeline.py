@@ -1,4 +1,4 @@
-"""An import as a TaskFlow flow, kept in a logbook so that another process can go on with it. The only file that imports taskflow.
+"""An import as a TaskFlow flow, kept in a logbook so that another process can go on with it.
 
 The atoms are named by what they do and take plain values; what they work with is found by the task's id, in the process that
 runs them. An atom whose process dies runs again from its beginning: each finds what it has done already in the tables.
@@ -25,7 +25,8 @@ from taskflow.persistence.backends.sqlalchemy import tables
 
 from glancecore.domain import errors
 from glancecore.imports import fetching, writing
-from glancecore.imports.logbook import LogbookDatabase
+from glancecore.imports.books import BookBackend
+from glancecore.imports.logbook import LogbookDatabase, LogbookDocuments, Logbooks
 from glancecore.imports.run import Run
 from glancecore.imports.verification import Expected
 from glancecore.imports.work import StepWork
@@ -155,16 +156,16 @@ def make_flow(steps: Sequence[str], stores: Sequence[str], parallel: int) -> Flo
 class Pipeline:
     """Runs flows; its tables are made at the first use when they are not there."""
 
-    def __init__(self, database: LogbookDatabase) -> None:
-        self._database = database
-        self._backend = SQLAlchemyBackend({}, engine=database.engine)
+    def __init__(self, logbooks: Logbooks) -> None:
+        self._database = logbooks if isinstance(logbooks, LogbookDatabase) else None
+        self._documents = logbooks.repository if isinstance(logbooks, LogbookDocuments) else None
         self._lock = threading.Lock()
         self._ready = False
 
     def prepare(self) -> None:
         """Make the tables. Raises DatabaseUnavailable."""
         with self._lock:
-            if self._ready:
+            if self._ready or self._database is None:
                 return
             metadata = sqlalchemy.MetaData()
             tables.fetch(metadata)
@@ -204,10 +205,11 @@ class Pipeline:
 
     def _engine_for(self, run: Run, parallel: int) -> Any:
         """From the logbook when the task has been begun before; the task's id names book and flow."""
-        connection = self._backend.get_connection()
+        backend = self._backend(run.task.id)
+        connection = backend.get_connection()
         stores = list(run.task.stores)
         many = parallel > 1 and len(stores) > 1
-        how: dict[str, Any] = {"backend": self._backend, "engine": "serial"}
+        how: dict[str, Any] = {"backend": backend, "engine": "serial"}
         if many:
             how |= {"engine": "parallel", "executor": "threads", "max_workers": min(parallel, len(stores))}
         store = {"task_id": run.task.id}
@@ -221,8 +223,15 @@ class Pipeline:
             book.add(detail)
             connection.save_logbook(book)
         if not detail.meta:
-            engines.save_factory_details(detail, make_flow, [list(run.steps), stores, parallel], {}, backend=self._backend)
+            engines.save_factory_details(detail, make_flow, [list(run.steps), stores, parallel], {}, backend=backend)
         return engines.load_from_detail(detail, store=store, **how)
+
+    def _backend(self, task_id: str) -> Any:
+        if self._database is not None:
+            return SQLAlchemyBackend({}, engine=self._database.engine)
+        if self._documents is None:
+            raise errors.ConfigError("[imports] logbook: there is none")
+        return BookBackend(self._documents, task_id)
 
     def undo(self, run: Run) -> None:
         """All steps that have begun, the last one first; those that TaskFlow has reverted in this process are done."""

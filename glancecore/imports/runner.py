@@ -19,7 +19,7 @@ from glancecore.domain.image import Image, LocationStatus, Status
 from glancecore.domain.lease import BlobRef, Lease, Operation
 from glancecore.domain.task import Task, TaskStatus
 from glancecore.domain.task import events as task_events
-from glancecore.imports.logbook import LogbookDatabase
+from glancecore.imports.logbook import Logbooks
 from glancecore.imports.parts import Parts
 from glancecore.imports.run import Run
 from glancecore.ports.repository import LeaseEnded, LeaseTaken
@@ -100,7 +100,7 @@ class Posting:
 class ImportRunner:
     """``submit`` runs a new import, ``resume`` one whose process has died. ``make_flows`` is called at the first import."""
 
-    def __init__(self, parts: Parts, logbook: LogbookDatabase, make_flows: Callable[[LogbookDatabase], Flows]) -> None:
+    def __init__(self, parts: Parts, logbook: Logbooks, make_flows: Callable[[Logbooks], Flows]) -> None:
         self._parts = parts
         self._logbook = logbook
         self._make_flows = make_flows

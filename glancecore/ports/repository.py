@@ -19,6 +19,7 @@ from glancecore.domain.image import Image, Visibility
 from glancecore.domain.lease import Lease
 from glancecore.domain.member import Member, MemberStatus
 from glancecore.domain.quota import Limits, Usage
+from glancecore.ports.logbook_repository import LogbookRepository
 from glancecore.ports.metadef_repository import MetadefRepository
 from glancecore.ports.options import Options, Section
 from glancecore.ports.outbox_repository import EventsRecorded, OutboxRepository
@@ -271,6 +272,8 @@ class Database(ABC):
     metadefs: MetadefRepository
     tasks: TaskRepository
     outbox: OutboxRepository
+    #: Logbooks of imports for those who can't reach ``logbook``; None: nobody needs it.
+    logbooks: LogbookRepository | None = None
 
     def __init__(self, conf: Section) -> None:
         self.conf = conf

@@ -183,7 +183,7 @@ class Images:
         after = replace(after, version=image.version + 1, updated_at=now())
         effects = self._locations.effects(image, after)
         told = self._notifications.about(ImageEvent(EventType.IMAGE_UPDATE, after))
-        self._repository.commit(ImageChanged(image, after), *effects.changes, *told.changes)
+        effects.commit(self._repository, ImageChanged(image, after), *told.changes)
         told.send()
         effects.follow()
         return after

@@ -8,6 +8,7 @@ import socket
 import threading
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 
 from glancecore.domain import errors
 from glancecore.domain.image import Image, Status
@@ -29,6 +30,8 @@ class Leases:
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._seen: frozenset[str] = frozenset()
+        #: Operations that ended since the last heartbeat.
+        self._over: dict[str, Lease] = {}
 
     def new(self, image: Image, operation: Operation, stable: Status, *, blobs: tuple[BlobRef, ...] = (),
             reserved: int = 0) -> Lease:
@@ -45,9 +48,11 @@ class Leases:
         return LeaseTaken(lease, self.ttl, replacing)
 
     def forget(self, lease: Lease) -> None:
-        """The operation is over, well or badly."""
+        """The operation is over, well or badly. A lease that could not be ended expires."""
         with self._lock:
             self._mine.pop(lease.token, None)
+            if self._thread is not None:
+                self._over[lease.token] = lease
 
     def check(self, lease: Lease) -> Callable[[], None]:
         """A function that raises LeaseLost once somebody else has taken the lease over; cheap enough for every piece."""
@@ -63,7 +68,8 @@ class Leases:
         while True:
             self._wake.wait(self.ttl / 3)
             with self._lock:
-                known = set(self._mine)
+                known, over = set(self._mine), self._over
+                self._over = {}
                 if not known:
                     self._thread = None
                     return
@@ -71,7 +77,11 @@ class Leases:
                 held = self._images.extend(self.holder, self.ttl)
             except errors.GlanceError as exc:
                 LOG.warning("can't extend %d leases: %s", len(known), exc)
+                with self._lock:
+                    self._over = over | self._over
                 continue
+            for token in over.keys() & held:
+                self._leave(over[token])
             with self._lock:
                 for token in known - held:
                     # a lease that was taken but not yet committed, or is just ending, is not stored either: its own
@@ -79,3 +89,17 @@ class Leases:
                     if token in self._seen and token in self._mine:
                         self._mine[token] = False
                 self._seen = held
+
+    def _leave(self, lease: Lease) -> None:
+        """The heartbeat extends all that this process holds: what nobody works on any more must not be held by it."""
+        try:
+            stored = self._images.lease(lease.image_id)
+            if stored is not None and stored.token == lease.token:
+                left = replace(stored, holder=f"{self.holder}:left", token=uuid.uuid4().hex)
+                self._images.commit(LeaseTaken(left, self.ttl, stored.token))
+        except errors.LeaseLost:
+            pass
+        except errors.GlanceError as exc:
+            LOG.warning("image %s: the lease of an operation that is over can't be left now: %s", lease.image_id, exc)
+            with self._lock:
+                self._over[lease.token] = lease

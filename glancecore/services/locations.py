@@ -62,12 +62,22 @@ class LocationSettings:
 
 @dataclass(slots=True)
 class Effects:
-    """What a change of locations brings with it: ``changes`` for the same commit, ``follow`` to be called after it."""
+    """What a change of locations brings with it: ``changes`` for the same commit, ``follow`` to be called after it, ``give_up``
+    when it fails."""
 
     changes: list[Change] = field(default_factory=list)
     follow: Callable[[], None] = lambda: None
+    give_up: Callable[[], None] = lambda: None
     #: It goes on after ``follow`` has returned.
     background: bool = False
+
+    def commit(self, repository: ImageRepository, *changes: Change) -> None:
+        """Commit the change with its effects. A lease of theirs is not kept alive when that fails."""
+        try:
+            repository.commit(*changes, *self.changes)
+        except BaseException:
+            self.give_up()
+            raise
 
 
 class Locations:
@@ -111,7 +121,7 @@ class Locations:
         told = self._notifications.about(ImageEvent(EventType.IMAGE_UPDATE if verified else EventType.IMAGE_ACTIVATE, after),
                                          *task_events(None, task))
         try:
-            self._repository.commit(ImageChanged(image, after), *effects.changes, TaskAdded(task), *told.changes)
+            effects.commit(self._repository, ImageChanged(image, after), TaskAdded(task), *told.changes)
         except errors.ConcurrentChange as exc:
             raise errors.WrongStatus(f"image {image.id} has changed meanwhile; look at its status") from exc
         reach("location.after_intent")
@@ -139,7 +149,7 @@ class Locations:
         after = _next(image, after)
         effects = self.effects(image, after)
         told = self._notifications.about(ImageEvent(EventType.IMAGE_UPDATE, after))
-        self._repository.commit(ImageChanged(image, after), *effects.changes, *told.changes)
+        effects.commit(self._repository, ImageChanged(image, after), *told.changes)
         told.send()
         effects.follow()
 
@@ -180,10 +190,12 @@ class Locations:
                 changes.append(WithinLimits(after.owner, Limits(bytes=most)))
         if any(x.status is LocationStatus.DELETING for x in after.locations):
             lease = self._leases.new(after, Operation.DROP_LOCATION, Status.ACTIVE)
-            return Effects([*changes, self._leases.taken(lease)], lambda: self.finish_drop(lease))
+            return Effects([*changes, self._leases.taken(lease)], lambda: self.finish_drop(lease),
+                           lambda: self._leases.forget(lease))
         if before.status is Status.QUEUED and self._settings.hashing:
             lease = self._leases.new(after, Operation.HASH, Status.QUEUED)
-            return Effects([*changes, self._leases.taken(lease)], lambda: self._hashing.start(lease), background=True)
+            return Effects([*changes, self._leases.taken(lease)], lambda: self._hashing.start(lease),
+                           lambda: self._leases.forget(lease), background=True)
         return Effects(changes)
 
     def finish_drop(self, lease: Lease) -> None:

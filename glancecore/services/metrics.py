@@ -14,6 +14,9 @@ STORE_BYTES = Counter("glance_store_bytes_total", "Bytes written to (in) and rea
 STORE_UP = Gauge("glance_store_up", "1 when the store answered the last readiness check.", ["store"],
                  multiprocess_mode="mostrecent")
 LEASES_REAPED = Counter("glance_leases_reaped_total", "Operations given up because their process had died.", ["operation"])
+REGISTRY_CALLS = Counter("glance_registry_calls_total", "Calls that glance-registry has answered.", ["call", "outcome"])
+REGISTRY_SECONDS = Histogram("glance_registry_call_seconds", "Time of the calls in glance-registry, the database's included.", ["call"],
+                             buckets=(.0005, .001, .0025, .005, .01, .025, .05, .1, .5, 2.5, 10, 60))
 METADEF_VIOLATIONS = Counter("glance_metadef_violations_total", "Image properties that broke a metadata definition.",
                              ["namespace", "property", "outcome"])
 OUTBOX_DELIVERIES = Counter("glance_outbox_deliveries_total",

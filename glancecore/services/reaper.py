@@ -91,6 +91,9 @@ class Reaper:
         except (errors.LeaseLost, errors.ImageBusy):
             self._leases.forget(lease)
             return False  # its owner lives after all, or another reaper was faster
+        except BaseException:  # it may be ours nevertheless: then it must expire again
+            self._leases.forget(lease)
+            raise
         LOG.warning("image %s: its %s was given up by %s; taking over", lease.image_id, lease.operation.value, lease.holder)
         metrics.LEASES_REAPED.labels(lease.operation.value).inc()
         try:

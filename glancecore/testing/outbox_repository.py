@@ -45,6 +45,15 @@ def delivered(parcel: Parcel) -> Outcome:
     return Outcome(parcel.position, parcel.token, delivered=True)
 
 
+def several(count: int, parcels: list[Parcel]) -> list[Parcel]:
+    assert len(parcels) == count, f"{count} expected, but there are {len(parcels)}"
+    return parcels
+
+
+def only(parcels: list[Parcel]) -> Parcel:
+    return several(1, parcels)[0]
+
+
 class OutboxConformance:
     @pytest.fixture
     def database(self) -> Database:
@@ -55,9 +64,9 @@ class OutboxConformance:
         event = make_event(str(uuid.uuid4()), 1.25, type="image.create", data={"id": "x", "tags": ["a", "b"], "size": None, "properties": {"k": "v"},
                                                                           "min_ram": 1 << 40, "protected": True})
         record(database, event)
-        (parcel,) = database.outbox.find("d")
+        parcel = only(database.outbox.find("d"))
         assert (parcel.event, parcel.attempts, parcel.error, parcel.token) == (event, 0, None, None)
-        (claimed,) = database.outbox.claim("d", 10, 60)
+        claimed = only(database.outbox.claim("d", 10, 60))
         assert (claimed.event, claimed.position, claimed.attempts, claimed.error) == (event, parcel.position, 1, None)
         assert claimed.token is not None
         assert database.outbox.find("d") == [claimed]
@@ -111,9 +120,9 @@ class OutboxConformance:
     def test_what_is_claimed_is_due_again_when_its_time_is_over(self, database: Database) -> None:
         event = make_event()
         record(database, event)
-        (first,) = database.outbox.claim("d", 10, 0)
+        first = only(database.outbox.claim("d", 10, 0))
         time.sleep(0.02)
-        (second,) = database.outbox.claim("d", 10, 60)
+        second = only(database.outbox.claim("d", 10, 60))
         assert (second.event, second.position, second.attempts) == (event, first.position, 2)
         assert second.token != first.token
         assert database.outbox.claim("d", 10, 60) == []
@@ -139,7 +148,7 @@ class OutboxConformance:
     def test_what_is_claimed_holds_back_its_subject_only(self, database: Database) -> None:
         made = [make_event("one"), make_event("one"), make_event("two"), make_event("one", destination="e")]
         record(database, *made)
-        (first,) = database.outbox.claim("d", 1, 60)
+        first = only(database.outbox.claim("d", 1, 60))
         assert events(database.outbox.claim("d", 10, 60)) == [made[2]]
         assert events(database.outbox.claim("e", 10, 60)) == [made[3]]
         database.outbox.settle([delivered(first)])
@@ -148,7 +157,7 @@ class OutboxConformance:
     def test_what_has_failed_holds_back_its_subject_only(self, database: Database) -> None:
         made = [make_event("one"), make_event("one"), make_event("two")]
         record(database, *made)
-        first, second, other = database.outbox.claim("d", 10, 60)
+        first, second, other = several(3, database.outbox.claim("d", 10, 60))
         database.outbox.settle([failed(first), failed(second, 0, None), delivered(other)])
         late = [make_event("one"), make_event("two")]
         record(database, *late)
@@ -157,14 +166,14 @@ class OutboxConformance:
     def test_subjects_are_compared_by_code_points(self, database: Database) -> None:
         made = [make_event(x) for x in ("a", "A", "á", "a ")]
         record(database, *made)
-        (first,) = database.outbox.claim("d", 1, 60)
+        first = only(database.outbox.claim("d", 1, 60))
         assert first.event == made[0]
         assert events(database.outbox.claim("d", 10, 60)) == made[1:]
 
     # -- settling ----------------------------------------------------------------------------------------------------
     def test_what_is_delivered_is_gone(self, database: Database) -> None:
         record(database, make_event("one"), make_event("two"))
-        first, second = database.outbox.claim("d", 10, 0)
+        first, second = several(2, database.outbox.claim("d", 10, 0))
         database.outbox.settle([delivered(first)])
         time.sleep(0.02)
         assert [x.position for x in database.outbox.claim("d", 10, 60)] == [second.position]
@@ -172,24 +181,24 @@ class OutboxConformance:
 
     def test_what_has_failed_comes_again_after_its_delay_with_its_error(self, database: Database) -> None:
         record(database, make_event())
-        (parcel,) = database.outbox.claim("d", 10, 60)
+        parcel = only(database.outbox.claim("d", 10, 60))
         database.outbox.settle([failed(parcel, 0.3, "it's \"full\" 😀")])
         assert database.outbox.claim("d", 10, 60) == []
-        (waiting,) = database.outbox.find()
+        waiting = only(database.outbox.find())
         assert (waiting.error, waiting.token, waiting.attempts) == ("it's \"full\" 😀", None, 1)
         time.sleep(0.4)
-        (again,) = database.outbox.claim("d", 10, 60)
+        again = only(database.outbox.claim("d", 10, 60))
         assert (again.event.id, again.attempts, again.error) == (parcel.event.id, 2, "it's \"full\" 😀")
         database.outbox.settle([failed(again, 0, None)])
-        (last,) = database.outbox.claim("d", 10, 60)
+        last = only(database.outbox.claim("d", 10, 60))
         assert last.error == "it's \"full\" 😀", "not tried: the error before stays"
 
     @pytest.mark.parametrize("outcome", [delivered, failed])
     def test_a_claim_that_was_lost_settles_nothing(self, database: Database, outcome: Any) -> None:
         record(database, make_event())
-        (old,) = database.outbox.claim("d", 10, 0)
+        old = only(database.outbox.claim("d", 10, 0))
         time.sleep(0.02)
-        (new,) = database.outbox.claim("d", 10, 60)
+        new = only(database.outbox.claim("d", 10, 60))
         database.outbox.settle([outcome(old)])
         assert database.outbox.find() == [new]
         assert database.outbox.claim("d", 10, 60) == []
@@ -201,7 +210,7 @@ class OutboxConformance:
     def test_what_waits_is_counted_by_destination(self, database: Database) -> None:
         assert database.outbox.waiting() == []
         record(database, make_event("one", 5), make_event("two", 3), make_event("three", 4, "e"))
-        first, _ = database.outbox.claim("d", 10, 60)
+        first, _ = several(2, database.outbox.claim("d", 10, 60))
         assert database.outbox.waiting() == [Waiting("d", 2, after(3)), Waiting("e", 1, after(4))]
         database.outbox.settle([failed(first)])
         assert database.outbox.waiting() == [Waiting("d", 2, after(3), 1), Waiting("e", 1, after(4))]
@@ -222,8 +231,8 @@ class OutboxConformance:
     def test_a_retry_makes_due_what_waits_and_spares_what_is_worked_on(self, database: Database) -> None:
         made = [make_event("one"), make_event("two"), make_event("one", destination="e")]
         record(database, *made)
-        waits, works = database.outbox.claim("d", 10, 60)
-        (other,) = database.outbox.claim("e", 10, 60)
+        waits, works = several(2, database.outbox.claim("d", 10, 60))
+        other = only(database.outbox.claim("e", 10, 60))
         database.outbox.settle([failed(waits), failed(other)])
         assert database.outbox.retry("e") == 1
         assert events(database.outbox.claim("d", 10, 60)) == []

@@ -93,7 +93,7 @@ def test_killed_at(service: lab.Service, method: str, step: str, monkeypatch: py
 
 def _until_killed(service: lab.Service, client: Client, method: str) -> None:
     """The worker process dies at the step; then the whole service does."""
-    [worker] = _children(service)
+    [worker] = children(service)
     with contextlib.suppress(requests.ConnectionError):
         _operate(client, method)
     end = time.monotonic() + 15
@@ -104,7 +104,7 @@ def _until_killed(service: lab.Service, client: Client, method: str) -> None:
     kill(service)
 
 
-def _children(service: lab.Service) -> list[int]:
+def children(service: lab.Service) -> list[int]:
     assert service.process is not None
     pid = service.process.pid
     return [int(x) for x in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
@@ -136,11 +136,11 @@ def _check_end(client: Client, method: str, step: str, image: dict[str, Any]) ->
 def kill(service: lab.Service) -> None:
     """All of its processes at once; a worker alone would live on for a second."""
     assert service.process is not None
-    children = _children(service)
+    workers = children(service)
     os.kill(service.process.pid, signal.SIGKILL)
-    for child in children:
+    for worker in workers:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(child, signal.SIGKILL)
+            os.kill(worker, signal.SIGKILL)
     service.stop(signal.SIGKILL)
 
 

@@ -1,14 +1,14 @@
 #!/bin/bash
 # The real Glance (PyPI), to ask how it behaves and to measure against.
-#   up.sh [headers|keystone] [sqlite|mariadb]     default: headers mariadb
+#   up.sh [headers|keystone] [sqlite|mariadb|postgresql]     default: headers mariadb
 # headers: it believes X-Identity-Status: Confirmed, X-User-Id, X-Project-Id, X-Roles. keystone: see keystone-up.sh; region "peer".
-# WORKERS (2), THREADS (8); FRESH=1 forgets all images; LEGACY=1 shows locations and checks no formats.
+# WORKERS (2), THREADS (8); FRESH=1 forgets all images; LEGACY=1 shows locations and checks no formats; DELAYED=1: delayed_delete.
 . "$(dirname "$0")/../backends/lib.sh"
 AUTH=${1:-headers} DATABASE=${2:-mariadb}
 one_at_a_time peer
-VENV=${PEER_VENV:-$(venv peer glance==33.0.0 gunicorn==27.0.1 PyMySQL==1.2.4)}
+VENV=${PEER_VENV:-$(venv peer glance==33.0.0 gunicorn==27.0.1 PyMySQL==1.2.4 'psycopg[binary]==3.3.9')}
 DIR=$LAB_DIR/peer
-WANTED="$AUTH $DATABASE ${WORKERS:-2} ${THREADS:-8} ${LEGACY:-0}"
+WANTED="$AUTH $DATABASE ${WORKERS:-2} ${THREADS:-8} ${LEGACY:-0} ${DELAYED:-0}"
 if [[ "$(cat "$DIR/wanted" 2>/dev/null)" != "$WANTED" || ${FRESH:-0} = 1 ]]; then
   stop "$DIR/server.pid" 20
   rm -rf "$DIR"
@@ -23,6 +23,12 @@ if ! alive "$DIR/server.pid"; then
     SERVER=(mariadb --no-defaults -h 127.0.0.1 -P "$(port_of mariadb)" -u glance -pglance -e)
     [[ -e $DIR/wanted ]] || "${SERVER[@]}" 'drop database if exists peer'
     "${SERVER[@]}" 'create database if not exists peer character set utf8mb4'
+  elif [[ $DATABASE = postgresql ]]; then
+    SQL=$("$REPO/tests/backends/postgresql-up.sh" | tail -1)
+    SQL=${SQL%/glance}/peer
+    SERVER=(env PGPASSWORD=glance psql -h 127.0.0.1 -p "$(port_of postgresql)" -U glance -d postgres -Atqc)
+    [[ -e $DIR/wanted ]] || "${SERVER[@]}" 'drop database if exists peer'
+    [[ $("${SERVER[@]}" "select 1 from pg_database where datname = 'peer'") = 1 ]] || "${SERVER[@]}" 'create database peer'
   fi
   if [[ $AUTH = keystone ]]; then
     AUTH_URL=$("$REPO/tests/backends/keystone-up.sh" peer "$URL" | tail -1)
@@ -81,6 +87,7 @@ transport_url = fake:/
 log_file = $DIR/glance-api.log
 node_staging_uri = file://$DIR/staging
 worker_self_reference_url = $URL
+delayed_delete = $([[ ${DELAYED:-0} = 1 ]] && echo true || echo false)
 show_multiple_locations = $([[ ${LEGACY:-0} = 1 ]] && echo true || echo false)
 [image_format]
 require_image_format_match = $([[ ${LEGACY:-0} = 1 ]] && echo false || echo true)
@@ -120,4 +127,5 @@ answers() { exec 3<>"/dev/tcp/127.0.0.1/$(port_of peer)" && printf 'GET / HTTP/1
 wait_for peer/server 90 answers
 echo "PEER_PID=$(cut -d' ' -f1 "$DIR/server.pid")"
 echo "PEER_REGION=peer"
+echo "PEER_DATABASE=$(sed -n 's/^connection = //p' "$DIR/etc/glance-api.conf")"
 echo "http://127.0.0.1:$(port_of peer)"

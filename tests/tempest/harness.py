@@ -23,6 +23,7 @@ from xml.etree import ElementTree as ET
 
 import lab
 from images import samples
+from peer.deployment import dead
 
 HERE = Path(__file__).resolve().parent
 WORK = lab.LAB / "tempest"
@@ -36,6 +37,11 @@ class Profile:
     name: str
     expected: str
     legacy: bool  # locations shown, bogus data accepted
+    adopted: bool = False  # a real Glance's deployment was taken over: its images are there, and its folders are ours
+
+    @property
+    def data(self) -> Path:
+        return lab.LAB / "peer" if self.adopted else WORK / self.name
 
     def server_config(self) -> dict[str, dict[str, object]]:
         # stores whose names sort as their weights do: tempest compares the two orders
@@ -43,12 +49,12 @@ class Profile:
                             "do_secure_hash": not self.legacy},
                 "image_format": {"require_image_format_match": not self.legacy},
                 "glance_store": {"default_backend": "fast"},
-                "fast": {"filesystem_store_datadir": WORK / self.name / "fast", "weight": 200},
-                "slow": {"filesystem_store_datadir": WORK / self.name / "slow", "weight": 100},
+                "fast": {"filesystem_store_datadir": self.data / "fast", "weight": 200},
+                "slow": {"filesystem_store_datadir": self.data / "slow", "weight": 100},
                 "web": {"http_store_allowed_hosts": "127.0.0.1"}}
 
 
-PROFILES = (Profile("default", "glance33.txt", legacy=False), Profile("legacy", "glance33-legacy.txt", legacy=True))
+PROFILES = (Profile("default", "glance33.txt", legacy=False), Profile("legacy", "glance33-legacy.txt", legacy=True, adopted=True))
 
 
 @dataclass(frozen=True)
@@ -114,8 +120,17 @@ def endpoint(profile: Profile, peer: bool) -> Iterator[str]:
     config = lab.merged(profile.server_config(), lab.keystone_config(region, f"http://127.0.0.1:{port}"), {
         "DEFAULT": {"workers": 2, "enabled_import_methods": "[glance-direct, web-download, copy-image, glance-download]"},
         "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]"}})
-    with lab.service(config, folder=folder, port=port) as service:
+    with contextlib.ExitStack() as stack:
+        deployment = stack.enter_context(dead("mariadb")) if profile.adopted else None
+        service = stack.enter_context(lab.service(config, folder=folder, port=port, start=False))
+        if deployment:
+            # what it finds there to look at makes its exit code 1
+            told = subprocess.run([lab.BIN / "glance-manage", "--config-file", service.config_file, "adopt", "--from", deployment.database],
+                                  check=False, capture_output=True, text=True)
+            if "8 active" not in told.stdout:
+                raise SystemExit(f"the deployment was not taken over: {told.stdout}{told.stderr}")
         service.manage("metadefs", "load")  # as DevStack does: tests take the first resource type that they find
+        service.start()
         yield region
 
 

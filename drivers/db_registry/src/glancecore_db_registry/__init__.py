@@ -1,0 +1,1 @@
+"""The database port carried to the private metadata service, glance-registry."""

@@ -1,0 +1,77 @@
+"""glance-registry: the private metadata service, for API nodes that hold no database credentials."""
+
+from __future__ import annotations
+
+import argparse
+import atexit
+import gc
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+from oslo_config import cfg
+
+from glancecore import server
+from glancecore.cmd import start
+from glancecore.conf.registry import PORT
+from glancecore.domain.errors import ConfigError
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
+
+LOG = logging.getLogger(__name__)
+PROG = "glance-registry"
+_DESCRIPTION = """\
+Serve the metadata of images to API nodes that hold no database credentials.
+
+It reads glance-registry.conf: [database] driver and connection as in glance-api.conf, [registry] secrets, and the server's
+options bind_host, bind_port (9191), cert_file, key_file, ca_file. API nodes have [database] driver = registry, registry_urls and
+registry_secret. The schema is made here, by: glance-manage --config-file glance-registry.conf db sync
+"""
+
+
+def main() -> None:
+    sys.exit(start.run(_main))
+
+
+def _main() -> None:
+    parser = argparse.ArgumentParser(prog=PROG, description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
+    start.add_config_arguments(parser, PROG)
+    conf = start.read_config(parser.parse_args(), prog=PROG)
+    conf.set_default("bind_port", PORT)
+    server.use_few_arenas()
+    server.settings(conf)
+    refuse_strangers(conf)
+    server.check_port(conf)
+    with server.shared_metrics():
+        from glancecore import bootstrap
+
+        checked = bootstrap.build_registry(conf)  # everything that can be wrong is found here, before a worker starts
+        checked.database.ping()
+        checked.close()
+        start.warn_unknown(conf)
+
+        def make_app() -> WSGIApplication:
+            service = bootstrap.build_registry(conf)
+            atexit.register(service.close)
+            return service.app
+
+        LOG.info("serving on %s port %s, database %s", conf.bind_host, conf.bind_port, conf.database.driver)
+        del checked
+        gc.collect()
+        gc.freeze()  # what is loaded by now is shared by the workers and never collected
+        server.serve(conf, make_app, PROG)
+
+
+def refuse_strangers(conf: cfg.ConfigOpts) -> None:
+    """Raises ConfigError when everybody on the network could read and change everything."""
+    certificates = bool(conf.cert_file and conf.ca_file)
+    if not conf.registry.secrets and not certificates:
+        if server.beyond_this_machine(conf):
+            raise ConfigError(
+                f"[registry] secrets: none is set, and bind_host = {conf.bind_host} would let everybody on the network read and change "
+                "everything; set a secret (openssl rand -hex 32), or cert_file, key_file and ca_file so that each node shows a "
+                "certificate, or bind to 127.0.0.1")
+        LOG.warning("no [registry] secrets and no ca_file: every user of this machine can read and change everything")
+    elif not conf.cert_file and server.beyond_this_machine(conf):
+        LOG.warning("bind_host = %s without cert_file: calls are proved by the secret, but can be read on the network", conf.bind_host)

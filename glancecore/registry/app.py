@@ -1,0 +1,159 @@
+"""The WSGI application of the private metadata service: one POST is one call of the database port.
+
+    POST /1/images/find     body: the arguments, in order, as JSON · 200: the result as JSON
+    GET  /1                 what is served: {"release", "protocol", "calls": {name: shape}}
+    GET  /healthcheck, /healthcheck/ready, /metrics
+
+An error of the domain is answered with 409 and the error itself: {"error": class, "message", "fields"}. Everything else than
+200 and 409 is about the call and not about its outcome; the body is {"refused": code, "message"}.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from oslo_context import context as log_context
+
+from glancecore.domain import errors
+from glancecore.ports import proof, wire
+from glancecore.ports.calls import OWN, PROTOCOL, Call, calls, repositories
+from glancecore.ports.repository import Database
+from glancecore.registry.probes import Probes
+from glancecore.services import metrics
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+LOG = logging.getLogger(__name__)
+_JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrySettings:
+    """``secrets``: any of them is good; none: everybody who reaches the socket may call."""
+
+    secrets: Sequence[str] = ()
+    max_body: int = 32 << 20
+
+
+class Refused(Exception):
+    """The call is not carried out."""
+
+    def __init__(self, status: HTTPStatus, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class RegistryApp:
+    def __init__(self, database: Database, settings: RegistrySettings, probes: Probes) -> None:
+        self._settings = settings
+        self._probes = probes
+        self._served: dict[str, tuple[Call, Any]] = {}
+        for call in calls().values():
+            target = database if call.repository == OWN else getattr(database, call.repository, None)
+            if target is not None:
+                self._served[f"/{PROTOCOL}/{call.name}"] = call, getattr(target, call.method)
+        self._hello = wire.dumps({
+            "release": _release(), "protocol": PROTOCOL, "calls": {call.name: call.shape for call, _ in self._served.values()},
+            "repositories": [x for x in repositories() if getattr(database, x, None) is not None]})
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        start = time.perf_counter()
+        path = environ["PATH_INFO"]
+        found = self._served.get(path)
+        name, outcome = (found[0].name if found else "other"), "ok"
+        probe = self._probes.answer(environ) if found is None else None
+        if probe is not None:
+            return _send(start_response, *probe)
+        log_context.RequestContext(request_id=environ.get("HTTP_X_OPENSTACK_REQUEST_ID") or None, overwrite=True)
+        try:
+            body = self._body(environ)
+            self._check(environ, path, body)
+            if found is not None:
+                status, answer = self._run(environ, *found, body)
+            elif path == f"/{PROTOCOL}":
+                status, answer = HTTPStatus.OK, self._hello
+            else:
+                raise _unknown(path)
+            if status is not HTTPStatus.OK:
+                outcome = "error"
+        except Refused as exc:
+            status, answer, outcome = exc.status, wire.dumps({"refused": exc.code, "message": str(exc)}), exc.code
+            LOG.warning("%s from %s refused: %s", name, environ.get("REMOTE_ADDR", "?"), exc)
+        except Exception:  # the caller learns that it is ours, the log learns what
+            LOG.exception("%s failed", name)
+            status, outcome = HTTPStatus.INTERNAL_SERVER_ERROR, "failed"
+            answer = wire.dumps({"refused": "failed", "message": "the registry failed; its log says why"})
+        metrics.REGISTRY_CALLS.labels(name, outcome).inc()
+        metrics.REGISTRY_SECONDS.labels(name).observe(time.perf_counter() - start)
+        return _send(start_response, status, _JSON, answer)
+
+    def _run(self, environ: WSGIEnvironment, call: Call, run: Any, body: bytes) -> tuple[HTTPStatus, bytes]:
+        if environ["REQUEST_METHOD"] != "POST":
+            raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "method", "calls are sent by POST")
+        if environ.get("HTTP_GLANCE_SHAPE") != call.shape:
+            raise Refused(HTTPStatus.UPGRADE_REQUIRED, "protocol",
+                          f"{call.name} is made of other values here (release {_release()}): install the same release on both sides")
+        try:
+            arguments = call.read_request(body)
+        except (AttributeError, KeyError, TypeError, ValueError) as exc:
+            raise Refused(HTTPStatus.BAD_REQUEST, "malformed", f"{call.name}: the arguments can't be read") from exc
+        if not call.fits(arguments):
+            raise Refused(HTTPStatus.BAD_REQUEST, "malformed", f"{call.name}: too few or too many arguments")
+        try:
+            return HTTPStatus.OK, call.answer(call.run(run, arguments))
+        except errors.GlanceError as exc:
+            if isinstance(exc, errors.DatabaseUnavailable):
+                LOG.error("%s: %s", call.name, exc, exc_info=exc.__cause__)
+            return HTTPStatus.CONFLICT, wire.dumps(wire.error_value(exc))
+        except ValueError as exc:  # what the port calls the caller's mistake
+            return HTTPStatus.CONFLICT, wire.dumps({"error": "ValueError", "message": str(exc), "fields": {}})
+
+    def _body(self, environ: WSGIEnvironment) -> bytes:
+        given = environ.get("CONTENT_LENGTH") or "0"
+        if environ.get("HTTP_TRANSFER_ENCODING") or not given.isdecimal():
+            raise Refused(HTTPStatus.LENGTH_REQUIRED, "length", "calls are sent with a Content-Length")
+        length = int(given)
+        if length > self._settings.max_body:
+            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large",
+                          f"{length} bytes; [registry] max_body is {self._settings.max_body}")
+        body: bytes = environ["wsgi.input"].read(length)
+        if len(body) < length:
+            raise Refused(HTTPStatus.BAD_REQUEST, "truncated", "the body ended before its length")
+        return bytes(body)
+
+    def _check(self, environ: WSGIEnvironment, path: str, body: bytes) -> None:
+        """Raises Refused unless the caller knows a secret, when there are any."""
+        if not self._settings.secrets:
+            return
+        when, given = environ.get("HTTP_GLANCE_TIME", ""), environ.get("HTTP_GLANCE_PROOF", "")
+        if not proof.proved(self._settings.secrets, given, when, path, environ.get("HTTP_GLANCE_SHAPE", ""), body):
+            raise Refused(HTTPStatus.UNAUTHORIZED, "secret", "the call is not proved by a secret of [registry] secrets")
+        if not when.isdecimal() or abs(time.time() - int(when)) > proof.LEEWAY:
+            raise Refused(HTTPStatus.UNAUTHORIZED, "clock",
+                          f"the clocks of the two machines differ by more than {proof.LEEWAY} seconds")
+
+
+def _send(start_response: StartResponse, status: HTTPStatus, kind: str, body: bytes) -> Iterable[bytes]:
+    headers = [("Content-Type", kind), ("Content-Length", str(len(body))), (proof.SERVED, str(PROTOCOL))]
+    start_response(f"{status.value} {status.phrase}", headers)
+    return [body]
+
+
+def _unknown(path: str) -> Refused:
+    version = path.split("/")[1] if path.count("/") else ""
+    if version.isdecimal() and int(version) != PROTOCOL:
+        return Refused(HTTPStatus.UPGRADE_REQUIRED, "protocol", f"protocol {version} is not spoken here but {PROTOCOL} "
+                                                                f"(release {_release()}): install the same release on both sides")
+    return Refused(HTTPStatus.NOT_FOUND, "unknown", "no such call")
+
+
+def _release() -> str:
+    return importlib.metadata.version("glancecore")

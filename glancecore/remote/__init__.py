@@ -1,0 +1,1 @@
+"""Copies of images between services and folders, over API v2."""

@@ -1,0 +1,104 @@
+"""glance-registry as a process of its own, for whoever tests through it."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import shutil
+import signal
+import ssl
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lab
+
+SECRET = "a secret for the tests only"
+
+
+@dataclass
+class Registry:
+    folder: Path
+    port: int
+    config: lab.Config
+    tls: ssl.SSLContext | None = None
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
+
+    @property
+    def config_file(self) -> Path:
+        return self.folder / "glance-registry.conf"
+
+    @property
+    def log(self) -> str:
+        path = self.folder / "glance-registry.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    @property
+    def client(self) -> dict[str, Any]:
+        """Section [database] of an API node."""
+        return {"driver": "registry", "registry_urls": self.url, "registry_secret": SECRET}
+
+    def start(self) -> None:
+        with (self.folder / "glance-registry.log").open("ab") as log:
+            self.process = subprocess.Popen([lab.BIN / "glance-registry", "--config-file", self.config_file], cwd=self.folder,
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        end = time.monotonic() + 30
+        while not self._answers():
+            if time.monotonic() > end or self.process.poll() is not None:
+                self.stop()
+                raise RuntimeError(f"glance-registry does not answer on port {self.port}:\n{self.log[-4000:]}")
+            time.sleep(0.02)
+
+    def _answers(self) -> bool:
+        connection = (http.client.HTTPSConnection("127.0.0.1", self.port, timeout=5, context=self.tls) if self.tls
+                      else http.client.HTTPConnection("127.0.0.1", self.port, timeout=5))
+        try:
+            connection.request("GET", "/healthcheck")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """KILL takes the workers along: they see that their parent has gone, but later than a test can wait."""
+        if self.process is None:
+            return
+        workers = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split() if how is signal.SIGKILL else []
+        self.process.send_signal(how)
+        for worker in workers:
+            with contextlib.suppress(ProcessLookupError):
+                subprocess.run(["kill", "-KILL", worker], check=False)
+        try:
+            self.process.wait(40)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+
+@contextlib.contextmanager
+def registry(database: str, config: lab.Config | None = None, tls: ssl.SSLContext | None = None, *, start: bool = True) -> Iterator[Registry]:
+    """A registry on the SQL database at that URL, whose schema is made here."""
+    (lab.LAB / "services").mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=lab.LAB / "services"))
+    made = Registry(folder, lab.free_port(), {}, tls)
+    made.config = lab.merged({"DEFAULT": {"bind_port": made.port, "workers": 2}, "database": {"connection": database},
+                              "registry": {"secrets": SECRET}}, config or {})
+    made.config_file.write_text(lab.config_text(made.config))
+    try:
+        subprocess.run([lab.BIN / "glance-manage", "--config-file", made.config_file, "db", "sync"], check=True, capture_output=True)
+        if start:
+            made.start()
+        yield made
+    finally:
+        made.stop()
+        shutil.rmtree(folder, ignore_errors=True)

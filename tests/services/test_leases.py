@@ -1,0 +1,82 @@
+"""An operation that is over is not kept alive by the others of its process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from glancecore.domain import errors
+from glancecore.domain.image import Status
+from glancecore.domain.lease import Operation
+from glancecore.ports.repository import Change, LeaseChanged, LeaseTaken
+from glancecore.services.leases import Leases
+from glancecore.services.reaper import Reaper
+from glancecore.testing.examples import make_image, make_lease
+from glancecore.testing.fakes import MemoryDatabase, MemoryImages
+
+TTL = 0.3
+
+
+def until(done: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_a_lease_that_could_not_be_ended_expires_while_others_run() -> None:
+    images = MemoryDatabase().images
+    leases = Leases(images, TTL)
+    over, running = (leases.new(make_image(), Operation.UPLOAD, Status.QUEUED) for _ in range(2))
+    images.commit(leases.taken(over), leases.taken(running))
+    leases.forget(over)  # the commit that should have ended it has failed
+    until(lambda: [x.image_id for x in images.expired()] == [over.image_id])
+    assert images.lease(running.image_id) == running
+    leases.forget(running)
+
+
+def test_what_was_written_into_it_since_is_kept() -> None:
+    images = MemoryDatabase().images
+    leases = Leases(images, TTL)
+    over, running = (leases.new(make_image(), Operation.UPLOAD, Status.QUEUED, reserved=0) for _ in range(2))
+    images.commit(leases.taken(over), leases.taken(running))
+    images.commit(LeaseChanged(replace(over, reserved=7)))
+    leases.forget(over)
+    until(lambda: [x.reserved for x in images.expired()] == [7])
+    leases.forget(running)
+
+
+class LosesTheAnswer(MemoryImages):
+    """The commit of a taken lease is saved, and nobody is told."""
+
+    lossy = False
+
+    def commit(self, *changes: Change) -> None:
+        super().commit(*changes)
+        if self.lossy and isinstance(changes[0], LeaseTaken):
+            self.lossy = False
+            raise errors.DatabaseUnavailable("it may or may not have been saved")
+
+
+def test_a_lease_that_the_reaper_took_without_knowing_expires_again() -> None:
+    images = LosesTheAnswer()
+    leases = Leases(images, TTL)
+    images.commit(LeaseTaken(make_lease(make_image()), 0))
+    running = leases.new(make_image(), Operation.UPLOAD, Status.QUEUED)
+    images.commit(leases.taken(running))
+    nothing: Any = None
+    reaper = Reaper(images, nothing, leases, _NoDeletion(), 1)
+    images.lossy = True
+    until(lambda: bool(images.expired()))
+    with pytest.raises(errors.DatabaseUnavailable):
+        reaper.run_once()
+    until(lambda: bool(images.expired()))
+    leases.forget(running)
+
+
+class _NoDeletion:
+    def finish(self, lease: object) -> None: ...
