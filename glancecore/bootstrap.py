@@ -47,7 +47,7 @@ from glancecore.ports.cache import Cache, CacheSettings
 from glancecore.ports.certificates import CertificateSource
 from glancecore.ports.import_method import ImportMethod
 from glancecore.ports.import_step import ImportStep
-from glancecore.ports.notifier import Notifier
+from glancecore.ports.notifier import Destination, DurableNotifier, Notifier
 from glancecore.ports.options import Section
 from glancecore.ports.quota import Quota
 from glancecore.ports.repository import Database
@@ -72,6 +72,7 @@ from glancecore.services.metadef_parts import MetadefParts
 from glancecore.services.metadef_validation import MetadefValidation
 from glancecore.services.metadefs import Metadefs
 from glancecore.services.notifications import Notifications
+from glancecore.services.outbox import Outbox, OutboxSettings
 from glancecore.services.property_protection import PropertyProtection
 from glancecore.services.reaper import Reaper
 from glancecore.services.signatures import Signatures
@@ -99,6 +100,7 @@ class Service:
     database: Database
     stores: Stores
     reaper: Reaper
+    outbox: Outbox
     hashing: LocationHashing
     imports: ImportRunner
     board: Board | None
@@ -107,10 +109,18 @@ class Service:
     #: Everybody who reaches the socket may do everything.
     open_to_all: bool
 
+    def start(self) -> None:
+        """The threads that look after what other processes have left, and deliver events."""
+        self.reaper.start()
+        self.outbox.start()
+        if self.caching:
+            self.caching.start()
+
     def close(self) -> None:
         if self.caching:
             self.caching.close()
         self.reaper.stop()
+        self.outbox.stop()
         self.hashing.stop()
         self.imports.stop()
         if self.board:
@@ -128,7 +138,12 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     database = database or load_database(conf)
     quota = _load_quota(conf)
     stores = load_stores(conf)
-    notifications = Notifications(_load_notifiers(conf), conf.disabled_notifications)
+    notifiers = _load_notifiers(conf)
+    destinations = _destinations(conf, notifiers)
+    notifications = Notifications([x for x in notifiers if not isinstance(x, DurableNotifier)], conf.disabled_notifications, destinations,
+                                  database.images)
+    outbox = Outbox(database.outbox, destinations if conf.outbox.deliver else (), _outbox_settings(conf))
+    notifications.recorded = outbox.recorded
     protection = _load_protection(conf, authorizer)
     formats = Formats(conf.image_format.disk_formats, conf.image_format.container_formats)
     limits = ImageLimits(_number(conf.image_property_quota), _number(conf.image_tag_quota), _number(conf.image_member_quota),
@@ -164,7 +179,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     reaper.handle(Operation.IMPORT, engine.resume)
     reaper.also(runner.tidy)
     staging = Staging(repository, authorizer, quota, area, leases, notifications)
-    imports = Imports(database, authorizer, quota, stores, leases, methods, steps, engine, images)
+    imports = Imports(database, authorizer, quota, stores, leases, methods, steps, engine, images, notifications)
     reaper.handle(Operation.HASH, hashing.start)
     reaper.handle(Operation.DROP_LOCATION, locations.finish_drop)
 
@@ -177,7 +192,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
         ImportsApi(staging, imports, conf.max_json_body, multi_store=True, can_stage="glance-direct" in methods),
         TasksApi(Tasks(database, authorizer), imports, schemas.body(formats), conf.max_json_body, conf.limit_param_default, conf.api_limit_max), formats)
     described = MetadefApiSettings(conf.limit_param_default, conf.api_limit_max, conf.max_json_body, conf.public_endpoint)
-    routes += metadef_table.routes(MetadefsApi(metadefs, described), MetadefParts(metadefs, authorizer, notifications),
+    routes += metadef_table.routes(MetadefsApi(metadefs, described), MetadefParts(metadefs, authorizer),
                                    conf.max_json_body)
     routes += cache_table.routes(CacheApi(caching))
     operator = OperatorApi(Health(database, stores), OperatorSettings(
@@ -187,7 +202,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     app = create_app(routes, operator, versions, auth, authorizer,
                      AppSettings(conf.max_request_id_length, conf.allow_anonymous_access))
     app.wsgi_app = _outermost(conf, app.wsgi_app)  # type: ignore[assignment, method-assign]
-    return Service(app, database, stores, reaper, hashing, runner, board, caching, leases.holder, auth.open_to_all)
+    return Service(app, database, stores, reaper, outbox, hashing, runner, board, caching, leases.holder, auth.open_to_all)
 
 
 @dataclass(slots=True)
@@ -424,7 +439,7 @@ def _default_store(conf: cfg.ConfigOpts, wanted: Mapping[str, str]) -> str:
 
 
 def _load_store(conf: cfg.ConfigOpts, store_id: str, driver: str, *, required: bool) -> StoreFacade:
-    if store_id.startswith("os_glance_") or store_id in {"DEFAULT", "database", "glance_store", "server", "lease", "metadefs", "registry"}:
+    if store_id.startswith("os_glance_") or store_id in {"DEFAULT", "database", "glance_store", "server", "lease", "metadefs", "outbox", "registry"}:
         raise ConfigError(f"[DEFAULT] enabled_backends: {store_id!r} is a reserved name; choose another id for this store")
     store: Store | None = None
     fault: str | None = None
@@ -461,6 +476,21 @@ def _load_notifiers(conf: cfg.ConfigOpts) -> list[Notifier]:
         cls = _load("notifier", name, "[DEFAULT] notifiers")
         found.append(cls(section(conf, f"notify_{name}", cls.options), conf))
     return found
+
+
+def _destinations(conf: cfg.ConfigOpts, notifiers: Sequence[Notifier]) -> list[Destination]:
+    """Of all durable notifiers. Raises ConfigError."""
+    found = [x for notifier in notifiers if isinstance(notifier, DurableNotifier) for x in notifier.destinations()]
+    for destination in found:
+        if conf.outbox.claim_seconds < 2 * destination.timeout:
+            raise ConfigError(f"[outbox] claim_seconds = {conf.outbox.claim_seconds:g}: {destination.name} may take {destination.timeout:g} "
+                              f"seconds for one event; set claim_seconds to {2 * destination.timeout:g} at least")
+    return found
+
+
+def _outbox_settings(conf: cfg.ConfigOpts) -> OutboxSettings:
+    outbox = conf.outbox
+    return OutboxSettings(outbox.interval, outbox.batch, outbox.claim_seconds, outbox.first_pause, outbox.longest_pause, outbox.max_age)
 
 
 def _load(kind: str, name: str, option: str) -> Any:

@@ -33,9 +33,7 @@ def make_application() -> WSGIApplication:
         raise ConfigError(f"[DEFAULT] auth_strategy = {conf.auth_strategy} lets everybody who reaches the web server do everything; "
                           "choose another auth_strategy, or set allow_open_access = true")
     service.database.ping()
-    service.reaper.start()
-    if service.caching:
-        service.caching.start()
+    service.start()
     atexit.register(service.close)  # running imports are handed over
     return service.app
 

@@ -74,7 +74,7 @@ PEER = ("tests/e2e/test_adopt.py", "tests/e2e/test_replicator.py")
 SUITES = (
     Suite("ruff", tool("ruff", "check", "."), check=True),
     Suite("mypy", tool("mypy", "glancecore", *sorted(str(path) for path in Path("drivers").glob("[!_]*/src"))), check=True),
-    Suite("mypy-tests", tool("mypy", "--explicit-package-bases", "tests/lab.py", "tests/run.py",
+    Suite("mypy-tests", tool("mypy", "--explicit-package-bases", "tests/lab.py", "tests/run.py", "tests/receiver.py",
                              "tests/backends/keystone_setup.py",
                              *sorted(str(path) for name in ("bench", "images", "peer", "tempest") for path in Path("tests", name).glob("*.py"))),
           check=True),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from glancecore.domain.events import Event, ImageEvent, ImageSent, MemberEvent, MetadefEvent
+from glancecore.domain.events import Event, ImageEvent, ImageSent, MemberEvent, MetadefEvent, TaskEvent
 from glancecore.ports.notifier import Notifier
 
 LOG = logging.getLogger("glancecore.events")
@@ -20,5 +20,7 @@ class LogNotifier(Notifier):
                      event.member.status.value)
         elif isinstance(event, ImageSent):
             LOG.info("%s id=%s bytes=%d", event.type.value, event.image.id, event.bytes_sent)
+        elif isinstance(event, TaskEvent):
+            LOG.info("%s id=%s image=%s status=%s", event.type.value, event.task.id, event.task.image_id, event.task.status.value)
         elif isinstance(event, MetadefEvent):
             LOG.info("%s namespace=%s name=%s", event.type.value, event.namespace.name, event.part.name if event.part else "-")

@@ -40,9 +40,7 @@ def _main() -> None:
 
         def make_app() -> WSGIApplication:
             service = bootstrap.build(conf, again=True)
-            service.reaper.start()
-            if service.caching:
-                service.caching.start()
+            service.start()
             atexit.register(service.close)  # running imports are handed over
             return service.app
 

@@ -1,4 +1,4 @@
-"""glance-manage: care of the database, metadata definitions as files, and the takeover of a Glance deployment."""
+"""glance-manage: care of the database and the outbox, metadata definitions as files, and the takeover of a Glance deployment."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 from glancecore import bootstrap
-from glancecore.cmd import adopt, metadefs, start
+from glancecore.cmd import adopt, metadefs, outbox, start
 from glancecore.ports.repository import Database
 
 #: Exit codes of ``db check``: nothing to do, or the schema must be synced.
@@ -84,4 +84,5 @@ def parser() -> argparse.ArgumentParser:
     metadefs.add_actions(db, "_metadefs")
     metadefs.add_area(areas)
     adopt.add_area(areas)
+    outbox.add_area(areas)
     return made

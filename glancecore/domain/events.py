@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from glancecore.domain.image import Image
     from glancecore.domain.member import Member
     from glancecore.domain.metadef import Outline, Part
+    from glancecore.domain.task import Task
 
 
 class EventType(StrEnum):
@@ -25,6 +26,11 @@ class EventType(StrEnum):
     MEMBER_CREATE = "image.member.create"
     MEMBER_UPDATE = "image.member.update"
     MEMBER_DELETE = "image.member.delete"
+    TASK_CREATE = "task.create"
+    TASK_RUN = "task.run"
+    TASK_PROCESSING = "task.processing"
+    TASK_SUCCESS = "task.success"
+    TASK_FAILURE = "task.failure"
     METADEF_NAMESPACE_CREATE = "metadef_namespace.create"
     METADEF_NAMESPACE_UPDATE = "metadef_namespace.update"
     METADEF_NAMESPACE_DELETE = "metadef_namespace.delete"
@@ -83,4 +89,12 @@ class MetadefEvent:
     old_name: str | None = None
 
 
-Event = ImageEvent | MemberEvent | ImageSent | MetadefEvent
+@dataclass(frozen=True, slots=True)
+class TaskEvent:
+    """Something happened to a task; ``task`` is its state afterwards."""
+
+    type: EventType
+    task: Task
+
+
+Event = ImageEvent | MemberEvent | ImageSent | MetadefEvent | TaskEvent

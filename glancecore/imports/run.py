@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import tenacity
 
 from glancecore.domain import errors
+from glancecore.domain.events import Event
 from glancecore.domain.image import Image, Status
 from glancecore.domain.lease import BlobRef, Lease
 from glancecore.domain.quota import Limits
 from glancecore.domain.task import Task
+from glancecore.domain.task import events as task_events
 from glancecore.imports.parts import Parts
 from glancecore.ports.import_method import ImportMethod, Request, Source
 from glancecore.ports.import_step import ImportStep
@@ -110,8 +112,10 @@ class Run:
     @_again
     def save(self, image: Callable[[Image], Image] | None = None, task: Callable[[Task], Task] | None = None, *,
              add: BlobRef | None = None, drop: BlobRef | None = None, reserved: int | None = None, freed: int = 0, end: bool = False,
-             stable: Status | None = None, limits: Limits | None = None) -> Image | None:
-        """One commit: what ``image`` and ``task`` make of what is stored now, and the lease with one blob more or less.
+             stable: Status | None = None, limits: Limits | None = None,
+             events: Callable[[Image], Sequence[Event]] = lambda _: ()) -> Image | None:
+        """One commit: what ``image`` and ``task`` make of what is stored now, and the lease with one blob more or less. ``events``
+        of the image as it is afterwards are told, and what has become of the task.
 
         Raises LeaseLost, QuotaExceeded; ConcurrentChange only after many attempts.
         """
@@ -134,15 +138,17 @@ class Run:
             changes.append(LeaseEnded(lease) if end else LeaseChanged(lease))
             if limits is not None:
                 changes.append(WithinLimits(lease.project, limits))
+            told = self.parts.notifications.about(*(() if after is None else events(after)), *task_events(self._task, next_task))
             try:
-                self.parts.database.images.commit(*changes)
+                self.parts.database.images.commit(*changes, *told.changes)
             except errors.ConcurrentChange:
                 self._task = self.parts.database.tasks.get(self._task.id)
                 raise
             except errors.ImageNotFound as exc:
                 raise errors.LeaseLost(f"image {self.image_id} is gone") from exc
             self._task, self._lease = next_task, lease
-            return after
+        told.send()
+        return after
 
     def doom(self, code: str, message: str, stable: Status) -> None:
         """It has failed; whoever goes on with it from here cleans up."""

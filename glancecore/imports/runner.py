@@ -18,6 +18,7 @@ from glancecore.domain import errors
 from glancecore.domain.image import Image, LocationStatus, Status
 from glancecore.domain.lease import BlobRef, Lease, Operation
 from glancecore.domain.task import Task, TaskStatus
+from glancecore.domain.task import events as task_events
 from glancecore.imports.logbook import Logbooks
 from glancecore.imports.parts import Parts
 from glancecore.imports.run import Run
@@ -358,7 +359,10 @@ class ImportRunner:
         task = self._parts.database.tasks.get(task.id)
         if not task.finished:
             ended = task.doomed(errors.Gone.code, _GONE).fail(datetime.now(UTC))
-            self._parts.database.images.commit(TaskChanged(task, replace(ended, version=task.version + 1)))
+            ended = replace(ended, version=task.version + 1)
+            told = self._parts.notifications.about(*task_events(task, ended))
+            self._parts.database.images.commit(TaskChanged(task, ended), *told.changes)
+            told.send()
         self._forget(task.id)
 
     def _forget(self, task_id: str) -> None:

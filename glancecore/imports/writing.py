@@ -163,9 +163,8 @@ def finish(run: Run) -> None:
     at = datetime.now(UTC)
     result = {"image_id": run.image_id}
     size = (digests.size if digests else image.size) or 0
-    active = run.save(image=lambda x: x.finish_import(digests), add=left, reserved=0, end=left is None,
-                      task=lambda x: x.at("finished", size, size).succeed(at, result, f"Copied {size >> 20} MiB"))
+    events = [EventType.IMAGE_UPLOAD, EventType.IMAGE_ACTIVATE] if run.method.source is not Source.COPIES else [EventType.IMAGE_UPDATE]
+    run.save(image=lambda x: x.finish_import(digests), add=left, reserved=0, end=left is None,
+             task=lambda x: x.at("finished", size, size).succeed(at, result, f"Copied {size >> 20} MiB"),
+             events=lambda x: [ImageEvent(event, x) for event in events])
     reach("finish.recorded")
-    if active is not None:
-        events = [EventType.IMAGE_UPLOAD, EventType.IMAGE_ACTIVATE] if run.method.source is not Source.COPIES else [EventType.IMAGE_UPDATE]
-        run.parts.notifications.send(*(ImageEvent(x, active) for x in events))

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from glancecore.domain.context import EVERYTHING, Viewer
 from glancecore.domain.metadef import MetadefVisibility, Namespace, Outline, ResourceType
+from glancecore.ports.outbox_repository import EventsRecorded
 
 
 # -- questions -------------------------------------------------------------------------------------------------------------
@@ -79,7 +80,7 @@ class NamespaceRemoved:
     namespace: Namespace
 
 
-MetadefChange = NamespaceAdded | NamespaceChanged | NamespaceRemoved
+MetadefChange = NamespaceAdded | NamespaceChanged | NamespaceRemoved | EventsRecorded
 
 
 # -- the port --------------------------------------------------------------------------------------------------------------

@@ -1,13 +1,19 @@
-"""What a notifier plugin implements: tell others what happened."""
+"""What a notifier plugin implements: tell others what happened.
+
+A ``Notifier`` is told after the commit: what it has not passed on when the process dies is lost. The events of a
+``DurableNotifier`` are written to the outbox in the commit itself, and delivered from there until they have arrived.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 from oslo_config import cfg
 
 from glancecore.domain.events import Event
 from glancecore.ports.options import Options, Section
+from glancecore.ports.outbox_repository import OutboxEvent
 
 
 class Notifier(ABC):
@@ -26,3 +32,52 @@ class Notifier(ABC):
 
         What it raises is logged and goes no further: the user's operation has happened.
         """
+
+
+class NotDelivered(Exception):
+    """The event did not arrive, and is to be tried again. The text is for the operator.
+
+    ``unreachable``: nothing else would arrive there now either. ``retry_after``: seconds that the receiver asked for.
+    """
+
+    def __init__(self, message: str, *, unreachable: bool = False, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.unreachable = unreachable
+        self.retry_after = retry_after
+
+
+class Destination(ABC):
+    """One receiver of a durable notifier. One thread of a process uses it at a time; other processes have their own.
+
+    ``name`` is what its events wait under, also after a restart: at most 128 characters, the same in every process.
+    ``timeout``: seconds that ``deliver`` takes at most.
+    """
+
+    name: str
+    timeout: float
+
+    @abstractmethod
+    def wants(self, event_type: str) -> bool:
+        """Asked before the commit: an event that it does not want is not written for it."""
+
+    @abstractmethod
+    def deliver(self, event: OutboxEvent) -> None:
+        """Bring it there; it has arrived when this returns. Raises NotDelivered.
+
+        The same event may come again (its id is the same): after a crash, or when the receiver's answer was lost. Of one
+        subject the next event comes when this one has arrived.
+        """
+
+    def close(self) -> None:
+        """The process ends, or nothing has been sent for a while."""
+
+
+class DurableNotifier(Notifier):
+    """A notifier whose events go through the outbox. ``destinations`` is asked once, at the start of each process."""
+
+    @abstractmethod
+    def destinations(self) -> Sequence[Destination]:
+        """Where to. Raises ConfigError naming option and fix."""
+
+    def notify(self, event: Event) -> None:
+        """Not called: see ``destinations``."""

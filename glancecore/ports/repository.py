@@ -23,6 +23,7 @@ from glancecore.ports.cached_repository import CachedRepository
 from glancecore.ports.logbook_repository import LogbookRepository
 from glancecore.ports.metadef_repository import MetadefRepository
 from glancecore.ports.options import Options, Section
+from glancecore.ports.outbox_repository import EventsRecorded, OutboxRepository
 from glancecore.ports.task_repository import TaskChange, TaskRepository
 
 
@@ -195,7 +196,7 @@ class WithinLimits:
 
 
 Change = (ImageAdded | ImageChanged | ImageRemoved | MemberAdded | MemberChanged | MemberRemoved
-          | LeaseTaken | LeaseChanged | LeaseEnded | WithinLimits | TaskChange)
+          | LeaseTaken | LeaseChanged | LeaseEnded | WithinLimits | TaskChange | EventsRecorded)
 
 
 # -- the ports -------------------------------------------------------------------------------------------------------------
@@ -272,6 +273,7 @@ class Database(ABC):
     metadefs: MetadefRepository
     tasks: TaskRepository
     cached: CachedRepository
+    outbox: OutboxRepository
     #: Logbooks of imports for those who can't reach ``logbook``; None: nobody needs it.
     logbooks: LogbookRepository | None = None
 

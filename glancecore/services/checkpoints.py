@@ -27,6 +27,8 @@ IMPORT_STEPS = (
     "finish.recorded")
 POST_STEPS = ("import.before_post", "import.after_post")
 FAIL_STEPS = ("fail.begun", "fail.doomed", "fail.marked", "fail.bytes_gone", "fail.recorded")
+#: An event between its commit and its receiver.
+EVENT_STEPS = ("events.recorded", "outbox.claimed", "outbox.sent")
 VARIABLE = "GLANCECORE_TEST_KILL_AT"
 _kill_at = os.environ.get(VARIABLE)
 

@@ -45,26 +45,27 @@ class Deletion:
         """Raises ProtectedImage, BlobInUse, StoreError (the image stays), ImageBusy."""
         reach("delete.before_intent")
         if image.status is Status.QUEUED and not image.locations:
-            image = self._delete_empty(image)
+            self._delete_empty(image)
         else:
             lease = self._begin(image)
             reach("delete.after_intent")
             if lease is not None:
                 self.finish(lease)
         reach("delete.after_row")
-        self._notifications.send(ImageEvent(EventType.IMAGE_DELETE, image))
 
-    def _delete_empty(self, image: Image) -> Image:
+    def _delete_empty(self, image: Image) -> None:
         """Nothing but a row: one transaction. Falls back to the long way when something began meanwhile."""
         deleting = _next(image, image.begin_delete())
         reach("delete.before_row")
+        told = self._notifications.about(ImageEvent(EventType.IMAGE_DELETE, image))
         try:
-            self._repository.commit(ImageChanged(image, deleting), ImageRemoved(deleting, _now()))
+            self._repository.commit(ImageChanged(image, deleting), ImageRemoved(deleting, _now()), *told.changes)
         except errors.ConcurrentChange:
             lease = self._begin(image)
             if lease is not None:
                 self.finish(lease)
-        return image
+        else:
+            told.send()
 
     @on_concurrent_change
     def _begin(self, image: Image) -> Lease | None:
@@ -107,10 +108,12 @@ class Deletion:
             raise
         reach("delete.after_bytes")
         reach("delete.before_row")
-        self._repository.commit(ImageRemoved(image, _now()), LeaseEnded(lease))
+        told = self._notifications.about(ImageEvent(EventType.IMAGE_DELETE, image))
+        self._repository.commit(ImageRemoved(image, _now()), LeaseEnded(lease), *told.changes)
         self._leases.forget(lease)
         for gone in self._gone:
             gone(image.id)
+        told.send()
 
     @on_concurrent_change
     def _forget_location(self, image: Image, location: Location) -> Image:

@@ -22,7 +22,7 @@ from glancecore.services.image_cache import CachedData, ImageCache
 from glancecore.services.inspection import InspectionRules, Inspector
 from glancecore.services.intake import Intake
 from glancecore.services.leases import Leases
-from glancecore.services.notifications import Notifications
+from glancecore.services.notifications import Notifications, Telling
 from glancecore.services.retrying import on_concurrent_change
 from glancecore.services.signatures import SignatureCheck, Signatures
 from glancecore.services.stores import StoreFacade, Stores
@@ -80,13 +80,11 @@ class ImageData:
         limits = self._quota.limits(image.owner)
         reach("upload.before_intent")
         saving, lease = self._begin(image, store, limits, size or 0)
-        reach("upload.after_intent")
-        self._notifications.send(ImageEvent(EventType.IMAGE_PREPARE, saving, store.id))
         location: Location | None = None
         try:
             location, digests = self._transfer(saving, lease, store, body, size, limits, signature)
             reach("upload.before_finish")
-            active = self._finish(saving, lease, location, digests)
+            told = self._finish(saving, lease, location, digests)
         except BaseException as exc:
             self._give_up(lease, store, location, exc)
             if isinstance(exc, (errors.LeaseLost, errors.ImageNotFound)):
@@ -95,24 +93,27 @@ class ImageData:
         finally:
             self._leases.forget(lease)
         reach("upload.after_finish")
-        self._notifications.send(ImageEvent(EventType.IMAGE_UPLOAD, active), ImageEvent(EventType.IMAGE_ACTIVATE, active))
+        told.send()
 
     def _begin(self, image: Image, store: StoreFacade, limits: Limits, reserve: int) -> tuple[Image, Lease]:
-        """First transaction: the intent (status, lease, which blob) and the reservation."""
+        """First transaction: the intent (status, lease, which blob) and the reservation. It is told."""
         saving = replace(image.begin_upload(), version=image.version + 1, updated_at=_now())
         lease = self._leases.new(saving, Operation.UPLOAD, Status.QUEUED,
                                  blobs=(BlobRef(store.id, saving.blob_key),), reserved=reserve)
         changes: list[Change] = [ImageChanged(image, saving), self._leases.taken(lease)]
         if limits.bytes is not None or limits.uploading is not None:
             changes.append(WithinLimits(image.owner, Limits(bytes=limits.bytes, uploading=limits.uploading)))
+        told = self._notifications.about(ImageEvent(EventType.IMAGE_PREPARE, saving, store.id))
         try:
-            self._repository.commit(*changes)
+            self._repository.commit(*changes, *told.changes)
         except errors.ConcurrentChange as exc:
             self._leases.forget(lease)
             raise errors.WrongStatus(f"image {image.id} has changed meanwhile; look at its status") from exc
         except BaseException:
             self._leases.forget(lease)
             raise
+        reach("upload.after_intent")
+        told.send()
         return saving, lease
 
     def _transfer(self, saving: Image, lease: Lease, store: StoreFacade, body: Iterable[bytes], size: int | None,
@@ -127,19 +128,20 @@ class ImageData:
         reach("upload.after_put")
         return location, intake.digests
 
-    def _finish(self, saving: Image, lease: Lease, location: Location, digests: Digests) -> Image:
-        """Second transaction: location, digests and status, and the lease ends."""
+    def _finish(self, saving: Image, lease: Lease, location: Location, digests: Digests) -> Telling:
+        """Second transaction: location, digests and status, and the lease ends. What is to be told of it."""
         before = saving
         while True:
             after = replace(before.finish_upload(digests, (location,)), version=before.version + 1, updated_at=_now())
+            told = self._notifications.about(ImageEvent(EventType.IMAGE_UPLOAD, after), ImageEvent(EventType.IMAGE_ACTIVATE, after))
             try:
-                self._repository.commit(ImageChanged(before, after), LeaseEnded(lease))
+                self._repository.commit(ImageChanged(before, after), LeaseEnded(lease), *told.changes)
             except errors.ConcurrentChange:  # its metadata was changed during the upload, or it is being deleted
                 before = self._repository.get_any(saving.id)
                 if before.status is not Status.SAVING:
                     raise errors.LeaseLost(f"image {saving.id} is {before.status.value}") from None
             else:
-                return after
+                return told
 
     def _give_up(self, lease: Lease, store: StoreFacade, location: Location | None, cause: BaseException) -> None:
         """Remove every byte of this attempt, then let the image be uploaded again. Bytes that can't be removed now stay

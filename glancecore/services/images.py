@@ -112,9 +112,10 @@ class Images:
         if limit is not None:
             changes.append(WithinLimits(owner, Limits(images=limit)))
         reach("create.before_commit")
-        self._repository.commit(*changes)
+        told = self._notifications.about(ImageEvent(EventType.IMAGE_CREATE, image))
+        self._repository.commit(*changes, *told.changes)
         reach("create.after_commit")
-        self._notifications.send(ImageEvent(EventType.IMAGE_CREATE, image))
+        told.send()
         return image
 
     def update(self, ctx: Context, image_id: str, operations: Sequence[patch.Operation]) -> Image:
@@ -181,8 +182,9 @@ class Images:
             return image
         after = replace(after, version=image.version + 1, updated_at=now())
         effects = self._locations.effects(image, after)
-        effects.commit(self._repository, ImageChanged(image, after))
-        self._notifications.send(ImageEvent(EventType.IMAGE_UPDATE, after))
+        told = self._notifications.about(ImageEvent(EventType.IMAGE_UPDATE, after))
+        effects.commit(self._repository, ImageChanged(image, after), *told.changes)
+        told.send()
         effects.follow()
         return after
 

@@ -14,6 +14,7 @@ from glancecore.domain.image import Image, Status
 from glancecore.domain.lease import Lease, Operation
 from glancecore.domain.quota import Limits
 from glancecore.domain.task import Copy, Progress, Task, TaskType
+from glancecore.domain.task import events as task_events
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.import_method import ImportMethod, Request, Source
 from glancecore.ports.import_step import ImportStep
@@ -24,6 +25,7 @@ from glancecore.services import expected
 from glancecore.services.checkpoints import reach
 from glancecore.services.images import Images, NewImage
 from glancecore.services.leases import Leases
+from glancecore.services.notifications import Notifications
 from glancecore.services.retrying import on_concurrent_change
 from glancecore.services.signatures import CERTIFICATE
 from glancecore.services.stores import StoreFacade, Stores
@@ -59,7 +61,8 @@ class Wanted:
 
 class Imports:
     def __init__(self, database: Database, authorizer: Authorizer, quota: Quota, stores: Stores, leases: Leases,
-                 methods: Mapping[str, ImportMethod], steps: Mapping[str, ImportStep], engine: Engine, images: Images) -> None:
+                 methods: Mapping[str, ImportMethod], steps: Mapping[str, ImportStep], engine: Engine, images: Images,
+                 notifications: Notifications) -> None:
         self._repository = database.images
         self._tasks = database.tasks
         self._policy = authorizer
@@ -70,6 +73,7 @@ class Imports:
         self._steps = steps
         self._engine = engine
         self._images = images
+        self._notifications = notifications
 
     def start(self, ctx: Context, image_id: str, wanted: Wanted) -> Task | None:
         """Begin an import; it goes on after this returns. None when there is nothing to do.
@@ -198,9 +202,10 @@ class Imports:
         changes: list[Change] = [ImageChanged(image, begun), self._leases.taken(lease), TaskAdded(task)]
         if limits.bytes is not None or limits.uploading is not None:
             changes.append(WithinLimits(image.owner, Limits(bytes=limits.bytes, uploading=limits.uploading)))
+        told = self._notifications.about(*task_events(None, task))
         reach("import.before_intent")
         try:
-            self._repository.commit(*changes)
+            self._repository.commit(*changes, *told.changes)
         except errors.ConcurrentChange as exc:
             self._leases.forget(lease)
             raise errors.WrongStatus(f"image {image.id} has changed meanwhile; look at its status") from exc
@@ -208,5 +213,6 @@ class Imports:
             self._leases.forget(lease)
             raise
         reach("import.after_intent")
+        told.send()
         self._engine.submit(task, lease)
         return task

@@ -15,10 +15,11 @@ from datetime import UTC, datetime
 import tenacity
 
 from glancecore.domain import errors
-from glancecore.domain.events import EventType, ImageEvent
+from glancecore.domain.events import Event, EventType, ImageEvent
 from glancecore.domain.image import Digests, Image, Status
 from glancecore.domain.lease import Lease
 from glancecore.domain.task import TaskType
+from glancecore.domain.task import events as task_events
 from glancecore.ports.repository import Change, Database, ImageChanged, LeaseEnded
 from glancecore.ports.task_repository import TaskChanged
 from glancecore.services.checkpoints import reach
@@ -114,9 +115,7 @@ class LocationHashing:
                             hash_value=digests.hash_value, virtual_size=digests.virtual_size)
             return found.to(Status.ACTIVE) if image.status is Status.IMPORTING else found
 
-        was, image = self._end(lease, known)
-        if was is Status.IMPORTING:
-            self._notifications.send(ImageEvent(EventType.IMAGE_ACTIVATE, image))
+        self._end(lease, known)
 
     def _refuse(self, lease: Lease, cause: errors.GlanceError) -> None:
         """An image that waited for it is queued again, without the location. One that is in use already is deactivated when
@@ -131,22 +130,28 @@ class LocationHashing:
         self._end(lease, refused, cause)
 
     @on_concurrent_change
-    def _end(self, lease: Lease, change: Callable[[Image], Image], cause: errors.GlanceError | None = None) -> tuple[Status, Image]:
-        """The status before, and the image afterwards. The task that told of it ends, too."""
+    def _end(self, lease: Lease, change: Callable[[Image], Image], cause: errors.GlanceError | None = None) -> None:
+        """The image after ``change``. The task that told of it ends, too."""
         image, now = self._repository.get_any(lease.image_id), datetime.now(UTC)
         if image.status is Status.DELETING:
             raise errors.LeaseLost(f"image {image.id} is being deleted")
         changes: list[Change] = [LeaseEnded(lease)]
+        events: list[Event] = []
         for task in self._tasks.of_image(image.id, now):
             if task.type is TaskType.LOCATION_IMPORT and not task.finished:
                 ended = task.succeed(now, {"image_id": image.id}) if cause is None else task.doomed(cause.code, str(cause)).fail(now)
-                changes.append(TaskChanged(task, replace(ended, version=task.version + 1, updated_at=now)))
+                ended = replace(ended, version=task.version + 1, updated_at=now)
+                changes.append(TaskChanged(task, ended))
+                events += task_events(task, ended)
         after = change(image)
         if after != image:
             after = replace(after, version=image.version + 1, updated_at=now)
             changes.insert(0, ImageChanged(image, after))
-        self._repository.commit(*changes)
-        return image.status, after
+        if image.status is Status.IMPORTING and after.status is Status.ACTIVE:
+            events.insert(0, ImageEvent(EventType.IMAGE_ACTIVATE, after))
+        told = self._notifications.about(*events)
+        self._repository.commit(*changes, *told.changes)
+        told.send()
 
 
 def _compare(image: Image, found: Digests) -> None:

@@ -16,6 +16,7 @@ from glancecore.domain.image import Attachment, Image, Location, LocationStatus,
 from glancecore.domain.lease import Lease, Operation
 from glancecore.domain.quota import Limits
 from glancecore.domain.task import Task, TaskStatus, TaskType
+from glancecore.domain.task import events as task_events
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.quota import Quota
 from glancecore.ports.repository import Change, ImageChanged, ImageRepository, LeaseEnded, WithinLimits
@@ -117,12 +118,14 @@ class Locations:
         task = self._task(ctx, after, wanted, store)
         if not effects.background:
             task = task.succeed(task.created_at, {"image_id": image.id})
+        told = self._notifications.about(ImageEvent(EventType.IMAGE_UPDATE if verified else EventType.IMAGE_ACTIVATE, after),
+                                         *task_events(None, task))
         try:
-            effects.commit(self._repository, ImageChanged(image, after), TaskAdded(task))
+            effects.commit(self._repository, ImageChanged(image, after), TaskAdded(task), *told.changes)
         except errors.ConcurrentChange as exc:
             raise errors.WrongStatus(f"image {image.id} has changed meanwhile; look at its status") from exc
         reach("location.after_intent")
-        self._notifications.send(ImageEvent(EventType.IMAGE_UPDATE if verified else EventType.IMAGE_ACTIVATE, after))
+        told.send()
         effects.follow()
 
     def remove_copy(self, ctx: Context, image_id: str, store_id: str) -> None:
@@ -145,9 +148,10 @@ class Locations:
             after = after.drop(url)
         after = _next(image, after)
         effects = self.effects(image, after)
-        effects.commit(self._repository, ImageChanged(image, after))
+        told = self._notifications.about(ImageEvent(EventType.IMAGE_UPDATE, after))
+        effects.commit(self._repository, ImageChanged(image, after), *told.changes)
+        told.send()
         effects.follow()
-        self._notifications.send(ImageEvent(EventType.IMAGE_UPDATE, after))
 
     # -- for PATCH -----------------------------------------------------------------------------------------------------
     def looked_up(self, ctx: Context, image: Image, operations: Sequence[patch.Operation]) -> Sequence[patch.Operation]:

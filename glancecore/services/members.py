@@ -30,8 +30,9 @@ class Members:
         _require_shared(image)
         at = now()
         member = Member(image.id, project, MemberStatus.PENDING, at, at)
-        self._repository.commit(MemberAdded(member, self._limit))
-        self._notifications.send(MemberEvent(EventType.MEMBER_CREATE, member))
+        told = self._notifications.about(MemberEvent(EventType.MEMBER_CREATE, member))
+        self._repository.commit(MemberAdded(member, self._limit), *told.changes)
+        told.send()
         return member
 
     def list(self, ctx: Context, image_id: str) -> list[Member]:
@@ -58,8 +59,9 @@ class Members:
             raise errors.Forbidden("only the member project itself may change its status")
         self._policy.authorize(ctx, "modify_member", replace(image, as_member=project))
         after = replace(member, status=status, updated_at=now())
-        self._repository.commit(MemberChanged(after))
-        self._notifications.send(MemberEvent(EventType.MEMBER_UPDATE, after))
+        told = self._notifications.about(MemberEvent(EventType.MEMBER_UPDATE, after))
+        self._repository.commit(MemberChanged(after), *told.changes)
+        told.send()
         return after
 
     def remove(self, ctx: Context, image_id: str, project: str) -> None:
@@ -68,8 +70,9 @@ class Members:
         self._policy.authorize(ctx, "delete_member", image)
         _require_shared(image)
         member = self._repository.member(image.id, project)
-        self._repository.commit(MemberRemoved(image.id, project))
-        self._notifications.send(MemberEvent(EventType.MEMBER_DELETE, member))
+        told = self._notifications.about(MemberEvent(EventType.MEMBER_DELETE, member))
+        self._repository.commit(MemberRemoved(image.id, project), *told.changes)
+        told.send()
 
     def _image(self, ctx: Context, image_id: str) -> Image:
         image = self._repository.get(image_id, ctx.viewer)

@@ -12,7 +12,6 @@ from glancecore.domain.events import EventType, MetadefEvent
 from glancecore.domain.metadef import Association, MetadefObject, Namespace, Part, Property, Tag
 from glancecore.policies.authorizer import Authorizer
 from glancecore.services.metadefs import Metadefs, target
-from glancecore.services.notifications import Notifications
 
 P = TypeVar("P", bound=Part)
 
@@ -57,10 +56,9 @@ RULES: Mapping[type, PartRules] = {
 class MetadefParts:
     """Use cases on the parts of a namespace, the same for each kind. All raise NamespaceNotFound and Forbidden."""
 
-    def __init__(self, metadefs: Metadefs, authorizer: Authorizer, notifications: Notifications) -> None:
+    def __init__(self, metadefs: Metadefs, authorizer: Authorizer) -> None:
         self._metadefs = metadefs
         self._policy = authorizer
-        self._notifications = notifications
 
     # -- reading -----------------------------------------------------------------------------------------------------
     def list(self, ctx: Context, namespace: str, kind: type[P]) -> Sequence[P]:
@@ -90,8 +88,7 @@ class MetadefParts:
     def add(self, ctx: Context, namespace: str, part: P) -> P:
         """Raises MetadefExists, LimitExceeded."""
         rules = RULES[type(part)]
-        after = self._metadefs.change(ctx, namespace, rules.add, lambda x: x.with_part(part))
-        self._send(rules.created, after, part)
+        self._metadefs.change(ctx, namespace, rules.add, lambda x: x.with_part(part), lambda after: _events(rules.created, after, part))
         return part
 
     def update(self, ctx: Context, namespace: str, name: str, part: P) -> P:
@@ -105,10 +102,9 @@ class MetadefParts:
             new = part if isinstance(part, Property) else replace(part, created_at=old.created_at)  # type: ignore[union-attr]
             return before.replaced(name, new)
 
-        after = self._metadefs.change(ctx, namespace, str(rules.modify), change)
-        changed = after.part(kind, part.name)
-        self._send(rules.updated, after, changed, name)
-        return changed
+        after = self._metadefs.change(ctx, namespace, str(rules.modify), change,
+                                      lambda after: _events(rules.updated, after, after.part(kind, part.name), name))
+        return after.part(kind, part.name)
 
     def remove(self, ctx: Context, namespace: str, kind: type[P], name: str) -> None:
         """Raises MetadefNotFound, ProtectedMetadef."""
@@ -118,22 +114,20 @@ class MetadefParts:
             gone[:] = [before.part(kind, name)]
             return before.without(kind, name)
 
-        after = self._metadefs.change(ctx, namespace, RULES[kind].delete, change)
-        self._send(RULES[kind].deleted, after, gone[0])
+        self._metadefs.change(ctx, namespace, RULES[kind].delete, change, lambda after: _events(RULES[kind].deleted, after, gone[0]))
 
     def remove_all(self, ctx: Context, namespace: str, kind: type[P]) -> None:
         """Raises ProtectedMetadef."""
-        after = self._metadefs.change(ctx, namespace, str(RULES[kind].delete_all), lambda x: x.without_all(kind))
-        self._send(RULES[kind].deleted_all, after)
+        self._metadefs.change(ctx, namespace, str(RULES[kind].delete_all), lambda x: x.without_all(kind),
+                              lambda after: _events(RULES[kind].deleted_all, after))
 
     def set_tags(self, ctx: Context, namespace: str, tags: Sequence[Tag], *, append: bool) -> Sequence[Tag]:
         """Instead of the tags that are there, or beside them. Raises MetadefExists, LimitExceeded."""
-        after = self._metadefs.change(
-            ctx, namespace, "add_metadef_tags", lambda x: x.with_parts(Tag, [*x.tags, *tags] if append else tags))
-        for tag in tags:
-            self._send(EventType.METADEF_TAG_CREATE, after, tag)
+        self._metadefs.change(
+            ctx, namespace, "add_metadef_tags", lambda x: x.with_parts(Tag, [*x.tags, *tags] if append else tags),
+            lambda after: [MetadefEvent(EventType.METADEF_TAG_CREATE, after, x) for x in tags])
         return tags
 
-    def _send(self, event: EventType | None, namespace: Namespace, part: Part | None = None, old_name: str | None = None) -> None:
-        if event is not None:
-            self._notifications.send(MetadefEvent(event, namespace, part, old_name))
+
+def _events(event: EventType | None, namespace: Namespace, part: Part | None = None, old_name: str | None = None) -> list[MetadefEvent]:
+    return [] if event is None else [MetadefEvent(event, namespace, part, old_name)]

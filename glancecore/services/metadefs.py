@@ -69,8 +69,9 @@ class Metadefs:
         """With everything that is in it, at once. Raises Forbidden, MetadefExists, LimitExceeded."""
         self._policy.authorize(ctx, "add_metadef_namespace", target(namespace))
         _check_owner(ctx, namespace.owner)
-        self._repository.commit(NamespaceAdded(namespace.checked()))
-        self._notifications.send(MetadefEvent(EventType.METADEF_NAMESPACE_CREATE, namespace))
+        told = self._notifications.about(MetadefEvent(EventType.METADEF_NAMESPACE_CREATE, namespace))
+        self._repository.commit(NamespaceAdded(namespace.checked()), *told.changes)
+        told.send()
         return namespace
 
     def update(self, ctx: Context, name: str, fields: Mapping[str, object]) -> Namespace:
@@ -82,9 +83,8 @@ class Metadefs:
                 _check_owner(ctx, after.owner)
             return after
 
-        after = self.change(ctx, name, "modify_metadef_namespace", change)
-        self._notifications.send(MetadefEvent(EventType.METADEF_NAMESPACE_UPDATE, after, old_name=name))
-        return after
+        return self.change(ctx, name, "modify_metadef_namespace", change, lambda after: [
+            MetadefEvent(EventType.METADEF_NAMESPACE_UPDATE, after, old_name=name)])
 
     @on_concurrent_change
     def delete(self, ctx: Context, name: str) -> None:
@@ -92,16 +92,20 @@ class Metadefs:
         namespace = self.show(ctx, name)
         self._policy.authorize(ctx, "delete_metadef_namespace", target(namespace))
         namespace.check_deletable()
-        self._repository.commit(NamespaceRemoved(namespace))
-        self._notifications.send(MetadefEvent(EventType.METADEF_NAMESPACE_DELETE, namespace))
+        told = self._notifications.about(MetadefEvent(EventType.METADEF_NAMESPACE_DELETE, namespace))
+        self._repository.commit(NamespaceRemoved(namespace), *told.changes)
+        told.send()
 
     @on_concurrent_change
-    def change(self, ctx: Context, name: str, policy: str, change: Callable[[Namespace], Namespace]) -> Namespace:
-        """The namespace after ``change``, saved. For the use cases of what is in a namespace, too."""
+    def change(self, ctx: Context, name: str, policy: str, change: Callable[[Namespace], Namespace],
+               events: Callable[[Namespace], Sequence[MetadefEvent]]) -> Namespace:
+        """The namespace after ``change``, saved, and ``events`` of it told. For the use cases of what is in a namespace, too."""
         namespace = self.show(ctx, name)
         self._policy.authorize(ctx, policy, target(namespace))
         after = replace(change(namespace), version=namespace.version + 1)
-        self._repository.commit(NamespaceChanged(namespace, after))
+        told = self._notifications.about(*events(after))
+        self._repository.commit(NamespaceChanged(namespace, after), *told.changes)
+        told.send()
         return after
 
 

@@ -27,3 +27,9 @@ CACHE_REMOVED = Counter("glance_cache_removed_total", "Cache entries removed: ev
                         "damaged_source (the store's bytes were wrong and were not cached).", ["reason"])
 CACHE_CARE = Counter("glance_cache_care_runs_total", "Runs of the cache's own jobs that have ended.", ["job"])
 CACHE_REMOVED_BYTES = Counter("glance_cache_removed_bytes_total", "Their bytes.", ["reason"])
+OUTBOX_DELIVERIES = Counter("glance_outbox_deliveries_total",
+                            "Events by what became of them: sent, failed (an attempt; it is made again), dropped (too old).",
+                            ["destination", "outcome"])
+OUTBOX_WAITING = Gauge("glance_outbox_waiting", "Events that wait to be delivered.", ["destination"], multiprocess_mode="mostrecent")
+OUTBOX_OLDEST = Gauge("glance_outbox_oldest_seconds", "Age of the oldest event that waits; 0 when none does.", ["destination"],
+                      multiprocess_mode="mostrecent")

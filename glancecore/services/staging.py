@@ -27,7 +27,7 @@ from glancecore.services.image_data import DataSettings, Reservation, release
 from glancecore.services.inspection import Inspector
 from glancecore.services.intake import Intake
 from glancecore.services.leases import Leases
-from glancecore.services.notifications import Notifications
+from glancecore.services.notifications import Notifications, Telling
 from glancecore.services.stores import StoreFacade, Stores
 
 LOG = logging.getLogger(__name__)
@@ -124,7 +124,7 @@ class Staging:
             room = Reservation(self._repository, lease, limits.bytes).need if limits.bytes is not None and size is None else None
             staged, _ = self._area.put(staging, ref, _noted(body), size=size, room=room, alive=self._leases.check(lease))
             reach("stage.before_finish")
-            done = self._finish(staging, lease, staged, limits)
+            told = self._finish(staging, lease, staged, limits)
         except BaseException as exc:
             self._give_up(lease, ref, staged, exc)
             if isinstance(exc, (errors.LeaseLost, errors.ImageNotFound)):
@@ -133,7 +133,7 @@ class Staging:
         finally:
             self._leases.forget(lease)
         reach("stage.after_finish")
-        self._notifications.send(ImageEvent(EventType.IMAGE_UPDATE, done))
+        told.send()
 
     def _begin(self, image: Image, limits: Limits, reserve: int) -> tuple[Image, Lease, BlobRef]:
         staging = _next(image, image.begin_stage())
@@ -153,21 +153,22 @@ class Staging:
             raise
         return staging, lease, ref
 
-    def _finish(self, staging: Image, lease: Lease, staged: Staged, limits: Limits) -> Image:
+    def _finish(self, staging: Image, lease: Lease, staged: Staged, limits: Limits) -> Telling:
         before = staging
         while True:
             after = _next(before, before.finish_stage(staged))
             changes: list[Change] = [ImageChanged(before, after), LeaseEnded(lease)]
             if limits.staged_bytes is not None:
                 changes.append(WithinLimits(after.owner, Limits(staged_bytes=limits.staged_bytes)))
+            told = self._notifications.about(ImageEvent(EventType.IMAGE_UPDATE, after))
             try:
-                self._repository.commit(*changes)
+                self._repository.commit(*changes, *told.changes)
             except errors.ConcurrentChange:  # its metadata was changed meanwhile, or it is being deleted
                 before = self._repository.get_any(staging.id)
                 if before.status is not Status.UPLOADING or before.staged is not None:
                     raise errors.LeaseLost(f"image {staging.id} is {before.status.value}") from None
             else:
-                return after
+                return told
 
     def _give_up(self, lease: Lease, ref: BlobRef, staged: Staged | None, cause: BaseException) -> None:
         """Nothing stays of this attempt. What can't be removed now is named by the lease, which expires and is the reaper's."""

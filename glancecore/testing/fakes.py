@@ -16,11 +16,13 @@ from glancecore.domain.lease import Lease, Operation
 from glancecore.domain.member import Member
 from glancecore.domain.quota import Usage, exceeded, weigh
 from glancecore.domain.task import Task
+from glancecore.ports import outbox_repository as outbox_port
 from glancecore.ports import repository as port
 from glancecore.ports import task_repository as task_port
 from glancecore.ports.cached_repository import CachedRepository
 from glancecore.ports.options import Section
 from glancecore.testing.memory_metadefs import MemoryMetadefs
+from glancecore.testing.memory_outbox import Kept, MemoryOutbox, record
 
 
 @dataclass(slots=True)
@@ -31,9 +33,11 @@ class _State:
     leases: dict[str, tuple[Lease, float]] = field(default_factory=dict)
     removed: dict[str, datetime] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
+    outbox: Kept = field(default_factory=dict)
 
     def copy(self) -> _State:
-        return _State(dict(self.images), dict(self.members), dict(self.leases), dict(self.removed), dict(self.tasks))
+        return _State(dict(self.images), dict(self.members), dict(self.leases), dict(self.removed), dict(self.tasks),
+                      dict(self.outbox))
 
 
 class MemoryDatabase(port.Database):
@@ -42,7 +46,7 @@ class MemoryDatabase(port.Database):
     def __init__(self, conf: Section | None = None) -> None:
         super().__init__(conf)  # type: ignore[arg-type]  # it has no options
         self.images: MemoryImages = MemoryImages()
-        self.metadefs: MemoryMetadefs = MemoryMetadefs()
+        self.metadefs: MemoryMetadefs = MemoryMetadefs(lambda x: self.images.commit(x))  # noqa: PLW0108 - the tests put other images in
 
     @property
     def tasks(self) -> MemoryTasks:  # type: ignore[override]  # the tests put other images in
@@ -51,6 +55,10 @@ class MemoryDatabase(port.Database):
     @cached_property
     def cached(self) -> MemoryCached:  # type: ignore[override]  # as above
         return MemoryCached(self)
+
+    @property
+    def outbox(self) -> MemoryOutbox:  # type: ignore[override]
+        return MemoryOutbox(self.images)
 
     def ping(self) -> None:
         pass
@@ -321,6 +329,9 @@ class MemoryImages(port.ImageRepository):
             raise errors.ConcurrentChange(f"task {before.id} was changed by somebody else meanwhile")
         state.tasks[after.id] = after
 
+    def record(self, state: _State, change: outbox_port.EventsRecorded) -> None:
+        record(state.outbox, change)
+
     def at_the_end(self, state: _State, change: port.WithinLimits) -> None:
         """Limits are judged when all else is done."""
 
@@ -401,4 +412,5 @@ _APPLY: dict[type[port.Change], str] = {
     port.ImageAdded: "add_image", port.ImageChanged: "change_image", port.ImageRemoved: "remove_image",
     port.MemberAdded: "add_member", port.MemberChanged: "change_member", port.MemberRemoved: "remove_member",
     port.LeaseTaken: "take_lease", port.LeaseChanged: "change_lease", port.LeaseEnded: "end_lease",
-    port.WithinLimits: "at_the_end", task_port.TaskAdded: "add_task", task_port.TaskChanged: "change_task"}
+    port.WithinLimits: "at_the_end", task_port.TaskAdded: "add_task", task_port.TaskChanged: "change_task",
+    outbox_port.EventsRecorded: "record"}

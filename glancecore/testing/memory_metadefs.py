@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import fields
 
 from glancecore.domain import errors
 from glancecore.domain.context import EVERYTHING, Viewer
 from glancecore.domain.metadef import MetadefVisibility, Namespace, Outline, ResourceType
 from glancecore.ports import metadef_repository as port
+from glancecore.ports.outbox_repository import EventsRecorded
 
 _OWN = [x.name for x in fields(Outline)]
 
@@ -16,7 +18,9 @@ _OWN = [x.name for x in fields(Outline)]
 class MemoryMetadefs(port.MetadefRepository):
     """Everything in a dict by name: each question looks at all, each commit works on a copy."""
 
-    def __init__(self) -> None:
+    def __init__(self, record: Callable[[EventsRecorded], None] = lambda _: None) -> None:
+        """``record`` puts events into the outbox."""
+        self.record = record
         self.lock = threading.RLock()
         self.namespaces: dict[str, Namespace] = {}
         self.types: dict[str, ResourceType] = {}
@@ -68,12 +72,16 @@ class MemoryMetadefs(port.MetadefRepository):
             before = dict(self.namespaces), dict(self.types)
             try:
                 for change in changes:
-                    self.apply(change)
+                    if not isinstance(change, EventsRecorded):
+                        self.apply(change)
+                for change in changes:
+                    if isinstance(change, EventsRecorded):
+                        self.record(change)
             except BaseException:
                 self.namespaces, self.types = before
                 raise
 
-    def apply(self, change: port.MetadefChange) -> None:
+    def apply(self, change: port.NamespaceAdded | port.NamespaceChanged | port.NamespaceRemoved) -> None:
         if isinstance(change, port.NamespaceAdded):
             self.put(change.namespace)
         elif isinstance(change, port.NamespaceRemoved):

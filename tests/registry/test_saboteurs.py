@@ -18,12 +18,15 @@ from glancecore.ports import proof
 from glancecore.registry.app import RegistryApp, RegistrySettings
 from glancecore.registry.probes import Probes
 from glancecore.testing.fakes import MemoryDatabase, MemoryImages
+from glancecore.testing.memory_metadefs import MemoryMetadefs
+from glancecore.testing.memory_outbox import MemoryOutbox
 from glancecore.testing.metadefs import MetadefConformance
+from glancecore.testing.outbox_repository import OutboxConformance
 from glancecore.testing.repository import RepositoryConformance
 from glancecore.testing.settings import make_section
 from glancecore.testing.task_repository import TaskConformance
 
-KITS = {"repository": RepositoryConformance, "metadef": MetadefConformance, "task": TaskConformance}
+KITS = {"repository": RepositoryConformance, "metadef": MetadefConformance, "task": TaskConformance, "outbox": OutboxConformance}
 
 
 def cases(kit: str) -> list[tuple[type, Callable[..., None], tuple[object, ...]]]:
@@ -62,10 +65,12 @@ def through(behind: MemoryDatabase) -> RegistryDatabase:
 def test_the_kit_catches(kit: str, saboteur: Any, test: Callable[..., None], arguments: tuple[object, ...],
                          monkeypatch: pytest.MonkeyPatch) -> None:
     behind = MemoryDatabase()
-    if kit == "metadef":
-        behind.metadefs = saboteur()
+    if issubclass(saboteur, MemoryMetadefs):
+        behind.metadefs = saboteur(behind.metadefs.record)
     elif issubclass(saboteur, MemoryImages):
         behind.images = saboteur()
+    elif issubclass(saboteur, MemoryOutbox):
+        monkeypatch.setattr(MemoryDatabase, "outbox", property(lambda self: saboteur(self.images)))
     else:
         monkeypatch.setattr(MemoryDatabase, "tasks", property(lambda self: saboteur(self.images)))
     if saboteur.__name__ in MENDED:

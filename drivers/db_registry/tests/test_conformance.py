@@ -6,6 +6,7 @@ import pytest
 from glancecore_db_registry.driver import RegistryDatabase
 
 from glancecore.testing.metadefs import MetadefConformance
+from glancecore.testing.outbox_repository import OutboxConformance
 from glancecore.testing.repository import RepositoryConformance
 from glancecore.testing.task_repository import TaskConformance
 
@@ -23,6 +24,12 @@ class TestRegistryMetadefs(MetadefConformance):
 
 
 class TestRegistryTasks(TaskConformance):
+    @pytest.fixture
+    def database(self, database: RegistryDatabase) -> RegistryDatabase:
+        return database
+
+
+class TestRegistryOutbox(OutboxConformance):
     @pytest.fixture
     def database(self, database: RegistryDatabase) -> RegistryDatabase:
         return database

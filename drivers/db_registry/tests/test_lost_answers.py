@@ -21,6 +21,7 @@ from glancecore.domain.member import Member, MemberStatus
 from glancecore.domain.metadef import Namespace
 from glancecore.domain.task import Task
 from glancecore.ports.metadef_repository import NamespaceAdded, NamespaceChanged, NamespaceRemoved
+from glancecore.ports.outbox_repository import EventsRecorded
 from glancecore.ports.repository import (
     ImageAdded,
     ImageChanged,
@@ -43,6 +44,7 @@ from glancecore.testing.examples import (
     make_property,
     saved,
 )
+from glancecore.testing.outbox_repository import make_event
 from glancecore.testing.relay import Relay, relay
 from glancecore.testing.task_repository import make_task
 
@@ -94,6 +96,7 @@ CASES: dict[str, tuple[Callable[[World], Sequence[Any]], bool]] = {
     "end of an upload": (lambda w: [ImageChanged(w.image, saved(w.image, status=Status.ACTIVE)), LeaseEnded(w.lease)], True),
     "task added": (lambda w: [TaskAdded(make_task(3, image_id=w.image.id))], True),
     "task changed": (lambda w: [TaskChanged(w.task, _done(w.task))], True),
+    "task changed and told": (lambda w: [TaskChanged(w.task, _done(w.task)), EventsRecorded((make_event(),))], True),
     "namespace added": (lambda w: [NamespaceAdded(make_namespace("new", 3))], False),
     "namespace changed": (lambda w: [NamespaceChanged(w.namespace, _next(w.namespace))], True),
     "namespace removed": (lambda w: [NamespaceRemoved(w.namespace)], False),
@@ -122,7 +125,8 @@ def _state(database: RegistryDatabase, world: World) -> list[object]:
     images, ids = database.images, (world.image.id, OTHER.id)
     return [[get(images.get_any, x) for x in ids], [images.lease(x) for x in ids], [images.members(x) for x in ids],
             images.usage("ours"), get(database.tasks.get, world.task.id), len(database.tasks.of_image(world.image.id, START)),
-            get(database.metadefs.get, "there"), get(database.metadefs.get, "new")]
+            get(database.metadefs.get, "there"), get(database.metadefs.get, "new"),
+            len(database.outbox.find())]
 
 
 @pytest.mark.parametrize("case", CASES)

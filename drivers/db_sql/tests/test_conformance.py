@@ -7,6 +7,7 @@ from glancecore_db_sql.driver import SqlDatabase
 
 from glancecore.testing.cached_repository import CachedConformance
 from glancecore.testing.metadefs import MetadefConformance
+from glancecore.testing.outbox_repository import OutboxConformance
 from glancecore.testing.repository import RepositoryConformance
 from glancecore.testing.task_repository import TaskConformance
 
@@ -30,6 +31,12 @@ class TestSqlTasks(TaskConformance):
 
 
 class TestSqlCached(CachedConformance):
+    @pytest.fixture
+    def database(self, database: SqlDatabase) -> SqlDatabase:
+        return database
+
+
+class TestSqlOutbox(OutboxConformance):
     @pytest.fixture
     def database(self, database: SqlDatabase) -> SqlDatabase:
         return database

@@ -29,6 +29,7 @@ from glancecore.ports.metadef_repository import (
     NamespaceChanged,
     NamespaceRemoved,
 )
+from glancecore.ports.outbox_repository import EventsRecorded
 from glancecore.ports.repository import (
     ImageAdded,
     ImageChanged,
@@ -54,6 +55,7 @@ from glancecore.testing.examples import (
     saved,
     saved_namespace,
 )
+from glancecore.testing.outbox_repository import delivered, make_event
 
 from . import flatness
 
@@ -240,3 +242,36 @@ def test_no_list_of_namespaces_scans_or_sorts_the_table(
                         plan = explained(database, *asked)
                         read = [x for x in plan if re.match(r"(SCAN|SEARCH) n\b", x)]
                         assert all("USING" in x for x in read), (wanted, plan)
+
+
+# -- outbox ------------------------------------------------------------------------------------------------------------
+class TestOutboxStatements(TestStatements):
+    def test_reads_take_one_statement(self, database: SqlDatabase) -> None:
+        database.images.commit(EventsRecorded(tuple(make_event(str(n % 10)) for n in range(50))))
+        outbox = database.outbox
+        for call in (outbox.waiting, outbox.find, lambda: outbox.find("d"), lambda: outbox.claim("nobody", 100, 60)):
+            assert self.statements(database, call) == 1
+
+    def test_writes_take_few_statements(self, database: SqlDatabase) -> None:
+        image, recorded = make_image(), EventsRecorded((make_event(), make_event("t"), make_event(destination="e")))
+        # begin, image, removed id, usage, commit: without events the outbox is not touched
+        assert self.statements(database, lambda: database.images.commit(ImageAdded(image))) == 5
+        # begin, image, events, commit
+        assert self.statements(database, lambda: database.images.commit(ImageChanged(image, saved(image, name="n")), recorded)) == 4
+        claimed = []
+        # what is due, begin, claim, what is claimed, commit
+        assert self.statements(database, lambda: claimed.extend(database.outbox.claim("d", 100, 60))) == 5
+        assert len(claimed) == 2
+        # begin, all delivered, commit
+        assert self.statements(database, lambda: database.outbox.settle([delivered(x) for x in claimed])) == 3
+
+
+def test_no_claim_scans_or_sorts_the_outbox(opened: Callable[..., SqlDatabase], tmp_path_factory: pytest.TempPathFactory) -> None:
+    database = opened(f"sqlite:///{tmp_path_factory.mktemp('plan')}/x.sqlite")
+    database.sync()
+    with counted(database) as seen:
+        database.outbox.claim("d", 100, 60)
+    plan = explained(database, *seen[0])
+    assert [x for x in plan if re.match(r"SEARCH o USING INDEX outbox_destination \(destination=\?\)", x)], plan
+    assert [x for x in plan if re.match(r"SEARCH e USING .*INDEX outbox_subject \(destination=\? AND subject=\? AND position<\?\)", x)], plan
+    assert not [x for x in plan if "SCAN" in x or "TEMP B-TREE" in x], plan

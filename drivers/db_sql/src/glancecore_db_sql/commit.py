@@ -12,8 +12,9 @@ from glancecore.domain.image import Image
 from glancecore.domain.lease import Lease
 from glancecore.domain.quota import Usage, exceeded, weigh
 from glancecore.ports import repository as port
+from glancecore.ports.outbox_repository import EventsRecorded
 from glancecore.ports.task_repository import TaskAdded, TaskChanged
-from glancecore_db_sql import rows
+from glancecore_db_sql import outbox, rows
 from glancecore_db_sql.engine import Session
 
 _ADD_IMAGE = " ".join(
@@ -234,6 +235,9 @@ class Commit:
                 raise errors.ConcurrentChange(f"task {before.id} was changed by somebody else meanwhile")
             raise errors.TaskNotFound(f"no task {before.id}")
 
+    def record(self, change: EventsRecorded) -> None:
+        outbox.record(self.db, change)
+
     def limit(self, change: port.WithinLimits) -> None:
         self.limits.append(change)
 
@@ -259,5 +263,5 @@ _APPLY: dict[type[port.Change], Callable[..., None]] = {
     port.MemberAdded: Commit.add_member, port.MemberChanged: Commit.change_member,
     port.MemberRemoved: Commit.remove_member, port.LeaseTaken: Commit.take_lease,
     port.LeaseChanged: Commit.change_lease, port.LeaseEnded: Commit.end_lease, port.WithinLimits: Commit.limit,
-    TaskAdded: Commit.add_task, TaskChanged: Commit.change_task,
+    TaskAdded: Commit.add_task, TaskChanged: Commit.change_task, EventsRecorded: Commit.record,
 }

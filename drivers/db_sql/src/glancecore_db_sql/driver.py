@@ -13,6 +13,7 @@ from glancecore_db_sql.engine import Connections, Session
 from glancecore_db_sql.images import SqlImages
 from glancecore_db_sql.metadefs import SqlMetadefs
 from glancecore_db_sql.options import OPTIONS
+from glancecore_db_sql.outbox import SqlOutbox
 from glancecore_db_sql.tasks import SqlTasks
 
 #: Removed ids are forgotten in steps of this many, so that no lock is held for long.
@@ -31,6 +32,7 @@ class SqlDatabase(Database):
         self.metadefs = SqlMetadefs(self.connections)
         self.tasks = SqlTasks(self.connections)
         self.cached = SqlCached(self.connections)
+        self.outbox = SqlOutbox(self.connections)
 
     @property
     def logbook(self) -> str:

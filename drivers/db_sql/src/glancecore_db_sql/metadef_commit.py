@@ -9,7 +9,8 @@ from sqlalchemy.exc import IntegrityError
 from glancecore.domain import errors
 from glancecore.domain.metadef import Association, Namespace
 from glancecore.ports import metadef_repository as port
-from glancecore_db_sql import metadef_rows
+from glancecore.ports.outbox_repository import EventsRecorded
+from glancecore_db_sql import metadef_rows, outbox
 from glancecore_db_sql.engine import Session
 from glancecore_db_sql.rows import micros
 
@@ -23,6 +24,8 @@ def apply(db: Session, changes: Sequence[port.MetadefChange]) -> None:
             _add(db, change.namespace)
         elif isinstance(change, port.NamespaceChanged):
             _change(db, change.before, change.after)
+        elif isinstance(change, EventsRecorded):
+            outbox.record(db, change)
         else:
             _remove(db, change.namespace)
 

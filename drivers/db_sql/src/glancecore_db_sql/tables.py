@@ -10,6 +10,7 @@ from sqlalchemy import (
     Column,
     ForeignKey,
     Index,
+    Integer,
     MetaData,
     PrimaryKeyConstraint,
     SmallInteger,
@@ -157,6 +158,26 @@ cached_images = Table(
     Column("node", text(255), nullable=False),
     PrimaryKeyConstraint("image_id", "node"),
     Index("cached_images_node", "node"),
+)
+
+outbox = Table(
+    "outbox", METADATA,
+    # Counted up by the database: the order of the commits of one image. SQLite counts in columns of this very type only.
+    Column("position", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    Column("id", text(36), nullable=False),
+    Column("destination", text(128), nullable=False),
+    Column("subject", text(255), nullable=False),
+    Column("type", text(64), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("attempts", BigInteger, nullable=False),
+    Column("token", text(64)),
+    Column("error", DOCUMENT),
+    Column("document", DOCUMENT, nullable=False),
+    Index("outbox_destination", "destination", "position"),
+    # Is there an earlier one of this subject?
+    Index("outbox_subject", "destination", "subject", "position"),
+    sqlite_autoincrement=True,  # a place that was used is never used again
 )
 
 project_usage = Table(

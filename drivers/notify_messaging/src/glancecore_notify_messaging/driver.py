@@ -12,12 +12,12 @@ from oslo_config import cfg
 from oslo_service import backend
 
 from glancecore.domain.errors import ConfigError
+from glancecore.domain.event_payload import payload
 from glancecore.domain.events import Event
 from glancecore.ports.notifier import Notifier
 from glancecore.ports.options import Section
 from glancecore_notify_messaging.options import DEFAULT_OPTIONS, OPTIONS
 from glancecore_notify_messaging.outgoing import Message, Outgoing
-from glancecore_notify_messaging.payload import payload
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # futurist loads eventlet where it is installed, which then says that it is deprecated

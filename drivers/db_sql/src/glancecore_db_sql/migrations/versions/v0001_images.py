@@ -21,8 +21,8 @@ def image_id() -> sa.Column[str]:
     return sa.Column("image_id", text(36), sa.ForeignKey("images.id", ondelete="CASCADE"), nullable=False)
 
 
-def _table(name: str, *parts: sa.schema.SchemaItem) -> None:
-    op.create_table(name, *parts, mysql_engine="InnoDB", mysql_charset="utf8mb4", mysql_collate=_collation(),
+def _table(name: str, *parts: sa.schema.SchemaItem, sqlite_autoincrement: bool = False) -> None:
+    op.create_table(name, *parts, sqlite_autoincrement=sqlite_autoincrement, mysql_engine="InnoDB", mysql_charset="utf8mb4", mysql_collate=_collation(),
                     mariadb_engine="InnoDB", mariadb_charset="utf8mb4", mariadb_collate=_collation())
 
 

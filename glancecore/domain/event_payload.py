@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from glancecore.domain.events import Event, EventType, ImageEvent, ImageSent, MemberEvent, MetadefEvent
+from glancecore.domain.events import Event, EventType, ImageEvent, ImageSent, MemberEvent, MetadefEvent, TaskEvent
 from glancecore.domain.image import Image, Visibility
 from glancecore.domain.member import Member
 from glancecore.domain.metadef import Association, MetadefObject, Outline, Part, Property
+from glancecore.domain.task import Task
 
 Payload = dict[str, object]
 
@@ -29,7 +30,20 @@ def payload(event: Event, now: datetime) -> Payload:
         return _sent(event)
     if isinstance(event, MemberEvent):
         return _member(event.member, end)
+    if isinstance(event, TaskEvent):
+        return _task(event.task)
     return _metadef(event, end)
+
+
+def subject(event: Event) -> str:
+    """The id of what it happened to: an image (also for its members and tasks), or a namespace (also for its parts)."""
+    if isinstance(event, (ImageEvent, ImageSent)):
+        return event.image.id
+    if isinstance(event, MemberEvent):
+        return event.member.image_id
+    if isinstance(event, TaskEvent):
+        return event.task.image_id or event.task.id
+    return event.namespace.id
 
 
 def _image(event: ImageEvent, end: datetime | None) -> Payload:
@@ -64,6 +78,12 @@ def _sent(event: ImageSent) -> Payload:
 def _member(member: Member, end: datetime | None) -> Payload:
     return {"image_id": member.image_id, "member_id": member.member, "status": member.status.value,
             **_times(member.created_at, member.updated_at), **_deleted(end)}
+
+
+def _task(task: Task) -> Payload:
+    return {"id": task.id, "type": task.type.value, "status": task.status.value, "owner": task.owner, "image_id": task.image_id,
+            "result": None if task.result is None else dict(task.result), "message": task.message,
+            "expires_at": _time(task.expires_at) if task.expires_at else None, **_times(task.created_at, task.updated_at), **_deleted(None)}
 
 
 def _metadef(event: MetadefEvent, end: datetime | None) -> Payload:

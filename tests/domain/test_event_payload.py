@@ -6,12 +6,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from glancecore_notify_messaging.payload import payload
 
-from glancecore.domain.events import Event, EventType, ImageEvent, ImageSent, MemberEvent, MetadefEvent
+from glancecore.domain.event_payload import payload, subject
+from glancecore.domain.events import Event, EventType, ImageEvent, ImageSent, MemberEvent, MetadefEvent, TaskEvent
 from glancecore.domain.image import Image, Location, Status, Visibility
 from glancecore.domain.member import Member, MemberStatus
 from glancecore.domain.metadef import Association, MetadefObject, MetadefVisibility, Outline, Part, Property, Tag
+from glancecore.domain.task import Task, TaskType
+from glancecore.domain.task import events as task_events
 
 MADE, CHANGED, NOW = (datetime(2026, 1, 2, 3, 4, second, 999_999, UTC) for second in (5, 6, 7))
 TIMES = {"created_at": "2026-01-02T03:04:05Z", "updated_at": "2026-01-02T03:04:06Z"}
@@ -84,6 +86,37 @@ def test_the_payload_is_what_consumers_of_glance_know(name: str) -> None:
     assert payload(event, NOW) == told
 
 
+TASK = Task("t", TaskType.API_IMAGE_IMPORT, MADE, CHANGED, owner="p1", image_id="i", input={"import_req": {"uri": "http://u:secret@h/"}},
+            secrets={"token": "secret"})
+
+
+def test_a_task_is_told_without_what_it_was_given() -> None:
+    told = {"id": "t", "type": "api_image_import", "status": "pending", "owner": "p1", "image_id": "i", "result": None, "message": "",
+            "expires_at": None, **TIMES, **THERE}
+    assert payload(TaskEvent(EventType.TASK_CREATE, TASK), NOW) == told
+    ended = TASK.succeed(NOW, {"image_id": "i"}, "Copied 3 MiB")
+    assert payload(TaskEvent(EventType.TASK_SUCCESS, ended), NOW) == {
+        **told, "status": "success", "result": {"image_id": "i"}, "message": "Copied 3 MiB", "updated_at": "2026-01-02T03:04:07Z",
+        "expires_at": "2026-01-04T03:04:07Z"}
+
+
+def test_a_task_tells_of_its_statuses_only() -> None:
+    begun = TASK.begin()
+    failed = begun.doomed("e", "why").fail(NOW)
+    steps = [(None, TASK), (TASK, replace(TASK, message="m")), (TASK, begun), (begun, begun.at("fetch")), (begun, failed), (None, begun),
+             (begun, begun.succeed(NOW, {}))]
+    assert [[x.type.value for x in task_events(*step)] for step in steps] == [
+        ["task.create"], [], ["task.run", "task.processing"], [], ["task.failure"], ["task.create", "task.run", "task.processing"], ["task.success"]]
+
+
+def test_events_of_one_image_have_one_subject() -> None:
+    member = Member("i", "p", MemberStatus.PENDING, MADE, MADE)
+    assert {subject(x) for x in (ImageEvent(EventType.IMAGE_CREATE, IMAGE), ImageSent(IMAGE, 0, None, None, None),
+                                 MemberEvent(EventType.MEMBER_CREATE, member), TaskEvent(EventType.TASK_RUN, TASK))} == {"i"}
+    assert subject(MetadefEvent(EventType.METADEF_NAMESPACE_UPDATE, SPACE, old_name="ns")) == SPACE.id
+    assert subject(TaskEvent(EventType.TASK_RUN, replace(TASK, image_id=None))) == "t"
+
+
 def test_every_kind_of_deletion_says_so() -> None:
     """The operations that empty a namespace delete its parts, not the namespace."""
     said = {x for x in EventType if x.value.endswith(".delete")}
@@ -96,4 +129,6 @@ def _any(event: EventType) -> Event:
         return MemberEvent(event, Member("i", "p", MemberStatus.PENDING, MADE, MADE))
     if event is EventType.IMAGE_SEND:
         return ImageSent(IMAGE, 0, None, None, None)
+    if event.value.startswith("task"):
+        return TaskEvent(event, TASK)
     return MetadefEvent(event, SPACE) if event.value.startswith("metadef") else ImageEvent(event, IMAGE)

@@ -1,0 +1,30 @@
+"""Events that wait to be delivered to somebody outside."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from glancecore_db_sql.migrations.versions.v0001_images import LONG, _index, _table, text
+
+revision = "0006"
+down_revision = "0004"
+
+
+def upgrade() -> None:
+    _table(
+        "outbox",
+        sa.Column("position", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True, autoincrement=True),
+        sa.Column("id", text(36), nullable=False),
+        sa.Column("destination", text(128), nullable=False),
+        sa.Column("subject", text(255), nullable=False),
+        sa.Column("type", text(64), nullable=False),
+        sa.Column("at", sa.BigInteger, nullable=False),
+        sa.Column("due_at", sa.BigInteger, nullable=False),
+        sa.Column("attempts", sa.BigInteger, nullable=False),
+        sa.Column("token", text(64)),
+        sa.Column("error", LONG),
+        sa.Column("document", LONG, nullable=False),
+        sqlite_autoincrement=True,
+    )
+    _index("outbox_destination", "outbox", "destination", "position")
+    _index("outbox_subject", "outbox", "destination", "subject", "position")

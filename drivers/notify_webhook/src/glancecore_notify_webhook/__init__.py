@@ -1,0 +1,1 @@
+"""The ``webhook`` notifier: events as CloudEvents over HTTP."""
