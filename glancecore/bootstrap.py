@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from flask import Flask
 from oslo_config import cfg
@@ -40,6 +41,10 @@ from glancecore.domain.lease import Operation
 from glancecore.imports.logbook import LogbookDatabase
 from glancecore.imports.parts import ImportSettings, Parts
 from glancecore.imports.runner import Flows, ImportRunner, Posting
+from glancecore.periodic.candidate import Candidate
+from glancecore.periodic.leadership import Leadership
+from glancecore.periodic.runner import PeriodicRunner, Scheduled
+from glancecore.periodic.tools import Tools
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.auth import Auth
 from glancecore.ports.certificates import CertificateSource
@@ -47,6 +52,7 @@ from glancecore.ports.import_method import ImportMethod
 from glancecore.ports.import_step import ImportStep
 from glancecore.ports.notifier import Notifier
 from glancecore.ports.options import Section
+from glancecore.ports.periodic import PeriodicJob, job_options
 from glancecore.ports.quota import Quota
 from glancecore.ports.repository import Database
 from glancecore.ports.store import Cap, Store
@@ -92,11 +98,14 @@ class Service:
     hashing: LocationHashing
     imports: ImportRunner
     board: Board | None
+    tools: Tools
+    periodic: PeriodicRunner
     holder: str
     #: Everybody who reaches the socket may do everything.
     open_to_all: bool
 
     def close(self) -> None:
+        self.periodic.stop()
         self.reaper.stop()
         self.hashing.stop()
         self.imports.stop()
@@ -150,6 +159,12 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
     reaper.handle(Operation.HASH, hashing.start)
     reaper.handle(Operation.DROP_LOCATION, locations.finish_drop)
 
+    tools = Tools(database, stores)
+    jobs = {name: load_job(conf, name, tools, "[periodic] enabled_jobs") for name in conf.periodic.enabled_jobs}
+    locks = _lock_folder(conf)
+    periodic = PeriodicRunner(database.jobs, jobs, leases.holder, conf.periodic.leader_ttl, Candidate(locks), lambda: _leadership(
+        conf, database, leases.holder, locks))
+
     shown = ImageApiSettings(formats, conf.limit_param_default, conf.api_limit_max, conf.max_json_body,
                              conf.show_image_direct_url, conf.show_multiple_locations, True, conf.public_endpoint)
     routes = table.routes(
@@ -168,7 +183,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
     app = create_app(routes, operator, versions, auth, authorizer,
                      AppSettings(conf.max_request_id_length, conf.allow_anonymous_access))
     app.wsgi_app = _outermost(conf, app.wsgi_app)  # type: ignore[assignment, method-assign]
-    return Service(app, database, stores, reaper, hashing, runner, board, leases.holder, auth.open_to_all)
+    return Service(app, database, stores, reaper, hashing, runner, board, tools, periodic, leases.holder, auth.open_to_all)
 
 
 def _outermost(conf: cfg.ConfigOpts, app: WSGIApplication) -> WSGIApplication:
@@ -246,6 +261,30 @@ def load_steps(conf: cfg.ConfigOpts) -> dict[str, ImportStep]:
         found[name] = cls(section(conf, cls.section or f"step_{name}", cls.options), conf)
         found[name].start()
     return found
+
+
+def load_job(conf: cfg.ConfigOpts, name: str, tools: Tools, option: str) -> Scheduled:
+    """A missing or broken job stops the start: one that silently never runs is found when it is too late."""
+    cls = _load("periodic", name, option)
+    own = section(conf, f"periodic_{name}", job_options(cls.interval, cls.options))
+    job: PeriodicJob = cls(own, tools)
+    return Scheduled(name, job, own.interval, own.dry_run)
+
+
+def _leadership(conf: cfg.ConfigOpts, database: Database, holder: str, locks: Path) -> Leadership:
+    _quiet_taskflow()  # tooz uses the same libraries
+    url = conf.periodic.coordination_url or f"file://{quote(str(locks.resolve()))}"
+    return Leadership(database.jobs, holder, url, conf.periodic.leader_ttl)
+
+
+def _lock_folder(conf: cfg.ConfigOpts) -> Path:
+    """Made when a process first wants to lead."""
+    if conf.periodic.lock_path:
+        return Path(conf.periodic.lock_path)
+    if conf.enabled_import_methods and conf.staging_driver == "file":
+        return Path(f"{conf[STAGING].filesystem_store_datadir}/.locks")  # the file store looks at files only
+    files = hashlib.sha256("\0".join(conf.config_file or ()).encode()).hexdigest()[:12]  # another cloud on this machine has others
+    return Path(f"{tempfile.gettempdir()}/glance-locks-{os.getuid()}-{files}")
 
 
 def _import_settings(conf: cfg.ConfigOpts) -> ImportSettings:

@@ -84,6 +84,7 @@ STATUS: dict[type[errors.GlanceError], int] = {
     errors.StoreUnavailable: 503,
     errors.Unsupported: 503,
     errors.DatabaseUnavailable: 503,
+    errors.JobStopped: 503,
     errors.ConfigError: 500,
 }
 #: Codes of errors that werkzeug finds: no such path, wrong method, malformed request.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from oslo_config import cfg
 
-from glancecore.conf import api, database, image, imports, lease, metadefs, server, store
+from glancecore.conf import api, database, image, imports, lease, metadefs, periodic, server, store
 
-_GROUPS = (api, image, store, database, lease, imports, metadefs, server)
+_GROUPS = (api, image, store, database, lease, imports, metadefs, periodic, server)
 
 
 def register(conf: cfg.ConfigOpts) -> None:

@@ -388,6 +388,13 @@ class DatabaseUnavailable(GlanceError):
     retryable = True
 
 
+class JobStopped(GlanceError):
+    """A periodic job must end: its process is stopping, or no longer leads."""
+
+    code = "job_stopped"
+    retryable = True
+
+
 class ConfigError(GlanceError):
     """The operator's mistake: stops the start. The message names option and fix."""
 

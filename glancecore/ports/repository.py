@@ -19,6 +19,7 @@ from glancecore.domain.image import Image, Visibility
 from glancecore.domain.lease import Lease
 from glancecore.domain.member import Member, MemberStatus
 from glancecore.domain.quota import Limits, Usage
+from glancecore.ports.job_repository import JobRepository
 from glancecore.ports.metadef_repository import MetadefRepository
 from glancecore.ports.options import Options, Section
 from glancecore.ports.task_repository import TaskChange, TaskRepository
@@ -269,6 +270,7 @@ class Database(ABC):
     images: ImageRepository
     metadefs: MetadefRepository
     tasks: TaskRepository
+    jobs: JobRepository
 
     def __init__(self, conf: Section) -> None:
         self.conf = conf

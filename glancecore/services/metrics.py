@@ -16,3 +16,10 @@ STORE_UP = Gauge("glance_store_up", "1 when the store answered the last readines
 LEASES_REAPED = Counter("glance_leases_reaped_total", "Operations given up because their process had died.", ["operation"])
 METADEF_VIOLATIONS = Counter("glance_metadef_violations_total", "Image properties that broke a metadata definition.",
                              ["namespace", "property", "outcome"])
+PERIODIC_LEADER = Gauge("glance_periodic_leader", "1 in the process that runs the periodic jobs.", multiprocess_mode="livesum")
+PERIODIC_RUNS = Counter("glance_periodic_runs_total", "Runs of periodic jobs.", ["job", "outcome"])
+PERIODIC_LAST_RUN = Gauge("glance_periodic_last_run_timestamp_seconds", "When a periodic job's last run ended, in seconds since 1970.",
+                          ["job"], multiprocess_mode="mostrecent")
+PERIODIC_SECONDS = Gauge("glance_periodic_last_run_seconds", "How long a periodic job's last run took.", ["job"],
+                         multiprocess_mode="mostrecent")
+PERIODIC_COUNTS = Counter("glance_periodic_counted_total", "What periodic jobs have counted in their reports.", ["job", "count"])

@@ -16,6 +16,7 @@ from glancecore.domain.quota import Usage, exceeded, weigh
 from glancecore.domain.task import Task
 from glancecore.ports import repository as port
 from glancecore.ports import task_repository as task_port
+from glancecore.ports.job_repository import JobRecord, JobRepository
 from glancecore.ports.options import Section
 from glancecore.testing.memory_metadefs import MemoryMetadefs
 
@@ -40,6 +41,7 @@ class MemoryDatabase(port.Database):
         super().__init__(conf)  # type: ignore[arg-type]  # it has no options
         self.images: MemoryImages = MemoryImages()
         self.metadefs: MemoryMetadefs = MemoryMetadefs()
+        self.jobs: MemoryJobs = MemoryJobs()
 
     @property
     def tasks(self) -> MemoryTasks:  # type: ignore[override]  # the tests put other images in
@@ -365,6 +367,39 @@ class MemoryTasks(task_port.TaskRepository):
 
     def _alive(self, now: datetime) -> list[Task]:
         return [x for x in self._images.state.tasks.values() if x.expires_at is None or x.expires_at > now]
+
+
+class MemoryJobs(JobRepository):
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: dict[str, tuple[str, float]] = {}
+        self._records: dict[str, JobRecord] = {}
+
+    def hold(self, name: str, holder: str, ttl: float) -> bool:
+        with self._lock:
+            there, until = self._held.get(name, ("", 0.0))
+            if there not in ("", holder) and until >= time.monotonic():
+                return False
+            self._held[name] = (holder, time.monotonic() + ttl)
+            return True
+
+    def let_go(self, name: str, holder: str) -> None:
+        with self._lock:
+            if self._held.get(name, ("", 0.0))[0] == holder:
+                del self._held[name]
+
+    def holder(self, name: str) -> str | None:
+        holder, until = self._held.get(name, ("", 0.0))
+        return holder if until >= time.monotonic() and holder else None
+
+    def record(self, name: str) -> JobRecord:
+        return self._records.get(name, JobRecord())
+
+    def keep(self, name: str, holder: str, record: JobRecord) -> None:
+        with self._lock:
+            if self._held.get(name, ("", 0.0))[0] != holder:
+                raise errors.LeaseLost(f"{holder} no longer holds the job {name}")
+            self._records[name] = record
 
 
 #: Which method applies which change.

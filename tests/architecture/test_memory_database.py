@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from glancecore.testing.fakes import MemoryDatabase
+from glancecore.testing.job_repository import JobConformance
 from glancecore.testing.repository import RepositoryConformance
 from glancecore.testing.task_repository import TaskConformance
 
@@ -16,6 +17,12 @@ class TestMemoryDatabase(RepositoryConformance):
 
 
 class TestMemoryTasks(TaskConformance):
+    @pytest.fixture
+    def database(self) -> MemoryDatabase:
+        return MemoryDatabase()
+
+
+class TestMemoryJobs(JobConformance):
     @pytest.fixture
     def database(self) -> MemoryDatabase:
         return MemoryDatabase()

@@ -29,7 +29,7 @@ def _pids(*files: str) -> list[int]:
 
 
 @contextmanager
-def _frozen(*files: str) -> Iterator[None]:
+def frozen(*files: str) -> Iterator[None]:
     """The processes of these pid files hang, as on a machine that is gone: nothing is refused, nothing is answered."""
     pids = _pids(*files)
     assert pids
@@ -73,9 +73,9 @@ def _s3(_: Path) -> Options:
 
 
 REMOTES = {
-    "swift": Remote("swift", _swift, lambda: _frozen("swift/*.pid")),
-    "s3": Remote("s3", _s3, lambda: _frozen("ceph/pid/rgw.pid")),
+    "swift": Remote("swift", _swift, lambda: frozen("swift/*.pid")),
+    "s3": Remote("s3", _s3, lambda: frozen("ceph/pid/rgw.pid")),
     "file": Remote("file", lambda folder: {"filesystem_store_datadir": folder / "remote"}),
-    "rbd": Remote("rbd", _rbd, lambda: _frozen("ceph/pid/mon.pid", "ceph/pid/osd.*.pid")),
-    "vmware": Remote("vmware", _vmware, lambda: _frozen("vcsim/server.pid")),
+    "rbd": Remote("rbd", _rbd, lambda: frozen("ceph/pid/mon.pid", "ceph/pid/osd.*.pid")),
+    "vmware": Remote("vmware", _vmware, lambda: frozen("vcsim/server.pid")),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from glancecore_db_sql.driver import SqlDatabase
 
+from glancecore.testing.job_repository import JobConformance
 from glancecore.testing.metadefs import MetadefConformance
 from glancecore.testing.repository import RepositoryConformance
 from glancecore.testing.task_repository import TaskConformance
@@ -23,6 +24,12 @@ class TestSqlMetadefs(MetadefConformance):
 
 
 class TestSqlTasks(TaskConformance):
+    @pytest.fixture
+    def database(self, database: SqlDatabase) -> SqlDatabase:
+        return database
+
+
+class TestSqlJobs(JobConformance):
     @pytest.fixture
     def database(self, database: SqlDatabase) -> SqlDatabase:
         return database

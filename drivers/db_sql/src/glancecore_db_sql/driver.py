@@ -10,6 +10,7 @@ from glancecore.ports.repository import Database
 from glancecore_db_sql import rows, schema
 from glancecore_db_sql.engine import Connections, Session
 from glancecore_db_sql.images import SqlImages
+from glancecore_db_sql.jobs import SqlJobs
 from glancecore_db_sql.metadefs import SqlMetadefs
 from glancecore_db_sql.options import OPTIONS
 from glancecore_db_sql.tasks import SqlTasks
@@ -29,6 +30,7 @@ class SqlDatabase(Database):
         self.images = SqlImages(self.connections)
         self.metadefs = SqlMetadefs(self.connections)
         self.tasks = SqlTasks(self.connections)
+        self.jobs = SqlJobs(self.connections)
 
     @property
     def logbook(self) -> str:

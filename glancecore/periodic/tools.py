@@ -1,0 +1,16 @@
+"""What the jobs of the core are made with: the services of this process that they use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from glancecore.ports.repository import Database
+from glancecore.services.stores import Stores
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """A ``JobTools`` (``glancecore.ports.periodic``), and what only the core's own jobs know of."""
+
+    database: Database
+    stores: Stores
