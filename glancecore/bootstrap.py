@@ -56,6 +56,7 @@ from glancecore.ports.periodic import PeriodicJob, job_options
 from glancecore.ports.quota import Quota
 from glancecore.ports.repository import Database
 from glancecore.ports.store import Cap, Store
+from glancecore.services.copies import Copies
 from glancecore.services.deletion import Deletion
 from glancecore.services.discovery import Discovery
 from glancecore.services.health import Health
@@ -159,7 +160,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
     reaper.handle(Operation.HASH, hashing.start)
     reaper.handle(Operation.DROP_LOCATION, locations.finish_drop)
 
-    tools = Tools(database, stores)
+    tools = Tools(database, stores, Copies(repository, stores, leases, notifications), imports)
     jobs = {name: load_job(conf, name, tools, "[periodic] enabled_jobs") for name in conf.periodic.enabled_jobs}
     locks = _lock_folder(conf)
     periodic = PeriodicRunner(database.jobs, jobs, leases.holder, conf.periodic.leader_ttl, Candidate(locks), lambda: _leadership(

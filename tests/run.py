@@ -61,7 +61,7 @@ APART = ("api", "e2e", "clients")
 #: The long ones of tests/e2e.
 IMPORTS = tuple(f"tests/e2e/test_{name}.py" for name in ("imports", "import_steps", "import_stores", "kill_imports"))
 BOARDS = "tests/e2e/test_job_boards.py"
-PERIODIC = "tests/e2e/test_periodic.py"
+PERIODIC = tuple(f"tests/e2e/test_{name}.py" for name in ("periodic", "auditing", "reaping", "replicating"))
 
 SUITES = (
     Suite("ruff", tool("ruff", "check", "."), check=True),
@@ -77,10 +77,10 @@ SUITES = (
     Suite("api", pytest("tests/api"), paths=("tests/api",), needs=("mariadb", "postgresql"), minutes=15, check=True,
           without_servers=("-k", "not mariadb and not postgresql")),
     Suite("stores", pytest("tests/e2e/test_stores.py"), needs=("keystone", "swift", "ceph", "rgw", "vcsim"), minutes=25),
-    Suite("e2e", pytest("tests/e2e", "--ignore=tests/e2e/test_stores.py", *(f"--ignore={x}" for x in (*IMPORTS, BOARDS, PERIODIC))), paths=("tests/e2e",), needs=("mariadb", "postgresql", "keystone", "nginx", "rabbitmq"), minutes=20),
+    Suite("e2e", pytest("tests/e2e", "--ignore=tests/e2e/test_stores.py", *(f"--ignore={x}" for x in (*IMPORTS, BOARDS, *PERIODIC))), paths=("tests/e2e",), needs=("mariadb", "postgresql", "keystone", "nginx", "rabbitmq"), minutes=20),
     Suite("imports", pytest(*IMPORTS), needs=("nginx", "keystone", "swift"), minutes=25),
     Suite("boards", pytest(BOARDS), needs=("nginx", "redis", "etcd", "zookeeper"), minutes=45),
-    Suite("periodic", pytest(PERIODIC), needs=("redis", "etcd", "zookeeper", "mariadb"), minutes=20),
+    Suite("periodic", pytest(*PERIODIC), needs=("redis", "etcd", "zookeeper", "mariadb"), minutes=20),
     Suite("clients", pytest("tests/clients"), paths=("tests/clients",), needs=("keystone", "nginx"), minutes=20),
 )
 

@@ -82,6 +82,7 @@ STATUS: dict[type[errors.GlanceError], int] = {
     errors.StoreReadOnly: 410,
     errors.StoreForbidden: 503,
     errors.StoreUnavailable: 503,
+    errors.DataDamaged: 503,
     errors.Unsupported: 503,
     errors.DatabaseUnavailable: 503,
     errors.JobStopped: 503,

@@ -376,6 +376,12 @@ class StoreUnavailable(StoreError):
     code = "store_unavailable"
 
 
+class DataDamaged(StoreError):
+    """No copy of the data is good: the bytes are not given out under a hash that they don't have."""
+
+    code = "data_damaged"
+
+
 class Unsupported(StoreError):
     """An operation that the driver does not declare among its capabilities."""
 

@@ -41,6 +41,7 @@ class Leadership:
         self._told = False
         self._closed = False
         self._beating = threading.Lock()
+        self._noting = threading.Lock()
 
     @property
     def leads(self) -> bool:
@@ -65,16 +66,22 @@ class Leadership:
             except Exception as exc:  # noqa: BLE001 (what the clients of seven servers raise)
                 LOG.warning("periodic jobs: the coordinator can't be used (%s: %s)", type(exc).__name__, exc)
                 self._give_up()
+            self.note()
+            return self.leads
+
+    def note(self) -> None:
+        """Log when we have begun or ceased to lead; also while a beat hangs."""
+        with self._noting:
             if self.leads is not self._told:
                 self._told = self.leads
                 LOG.info("%s the periodic jobs as %s", "leading" if self._told else "no longer leading", self.holder)
-            return self.leads
 
     def close(self) -> None:
         """Another process may lead at once; this one won't again."""
         with self._beating:
             self._closed = True
             self._give_up()
+            self.note()
 
     # -- inside ------------------------------------------------------------------------------------------------------
     def _locked(self) -> bool:

@@ -11,8 +11,17 @@ REAPER: list[cfg.Opt] = [
                help="Forget images that were removed so many days ago: their ids may then be used again. 0: never; glance-manage db purge does "
                     "it by hand."),
 ]
+AUDITOR: list[cfg.Opt] = [
+    cfg.IntOpt("bytes_per_second", default=20 << 20, min=0,
+               help="Stored data that is read in a second, on the average; 0: as fast as it comes."),
+    cfg.BoolOpt("repair", default=True, help="Replace a damaged copy from a good one. false: only mark it, so that it is not read."),
+    cfg.ListOpt("stores", default=[], help="Ids of the stores whose data is read; by default all but those of other people's web servers."),
+]
 #: Job -> its options, and seconds from one start to the next.
-JOBS: dict[str, tuple[list[cfg.Opt], float]] = {"reaper": (REAPER, 300.0)}
+JOBS: dict[str, tuple[list[cfg.Opt], float]] = {
+    "reaper": (REAPER, 300.0),
+    "auditor": (AUDITOR, 7 * 86400.0),
+}
 
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:

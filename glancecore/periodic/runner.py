@@ -121,6 +121,8 @@ class PeriodicRunner:
 
     def _look(self, scheduled: Scheduled) -> None:
         """Run it when it is due and we lead."""
+        if self._leadership is not None:
+            self._leadership.note()
         if self._stopping.is_set() or not self._leads() or time.monotonic() < self._due.get(scheduled.name, 0.0):
             return
         try:

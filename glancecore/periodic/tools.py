@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from glancecore.ports.repository import Database
+from glancecore.services.copies import Copies
+from glancecore.services.imports import Imports
 from glancecore.services.stores import Stores
 
 
@@ -14,3 +16,5 @@ class Tools:
 
     database: Database
     stores: Stores
+    copies: Copies
+    imports: Imports

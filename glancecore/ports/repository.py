@@ -15,7 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from glancecore.domain.context import EVERYTHING, Viewer
-from glancecore.domain.image import Image, Visibility
+from glancecore.domain.image import Image, Status, Visibility
 from glancecore.domain.lease import Lease
 from glancecore.domain.member import Member, MemberStatus
 from glancecore.domain.quota import Limits, Usage
@@ -261,6 +261,15 @@ class ImageRepository(ABC):
     def unleased(self, limit: int = 100) -> list[Image]:
         """Images in a transient status (saving, importing, deleting) without any lease: left by a foreign or older
         writer. Oldest save first. Staged images (uploading) rest without a lease and are not told."""
+
+    @abstractmethod
+    def scan(self, statuses: frozenset[Status], after: str = "", limit: int = 100) -> list[Image]:
+        """Images in one of these statuses, hidden or not, in the order of their ids by code points, behind the id ``after``, which need not
+        exist. Who goes on behind the last one of each page has seen every image that was there all the time."""
+
+    @abstractmethod
+    def pending(self, before: datetime, limit: int = 100) -> list[Image]:
+        """Images that are pending_delete and were saved last before that time. Oldest save first."""
 
 
 class Database(ABC):

@@ -27,6 +27,7 @@ IMPORT_STEPS = (
     "finish.recorded")
 POST_STEPS = ("import.before_post", "import.after_post")
 FAIL_STEPS = ("fail.begun", "fail.doomed", "fail.marked", "fail.bytes_gone", "fail.recorded")
+REPAIR_STEPS = ("repair.marked", "repair.copied", "repair.before_drop", "repair.after_drop")
 VARIABLE = "GLANCECORE_TEST_KILL_AT"
 _kill_at = os.environ.get(VARIABLE)
 

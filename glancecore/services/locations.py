@@ -86,7 +86,7 @@ class Locations:
         """Where the image's copies lie. Raises ImageNotFound, Forbidden."""
         image = self._image(ctx, image_id)
         self._policy.authorize(ctx, "fetch_image_location", image)
-        return self._stores.by_preference(image.live_locations)
+        return self._stores.by_preference(image.good_locations)
 
     def add(self, ctx: Context, image_id: str, wanted: NamedLocation) -> None:
         """Make data that lies in a store already the data of a queued image.

@@ -137,6 +137,16 @@ class MemoryImages(port.ImageRepository):
                     and x.status in (Status.SAVING, Status.IMPORTING, Status.DELETING)]
         return sorted(left, key=lambda x: (x.updated_at, x.id))[:limit]
 
+    def scan(self, statuses: frozenset[Status], after: str = "", limit: int = 100) -> list[Image]:
+        with self.lock:
+            found = [x for x in self.state.images.values() if x.status in statuses and x.id > after]
+        return sorted(found, key=lambda x: x.id)[:limit]
+
+    def pending(self, before: datetime, limit: int = 100) -> list[Image]:
+        with self.lock:
+            found = [x for x in self.state.images.values() if x.status is Status.PENDING_DELETE and x.updated_at < before]
+        return sorted(found, key=lambda x: (x.updated_at, x.id))[:limit]
+
     # -- who sees what ---------------------------------------------------------------------------------------------
     def _seen_by(self, image: Image, viewer: Viewer) -> Image:
         is_member = image.visibility is Visibility.SHARED and (image.id, viewer.project) in self.state.members

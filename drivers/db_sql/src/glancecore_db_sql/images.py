@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from glancecore.domain import errors
 from glancecore.domain.context import EVERYTHING, Viewer
-from glancecore.domain.image import HIDDEN, Image, Visibility
+from glancecore.domain.image import HIDDEN, Image, Status, Visibility
 from glancecore.domain.lease import Lease
 from glancecore.domain.member import Member
 from glancecore.domain.quota import Usage
@@ -69,6 +71,18 @@ class SqlImages(ImageRepository):
             "SELECT", self._flavor.image(), "FROM images i WHERE i.status IN ('saving', 'importing', 'deleting')",
             "AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.image_id = i.id) ORDER BY i.updated_at, i.id LIMIT ?"])
         return self._flavor.images(self._on.read(lambda db: db.rows(text, limit)))
+
+    def scan(self, statuses: frozenset[Status], after: str = "", limit: int = 100) -> list[Image]:
+        # COALESCE keeps the index of the status out: by the primary key, a page costs the same however many images there are
+        text = " ".join(["SELECT", self._flavor.image(), "FROM images i WHERE i.id > ? AND COALESCE(i.status, '') IN (",
+                         ", ".join("?" * len(statuses)), ") ORDER BY i.id LIMIT ?"])
+        values = (after, *sorted(x.value for x in statuses), limit)
+        return self._flavor.images(self._on.read(lambda db: db.rows(text, *values)))
+
+    def pending(self, before: datetime, limit: int = 100) -> list[Image]:
+        text = " ".join(["SELECT", self._flavor.image(), "FROM images i WHERE i.status = 'pending_delete' AND i.updated_at < ?",
+                         "ORDER BY i.updated_at, i.id LIMIT ?"])
+        return self._flavor.images(self._on.read(lambda db: db.rows(text, rows.micros(before), limit)))
 
     def commit(self, *changes: Change) -> None:
         if changes:
