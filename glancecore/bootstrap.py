@@ -132,7 +132,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
     repository = database.images
 
     leases = Leases(repository, conf.lease.ttl)
-    deletion = Deletion(repository, stores, leases, notifications)
+    deletion = Deletion(repository, stores, leases, notifications, delayed=conf.delayed_delete)
     validation = MetadefValidation(database.metadefs)
     checked = conf.metadefs.image_properties
     definitions = None if checked == "off" else ImageProperties(validation, enforce=checked == "enforce")
@@ -160,7 +160,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
     reaper.handle(Operation.HASH, hashing.start)
     reaper.handle(Operation.DROP_LOCATION, locations.finish_drop)
 
-    tools = Tools(database, stores, Copies(repository, stores, leases, notifications), imports)
+    tools = Tools(database, stores, Copies(repository, stores, leases, notifications), imports, deletion, reaper, conf.scrub_time)
     jobs = {name: load_job(conf, name, tools, "[periodic] enabled_jobs") for name in conf.periodic.enabled_jobs}
     locks = _lock_folder(conf)
     periodic = PeriodicRunner(database.jobs, jobs, leases.holder, conf.periodic.leader_ttl, Candidate(locks), lambda: _leadership(

@@ -380,6 +380,7 @@ class DataDamaged(StoreError):
     """No copy of the data is good: the bytes are not given out under a hash that they don't have."""
 
     code = "data_damaged"
+    retryable = False
 
 
 class Unsupported(StoreError):

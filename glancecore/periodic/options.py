@@ -11,6 +11,12 @@ REAPER: list[cfg.Opt] = [
                help="Forget images that were removed so many days ago: their ids may then be used again. 0: never; glance-manage db purge does "
                     "it by hand."),
 ]
+ORPHANS: list[cfg.Opt] = [
+    cfg.FloatOpt("grace", default=86400.0, min=0.0,
+                 help="Seconds that data which belongs to nobody is left alone: its writer may be at work."),
+    cfg.BoolOpt("delete", default=False,
+                help="Delete orphaned data. false: only report it; staged leftovers, which are nobody's but ours, go in any case."),
+]
 AUDITOR: list[cfg.Opt] = [
     cfg.IntOpt("bytes_per_second", default=20 << 20, min=0,
                help="Stored data that is read in a second, on the average; 0: as fast as it comes."),
@@ -20,6 +26,7 @@ AUDITOR: list[cfg.Opt] = [
 #: Job -> its options, and seconds from one start to the next.
 JOBS: dict[str, tuple[list[cfg.Opt], float]] = {
     "reaper": (REAPER, 300.0),
+    "orphans": (ORPHANS, 86400.0),
     "auditor": (AUDITOR, 7 * 86400.0),
 }
 

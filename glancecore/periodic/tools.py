@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from glancecore.ports.repository import Database
 from glancecore.services.copies import Copies
+from glancecore.services.deletion import Deletion
 from glancecore.services.imports import Imports
+from glancecore.services.reaper import Reaper
 from glancecore.services.stores import Stores
 
 
@@ -18,3 +20,7 @@ class Tools:
     stores: Stores
     copies: Copies
     imports: Imports
+    deletion: Deletion
+    reaper: Reaper
+    #: Seconds from a delayed deletion to the end of the data.
+    scrub_time: float

@@ -135,7 +135,7 @@ def test_the_only_copy(service: lab.Service, jobs: Jobs, client: Client) -> None
     assert client.call("POST", f"/v2/images/{image_id}/import", {"method": {"name": "copy-image"}, "stores": ["cheap"]}).status_code == 202
     end = time.monotonic() + 30
     while (task := client.call("GET", f"/v2/images/{image_id}/tasks").json()["tasks"][0])["status"] != "failure":
-        assert time.monotonic() < end
+        assert time.monotonic() < end, client.call("GET", f"/v2/images/{image_id}/tasks").text
         time.sleep(0.1)
     assert "damaged" in task["message"]
     assert client.show(image_id)["status"] == "active"
