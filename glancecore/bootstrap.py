@@ -160,7 +160,8 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
     reaper.handle(Operation.HASH, hashing.start)
     reaper.handle(Operation.DROP_LOCATION, locations.finish_drop)
 
-    tools = Tools(database, stores, Copies(repository, stores, leases, notifications), imports, deletion, reaper, conf.scrub_time)
+    tools = Tools(database, stores, Copies(repository, stores, leases, notifications), imports, deletion, reaper,
+                  leases, hashing, locations, conf.do_secure_hash, conf.scrub_time)
     jobs = {name: load_job(conf, name, tools, "[periodic] enabled_jobs") for name in conf.periodic.enabled_jobs}
     locks = _lock_folder(conf)
     periodic = PeriodicRunner(database.jobs, jobs, leases.holder, conf.periodic.leader_ttl, Candidate(locks), lambda: _leadership(

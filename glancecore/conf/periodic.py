@@ -6,7 +6,7 @@ from oslo_config import cfg
 
 OPTIONS: dict[str, list[cfg.Opt]] = {
     "periodic": [
-        cfg.ListOpt("enabled_jobs", bounds=True, default=["reaper", "orphans", "auditor"],
+        cfg.ListOpt("enabled_jobs", bounds=True, default=["reaper", "orphans", "auditor", "replicator", "updater"],
                     help="Periodic jobs that run: names of installed plugins. Each has its options in a section periodic_NAME. [] "
                          "switches all off."),
         cfg.BoolOpt("embedded", default=True,

@@ -23,10 +23,22 @@ AUDITOR: list[cfg.Opt] = [
     cfg.BoolOpt("repair", default=True, help="Replace a damaged copy from a good one. false: only mark it, so that it is not read."),
     cfg.ListOpt("stores", default=[], help="Ids of the stores whose data is read; by default all but those of other people's web servers."),
 ]
+REPLICATOR: list[cfg.Opt] = [
+    cfg.StrOpt("rules", default="",
+               help="Declared copies: rules, each in a line of its own (indented), or separated by semicolons. CONDITIONS -> STORES, where the "
+                    "conditions are all, tag=TAG, property NAME=VALUE, or one of owner, visibility, disk_format, container_format, name = VALUE, "
+                    "joined by and; the stores are a number (2 stores) or ids (fast,cheap). All rules that hold for an image apply. With "
+                    "(best effort) behind it, what can't be done is a remark instead of an error."),
+]
+UPDATER: list[cfg.Opt] = [
+    cfg.BoolOpt("usage", default=True, help="Count anew what each project uses, and correct what is kept of it."),
+]
 #: Job -> its options, and seconds from one start to the next.
 JOBS: dict[str, tuple[list[cfg.Opt], float]] = {
     "reaper": (REAPER, 300.0),
     "orphans": (ORPHANS, 86400.0),
+    "replicator": (REPLICATOR, 600.0),
+    "updater": (UPDATER, 3600.0),
     "auditor": (AUDITOR, 7 * 86400.0),
 }
 

@@ -8,6 +8,9 @@ from glancecore.ports.repository import Database
 from glancecore.services.copies import Copies
 from glancecore.services.deletion import Deletion
 from glancecore.services.imports import Imports
+from glancecore.services.leases import Leases
+from glancecore.services.location_hashing import LocationHashing
+from glancecore.services.locations import Locations
 from glancecore.services.reaper import Reaper
 from glancecore.services.stores import Stores
 
@@ -22,5 +25,10 @@ class Tools:
     imports: Imports
     deletion: Deletion
     reaper: Reaper
+    leases: Leases
+    hashing: LocationHashing
+    locations: Locations
+    #: Data of added locations is read and hashed.
+    hash_locations: bool
     #: Seconds from a delayed deletion to the end of the data.
     scrub_time: float

@@ -242,6 +242,16 @@ class ImageRepository(ABC):
         """What the project uses and has reserved."""
 
     @abstractmethod
+    def projects(self) -> list[str | None]:
+        """Those that have images, or a usage that is kept, in order; None comes first, for images without owner."""
+
+    @abstractmethod
+    def recount(self, project: str | None, *, mend: bool) -> tuple[Usage, Usage]:
+        """What is kept of the project's usage, without what is reserved, and what its images weigh; with ``mend`` the first is made the second.
+        Commits of others meanwhile are in both or in neither. Keeping the usage exact is ``commit``'s: this is for rows that
+        somebody else has written."""
+
+    @abstractmethod
     def located(self, url: str) -> list[str]:
         """Ids of the images that have a location at exactly this URL, in whatever store and status, in order."""
 

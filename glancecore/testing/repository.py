@@ -865,6 +865,34 @@ class RepositoryConformance:
         assert database.images.get_any(image.id) == deleted
         assert deleted.restore() == replace(image, version=2)
 
+    def test_projects_are_told_and_counted(self, database: Database) -> None:
+        rows = [with_data(make_image(owner=owner), 10, copies=2) for owner in ("b", "a", None, "a")]
+        add(database, *rows)
+        assert database.images.projects() == [None, "a", "b"]
+        for project in (None, "a", "b"):
+            kept, true = database.images.recount(project, mend=True)
+            assert kept == true == sum((weigh(x) for x in rows if x.owner == project), Usage())
+        assert database.images.recount("nobody", mend=True) == (Usage(), Usage())
+
+    def test_what_is_reserved_is_not_counted_anew(self, database: Database) -> None:
+        image = with_data(make_image(), 10)
+        add(database, image)
+        database.images.commit(LeaseTaken(make_lease(image, reserved=7), 60))
+        assert database.images.recount("ours", mend=True) == (weigh(image), weigh(image))
+        assert database.images.usage("ours").bytes == 17
+
+    def test_counting_anew_beside_commits_keeps_the_usage_exact(self, database: Database) -> None:
+        def work(number: int) -> None:
+            if number % 2:
+                database.images.recount("ours", mend=True)
+            else:
+                add(database, with_data(make_image(number), 10))
+
+        assert race(12, work) == [None] * 12
+        assert database.images.usage("ours") == Usage(bytes=60, images=6)
+        kept, true = database.images.recount("ours", mend=False)
+        assert kept == true
+
     # -- usage and limits ------------------------------------------------------------------------------------------
     @pytest.mark.parametrize("owner", ["ours", None])
     @pytest.mark.parametrize("status", Status)

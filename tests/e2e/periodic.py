@@ -53,12 +53,3 @@ def copied(client: Client, image_id: str, store: str) -> None:
     while store not in (image := client.show(image_id))["stores"].split(",") or "os_glance_import_task" in image:
         assert time.monotonic() < end, client.call("GET", f"/v2/images/{image_id}/tasks").text
         time.sleep(0.1)
-
-
-def flip(path: Path, at: int = 1000) -> None:
-    """One bit of a file rots."""
-    with path.open("r+b") as file:
-        file.seek(at)
-        byte = file.read(1)
-        file.seek(at)
-        file.write(bytes([byte[0] ^ 1]))

@@ -13,7 +13,8 @@ from pathlib import Path
 import lab
 import pytest
 from client import Client
-from periodic import Jobs, config, copied, flip, kinds
+from periodic import Jobs, config, copied, kinds
+from stores import flip
 
 from glancecore.services.checkpoints import REPAIR_STEPS, VARIABLE
 

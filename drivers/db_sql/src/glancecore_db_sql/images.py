@@ -103,6 +103,14 @@ class SqlImages(ImageRepository):
     def usage(self, project: str | None) -> Usage:
         return self._on.read(lambda db: commit.usage(db, project))
 
+    def projects(self) -> list[str | None]:
+        text = ("SELECT project FROM project_usage UNION SELECT COALESCE(owner, '') FROM images WHERE id <> '' "
+                "ORDER BY 1")
+        return [project or None for (project,) in self._on.read(lambda db: db.rows(text))]
+
+    def recount(self, project: str | None, *, mend: bool) -> tuple[Usage, Usage]:
+        return self._on.write(lambda db: commit.recount(db, project, mend=mend))
+
     def located(self, url: str) -> list[str]:
         text = "SELECT DISTINCT image_id FROM image_locations WHERE url = ? ORDER BY image_id"
         return [id_ for (id_,) in self._on.read(lambda db: db.rows(text, rows.place(url)))]
