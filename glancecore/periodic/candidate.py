@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -17,14 +18,19 @@ class Candidate:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._file: int | None = None
+        self._told = False
 
     def take(self) -> bool:
         """Whether this process may try to lead. A folder that can't be used keeps it from doing so, which is logged."""
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if os.getuid() and self._folder.stat().st_uid not in (os.getuid(), 0):
+                raise PermissionError(errno.EPERM, "it belongs to somebody else")
             opened = os.open(self._folder / "candidate", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as exc:
-            LOG.error("[periodic] lock_path: %s can't be used (%s); no periodic job runs in this process", self._folder, exc.strerror)
+            if not self._told:
+                LOG.error("[periodic] lock_path: %s can't be used (%s); no periodic job runs in this process", self._folder, exc.strerror)
+                self._told = True
             return False
         try:
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -250,3 +250,20 @@ def test_a_report_is_bounded(deployment: Deployment) -> None:
     assert run.report.counts == {"orphan": 5000, "errors": 5000, "damaged": 1}
     assert len(run.report.findings) == MOST_OF_A_KIND + 1
     assert len(run.report.errors) == MOST_OF_A_KIND
+
+
+def test_one_process_of_a_machine_is_a_candidate(tmp_path: Path) -> None:
+    first, second = Candidate(tmp_path / "locks"), Candidate(tmp_path / "locks")
+    assert first.take()
+    assert not second.take()
+    first.let_go()
+    assert second.take()
+    second.let_go()
+
+
+def test_a_folder_that_can_not_be_used_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "locks").write_text("a file")
+    candidate = Candidate(tmp_path / "locks")
+    assert not candidate.take()
+    assert not candidate.take()
+    assert [x.getMessage().split(":")[0] for x in caplog.records] == ["[periodic] lock_path"]
