@@ -42,7 +42,7 @@ from glancecore.imports.logbook import LogbookDatabase
 from glancecore.imports.parts import ImportSettings, Parts
 from glancecore.imports.runner import Flows, ImportRunner, Posting
 from glancecore.periodic.candidate import Candidate
-from glancecore.periodic.leadership import Leadership
+from glancecore.periodic.leadership import Leadership, check_url
 from glancecore.periodic.runner import PeriodicRunner, Scheduled
 from glancecore.periodic.tools import Tools
 from glancecore.policies.authorizer import Authorizer
@@ -163,6 +163,9 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
     tools = Tools(database, stores, Copies(repository, stores, leases, notifications), imports, deletion, reaper,
                   leases, hashing, locations, conf.do_secure_hash, conf.scrub_time)
     jobs = {name: load_job(conf, name, tools, "[periodic] enabled_jobs") for name in conf.periodic.enabled_jobs}
+    if jobs and conf.periodic.coordination_url:
+        _quiet_taskflow()  # tooz uses the same libraries
+        check_url(conf.periodic.coordination_url, "[periodic] coordination_url")
     locks = _lock_folder(conf)
     periodic = PeriodicRunner(database.jobs, jobs, leases.holder, conf.periodic.leader_ttl, Candidate(locks), lambda: _leadership(
         conf, database, leases.holder, locks))
@@ -274,7 +277,7 @@ def load_job(conf: cfg.ConfigOpts, name: str, tools: Tools, option: str) -> Sche
 
 
 def _leadership(conf: cfg.ConfigOpts, database: Database, holder: str, locks: Path) -> Leadership:
-    _quiet_taskflow()  # tooz uses the same libraries
+    _quiet_taskflow()
     url = conf.periodic.coordination_url or f"file://{quote(str(locks.resolve()))}"
     return Leadership(database.jobs, holder, url, conf.periodic.leader_ttl)
 

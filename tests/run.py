@@ -80,7 +80,7 @@ SUITES = (
     Suite("e2e", pytest("tests/e2e", "--ignore=tests/e2e/test_stores.py", *(f"--ignore={x}" for x in (*IMPORTS, BOARDS, *PERIODIC))), paths=("tests/e2e",), needs=("mariadb", "postgresql", "keystone", "nginx", "rabbitmq"), minutes=20),
     Suite("imports", pytest(*IMPORTS), needs=("nginx", "keystone", "swift"), minutes=25),
     Suite("boards", pytest(BOARDS), needs=("nginx", "redis", "etcd", "zookeeper"), minutes=45),
-    Suite("periodic", pytest(*PERIODIC), needs=("redis", "etcd", "zookeeper", "mariadb"), minutes=20),
+    Suite("periodic", pytest(*PERIODIC), needs=("redis", "etcd", "zookeeper", "mariadb", "postgresql", "nginx"), minutes=30),
     Suite("clients", pytest("tests/clients"), paths=("tests/clients",), needs=("keystone", "nginx"), minutes=20),
 )
 

@@ -23,8 +23,25 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 #: Name of the lock, and of the row.
 LEADER = "glance-periodic"
+#: Scheme of a URL -> the extra of tooz that brings its client.
+_EXTRAS = {"file": "file", "redis": "redis", "etcd3+http": "etcd3gw", "etcd3+https": "etcd3gw", "zookeeper": "zookeeper", "mysql": "mysql",
+           "postgresql": "postgresql"}
 #: Share of its time after which a leader that could not extend it stops acting as one.
 _SURE = 0.8
+
+
+def check_url(url: str, option: str) -> None:
+    """Raises ConfigError when tooz can't use such a URL; nothing is connected to."""
+    from tooz import coordination
+
+    scheme = url.partition(":")[0]
+    try:
+        coordination.get_coordinator(url, b"check")
+    except ImportError as exc:
+        raise errors.ConfigError(f"{option}: {scheme} needs a module that is not installed ({exc.name}); pip install 'tooz[{_EXTRAS.get(scheme, scheme)}]'"
+                                 ) from exc
+    except Exception as exc:
+        raise errors.ConfigError(f"{option}: tooz knows no such URL ({scheme}:…, {type(exc).__name__}); use one of {', '.join(_EXTRAS)}") from exc
 
 
 class Leadership:

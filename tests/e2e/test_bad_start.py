@@ -68,6 +68,10 @@ MISTAKES: dict[str, tuple[Config | Callable[[Path], Config], tuple[str, ...]]] =
     "message bus of an unknown kind": ({"DEFAULT": {"notifiers": "messaging", "transport_url": "rabbot://glance:sesame@127.0.0.1/"},
                                         "oslo_messaging_notifications": {"driver": "messagingv2"}}, ("transport_url", "rabbot", "rabbit")),
     "limits without Keystone": ({"DEFAULT": {"quota_driver": "unified"}}, ("[oslo_limit] auth_type", "password")),
+    "unknown job": ({"periodic": {"enabled_jobs": "[reaper, audito]"}}, ("[periodic] enabled_jobs", "audito", "'auditor'")),
+    "coordinator of an unknown kind": ({"periodic": {"coordination_url": "rodis://glance:sesame@127.0.0.1"}}, ("[periodic] coordination_url", "rodis", "redis")),
+    "coordinator without its client": ({"periodic": {"coordination_url": "memcached://127.0.0.1"}}, ("[periodic] coordination_url", "pip install")),
+    "rule of copies": ({"periodic_replicator": {"rules": "tag=golden -> 3 stores"}}, ("[periodic_replicator] rules", "there are 1")),
     "proxy addresses": ({"DEFAULT": {"auth_strategy": "headers"}, "auth_headers": {"trusted_addresses": "proxy.example"}},
                         ("trusted_addresses", "proxy.example")),
 }

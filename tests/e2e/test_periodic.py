@@ -31,7 +31,7 @@ def _coordinator(name: str) -> str:
     url = lab.backend(name).url
     if name == "etcd":
         return url.replace("etcd://", "etcd3+http://")
-    return url.replace("mysql+pymysql://", "mysql://")
+    return url.replace("mysql+pymysql://", "mysql://").replace("postgresql+psycopg://", "postgresql://")
 
 
 @dataclass
@@ -121,7 +121,7 @@ def cloud(coordinator: str) -> Iterator[Cloud]:
                 node.process.wait()
 
 
-@pytest.mark.parametrize("coordinator", ["file", "redis", "etcd", "zookeeper", "mariadb"], indirect=True)
+@pytest.mark.parametrize("coordinator", ["file", "redis", "etcd", "zookeeper", "mariadb", "postgresql"], indirect=True)
 def test_one_leads_and_another_takes_over_when_it_is_killed(cloud: Cloud) -> None:
     for _ in range(3):
         cloud.start()
