@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 from glancecore.domain import errors
+from glancecore.periodic.loading import without_eventlet
 from glancecore.ports.job_repository import JobRepository
 
 if TYPE_CHECKING:
@@ -32,11 +33,12 @@ _SURE = 0.8
 
 def check_url(url: str, option: str) -> None:
     """Raises ConfigError when tooz can't use such a URL; nothing is connected to."""
-    from tooz import coordination
-
     scheme = url.partition(":")[0]
     try:
-        coordination.get_coordinator(url, b"check")
+        with without_eventlet():
+            from tooz import coordination
+
+            coordination.get_coordinator(url, b"check")
     except ImportError as exc:
         raise errors.ConfigError(f"{option}: {scheme} needs a module that is not installed ({exc.name}); pip install 'tooz[{_EXTRAS.get(scheme, scheme)}]'"
                                  ) from exc
@@ -103,10 +105,9 @@ class Leadership:
     # -- inside ------------------------------------------------------------------------------------------------------
     def _locked(self) -> bool:
         """Take the lock, or see that it is still ours. Raises what tooz raises."""
-        import tooz
-
         if self._coordinator is None:
-            self._coordinator = self._connect()
+            with without_eventlet():
+                self._coordinator = self._connect()
         if self._lock is None:
             lock = self._coordinator.get_lock(LEADER.encode())
             if not lock.acquire(blocking=False):
@@ -114,6 +115,8 @@ class Leadership:
             self._lock = lock
             return True
         self._coordinator.heartbeat()
+        import tooz
+
         try:
             ours = self._lock.is_still_owner()
         except tooz.NotImplemented:  # etcd, MySQL, PostgreSQL: while it is ours, nobody can have it, not even we

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from glancecore.domain import errors
 from glancecore.periodic.candidate import Candidate
 from glancecore.periodic.leadership import LEADER, Leadership
+from glancecore.periodic.loading import without_eventlet
 from glancecore.periodic.runs import Outcome, Run, RunningTurn
 from glancecore.ports.job_repository import JobRecord, JobRepository
 from glancecore.ports.periodic import PeriodicJob
@@ -91,7 +92,8 @@ class PeriodicRunner:
             if self._stopping.wait(min(LOOK, self._ttl / 3)):
                 return
         self._leadership = self._make_leadership()
-        from futurist.periodics import PeriodicWorker
+        with without_eventlet():
+            from futurist.periodics import PeriodicWorker
 
         self._beat()
         calls: list[tuple[Callable[..., Any], tuple[Any, ...] | None, dict[str, Any] | None]] = [
