@@ -181,7 +181,7 @@ class Image:
     @property
     def good_locations(self) -> tuple[Location, ...]:
         """Those that may be read: nothing wrong is known of them."""
-        return tuple(x for x in self.locations if x.status is LocationStatus.ACTIVE)
+        return tuple(x for x in self.locations if x.status in (LocationStatus.ACTIVE, LocationStatus.PENDING_DELETE))
 
     @property
     def blob_key(self) -> str:

@@ -293,7 +293,7 @@ class ImportRunner:
         stable = run.lease.stable
         ours = frozenset(run.task.stores)
         marked = run.save(image=lambda x: replace(x, locations=tuple(
-            replace(y, status=LocationStatus.DELETING) if y.store in ours and y.status is LocationStatus.ACTIVE else y for y in x.locations)))
+            replace(y, status=LocationStatus.DELETING) if y.store in ours and y.status is not LocationStatus.DAMAGED else y for y in x.locations)))
         reach("fail.marked")
         image = marked or run.image()
         try:

@@ -147,6 +147,34 @@ def test_a_protected_image_is_not_deleted(client: Client) -> None:
     assert client.patch(image_id, {"op": "replace", "path": "/protected", "value": False}).status_code == 200
 
 
+@pytest.mark.parametrize("then", ["restored", "scrubbed"])
+def test_deleted_while_it_is_copied(service: lab.Service, jobs: Jobs, client: Client, then: str) -> None:
+    """The copy is finished as if nothing were, and shares the image's fate."""
+    image_id, size = str(client.create()["id"]), 200 << 20
+    assert client.upload(image_id, (bytes(1 << 20) for _ in range(200))).status_code == 204
+    body = {"method": {"name": "copy-image"}, "stores": ["cheap"]}
+    assert client.call("POST", f"/v2/images/{image_id}/import", body).status_code == 202
+    assert client.delete(image_id).status_code == 204
+    if then == "restored":
+        assert restore(jobs, image_id).returncode == 0
+        end = time.monotonic() + 60
+        while client.show(image_id).get("stores") != "fast,cheap":
+            assert time.monotonic() < end, client.call("GET", f"/v2/images/{image_id}/tasks").text
+            time.sleep(0.2)
+        assert used(service) == 2 * size
+    else:
+        jobs.run("reaper", env=AT_ONCE)
+    end = time.monotonic() + 60
+    while rows(service, "select image_id from leases") or (then == "scrubbed" and files(service)):
+        assert time.monotonic() < end, rows(service, "select * from leases")
+        time.sleep(0.2)
+
+
+def rows(service: lab.Service, statement: str) -> list[tuple[Any, ...]]:
+    with sqlite3.connect(service.folder / "glance.sqlite") as database:
+        return database.execute(statement).fetchall()
+
+
 @pytest.mark.parametrize("step", ["delete.after_intent", "delete.after_bytes", "delete.before_row"])
 def test_killed_while_it_scrubs(service: lab.Service, jobs: Jobs, client: Client, step: str) -> None:
     image_id = uploaded(client)

@@ -11,10 +11,12 @@ from functools import partial
 import pytest
 from glancecore_db_sql import metadef_query, query
 from glancecore_db_sql.driver import SqlDatabase
+from glancecore_db_sql.engine import Session
+from glancecore_db_sql.rows import Row
 from sqlalchemy import event
 
 from glancecore.domain.context import Viewer
-from glancecore.domain.image import Visibility
+from glancecore.domain.image import Status, Visibility
 from glancecore.domain.member import MemberStatus
 from glancecore.domain.metadef import MetadefVisibility
 from glancecore.domain.quota import Limits
@@ -145,6 +147,27 @@ def test_no_list_scans_a_table_or_sorts_what_an_index_has_in_order(
                 expected = {SortField.CREATED_AT: "created", SortField.NAME: "name", SortField.UPDATED_AT: "updated"}
                 name = expected.get(wanted.sort[0].field)
                 assert name is None or all(name in x for x in self_sorted), (wanted, plan)
+
+
+def test_rounds_over_all_images_follow_an_index(opened: Callable[..., SqlDatabase], tmp_path_factory: pytest.TempPathFactory,
+                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page costs the same however many images there are, and what is to be scrubbed is found among itself."""
+    database = opened(f"sqlite:///{tmp_path_factory.mktemp('plan')}/x.sqlite")
+    database.sync()
+    asked: list[tuple[str, tuple[object, ...]]] = []
+    rows = Session.rows
+
+    def noted(self: Session, text: str, *values: object) -> Sequence[Row]:
+        asked.append((text, values))
+        return rows(self, text, *values)
+
+    monkeypatch.setattr(Session, "rows", noted)
+    database.images.scan(frozenset({Status.ACTIVE, Status.DEACTIVATED}), "x")
+    database.images.pending(START)
+    monkeypatch.undo()
+    plans = [explained(database, text, values) for text, values in asked]
+    assert [x for x in plans[0] if "TEMP B-TREE" in x or not x.startswith("SEARCH i USING INDEX sqlite_autoindex_images")] == []
+    assert re.match(r"SEARCH i USING INDEX images_status \(status=\?\)", plans[1][0])
 
 
 # -- metadata definitions ----------------------------------------------------------------------------------------------
