@@ -14,6 +14,7 @@ from glancecore.domain.context import EVERYTHING, Viewer
 from glancecore.domain.errors import GlanceError
 from glancecore.domain.image import HIDDEN, Image, Status, Visibility
 from glancecore.domain.lease import Lease
+from glancecore.domain.quota import Usage
 from glancecore.ports import repository as port
 from glancecore.testing.fakes import MemoryDatabase, MemoryImages, _State
 from glancecore.testing.repository import TEXTS, RepositoryConformance
@@ -192,6 +193,17 @@ class ForgetsWhatItWas(MemoryImages):
         super().change_image(state, replace(change, after=replace(change.after, was=None)))
 
 
+class CountsReservations(MemoryImages):
+    def recount(self, project: str | None, *, mend: bool) -> tuple[Usage, Usage]:
+        kept, _ = super().recount(project, mend=mend)
+        return kept, self.usage(project)
+
+
+class ForgetsTheOwnerless(MemoryImages):
+    def projects(self) -> list[str | None]:
+        return [x for x in super().projects() if x is not None]
+
+
 NAME, CREATED, SIZE = port.SortField.NAME, port.SortField.CREATED_AT, port.SortField.SIZE
 SHARED, PRIVATE, COMMUNITY = Visibility.SHARED, Visibility.PRIVATE, Visibility.COMMUNITY
 ASTRAL = next(x for x in TEXTS if max(map(ord, x), default=0) > 0xFFFF)
@@ -228,6 +240,8 @@ ASTRAL = next(x for x in TEXTS if max(map(ord, x), default=0) > 0xFFFF)
     (ScansTheListed, Kit.test_a_scan_tells_every_image_of_its_statuses_once, ()),
     (ScansFromAnImage, Kit.test_a_scan_goes_on_behind_an_image_that_is_gone, ()),
     (HurriesTheScrubber, Kit.test_images_whose_time_for_undoing_is_over_are_told, ()),
+    (CountsReservations, Kit.test_what_is_reserved_is_not_counted_anew, ()),
+    (ForgetsTheOwnerless, Kit.test_projects_are_told_and_counted, ()),
     (ForgetsWhatItWas, Kit.test_what_a_deleted_image_was_is_kept, (Status.DEACTIVATED,)),
     (ForgetsIds, Kit.test_a_random_history_ends_as_in_memory, (0,)),
 ])
