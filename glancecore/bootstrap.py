@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from flask import Flask
 from oslo_config import cfg
@@ -41,6 +42,10 @@ from glancecore.domain.lease import Operation
 from glancecore.imports.logbook import LogbookDatabase, LogbookDocuments, Logbooks, LogbookTable
 from glancecore.imports.parts import ImportSettings, Parts
 from glancecore.imports.runner import Flows, ImportRunner, Posting
+from glancecore.periodic.candidate import Candidate
+from glancecore.periodic.leadership import Leadership, check_url
+from glancecore.periodic.runner import PeriodicRunner, Scheduled
+from glancecore.periodic.tools import Tools
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.auth import Auth
 from glancecore.ports.cache import Cache, CacheSettings
@@ -49,12 +54,14 @@ from glancecore.ports.import_method import ImportMethod
 from glancecore.ports.import_step import ImportStep
 from glancecore.ports.notifier import Destination, DurableNotifier, Notifier
 from glancecore.ports.options import Section
+from glancecore.ports.periodic import PeriodicJob, job_options
 from glancecore.ports.quota import Quota
 from glancecore.ports.repository import Database
 from glancecore.ports.store import Cap, Store
 from glancecore.registry.app import RegistryApp, RegistrySettings
 from glancecore.registry.probes import Probes
 from glancecore.services.caching import Caching, CachingSettings
+from glancecore.services.copies import Copies
 from glancecore.services.deletion import Deletion
 from glancecore.services.discovery import Discovery
 from glancecore.services.health import Health
@@ -105,6 +112,8 @@ class Service:
     imports: ImportRunner
     board: Board | None
     caching: Caching | None
+    tools: Tools
+    periodic: PeriodicRunner
     holder: str
     #: Everybody who reaches the socket may do everything.
     open_to_all: bool
@@ -117,6 +126,7 @@ class Service:
             self.caching.start()
 
     def close(self) -> None:
+        self.periodic.stop()
         if self.caching:
             self.caching.close()
         self.reaper.stop()
@@ -151,7 +161,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     repository = database.images
 
     leases = Leases(repository, conf.lease.ttl)
-    deletion = Deletion(repository, stores, leases, notifications)
+    deletion = Deletion(repository, stores, leases, notifications, delayed=conf.delayed_delete)
     validation = MetadefValidation(database.metadefs)
     checked = conf.metadefs.image_properties
     definitions = None if checked == "off" else ImageProperties(validation, enforce=checked == "enforce")
@@ -183,6 +193,16 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     reaper.handle(Operation.HASH, hashing.start)
     reaper.handle(Operation.DROP_LOCATION, locations.finish_drop)
 
+    tools = Tools(database, stores, Copies(repository, stores, leases, notifications), imports, deletion, reaper,
+                  leases, hashing, locations, conf.do_secure_hash, conf.scrub_time)
+    jobs = {name: load_job(conf, name, tools, "[periodic] enabled_jobs") for name in conf.periodic.enabled_jobs}
+    if jobs and conf.periodic.coordination_url:
+        _quiet_taskflow()  # tooz uses the same libraries
+        check_url(conf.periodic.coordination_url, "[periodic] coordination_url")
+    locks = _lock_folder(conf)
+    periodic = PeriodicRunner(database.jobs, jobs, leases.holder, conf.periodic.leader_ttl, Candidate(locks), lambda: _leadership(
+        conf, database, leases.holder, locks))
+
     shown = ImageApiSettings(formats, conf.limit_param_default, conf.api_limit_max, conf.max_json_body,
                              conf.show_image_direct_url, conf.show_multiple_locations, True, conf.public_endpoint)
     routes = table.routes(
@@ -202,7 +222,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     app = create_app(routes, operator, versions, auth, authorizer,
                      AppSettings(conf.max_request_id_length, conf.allow_anonymous_access))
     app.wsgi_app = _outermost(conf, app.wsgi_app)  # type: ignore[assignment, method-assign]
-    return Service(app, database, stores, reaper, outbox, hashing, runner, board, caching, leases.holder, auth.open_to_all)
+    return Service(app, database, stores, reaper, outbox, hashing, runner, board, caching, tools, periodic, leases.holder, auth.open_to_all)
 
 
 @dataclass(slots=True)
@@ -347,6 +367,30 @@ def load_steps(conf: cfg.ConfigOpts) -> dict[str, ImportStep]:
     return found
 
 
+def load_job(conf: cfg.ConfigOpts, name: str, tools: Tools, option: str) -> Scheduled:
+    """A missing or broken job stops the start: one that silently never runs is found when it is too late."""
+    cls = _load("periodic", name, option)
+    own = section(conf, f"periodic_{name}", job_options(cls.interval, cls.options))
+    job: PeriodicJob = cls(own, tools)
+    return Scheduled(name, job, own.interval, own.dry_run)
+
+
+def _leadership(conf: cfg.ConfigOpts, database: Database, holder: str, locks: Path) -> Leadership:
+    _quiet_taskflow()
+    url = conf.periodic.coordination_url or f"file://{quote(str(locks.resolve()))}"
+    return Leadership(database.jobs, holder, url, conf.periodic.leader_ttl)
+
+
+def _lock_folder(conf: cfg.ConfigOpts) -> Path:
+    """Made when a process first wants to lead."""
+    if conf.periodic.lock_path:
+        return Path(conf.periodic.lock_path)
+    if conf.enabled_import_methods and conf.staging_driver == "file":
+        return Path(f"{conf[STAGING].filesystem_store_datadir}/.locks")  # the file store looks at files only
+    files = hashlib.sha256("\0".join(conf.config_file or ()).encode()).hexdigest()[:12]  # another cloud on this machine has others
+    return Path(f"{tempfile.gettempdir()}/glance-locks-{os.getuid()}-{files}")
+
+
 def _import_settings(conf: cfg.ConfigOpts) -> ImportSettings:
     imports = conf.imports
     work_dir = imports.work_dir
@@ -439,7 +483,7 @@ def _default_store(conf: cfg.ConfigOpts, wanted: Mapping[str, str]) -> str:
 
 
 def _load_store(conf: cfg.ConfigOpts, store_id: str, driver: str, *, required: bool) -> StoreFacade:
-    if store_id.startswith("os_glance_") or store_id in {"DEFAULT", "database", "glance_store", "server", "lease", "metadefs", "outbox", "registry"}:
+    if store_id.startswith(("os_glance_", "periodic")) or store_id in {"DEFAULT", "database", "glance_store", "server", "lease", "metadefs", "outbox", "registry"}:
         raise ConfigError(f"[DEFAULT] enabled_backends: {store_id!r} is a reserved name; choose another id for this store")
     store: Store | None = None
     fault: str | None = None

@@ -34,6 +34,8 @@ def make_application() -> WSGIApplication:
                           "choose another auth_strategy, or set allow_open_access = true")
     service.database.ping()
     service.start()
+    if conf.periodic.embedded:
+        service.periodic.start()
     atexit.register(service.close)  # running imports are handed over
     return service.app
 

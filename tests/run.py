@@ -70,6 +70,7 @@ APART = ("api", "e2e", "clients")
 IMPORTS = tuple(f"tests/e2e/test_{name}.py" for name in ("imports", "import_steps", "import_stores", "kill_imports"))
 BOARDS = "tests/e2e/test_job_boards.py"
 PEER = ("tests/e2e/test_adopt.py", "tests/e2e/test_replicator.py")
+PERIODIC = tuple(f"tests/e2e/test_{name}.py" for name in ("periodic", "auditing", "reaping", "replicating"))
 
 SUITES = (
     Suite("ruff", tool("ruff", "check", "."), check=True),
@@ -86,10 +87,11 @@ SUITES = (
           without_servers=("-k", "not mariadb and not postgresql and not registry")),
     Suite("stores", pytest("tests/e2e/test_stores.py"), needs=("keystone", "swift", "ceph", "rgw", "vcsim"),
           breaks=("swift", "ceph", "rgw", "vcsim"), minutes=25),
-    Suite("e2e", pytest("tests/e2e", "--ignore=tests/e2e/test_stores.py", *(f"--ignore={x}" for x in (*IMPORTS, BOARDS, *PEER))), paths=("tests/e2e",),
-          needs=("mariadb", "postgresql", "keystone", "nginx", "rabbitmq"), breaks=("keystone", "rabbitmq"), minutes=25),
+    Suite("e2e", pytest("tests/e2e", "--ignore=tests/e2e/test_stores.py", *(f"--ignore={x}" for x in (*IMPORTS, BOARDS, *PEER, *PERIODIC))),
+          paths=("tests/e2e",), needs=("mariadb", "postgresql", "keystone", "nginx", "rabbitmq"), breaks=("keystone", "rabbitmq"), minutes=25),
     Suite("imports", pytest(*IMPORTS), needs=("nginx", "keystone", "swift"), minutes=25),
     Suite("boards", pytest(BOARDS), needs=("nginx", "redis", "etcd", "zookeeper"), minutes=45),
+    Suite("periodic", pytest(*PERIODIC), needs=("redis", "etcd", "zookeeper", "mariadb", "postgresql", "nginx"), minutes=30),
     # both have the real Glance, of which there is one
     Suite("peer", pytest(*PEER), needs=("mariadb", "postgresql"), breaks=("peer",), minutes=20),
     Suite("clients", pytest("tests/clients"), paths=("tests/clients",), needs=("keystone", "nginx"), minutes=20),
@@ -121,7 +123,7 @@ def all_suites() -> list[Suite]:
                      check=path.parent.name not in DRIVER_NEEDS)
                for path in sorted(Path("drivers").glob("[!_]*/tests"))]
     # the long ones first, so that no lane is left alone with one at the end
-    return [*SUITES[:-6], *sorted([*SUITES[-6:], TEMPEST, *drivers], key=lambda x: (-x.minutes, -len(x.needs)))]
+    return [*SUITES[:-7], *sorted([*SUITES[-7:], TEMPEST, *drivers], key=lambda x: (-x.minutes, -len(x.needs)))]
 
 
 #: Suites at a time.

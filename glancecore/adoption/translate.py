@@ -76,6 +76,8 @@ def image(source: GlanceImage, place: Placing) -> Adopted:
     made = _with_data(made, row, properties, findings)
     if made.status is not Status.QUEUED:
         locations = [x for each in source.locations if alive(each) and (x := _location(made.id, each, place, findings))]
+        if made.status is Status.PENDING_DELETE:
+            locations = [replace(x, status=LocationStatus.PENDING_DELETE) for x in locations]
         made = replace(made, locations=tuple(locations))
     members = tuple(_member(x) for x in source.members if alive(x))
     return Adopted(made, members, findings=findings)
@@ -130,7 +132,7 @@ def _location(image_id: str, row: Row, place: Placing, findings: list[Finding]) 
     if store is None:
         findings.append(Finding(Trouble.UNKNOWN_STORE, image_id, f"a copy lies in store {named or 'of no name'}, which is not configured here"))
         store = named or ""
-    return Location(row["value"], store, {**metadata, "store": store}, LocationStatus.ACTIVE)
+    return Location(row["value"], store, {**metadata, "store": store})
 
 
 def _member(row: Row) -> Member:

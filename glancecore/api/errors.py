@@ -82,12 +82,14 @@ STATUS: dict[type[errors.GlanceError], int] = {
     errors.StoreReadOnly: 410,
     errors.StoreForbidden: 503,
     errors.StoreUnavailable: 503,
+    errors.DataDamaged: 503,
     errors.Unsupported: 503,
     errors.CacheUnavailable: 503,
     errors.FillBroken: 503,
     errors.FillDamaged: 503,
     errors.NoNodeData: 409,
     errors.DatabaseUnavailable: 503,
+    errors.JobStopped: 503,
     errors.ConfigError: 500,
 }
 #: Codes of errors that werkzeug finds: no such path, wrong method, malformed request.

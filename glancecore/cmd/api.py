@@ -41,6 +41,8 @@ def _main() -> None:
         def make_app() -> WSGIApplication:
             service = bootstrap.build(conf, again=True)
             service.start()
+            if conf.periodic.embedded:
+                service.periodic.start()
             atexit.register(service.close)  # running imports are handed over
             return service.app
 

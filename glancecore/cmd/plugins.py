@@ -107,6 +107,7 @@ def enabled(conf: cfg.ConfigOpts) -> dict[str, dict[str, str]]:
         "certificates": {conf.certificate_source: "[DEFAULT] certificate_source"} if conf.certificate_source else {},
         "auth": {conf.auth_strategy: "[DEFAULT] auth_strategy"},
         "notifier": dict.fromkeys(conf.notifiers, "[DEFAULT] notifiers"),
+        "periodic": dict.fromkeys(conf.periodic.enabled_jobs, "[periodic] enabled_jobs"),
         "quota": {conf.quota_driver: "[DEFAULT] quota_driver"},
     }
 

@@ -33,6 +33,8 @@ def read_config(args: argparse.Namespace, *, log_level: int | None = None, prog:
     words += ["--debug"] if args.debug else []
     files: list[str] | None = [] if args.config_file else None
     conf = configuration.new(words, files, prog=prog)
+    if log_level is not None:
+        conf.set_default("use_stderr", True)  # standard output is for the answer
     log.setup(conf, "glance")
     logging.captureWarnings(True)
     if log_level is not None and not args.debug:

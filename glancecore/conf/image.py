@@ -21,6 +21,13 @@ OPTIONS: dict[str, list[cfg.Opt]] = {
                     help="Read and hash the data of added locations, in the background."),
         cfg.StrOpt("hashing_algorithm", default="sha512",
                    help="Digest that os_hash_value is made with: a name that Python's hashlib knows."),
+        cfg.BoolOpt("delayed_delete", default=False,
+                    help="A deleted image that has data is kept as pending_delete, seen by nobody, for scrub_time seconds: until then "
+                         "glance-scrubber --restore ID brings it back. It counts against its project's quotas all the while."),
+        cfg.IntOpt("scrub_time", default=0, min=0,
+                   help="Seconds after which the data of an image that was deleted with delayed_delete may go. The periodic job reaper, or "
+                        "glance-scrubber, removes it."),
+        cfg.IntOpt("wakeup_time", default=300, min=1, help="Seconds between two passes of glance-scrubber --daemon."),
         cfg.StrOpt("certificate_source",
                    help="Where the certificates of signed images are: the name of an installed plugin. folder: files in a folder; "
                         "castellan: a key manager. By default there are none, and images with the four img_signature properties are refused."),

@@ -376,6 +376,13 @@ class StoreUnavailable(StoreError):
     code = "store_unavailable"
 
 
+class DataDamaged(StoreError):
+    """No copy of the data is good: the bytes are not given out under a hash that they don't have."""
+
+    code = "data_damaged"
+    retryable = False
+
+
 class Unsupported(StoreError):
     """An operation that the driver does not declare among its capabilities."""
 
@@ -411,6 +418,13 @@ class NoNodeData(Conflict):
 
 class DatabaseUnavailable(GlanceError):
     code = "database_unavailable"
+    retryable = True
+
+
+class JobStopped(GlanceError):
+    """A periodic job must end: its process is stopping, or no longer leads."""
+
+    code = "job_stopped"
     retryable = True
 
 

@@ -60,6 +60,8 @@ class LocationStatus(StrEnum):
     DELETING = "deleting"
     #: An auditor found its bytes damaged: not served while another copy is good.
     DAMAGED = "damaged"
+    #: Of an image that is pending_delete: its bytes stay until the time for undoing it is over.
+    PENDING_DELETE = "pending_delete"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,8 @@ class Image:
     fault: str | None = None
     staged: Staged | None = None
     importing: Importing | None = None
+    #: The status that an image in pending_delete had, and gets back when that is undone.
+    was: Status | None = None
     #: The viewer's project when the image is shared with it; told by the repository, not part of the image.
     as_member: str | None = None
 
@@ -173,6 +177,11 @@ class Image:
     @property
     def live_locations(self) -> tuple[Location, ...]:
         return tuple(x for x in self.locations if x.status is not LocationStatus.DELETING)
+
+    @property
+    def good_locations(self) -> tuple[Location, ...]:
+        """Those that may be read: nothing wrong is known of them."""
+        return tuple(x for x in self.locations if x.status in (LocationStatus.ACTIVE, LocationStatus.PENDING_DELETE))
 
     @property
     def blob_key(self) -> str:
@@ -232,8 +241,8 @@ class Image:
         return replace(self, staged=staged, size=staged.digests.size)
 
     def begin_import(self, task: str, stores: tuple[str, ...]) -> Image:
-        """From queued or uploading: importing. An active image stays active and gets more copies."""
-        begun = self if self.status is Status.ACTIVE else replace(self.to(Status.IMPORTING), fault=None)
+        """From queued or uploading: importing. An image that has data stays as it is and gets more copies."""
+        begun = self if self.status in (Status.ACTIVE, Status.DEACTIVATED) else replace(self.to(Status.IMPORTING), fault=None)
         return replace(begun, attempt=self.attempt + 1, importing=Importing(task, stores, formats=(self.disk_format, self.container_format)))
 
     def takes(self, staged: Staged | None) -> Image:
@@ -269,7 +278,8 @@ class Image:
         before = self.importing or Importing()
         marks = replace(before, task=None, stores_left=(), formats=(), properties=())
         own = {**self.properties, **dict(before.properties)}
-        kept = replace(self, locations=tuple(x for x in self.locations if x.store not in copies), importing=marks,
+        # a damaged copy in one of these stores is older than the import
+        kept = replace(self, locations=tuple(x for x in self.locations if x.store not in copies or x.status is LocationStatus.DAMAGED), importing=marks,
                        properties={name: own[name] for name in own if (name, None) not in before.properties})
         if stable in (Status.ACTIVE, Status.DEACTIVATED):
             return kept
@@ -305,7 +315,7 @@ class Image:
     def drop(self, url: str) -> Image:
         """One copy is marked: nobody reads it any more. Raises WrongStatus, LastLocation."""
         self.require(Status.ACTIVE)
-        if not any(x.url != url for x in self.live_locations):
+        if not any(x.url != url for x in self.good_locations):
             raise errors.LastLocation(f"image {self.id}: its last copy can't be removed; delete the image instead")
         return replace(self, locations=tuple(
             replace(x, status=LocationStatus.DELETING) if x.url == url else x for x in self.locations))
@@ -316,19 +326,41 @@ class Image:
 
     def undo_drop(self) -> Image:
         """The marked copies could not be removed: they are as good as before."""
-        return replace(self, locations=tuple(
-            replace(x, status=LocationStatus.ACTIVE) if x.status is LocationStatus.DELETING else x for x in self.locations))
+        return replace(self, locations=self._turned(LocationStatus.DELETING, LocationStatus.ACTIVE))
 
     def begin_delete(self) -> Image:
         if self.protected:
             raise errors.ProtectedImage(f"image {self.id} is protected: set protected to false before deleting it")
-        marked = tuple(replace(x, status=LocationStatus.DELETING) for x in self.locations)
-        return replace(self.to(Status.DELETING), locations=marked)
+        return replace(self.to(Status.DELETING), locations=self._turned(LocationStatus.ACTIVE, LocationStatus.DELETING))
 
     def undo_delete(self, stable: Status) -> Image:
         """The backend refused to let the bytes go (in use): the image is as it was."""
-        back = tuple(replace(x, status=LocationStatus.ACTIVE) for x in self.locations)
-        return replace(self.to(stable), locations=back)
+        return replace(self.to(stable), locations=self._turned(LocationStatus.DELETING, LocationStatus.ACTIVE))
+
+    def postpone_delete(self) -> Image:
+        """Deleted for everybody, but its data stays for a while. Raises ProtectedImage, WrongStatus."""
+        if self.protected:
+            raise errors.ProtectedImage(f"image {self.id} is protected: set protected to false before deleting it")
+        return replace(self.to(Status.PENDING_DELETE), was=self.status,
+                       locations=self._turned(LocationStatus.ACTIVE, LocationStatus.PENDING_DELETE))
+
+    def restore(self) -> Image:
+        """As it was before it was deleted. Raises WrongStatus."""
+        self.require(Status.PENDING_DELETE)
+        return replace(self.to(self.was or Status.ACTIVE), was=None,
+                       locations=self._turned(LocationStatus.PENDING_DELETE, LocationStatus.ACTIVE))
+
+    # -- what audits find ------------------------------------------------------------------------------------------
+    def marked(self, url: str, status: LocationStatus) -> Image:
+        """With the copy at ``url`` found damaged, or good again."""
+        return replace(self, locations=tuple(replace(x, status=status) if x.url == url else x for x in self.locations))
+
+    def without(self, url: str) -> Image:
+        """The copy at ``url`` is gone."""
+        return replace(self, locations=tuple(x for x in self.locations if x.url != url))
+
+    def _turned(self, old: LocationStatus, new: LocationStatus) -> tuple[Location, ...]:
+        return tuple(replace(x, status=new) if x.status is old else x for x in self.locations)
 
     def deactivate(self) -> Image:
         if self.status is Status.DEACTIVATED:

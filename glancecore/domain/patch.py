@@ -85,7 +85,7 @@ def _base(image: Image, operation: Operation, rights: Rights) -> Image:
 
 def _locations(image: Image, operation: Operation, rights: Rights) -> Image:
     """Contract 14.5."""
-    shown = rights.order(image.live_locations)
+    shown = rights.order(image.good_locations)
     if operation.op is Op.ADD and isinstance(operation.value, Attachment):
         at = _position(operation, len(shown))
         return image.attach(operation.value, image.locations.index(shown[at]) if at < len(shown) else None)

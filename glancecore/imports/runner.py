@@ -294,12 +294,12 @@ class ImportRunner:
         stable = run.lease.stable
         ours = frozenset(run.task.stores)
         marked = run.save(image=lambda x: replace(x, locations=tuple(
-            replace(y, status=LocationStatus.DELETING) if y.store in ours else y for y in x.locations)))
+            replace(y, status=LocationStatus.DELETING) if y.store in ours and y.status is not LocationStatus.DAMAGED else y for y in x.locations)))
         reach("fail.marked")
         image = marked or run.image()
         try:
             for location in image.locations:
-                if location.store in ours:
+                if location.store in ours and location.status is LocationStatus.DELETING:
                     self._parts.stores.holding(location).delete(location.url)
             for ref in run.lease.blobs:
                 self._parts.stores.recorded(ref.store).discard(ref.key)

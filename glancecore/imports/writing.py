@@ -26,7 +26,7 @@ def write(run: Run, store_id: str) -> None:
     """One copy. A store that fails for a while is tried again; one that fails in the end fails the import, or with
     ``all_stores_must_succeed = false`` is noted."""
     settings = run.parts.settings
-    if any(x.store == store_id for x in run.image().live_locations):
+    if any(x.store == store_id for x in run.image().good_locations):
         return  # written before a crash
     run.save(task=lambda x: x.at(f"write:{store_id}", total=_size(run.image())).copy(store_id, state=CopyState.WRITING, bytes=0, error=None))
     failures = 0
@@ -88,7 +88,9 @@ def _copy(run: Run, store: StoreFacade, image: Image) -> Location:
 
 def _copies(run: Run, image: Image) -> Iterator[bytes]:
     """The data from the first copy that gives it whole."""
-    ordered = run.parts.stores.by_preference(image.live_locations)
+    ordered = run.parts.stores.by_preference(image.good_locations)
+    if not ordered:
+        raise errors.DataDamaged(f"the data of image {image.id} is damaged, and there is no good copy")
     at = 0
     for number, location in enumerate(ordered):
         try:
@@ -145,7 +147,7 @@ def finish(run: Run) -> None:
     """Staged data goes, the image is active, the task and the lease end: in one commit. Staged data that can't be removed now stays
     named by the lease, which is then the reaper's."""
     image = run.image()
-    copied = {x.store for x in image.live_locations} & set(run.task.stores)
+    copied = {x.store for x in image.good_locations} & set(run.task.stores)
     if not copied:
         failed = next((x.error for x in run.task.progress.copies if x.error), None)
         raise errors.ImportFailed(f"no store took the data: {failed or 'none was named'}")

@@ -15,11 +15,12 @@ from datetime import datetime
 from enum import StrEnum
 
 from glancecore.domain.context import EVERYTHING, Viewer
-from glancecore.domain.image import Image, Visibility
+from glancecore.domain.image import Image, Status, Visibility
 from glancecore.domain.lease import Lease
 from glancecore.domain.member import Member, MemberStatus
 from glancecore.domain.quota import Limits, Usage
 from glancecore.ports.cached_repository import CachedRepository
+from glancecore.ports.job_repository import JobRepository
 from glancecore.ports.logbook_repository import LogbookRepository
 from glancecore.ports.metadef_repository import MetadefRepository
 from glancecore.ports.options import Options, Section
@@ -244,6 +245,16 @@ class ImageRepository(ABC):
         """What the project uses and has reserved."""
 
     @abstractmethod
+    def projects(self) -> list[str | None]:
+        """Those that have images, or a usage that is kept, in order; None comes first, for images without owner."""
+
+    @abstractmethod
+    def recount(self, project: str | None, *, mend: bool) -> tuple[Usage, Usage]:
+        """What is kept of the project's usage, without what is reserved, and what its images weigh; with ``mend`` the first is made the second.
+        Commits of others meanwhile are in both or in neither. Keeping the usage exact is ``commit``'s: this is for rows that
+        somebody else has written."""
+
+    @abstractmethod
     def located(self, url: str) -> list[str]:
         """Ids of the images that have a location at exactly this URL, in whatever store and status, in order."""
 
@@ -264,6 +275,15 @@ class ImageRepository(ABC):
         """Images in a transient status (saving, importing, deleting) without any lease: left by a foreign or older
         writer. Oldest save first. Staged images (uploading) rest without a lease and are not told."""
 
+    @abstractmethod
+    def scan(self, statuses: frozenset[Status], after: str = "", limit: int = 100) -> list[Image]:
+        """Images in one of these statuses, hidden or not, in the order of their ids by code points, behind the id ``after``, which need not
+        exist. Who goes on behind the last one of each page has seen every image that was there all the time."""
+
+    @abstractmethod
+    def pending(self, before: datetime, limit: int = 100) -> list[Image]:
+        """Images that are pending_delete and were saved last before that time. Oldest save first."""
+
 
 class Database(ABC):
     """A database driver: the repositories on one place, and the care of its schema."""
@@ -274,6 +294,7 @@ class Database(ABC):
     tasks: TaskRepository
     cached: CachedRepository
     outbox: OutboxRepository
+    jobs: JobRepository
     #: Logbooks of imports for those who can't reach ``logbook``; None: nobody needs it.
     logbooks: LogbookRepository | None = None
 

@@ -285,7 +285,7 @@ class Caching:
     def _fetch(self, image_id: str, *, dry_run: bool) -> tuple[str, bool]:
         """What became of it, and whether it need not be queued any more."""
         image = self._image(image_id)
-        if image is None or image.status is not Status.ACTIVE or sealed(image) is None or not image.live_locations:
+        if image is None or image.status is not Status.ACTIVE or sealed(image) is None or not image.good_locations:
             return "not active", True
         if dry_run:
             return "to be fetched", False

@@ -29,6 +29,7 @@ POST_STEPS = ("import.before_post", "import.after_post")
 FAIL_STEPS = ("fail.begun", "fail.doomed", "fail.marked", "fail.bytes_gone", "fail.recorded")
 #: An event between its commit and its receiver.
 EVENT_STEPS = ("events.recorded", "outbox.claimed", "outbox.sent")
+REPAIR_STEPS = ("repair.marked", "repair.copied", "repair.before_drop", "repair.after_drop")
 VARIABLE = "GLANCECORE_TEST_KILL_AT"
 _kill_at = os.environ.get(VARIABLE)
 

@@ -1,7 +1,8 @@
 """Deleting an image: location marked, bytes gone, row gone; finished by the reaper when the process dies between.
 
 While bytes go the image is ``deleting``: hidden from everybody, held by a lease. When the backend says that the bytes
-are in use, or does not answer, the image comes back as it was.
+are in use, or does not answer, the image comes back as it was. With delayed deletion an image that has data is pending_delete first: as
+hidden, its bytes untouched, until somebody undoes it or the scrubber deletes it.
 """
 
 from __future__ import annotations
@@ -30,11 +31,13 @@ _WRITES_NOTHING = frozenset({Operation.HASH, Operation.DROP_LOCATION})
 class Deletion:
     """Deletes whatever image it is given; who may is decided by the caller."""
 
-    def __init__(self, repository: ImageRepository, stores: Stores, leases: Leases, notifications: Notifications) -> None:
+    def __init__(self, repository: ImageRepository, stores: Stores, leases: Leases, notifications: Notifications, *,
+                 delayed: bool = False) -> None:
         self._repository = repository
         self._stores = stores
         self._leases = leases
         self._notifications = notifications
+        self._delayed = delayed
         self._gone: list[Callable[[str], None]] = []
 
     def then(self, gone: Callable[[str], None]) -> None:
@@ -46,13 +49,49 @@ class Deletion:
         reach("delete.before_intent")
         if image.status is Status.QUEUED and not image.locations:
             self._delete_empty(image)
-        else:
-            lease = self._begin(image)
-            reach("delete.after_intent")
-            if lease is not None:
-                self.finish(lease)
+        elif not (self._delayed and self._postpone(image.id)):
+            self._delete_now(image)
         reach("delete.after_row")
 
+    def _delete_now(self, image: Image) -> None:
+        lease = self._begin(image)
+        reach("delete.after_intent")
+        if lease is not None:
+            self.finish(lease)
+
+    # -- delayed -----------------------------------------------------------------------------------------------------
+    @on_concurrent_change
+    def _postpone(self, image_id: str) -> bool:
+        """False when there is no data that could be had back: then it is deleted at once."""
+        image = self._repository.get_any(image_id)
+        if image.status is Status.PENDING_DELETE:
+            raise errors.ImageNotFound(f"no image {image_id}")
+        if image.status not in (Status.ACTIVE, Status.DEACTIVATED) or not image.live_locations:
+            return False
+        after = replace(_next(image, image.postpone_delete()), updated_at=_now())
+        told = self._notifications.about(ImageEvent(EventType.IMAGE_DELETE, image))
+        self._repository.commit(ImageChanged(image, after), *told.changes)
+        told.send()
+        return True
+
+    @on_concurrent_change
+    def restore(self, image_id: str) -> Image:
+        """Undo a delayed deletion. Raises ImageNotFound (also when its bytes are going already), WrongStatus."""
+        image = self._repository.get_any(image_id)
+        if image.status is Status.DELETING:
+            raise errors.ImageNotFound(f"image {image_id} is being deleted for good")
+        after = replace(_next(image, image.restore()), updated_at=_now())
+        told = self._notifications.about(ImageEvent(EventType.IMAGE_UPDATE, after))
+        self._repository.commit(ImageChanged(image, after), *told.changes)
+        told.send()
+        return after
+
+    def scrub(self, image: Image) -> None:
+        """Delete for good what was deleted some time ago, unless it was restored meanwhile. Raises what ``delete`` raises."""
+        if self._repository.get_any(image.id).status is Status.PENDING_DELETE:
+            self._delete_now(image)
+
+    # -- inside ------------------------------------------------------------------------------------------------------
     def _delete_empty(self, image: Image) -> None:
         """Nothing but a row: one transaction. Falls back to the long way when something began meanwhile."""
         deleting = _next(image, image.begin_delete())
@@ -73,6 +112,8 @@ class Deletion:
         current = self._repository.get_any(image.id)
         if current.status is Status.DELETING:
             raise errors.ImageNotFound(f"no image {image.id}")
+        if image.status is Status.PENDING_DELETE:
+            current.require(Status.PENDING_DELETE)  # or else it was restored
         deleting = _next(current, current.begin_delete())
         running = self._repository.lease(image.id)
         lease = self._leases.new(current, Operation.DELETE, current.status, blobs=running.blobs if running else ())
@@ -108,7 +149,8 @@ class Deletion:
             raise
         reach("delete.after_bytes")
         reach("delete.before_row")
-        told = self._notifications.about(ImageEvent(EventType.IMAGE_DELETE, image))
+        # of an image whose deletion was put off it was told then
+        told = self._notifications.about(*([] if lease.stable is Status.PENDING_DELETE else [ImageEvent(EventType.IMAGE_DELETE, image)]))
         self._repository.commit(ImageRemoved(image, _now()), LeaseEnded(lease), *told.changes)
         self._leases.forget(lease)
         for gone in self._gone:

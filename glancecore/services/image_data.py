@@ -172,7 +172,7 @@ class ImageData:
 
     # -- download ----------------------------------------------------------------------------------------------------
     def download(self, ctx: Context, image_id: str, prefer: Sequence[str] = ()) -> Download | None:
-        """The image's data; None when it has none. Raises ImageNotFound, Forbidden, ImageDeactivated, UnknownStore."""
+        """The image's data; None when it has none. Raises ImageNotFound, Forbidden, ImageDeactivated, UnknownStore, DataDamaged."""
         image = self._repository.get(image_id, ctx.viewer)
         self._policy.authorize(ctx, "get_image", image)
         self._policy.authorize(ctx, "download_image", image)
@@ -184,11 +184,14 @@ class ImageData:
             raise errors.ImageDeactivated(f"image {image_id} is deactivated: its data can't be downloaded")
         if image.status not in (Status.ACTIVE, Status.DEACTIVATED) or not image.live_locations:
             return None
-        return Download(image, self._stores.by_preference(image.live_locations, prefer), self._stores, None if prefer else self._cache)
+        if not image.good_locations:
+            raise errors.DataDamaged(f"the data of image {image_id} is damaged, and there is no good copy: its os_hash_value is not that of "
+                                     "the stored bytes")
+        return Download(image, self._stores.by_preference(image.good_locations, prefer), self._stores, None if prefer else self._cache)
 
     def to_cache(self, image: Image) -> Download:
         """The data of an active image, for the service itself."""
-        return Download(image, self._stores.by_preference(image.live_locations), self._stores)
+        return Download(image, self._stores.by_preference(image.good_locations), self._stores)
 
     def sent(self, ctx: Context, image: Image, count: int, address: str | None) -> None:
         """Tell that ``count`` bytes of the image have gone to the caller."""

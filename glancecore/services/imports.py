@@ -31,7 +31,8 @@ from glancecore.services.signatures import CERTIFICATE
 from glancecore.services.stores import StoreFacade, Stores
 
 #: Where an image that is importing came from, and goes back to when the import fails.
-_STABLE = {Status.QUEUED: Status.QUEUED, Status.UPLOADING: Status.UPLOADING, Status.ACTIVE: Status.ACTIVE}
+_STABLE = {Status.QUEUED: Status.QUEUED, Status.UPLOADING: Status.UPLOADING, Status.ACTIVE: Status.ACTIVE,
+           Status.DEACTIVATED: Status.DEACTIVATED}
 
 
 class Engine(Protocol):
@@ -120,6 +121,21 @@ class Imports:
             raise errors.Conflict("there is no store to import to")
         return task
 
+    def copy(self, image_id: str, store_id: str) -> Task:
+        """One more copy, for the service's own reasons: nobody is asked, and no quota is in the way.
+
+        Raises UnknownMethod, ImageNotFound, WrongStatus, ImageBusy, UnknownImportStore, StoreUnavailable, Invalid."""
+        method = self._methods.get("copy-image")
+        if method is None:
+            raise errors.UnknownMethod("copies are made by the import method copy-image: add it to [DEFAULT] enabled_import_methods")
+        image = self._repository.get_any(image_id)
+        if image.importing is not None and image.importing.task is not None:
+            raise errors.ImageBusy(f"image {image_id} has an active task: {image.importing.task}")
+        image.require(Status.ACTIVE, Status.DEACTIVATED)
+        told = {"name": "copy-image"}
+        wanted = Wanted(told, [store_id], body={"method": told, "stores": [store_id], "all_stores_must_succeed": True})
+        return self._begin(Context(admin=True), image, wanted, Request(told), self._targets(image, wanted, method), limited=False)
+
     def cancel(self, ctx: Context, image_id: str, task_id: str) -> None:
         """Ask a running import to stop; it does so within seconds. Raises ImageNotFound, TaskNotFound, Forbidden, WrongStatus."""
         self._own_task(ctx, image_id, task_id)
@@ -168,7 +184,7 @@ class Imports:
             raise errors.Invalid("method.signature: no import step of this deployment checks signatures")
 
     def _targets(self, image: Image, wanted: Wanted, method: ImportMethod) -> tuple[str, ...]:
-        having = {x.store for x in image.live_locations}
+        having = {x.store for x in image.good_locations}
         if wanted.all_stores:
             return tuple(x.id for x in self._stores if x.writable and (method.source is not Source.COPIES or x.id not in having))
         found = dict.fromkeys(self._target(x).id for x in wanted.stores or [self._stores.default_id])
@@ -187,7 +203,8 @@ class Imports:
             raise errors.UnknownImportStore(f"store {store.id} takes no new data")
         return store
 
-    def _begin(self, ctx: Context, image: Image, wanted: Wanted, request: Request, stores: tuple[str, ...]) -> Task:
+    def _begin(self, ctx: Context, image: Image, wanted: Wanted, request: Request, stores: tuple[str, ...], *,
+               limited: bool = True) -> Task:
         """One commit: the image is importing, held by a lease, and the task says so."""
         at = datetime.now(UTC)
         kind = TaskType.API_IMAGE_IMPORT if wanted.given is None else TaskType.IMPORT
@@ -196,7 +213,7 @@ class Imports:
                     input={"image_id": image.id, "import_req": dict(wanted.body), "backend": list(stores), **(wanted.given or {})},
                     secrets={"roles": ",".join(request.roles), **request.secrets})
         begun = replace(image.begin_import(task.id, stores), version=image.version + 1, updated_at=at)
-        limits = self._quota.limits(image.owner)
+        limits = self._quota.limits(image.owner) if limited else Limits()
         size = image.size or 0
         lease = self._leases.new(begun, Operation.IMPORT, _STABLE[image.status], reserved=size * len(stores))
         changes: list[Change] = [ImageChanged(image, begun), self._leases.taken(lease), TaskAdded(task)]

@@ -101,7 +101,7 @@ class LocationHashing:
     @tenacity.retry(retry=tenacity.retry_if_exception_type((errors.StoreUnavailable, errors.StoreForbidden)),
                     stop=tenacity.stop_after_attempt(4), wait=tenacity.wait_exponential(0.5, max=8), reraise=True)
     def _read(self, image: Image, lease: Lease) -> Digests:
-        location = image.live_locations[0]
+        location = (image.good_locations or image.live_locations)[0]
         inspector = Inspector(image.disk_format or "", image.container_format or "", self._settings.inspection)
         with contextlib.closing(self._stores.holding(location).open(location.url)) as source:
             intake = Intake(source, image.hash_algo or self._settings.algorithm, size=image.size, cap=self._settings.size_cap,

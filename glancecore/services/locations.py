@@ -97,7 +97,7 @@ class Locations:
         """Where the image's copies lie. Raises ImageNotFound, Forbidden."""
         image = self._image(ctx, image_id)
         self._policy.authorize(ctx, "fetch_image_location", image)
-        return self._stores.by_preference(image.live_locations)
+        return self._stores.by_preference(image.good_locations)
 
     def add(self, ctx: Context, image_id: str, wanted: NamedLocation) -> None:
         """Make data that lies in a store already the data of a queued image.
@@ -152,6 +152,20 @@ class Locations:
         effects.commit(self._repository, ImageChanged(image, after), *told.changes)
         told.send()
         effects.follow()
+
+    @on_concurrent_change
+    def measure(self, image: Image, *, dry_run: bool) -> int | None:
+        """Find the virtual size of an image that has none, by its data's beginning, and note it. None when that does not tell.
+
+        Raises ImageNotFound, BadContent, StoreError."""
+        image = self._repository.get_any(image.id)
+        if image.virtual_size is not None or image.size is None or not image.good_locations:
+            return image.virtual_size
+        location = self._stores.by_preference(image.good_locations)[0]
+        found = self._look_at(self._stores.holding(location), location.url, image.size, image)
+        if found is not None and not dry_run:
+            self._repository.commit(ImageChanged(image, _next(image, replace(image, virtual_size=found))))
+        return found
 
     # -- for PATCH -----------------------------------------------------------------------------------------------------
     def looked_up(self, ctx: Context, image: Image, operations: Sequence[patch.Operation]) -> Sequence[patch.Operation]:

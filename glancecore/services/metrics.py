@@ -33,3 +33,10 @@ OUTBOX_DELIVERIES = Counter("glance_outbox_deliveries_total",
 OUTBOX_WAITING = Gauge("glance_outbox_waiting", "Events that wait to be delivered.", ["destination"], multiprocess_mode="mostrecent")
 OUTBOX_OLDEST = Gauge("glance_outbox_oldest_seconds", "Age of the oldest event that waits; 0 when none does.", ["destination"],
                       multiprocess_mode="mostrecent")
+PERIODIC_LEADER = Gauge("glance_periodic_leader", "1 in the process that runs the periodic jobs.", multiprocess_mode="livesum")
+PERIODIC_RUNS = Counter("glance_periodic_runs_total", "Runs of periodic jobs.", ["job", "outcome"])
+PERIODIC_LAST_RUN = Gauge("glance_periodic_last_run_timestamp_seconds", "When a periodic job's last run ended, in seconds since 1970.",
+                          ["job"], multiprocess_mode="mostrecent")
+PERIODIC_SECONDS = Gauge("glance_periodic_last_run_seconds", "How long a periodic job's last run took.", ["job"],
+                         multiprocess_mode="mostrecent")
+PERIODIC_COUNTS = Counter("glance_periodic_counted_total", "What periodic jobs have counted in their reports.", ["job", "count"])

@@ -51,13 +51,20 @@ class Reaper:
 
     def run_once(self) -> int:
         """How many operations were taken over."""
-        done = 0
-        for lease in self._repository.expired():
-            done += self._take(lease)
-        for image in self._repository.unleased():
-            done += self._adopt(image)
+        done = self.take_over()
         for work in self._also:
             work()
+        return done
+
+    def take_over(self, operations: frozenset[Operation] = frozenset(Operation)) -> int:
+        """Only these operations: imports and hashes go on in whoever takes them over."""
+        done = 0
+        for lease in self._repository.expired():
+            if lease.operation in operations:
+                done += self._take(lease)
+        for image in self._repository.unleased():
+            if _LEFT[image.status][0] in operations:
+                done += self._adopt(image)
         return done
 
     def start(self) -> None:

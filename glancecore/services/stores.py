@@ -12,7 +12,7 @@ from pathlib import Path
 
 from glancecore.domain import errors
 from glancecore.domain.image import Location
-from glancecore.ports.store import Cap, Store
+from glancecore.ports.store import Cap, Store, StoredBlob
 from glancecore.services import metrics
 
 LOG = logging.getLogger(__name__)
@@ -115,6 +115,11 @@ class StoreFacade:
         """Remove what a dead writer left of ``key``."""
         with self._wrapped("discard"):
             self._driver().discard(key)
+
+    def list(self) -> Iterator[StoredBlob]:
+        """Every finished blob; see ``Store.list``."""
+        with self._wrapped("list"):
+            yield from self._driver().list()
 
     def local_path(self, url: str) -> Path | None:
         """A local file to send from, None when this store has none."""

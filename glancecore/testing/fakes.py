@@ -20,6 +20,7 @@ from glancecore.ports import outbox_repository as outbox_port
 from glancecore.ports import repository as port
 from glancecore.ports import task_repository as task_port
 from glancecore.ports.cached_repository import CachedRepository
+from glancecore.ports.job_repository import JobRecord, JobRepository
 from glancecore.ports.options import Section
 from glancecore.testing.memory_metadefs import MemoryMetadefs
 from glancecore.testing.memory_outbox import Kept, MemoryOutbox, record
@@ -47,6 +48,7 @@ class MemoryDatabase(port.Database):
         super().__init__(conf)  # type: ignore[arg-type]  # it has no options
         self.images: MemoryImages = MemoryImages()
         self.metadefs: MemoryMetadefs = MemoryMetadefs(lambda x: self.images.commit(x))  # noqa: PLW0108 - the tests put other images in
+        self.jobs: MemoryJobs = MemoryJobs()
 
     @property
     def tasks(self) -> MemoryTasks:  # type: ignore[override]  # the tests put other images in
@@ -88,6 +90,8 @@ class MemoryImages(port.ImageRepository):
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.state = _State()
+        #: Usage is never kept here but always counted, so it is only wrong by what a test puts here.
+        self.miscounted: dict[str | None, Usage] = {}
 
     # -- reads -----------------------------------------------------------------------------------------------------
     def get(self, image_id: str, viewer: Viewer = EVERYTHING) -> Image:
@@ -132,6 +136,18 @@ class MemoryImages(port.ImageRepository):
         with self.lock:
             return self._usage(self.state, project)
 
+    def projects(self) -> list[str | None]:
+        with self.lock:
+            return sorted({x.owner for x in self.state.images.values()} | set(self.miscounted), key=lambda x: x or "")
+
+    def recount(self, project: str | None, *, mend: bool) -> tuple[Usage, Usage]:
+        with self.lock:
+            true = sum((weigh(x) for x in self.state.images.values() if x.owner == project), Usage())
+            kept = true + self.miscounted.get(project, Usage())
+            if mend:
+                self.miscounted.pop(project, None)
+        return kept, true
+
     def located(self, url: str) -> list[str]:
         with self.lock:
             return sorted(x.id for x in self.state.images.values() if any(y.url == url for y in x.locations))
@@ -149,6 +165,16 @@ class MemoryImages(port.ImageRepository):
             left = [x for x in self.state.images.values() if x.id not in self.state.leases
                     and x.status in (Status.SAVING, Status.IMPORTING, Status.DELETING)]
         return sorted(left, key=lambda x: (x.updated_at, x.id))[:limit]
+
+    def scan(self, statuses: frozenset[Status], after: str = "", limit: int = 100) -> list[Image]:
+        with self.lock:
+            found = [x for x in self.state.images.values() if x.status in statuses and x.id > after]
+        return sorted(found, key=lambda x: x.id)[:limit]
+
+    def pending(self, before: datetime, limit: int = 100) -> list[Image]:
+        with self.lock:
+            found = [x for x in self.state.images.values() if x.status is Status.PENDING_DELETE and x.updated_at < before]
+        return sorted(found, key=lambda x: (x.updated_at, x.id))[:limit]
 
     # -- who sees what ---------------------------------------------------------------------------------------------
     def _seen_by(self, image: Image, viewer: Viewer) -> Image:
@@ -232,7 +258,7 @@ class MemoryImages(port.ImageRepository):
 
     def _usage(self, state: _State, project: str | None) -> Usage:
         stored = sum((weigh(x) for x in state.images.values() if x.owner == project), Usage())
-        return stored + Usage(bytes=sum(x.reserved for x, _ in state.leases.values() if x.project == project))
+        return stored + self.miscounted.get(project, Usage()) + Usage(bytes=sum(x.reserved for x, _ in state.leases.values() if x.project == project))
 
     def judge(self, state: _State, change: port.WithinLimits) -> None:
         used, limits = self._usage(state, change.project), change.limits
@@ -405,6 +431,39 @@ class MemoryCached(CachedRepository):
         with self._database.images.lock:
             there = image_id in self._database.images.state.images
             return sorted(node for id_, node in self._held if id_ == image_id and there)
+
+
+class MemoryJobs(JobRepository):
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: dict[str, tuple[str, float]] = {}
+        self._records: dict[str, JobRecord] = {}
+
+    def hold(self, name: str, holder: str, ttl: float) -> bool:
+        with self._lock:
+            there, until = self._held.get(name, ("", 0.0))
+            if there not in ("", holder) and until >= time.monotonic():
+                return False
+            self._held[name] = (holder, time.monotonic() + ttl)
+            return True
+
+    def let_go(self, name: str, holder: str) -> None:
+        with self._lock:
+            if self._held.get(name, ("", 0.0))[0] == holder:
+                del self._held[name]
+
+    def holder(self, name: str) -> str | None:
+        holder, until = self._held.get(name, ("", 0.0))
+        return holder if until >= time.monotonic() and holder else None
+
+    def record(self, name: str) -> JobRecord:
+        return self._records.get(name, JobRecord())
+
+    def keep(self, name: str, holder: str, record: JobRecord) -> None:
+        with self._lock:
+            if self._held.get(name, ("", 0.0))[0] != holder:
+                raise errors.LeaseLost(f"{holder} no longer holds the job {name}")
+            self._records[name] = record
 
 
 #: Which method applies which change.

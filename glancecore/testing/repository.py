@@ -831,6 +831,68 @@ class RepositoryConformance:
         assert told == [made[Status.SAVING], made[Status.IMPORTING], made[Status.DELETING]]
         assert len(database.images.unleased(limit=2)) == 2
 
+    def test_a_scan_tells_every_image_of_its_statuses_once(self, database: Database) -> None:
+        made = [make_image(n % 3, status=status) for n, status in enumerate([*Status] * 3)]
+        add(database, *made)
+        wanted = frozenset({Status.ACTIVE, Status.PENDING_DELETE, Status.SAVING})
+        seen: list[Image] = []
+        while page := database.images.scan(wanted, seen[-1].id if seen else "", 4):
+            assert len(page) <= 4
+            seen += page
+        assert seen == sorted((x for x in made if x.status in wanted), key=lambda x: x.id)
+        assert database.images.scan(wanted) == seen
+
+    def test_a_scan_goes_on_behind_an_image_that_is_gone(self, database: Database) -> None:
+        made = sorted((make_image() for _ in range(5)), key=lambda x: x.id)
+        add(database, *made)
+        database.images.commit(ImageRemoved(made[2], after(9)))
+        assert database.images.scan(frozenset({Status.QUEUED}), made[2].id) == made[3:]
+
+    def test_images_whose_time_for_undoing_is_over_are_told(self, database: Database) -> None:
+        made = [make_image(n, status=status) for status in Status for n in (9, 3, 6)]
+        add(database, *made)
+        told = database.images.pending(after(9))
+        assert [(x.status, x.updated_at) for x in told] == [(Status.PENDING_DELETE, after(3)), (Status.PENDING_DELETE, after(6))]
+        assert database.images.pending(after(99), limit=1) == told[:1]
+        assert database.images.pending(after(3)) == []
+
+    @pytest.mark.parametrize("was", [Status.ACTIVE, Status.DEACTIVATED])
+    def test_what_a_deleted_image_was_is_kept(self, database: Database, was: Status) -> None:
+        image = replace(with_data(make_image(), 10, copies=2), status=was)
+        deleted = replace(image.postpone_delete(), version=2)
+        add(database, image)
+        database.images.commit(ImageChanged(image, deleted))
+        assert database.images.get_any(image.id) == deleted
+        assert deleted.restore() == replace(image, version=2)
+
+    def test_projects_are_told_and_counted(self, database: Database) -> None:
+        rows = [with_data(make_image(owner=owner), 10, copies=2) for owner in ("b", "a", None, "a")]
+        add(database, *rows)
+        assert database.images.projects() == [None, "a", "b"]
+        for project in (None, "a", "b"):
+            kept, true = database.images.recount(project, mend=True)
+            assert kept == true == sum((weigh(x) for x in rows if x.owner == project), Usage())
+        assert database.images.recount("nobody", mend=True) == (Usage(), Usage())
+
+    def test_what_is_reserved_is_not_counted_anew(self, database: Database) -> None:
+        image = with_data(make_image(), 10)
+        add(database, image)
+        database.images.commit(LeaseTaken(make_lease(image, reserved=7), 60))
+        assert database.images.recount("ours", mend=True) == (weigh(image), weigh(image))
+        assert database.images.usage("ours").bytes == 17
+
+    def test_counting_anew_beside_commits_keeps_the_usage_exact(self, database: Database) -> None:
+        def work(number: int) -> None:
+            if number % 2:
+                database.images.recount("ours", mend=True)
+            else:
+                add(database, with_data(make_image(number), 10))
+
+        assert race(12, work) == [None] * 12
+        assert database.images.usage("ours") == Usage(bytes=60, images=6)
+        kept, true = database.images.recount("ours", mend=False)
+        assert kept == true
+
     # -- usage and limits ------------------------------------------------------------------------------------------
     @pytest.mark.parametrize("owner", ["ours", None])
     @pytest.mark.parametrize("status", Status)

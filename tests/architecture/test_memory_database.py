@@ -6,6 +6,7 @@ import pytest
 
 from glancecore.testing.cached_repository import CachedConformance
 from glancecore.testing.fakes import MemoryDatabase
+from glancecore.testing.job_repository import JobConformance
 from glancecore.testing.repository import RepositoryConformance
 from glancecore.testing.task_repository import TaskConformance
 
@@ -23,6 +24,12 @@ class TestMemoryTasks(TaskConformance):
 
 
 class TestMemoryCached(CachedConformance):
+    @pytest.fixture
+    def database(self) -> MemoryDatabase:
+        return MemoryDatabase()
+
+
+class TestMemoryJobs(JobConformance):
     @pytest.fixture
     def database(self) -> MemoryDatabase:
         return MemoryDatabase()

@@ -6,14 +6,15 @@ import copy
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
 from glancecore.domain.context import EVERYTHING, Viewer
 from glancecore.domain.errors import GlanceError
-from glancecore.domain.image import Image, Visibility
+from glancecore.domain.image import HIDDEN, Image, Status, Visibility
 from glancecore.domain.lease import Lease
+from glancecore.domain.quota import Usage
 from glancecore.ports import repository as port
 from glancecore.testing.fakes import MemoryDatabase, MemoryImages, _State
 from glancecore.testing.repository import TEXTS, RepositoryConformance
@@ -172,6 +173,37 @@ class LimitsMembersLate(MemoryImages):
         super().add_member(state, replace(change, limit=None if change.limit is None else change.limit + 1))
 
 
+class ScansTheListed(MemoryImages):
+    def scan(self, statuses: frozenset[Status], after: str = "", limit: int = 100) -> list[Image]:
+        return super().scan(statuses - HIDDEN, after, limit)
+
+
+class ScansFromAnImage(MemoryImages):
+    def scan(self, statuses: frozenset[Status], after: str = "", limit: int = 100) -> list[Image]:
+        return super().scan(statuses, after if after in self.state.images else "", limit)
+
+
+class HurriesTheScrubber(MemoryImages):
+    def pending(self, before: datetime, limit: int = 100) -> list[Image]:
+        return super().pending(before + timedelta(seconds=1), limit)
+
+
+class ForgetsWhatItWas(MemoryImages):
+    def change_image(self, state: _State, change: port.ImageChanged) -> None:
+        super().change_image(state, replace(change, after=replace(change.after, was=None)))
+
+
+class CountsReservations(MemoryImages):
+    def recount(self, project: str | None, *, mend: bool) -> tuple[Usage, Usage]:
+        kept, _ = super().recount(project, mend=mend)
+        return kept, self.usage(project)
+
+
+class ForgetsTheOwnerless(MemoryImages):
+    def projects(self) -> list[str | None]:
+        return [x for x in super().projects() if x is not None]
+
+
 NAME, CREATED, SIZE = port.SortField.NAME, port.SortField.CREATED_AT, port.SortField.SIZE
 SHARED, PRIVATE, COMMUNITY = Visibility.SHARED, Visibility.PRIVATE, Visibility.COMMUNITY
 ASTRAL = next(x for x in TEXTS if max(map(ord, x), default=0) > 0xFFFF)
@@ -205,6 +237,12 @@ ASTRAL = next(x for x in TEXTS if max(map(ord, x), default=0) > 0xFFFF)
     (ReservesNothing, Kit.test_usage_includes_what_is_reserved, ()),
     (FoldsUrls, Kit.test_images_are_found_by_the_url_of_a_location, ()),
     (LimitsMembersLate, Kit.test_members_are_limited, ()),
+    (ScansTheListed, Kit.test_a_scan_tells_every_image_of_its_statuses_once, ()),
+    (ScansFromAnImage, Kit.test_a_scan_goes_on_behind_an_image_that_is_gone, ()),
+    (HurriesTheScrubber, Kit.test_images_whose_time_for_undoing_is_over_are_told, ()),
+    (CountsReservations, Kit.test_what_is_reserved_is_not_counted_anew, ()),
+    (ForgetsTheOwnerless, Kit.test_projects_are_told_and_counted, ()),
+    (ForgetsWhatItWas, Kit.test_what_a_deleted_image_was_is_kept, (Status.DEACTIVATED,)),
     (ForgetsIds, Kit.test_a_random_history_ends_as_in_memory, (0,)),
 ])
 def test_the_kit_catches(saboteur: type[MemoryImages], test: Callable[..., None], arguments: tuple[object, ...]) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +25,69 @@ class Remote:
     driver: str
     options: Callable[[Path], Options]
     away: Callable[[], Iterator[None]] | None = None
+    #: Damages the stored data of a key, at the byte 1000, behind the driver's back; it is handed the store's options.
+    rot: Callable[[Options, str], None] | None = None
+
+
+def flip(path: Path, at: int = 1000) -> None:
+    """One bit of a file rots."""
+    with path.open("r+b") as file:
+        file.seek(at)
+        byte = file.read(1)
+        file.seek(at)
+        file.write(bytes([byte[0] ^ 1]))
+
+
+def _flipped(data: bytes) -> bytes:
+    return data[:1000] + bytes([data[1000] ^ 1]) + data[1001:]
+
+
+def _rot_file(options: Options, key: str) -> None:
+    flip(Path(str(options["filesystem_store_datadir"]), key))
+
+
+def _rot_swift(options: Options, key: str) -> None:
+    """Swift's own client puts other bytes in their place."""
+    import swiftclient
+
+    connection = swiftclient.Connection(options["swift_store_auth_address"], options["swift_store_user"], options["swift_store_key"])
+    try:
+        _, data = connection.get_object(options["swift_store_container"], key)
+        connection.put_object(options["swift_store_container"], key, _flipped(data))
+    finally:
+        connection.close()
+
+
+def _rot_s3(options: Options, key: str) -> None:
+    import boto3
+
+    client = boto3.client("s3", endpoint_url=str(options["s3_store_host"]), aws_access_key_id=options["s3_store_access_key"],
+                          aws_secret_access_key=options["s3_store_secret_key"], region_name="us-east-1")
+    data = client.get_object(Bucket=options["s3_store_bucket"], Key=key)["Body"].read()
+    client.put_object(Bucket=options["s3_store_bucket"], Key=key, Body=_flipped(data))
+
+
+def _rot_rbd(options: Options, key: str) -> None:
+    """The object that holds the image's first bytes is rewritten without regard to the snapshot: as if the disk had changed it."""
+    environment = {**os.environ, "CEPH_CONF": str(options["rbd_store_ceph_conf"])}
+    pool = str(options["rbd_store_pool"])
+
+    def run(*command: str) -> bytes:
+        return subprocess.run(command, env=environment, check=True, capture_output=True).stdout
+
+    about = json.loads(run("rbd", "--pool", pool, "info", key, "--format", "json"))
+    first = f"{about['block_name_prefix']}.{0:016x}"
+    with tempfile.NamedTemporaryFile() as file:
+        run("rados", "--pool", pool, "get", first, file.name)
+        flip(Path(file.name))
+        run("rados", "--pool", pool, "put", first, file.name)
+
+
+def _rot_vmware(options: Options, key: str) -> None:
+    center, name = str(options["vmware_datastores"]).split(":")
+    [datastore] = (lab.LAB / "vcsim" / "datastores").glob(f"govcsim-{center}-{name}-*")
+    [found] = (datastore / str(options["vmware_store_image_dir"]).strip("/")).rglob(key)
+    flip(found)
 
 
 def _pids(*files: str) -> list[int]:
@@ -29,7 +95,7 @@ def _pids(*files: str) -> list[int]:
 
 
 @contextmanager
-def _frozen(*files: str) -> Iterator[None]:
+def frozen(*files: str) -> Iterator[None]:
     """The processes of these pid files hang, as on a machine that is gone: nothing is refused, nothing is answered."""
     pids = _pids(*files)
     assert pids
@@ -73,9 +139,9 @@ def _s3(_: Path) -> Options:
 
 
 REMOTES = {
-    "swift": Remote("swift", _swift, lambda: _frozen("swift/*.pid")),
-    "s3": Remote("s3", _s3, lambda: _frozen("ceph/pid/rgw.pid")),
-    "file": Remote("file", lambda folder: {"filesystem_store_datadir": folder / "remote"}),
-    "rbd": Remote("rbd", _rbd, lambda: _frozen("ceph/pid/mon.pid", "ceph/pid/osd.*.pid")),
-    "vmware": Remote("vmware", _vmware, lambda: _frozen("vcsim/server.pid")),
+    "swift": Remote("swift", _swift, lambda: frozen("swift/*.pid"), _rot_swift),
+    "s3": Remote("s3", _s3, lambda: frozen("ceph/pid/rgw.pid"), _rot_s3),
+    "file": Remote("file", lambda folder: {"filesystem_store_datadir": folder / "remote"}, rot=_rot_file),
+    "rbd": Remote("rbd", _rbd, lambda: frozen("ceph/pid/mon.pid", "ceph/pid/osd.*.pid"), _rot_rbd),
+    "vmware": Remote("vmware", _vmware, lambda: frozen("vcsim/server.pid"), _rot_vmware),
 }

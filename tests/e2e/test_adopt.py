@@ -90,6 +90,14 @@ def test_a_deployment_is_taken_over_in_place(peer: Peer, ours: lab.Service) -> N
     assert again["namespaces"] == {"already here": 1}
     assert again["findings"] == []
 
+    # what waited for its deletion can be had back
+    pending = peer.ids["pending_delete"]
+    assert client.call("GET", f"/v2/images/{pending}").status_code == 404
+    subprocess.run([lab.BIN / "glance-scrubber", "--config-file", ours.config_file, "--restore", pending], check=True, capture_output=True)
+    image = client.show(pending)
+    assert (image["status"], image["tags"], image["colour"]) == ("active", ["still"], "blue")
+    assert client.download(pending).content == peer.data["pending_delete"]
+
     # and it goes on living
     for name in ("queued", "saving", "uploading", "importing"):
         image = client.show(peer.ids[name])

@@ -72,6 +72,10 @@ MISTAKES: dict[str, tuple[Config | Callable[[Path], Config], tuple[str, ...]]] =
     "cache folder not whole": ({"DEFAULT": {"image_cache_dir": "cache"}}, ("image_cache_dir", "whole path")),
     "cache folder can't be made": ({"DEFAULT": {"image_cache_dir": "{folder}/no/cache"}}, ("image_cache_dir", "make the folder")),
     "cache without room": ({"DEFAULT": {"image_cache_dir": "{folder}/cache", "image_cache_max_size": "0"}}, ("image_cache_max_size",)),
+    "unknown job": ({"periodic": {"enabled_jobs": "[reaper, audito]"}}, ("[periodic] enabled_jobs", "audito", "'auditor'")),
+    "coordinator of an unknown kind": ({"periodic": {"coordination_url": "rodis://glance:sesame@127.0.0.1"}}, ("[periodic] coordination_url", "rodis", "redis")),
+    "coordinator without its client": ({"periodic": {"coordination_url": "memcached://127.0.0.1"}}, ("[periodic] coordination_url", "pip install")),
+    "rule of copies": ({"periodic_replicator": {"rules": "tag=golden -> 3 stores"}}, ("[periodic_replicator] rules", "there are 1")),
     "proxy addresses": ({"DEFAULT": {"auth_strategy": "headers"}, "auth_headers": {"trusted_addresses": "proxy.example"}},
                         ("trusted_addresses", "proxy.example")),
 }

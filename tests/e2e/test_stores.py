@@ -7,6 +7,7 @@ import itertools
 import os
 import random
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import lab
 import pytest
 import requests
 from client import HEADERS_AUTH, Client
+from periodic import Jobs, copied, kinds
 from stores import REMOTES, Remote
 
 from glancecore import bootstrap
@@ -167,6 +169,59 @@ def test_a_backend_that_goes_away_during_a_download(setup: Setup) -> None:
         assert digest(answer.iter_content(1 << 20)) == digest(pieces(size))
     assert client.delete(image_id).status_code == 204
     _until_empty(setup)
+
+
+def test_bit_rot(setup: Setup) -> None:
+    """The auditor finds it within one pass and replaces the copy; until then it is the backend's lie, afterwards nobody is lied to."""
+    client, data, jobs = setup.client, os.urandom(3_000_000), Jobs(setup.service)
+    at_once = {"OS_PERIODIC_AUDITOR__BYTES_PER_SECOND": "0"}
+    image_id, alone = str(client.create()["id"]), str(client.create()["id"])
+    for each in (image_id, alone):
+        assert client.upload(each, data, **{"x-image-meta-store": "remote"}).status_code == 204
+    copied(client, image_id, "file")
+    assert jobs.run("auditor", env=at_once)["findings"] == []
+    assert setup.remote.rot is not None
+    for each in (image_id, alone):
+        setup.remote.rot(dict(setup.service.config["remote"]), each)
+    assert client.call("GET", f"/v2/images/{image_id}/file?prefer=remote").content != data
+    report = jobs.run("auditor", env=at_once)
+    assert kinds(report) == ["damaged", "damaged", "lost", "repaired"]
+    assert report["errors"] == []
+    image = client.show(image_id)
+    assert sorted(image["stores"].split(",")) == ["file", "remote"]
+    for store in ("remote", "file"):
+        assert client.call("GET", f"/v2/images/{image_id}/file?prefer={store}").content == data
+    answer = client.download(alone)
+    assert (answer.status_code, answer.json()["error"]) == (503, "data_damaged")
+    assert len(setup.blobs()) == 2, "the damaged copy has gone, the new one is there"
+    assert [x for x in jobs.run("auditor", env=at_once)["findings"] if x["subject"] == image_id] == []
+    for each in (image_id, alone):
+        assert client.delete(each).status_code == 204
+    assert setup.blobs() == []
+
+
+def test_orphans(setup: Setup) -> None:
+    """What belongs to an image, in whatever form the backend keeps it, is never taken for an orphan; what does not is found."""
+    client, jobs, size = setup.client, Jobs(setup.service), 120 << 20
+    image_id, orphan = str(client.create()["id"]), str(uuid.uuid4())
+    assert client.upload(image_id, pieces(size), **{"x-image-meta-store": "remote"}).status_code == 204
+    stores = bootstrap.load_stores(configuration.new(files=[str(setup.service.config_file)]))
+    try:
+        stores.get("remote").put(orphan, iter([b"nobody's"]))
+    finally:
+        stores.close()
+    time.sleep(2)  # backends tell whole seconds
+    told = {"OS_PERIODIC_ORPHANS__GRACE": "0.5", "OS_PERIODIC_ORPHANS__DELETE": "true"}
+    ours = {f"remote/{x}" for x in (image_id, orphan)}
+    for more in (("--dry-run",), ()):
+        report = jobs.run("orphans", *more, env=told)
+        assert [x["subject"] for x in report["findings"] if x["subject"] in ours] == [f"remote/{orphan}"]
+        assert report["errors"] == []
+    assert setup.blobs() == [image_id]
+    with client.session.get(f"{client.url}/v2/images/{image_id}/file", stream=True, timeout=120) as answer:
+        assert digest(answer.iter_content(1 << 20)) == digest(pieces(size))
+    assert client.delete(image_id).status_code == 204
+    assert setup.blobs() == []
 
 
 def _settled(client: Client, image_id: str) -> dict[str, object]:

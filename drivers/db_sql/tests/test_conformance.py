@@ -6,6 +6,7 @@ import pytest
 from glancecore_db_sql.driver import SqlDatabase
 
 from glancecore.testing.cached_repository import CachedConformance
+from glancecore.testing.job_repository import JobConformance
 from glancecore.testing.metadefs import MetadefConformance
 from glancecore.testing.outbox_repository import OutboxConformance
 from glancecore.testing.repository import RepositoryConformance
@@ -37,6 +38,12 @@ class TestSqlCached(CachedConformance):
 
 
 class TestSqlOutbox(OutboxConformance):
+    @pytest.fixture
+    def database(self, database: SqlDatabase) -> SqlDatabase:
+        return database
+
+
+class TestSqlJobs(JobConformance):
     @pytest.fixture
     def database(self, database: SqlDatabase) -> SqlDatabase:
         return database

@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 from glancecore_db_sql import facets, metadef_query, query
 from glancecore_db_sql.driver import SqlDatabase
+from glancecore_db_sql.engine import Session
+from glancecore_db_sql.rows import Row
 from sqlalchemy import event
 
 from glancecore.domain.context import Viewer
-from glancecore.domain.image import Visibility
+from glancecore.domain.image import Status, Visibility
 from glancecore.domain.member import MemberStatus
 from glancecore.domain.metadef import MetadefVisibility
 from glancecore.domain.quota import Limits
@@ -197,6 +199,27 @@ def steps(file: Path, text: str, values: Sequence[Any]) -> int:
         connection.set_progress_handler(note, 10)
         connection.execute(text, values).fetchall()
         return found
+
+
+def test_rounds_over_all_images_follow_an_index(opened: Callable[..., SqlDatabase], tmp_path_factory: pytest.TempPathFactory,
+                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page costs the same however many images there are, and what is to be scrubbed is found among itself."""
+    database = opened(f"sqlite:///{tmp_path_factory.mktemp('plan')}/x.sqlite")
+    database.sync()
+    asked: list[tuple[str, tuple[object, ...]]] = []
+    rows = Session.rows
+
+    def noted(self: Session, text: str, *values: object) -> Sequence[Row]:
+        asked.append((text, values))
+        return rows(self, text, *values)
+
+    monkeypatch.setattr(Session, "rows", noted)
+    database.images.scan(frozenset({Status.ACTIVE, Status.DEACTIVATED}), "x")
+    database.images.pending(START)
+    monkeypatch.undo()
+    plans = [explained(database, text, values) for text, values in asked]
+    assert [x for x in plans[0] if "TEMP B-TREE" in x or not x.startswith("SEARCH i USING INDEX sqlite_autoindex_images")] == []
+    assert re.match(r"SEARCH i USING INDEX images_status \(status=\?\)", plans[1][0])
 
 
 # -- metadata definitions ----------------------------------------------------------------------------------------------

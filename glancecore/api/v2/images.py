@@ -73,7 +73,7 @@ class ImagePresenter:
         return row
 
     def _add_places(self, ctx: Context, image: Image, row: dict[str, object]) -> None:
-        ordered = self._stores.by_preference(image.live_locations)
+        ordered = self._stores.by_preference(image.good_locations)
         if self._settings.multi_store:
             row["stores"] = ",".join(x.store for x in ordered)
         if self._locations_wanted and self._policy.allows(ctx, "get_image_location", image):

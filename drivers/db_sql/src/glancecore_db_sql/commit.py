@@ -33,6 +33,26 @@ def usage(db: Session, project: str | None) -> Usage:
     return Usage(stored + reserved, staged, images, uploading)
 
 
+#: Images that are weighed at once.
+_PAGE = 1000
+
+
+def recount(db: Session, project: str | None, *, mend: bool) -> tuple[Usage, Usage]:
+    """The counter's row is locked first, as every commit does that changes a usage, so nothing that matters is committed meanwhile."""
+    db.change(db.flavor.count, project or "", 0, 0, 0, 0)
+    kept = Usage(*map(int, db.rows("SELECT bytes, staged_bytes, images, uploading FROM project_usage WHERE project = ?", project or "")[0]))
+    owned, values = ("i.owner IS NULL", ()) if project is None else ("i.owner = ?", (project,))
+    text = " ".join(["SELECT", db.flavor.image(), "FROM images i WHERE", owned, "AND i.id > ? ORDER BY i.id LIMIT ?"])
+    true, after = Usage(), ""
+    while page := db.flavor.images(db.rows(text, *values, after, _PAGE)):
+        true = sum(map(weigh, page), true)
+        after = page[-1].id
+    if mend and kept != true:
+        add = true + -kept
+        db.change(db.flavor.count, project or "", add.bytes, add.staged_bytes, add.images, add.uploading)
+    return kept, true
+
+
 def apply(db: Session, changes: Sequence[port.Change]) -> None:
     Commit(db).apply(changes)
 

@@ -11,6 +11,7 @@ from glancecore_db_sql import rows, schema
 from glancecore_db_sql.cached import SqlCached
 from glancecore_db_sql.engine import Connections, Session
 from glancecore_db_sql.images import SqlImages
+from glancecore_db_sql.jobs import SqlJobs
 from glancecore_db_sql.metadefs import SqlMetadefs
 from glancecore_db_sql.options import OPTIONS
 from glancecore_db_sql.outbox import SqlOutbox
@@ -33,6 +34,7 @@ class SqlDatabase(Database):
         self.tasks = SqlTasks(self.connections)
         self.cached = SqlCached(self.connections)
         self.outbox = SqlOutbox(self.connections)
+        self.jobs = SqlJobs(self.connections)
 
     @property
     def logbook(self) -> str:

@@ -36,7 +36,7 @@ def facets_of(query: ImageQuery) -> Facets:
     hashes = [hash_facet(name, str(query.equal[name][0])) for name in ("checksum", "hash_value") if len(query.equal.get(name, ())) == 1]
     found = [*hashes, *(property_facet(name, value) for name, value in query.properties.items()), *map(tag_facet, query.tags)]
     names = tuple(dict.fromkeys(found))
-    several = len(names) > 1 or query.sort[0].field is not SortField.CREATED_AT
+    several = len(names) > 1 or not query.sort or query.sort[0].field is not SortField.CREATED_AT
     return Facets(names, doubtful=bool(names) and several and not hashes)  # of a hash there are few images
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from glancecore.domain import errors
 from glancecore.domain.context import EVERYTHING, Viewer
-from glancecore.domain.image import HIDDEN, Image, Visibility
+from glancecore.domain.image import HIDDEN, Image, Status, Visibility
 from glancecore.domain.lease import Lease
 from glancecore.domain.member import Member
 from glancecore.domain.quota import Usage
@@ -75,6 +77,18 @@ class SqlImages(ImageRepository):
             "AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.image_id = i.id) ORDER BY i.updated_at, i.id LIMIT ?"])
         return self._flavor.images(self._on.read(lambda db: db.rows(text, limit)))
 
+    def scan(self, statuses: frozenset[Status], after: str = "", limit: int = 100) -> list[Image]:
+        # COALESCE keeps the index of the status out: by the primary key, a page costs the same however many images there are
+        text = " ".join(["SELECT", self._flavor.image(), "FROM images i WHERE i.id > ? AND COALESCE(i.status, '') IN (",
+                         ", ".join("?" * len(statuses)), ") ORDER BY i.id LIMIT ?"])
+        values = (after, *sorted(x.value for x in statuses), limit)
+        return self._flavor.images(self._on.read(lambda db: db.rows(text, *values)))
+
+    def pending(self, before: datetime, limit: int = 100) -> list[Image]:
+        text = " ".join(["SELECT", self._flavor.image(), "FROM images i WHERE i.status = 'pending_delete' AND i.updated_at < ?",
+                         "ORDER BY i.updated_at, i.id LIMIT ?"])
+        return self._flavor.images(self._on.read(lambda db: db.rows(text, rows.micros(before), limit)))
+
     def commit(self, *changes: Change) -> None:
         if changes:
             self._on.write(lambda db: commit.apply(db, changes))
@@ -93,6 +107,14 @@ class SqlImages(ImageRepository):
 
     def usage(self, project: str | None) -> Usage:
         return self._on.read(lambda db: commit.usage(db, project))
+
+    def projects(self) -> list[str | None]:
+        text = ("SELECT project FROM project_usage UNION SELECT COALESCE(owner, '') FROM images WHERE id <> '' "
+                "ORDER BY 1")
+        return [project or None for (project,) in self._on.read(lambda db: db.rows(text))]
+
+    def recount(self, project: str | None, *, mend: bool) -> tuple[Usage, Usage]:
+        return self._on.write(lambda db: commit.recount(db, project, mend=mend))
 
     def located(self, url: str) -> list[str]:
         text = "SELECT DISTINCT image_id FROM image_locations WHERE url = ? ORDER BY image_id"

@@ -79,24 +79,24 @@ def decode(scalars: Sequence[Any], tags: list[str], properties: dict[str, str | 
     """Of SCALARS with ``as_member``, and the parsed DOCUMENTS. By position: this runs a thousand times for a full page."""
     (id_, created, updated, name, owner, status, visibility, protected, hidden, container_format, disk_format, min_ram,
      min_disk, size, virtual_size, checksum, hash_algo, hash_value, version, attempt, fault, state, as_member) = scalars
-    staged, importing = (None, None) if state is None else _import_state(state)
+    staged, importing, was = (None, None, None) if state is None else _import_state(state)
     return Image(
         id_, moment(created), moment(updated), name, owner, _STATUS[status], _VISIBILITY[visibility], protected == 1,
         hidden == 1, container_format, disk_format, min_ram, min_disk, size, virtual_size, checksum, hash_algo, hash_value,
         tuple(tags), properties, tuple([Location(x["url"], x["store"], x["metadata"], _LOCATION[x["status"]]) for x in locations]),
-        version, attempt, fault, staged, importing, as_member)
+        version, attempt, fault, staged, importing, was, as_member)
 
 
 def import_state(image: Image) -> str | None:
-    """A JSON text of what an import keeps with its image; null for the many that have nothing to do with imports."""
-    if image.staged is None and image.importing is None:
+    """A JSON text of what an import, or a postponed deletion, keeps with its image; null for the many that have to do with neither."""
+    if image.staged is None and image.importing is None and image.was is None:
         return None
-    return _json({"staged": image.staged, "importing": image.importing})
+    return _json({"staged": image.staged, "importing": image.importing, "was": image.was})
 
 
-def _import_state(text: str) -> tuple[Staged | None, Importing | None]:
+def _import_state(text: str) -> tuple[Staged | None, Importing | None, Status | None]:
     found = orjson.loads(text)
-    staged, importing = found["staged"], found["importing"]
+    staged, importing, was = found["staged"], found["importing"], found.get("was")
     if staged is not None:
         verdict = staged["verdict"]
         staged = Staged(staged["store"], staged["key"], staged["url"], Digests(**staged["digests"]),
@@ -104,7 +104,7 @@ def _import_state(text: str) -> tuple[Staged | None, Importing | None]:
     if importing is not None:
         importing = Importing(importing["task"], tuple(importing["stores_left"]), tuple(importing["stores_failed"]),
                               tuple(importing["formats"]), tuple((x, y) for x, y in importing["properties"]))
-    return staged, importing
+    return staged, importing, None if was is None else Status(was)
 
 
 def _json(value: object) -> str:

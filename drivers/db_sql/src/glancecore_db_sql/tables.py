@@ -180,6 +180,15 @@ outbox = Table(
     sqlite_autoincrement=True,  # a place that was used is never used again
 )
 
+periodic_jobs = Table(
+    "periodic_jobs", METADATA,
+    Column("name", text(255), primary_key=True),
+    # '' when nobody has it.
+    Column("holder", text(255), nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("document", DOCUMENT, nullable=False),
+)
+
 project_usage = Table(
     "project_usage", METADATA,
     # '' for images without owner.

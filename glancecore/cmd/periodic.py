@@ -1,0 +1,155 @@
+"""glance-periodic: run the periodic jobs, or one of them once."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+from oslo_config import cfg
+
+from glancecore.cmd import start
+from glancecore.domain import errors
+
+LOG = logging.getLogger(__name__)
+#: Exit codes of ``run``: done; it failed, or told errors; cut off; it is running elsewhere.
+DONE, FAILED, STOPPED, BUSY = 0, 1, 3, 4
+
+
+def main() -> None:
+    sys.exit(start.run(_main))
+
+
+def _main() -> int:
+    args = parser().parse_args()
+    conf = start.read_config(args, log_level=None if args.run is _serve else logging.WARNING)
+    return int(args.run(args, conf))
+
+
+def _serve(_args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
+    from glancecore import bootstrap
+
+    if not conf.periodic.enabled_jobs:
+        raise errors.ConfigError("[periodic] enabled_jobs: no job is enabled, so there is nothing to do")
+    service = bootstrap.build(conf)
+    service.database.ping()
+    start.warn_unknown(conf)
+    _on_signals(service.periodic.stop)
+    if conf.periodic.metrics_port:
+        from prometheus_client import start_http_server
+
+        try:
+            start_http_server(conf.periodic.metrics_port, "127.0.0.1")
+        except OSError as exc:
+            raise errors.ConfigError(f"[periodic] metrics_port = {conf.periodic.metrics_port}: {exc.strerror}; choose another port") from exc
+    LOG.info("ready as %s, jobs %s", service.holder, ", ".join(conf.periodic.enabled_jobs))
+    service.periodic.start()
+    service.periodic.wait()
+    service.close()
+    return 0
+
+
+def _run(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
+    from glancecore import bootstrap
+    from glancecore.periodic.runs import Outcome
+
+    service = bootstrap.build(conf)
+    service.database.ping()
+    try:
+        scheduled = bootstrap.load_job(conf, args.job, service.tools, "JOB")
+        _on_signals(service.periodic.stop)
+        try:
+            run = service.periodic.run(scheduled, dry_run=args.dry_run or scheduled.dry_run)
+        except errors.ImageBusy as exc:
+            sys.stderr.write(f"error: {exc}\n")
+            return BUSY
+    finally:
+        service.close()
+    print(json.dumps(run.as_json(), indent=1) if args.json else run.text())
+    if run.outcome is Outcome.STOPPED:
+        return STOPPED
+    return DONE if run.outcome is Outcome.DONE and not run.report.errors else FAILED
+
+
+def _list(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
+    from glancecore import bootstrap, plugins
+    from glancecore.periodic import runner
+    from glancecore.ports.periodic import job_options
+
+    database = bootstrap.load_database(conf)
+    rows = []
+    try:
+        leader = runner.leader(database.jobs)
+        for found in plugins.installed("periodic"):
+            cls = plugins.load("periodic", found.name, "name")
+            own = bootstrap.section(conf, f"periodic_{found.name}", job_options(cls.interval, cls.options))
+            record = runner.record_of(database.jobs, found.name)
+            report = record.report or {}
+            rows.append({
+                "job": found.name, "enabled": found.name in conf.periodic.enabled_jobs, "interval": own.interval, "dry_run": own.dry_run,
+                "summary": cls.summary, "started_at": record.started_at.isoformat() if record.started_at else None,
+                "ended_at": record.ended_at.isoformat() if record.ended_at else None, "outcome": report.get("outcome"),
+                "report": record.report})
+    finally:
+        database.close()
+    if args.json:
+        print(json.dumps({"leader": leader, "jobs": rows}, indent=1))
+        return 0
+    print(f"leader: {leader or 'none'}")
+    for row in rows:
+        state = "on" if row["enabled"] else "off"
+        state += ", dry run" if row["dry_run"] else ""
+        print(f"{row['job']:12} {state}, every {row['interval']:g} s: {row['summary']}")
+        if row["started_at"]:
+            ended = row["ended_at"] or "not ended"
+            print(f"{'':12} last: {row['started_at']} to {ended}, {row['outcome'] or 'no report yet'}")
+    return 0
+
+
+def _report(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
+    from glancecore import bootstrap
+    from glancecore.periodic import runner
+    from glancecore.periodic.runs import from_json
+
+    database = bootstrap.load_database(conf)
+    try:
+        report = runner.record_of(database.jobs, args.job).report
+    finally:
+        database.close()
+    if report is None:
+        sys.stderr.write(f"error: the job {args.job} has no report yet\n")
+        return FAILED
+    print(json.dumps(report, indent=1) if args.json else from_json(report).text())
+    return DONE
+
+
+def _on_signals(stop: Callable[[], None]) -> None:
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle)
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog="glance-periodic", description="Run the periodic jobs while this process leads; several may wait for it.")
+    start.add_config_arguments(made)
+    made.set_defaults(run=_serve)
+    actions = made.add_subparsers(dest="action", metavar="ACTION")
+    run = actions.add_parser("run", help="run one job now and print its report; exit 0 done, 1 something failed, 3 cut off, 4 it runs elsewhere")
+    run.add_argument("job", metavar="JOB", help="name of an installed job, enabled or not")
+    run.add_argument("--dry-run", action="store_true", help="change nothing; report what would be done")
+    run.add_argument("--json", action="store_true", help="print JSON")
+    run.set_defaults(run=_run)
+    listing = actions.add_parser("list", help="all installed jobs, who leads, and when each ran last")
+    listing.add_argument("--json", action="store_true", help="print JSON")
+    listing.set_defaults(run=_list)
+    report = actions.add_parser("report", help="the last run's report")
+    report.add_argument("job", metavar="JOB")
+    report.add_argument("--json", action="store_true", help="print JSON")
+    report.set_defaults(run=_report)
+    return made

@@ -1,0 +1,48 @@
+"""Options of the jobs that come with the core, for the sample file."""
+
+from __future__ import annotations
+
+from oslo_config import cfg
+
+from glancecore.ports.periodic import job_options
+
+REAPER: list[cfg.Opt] = [
+    cfg.IntOpt("purge_after_days", default=0, min=0,
+               help="Forget images that were removed so many days ago: their ids may then be used again. 0: never; glance-manage db purge does "
+                    "it by hand."),
+]
+ORPHANS: list[cfg.Opt] = [
+    cfg.FloatOpt("grace", default=86400.0, min=0.0,
+                 help="Seconds that data which belongs to nobody is left alone: its writer may be at work."),
+    cfg.BoolOpt("delete", default=False,
+                help="Delete orphaned data. false: only report it; staged leftovers, which are nobody's but ours, go in any case."),
+]
+AUDITOR: list[cfg.Opt] = [
+    cfg.IntOpt("bytes_per_second", default=20 << 20, min=0,
+               help="Stored data that is read in a second, on the average; 0: as fast as it comes."),
+    cfg.BoolOpt("repair", default=True, help="Replace a damaged copy from a good one. false: only mark it, so that it is not read."),
+    cfg.ListOpt("stores", default=[], help="Ids of the stores whose data is read; by default all but those of other people's web servers."),
+]
+REPLICATOR: list[cfg.Opt] = [
+    cfg.StrOpt("rules", default="",
+               help="Declared copies: rules, each in a line of its own (indented), or separated by semicolons. CONDITIONS -> STORES, where the "
+                    "conditions are all, tag=TAG, property NAME=VALUE, or one of owner, visibility, disk_format, container_format, name = VALUE, "
+                    "joined by and; the stores are a number (2 stores) or ids (fast,cheap). All rules that hold for an image apply. With "
+                    "(best effort) behind it, what can't be done is a remark instead of an error."),
+]
+UPDATER: list[cfg.Opt] = [
+    cfg.BoolOpt("usage", default=True, help="Count anew what each project uses, and correct what is kept of it."),
+]
+#: Job -> its options, and seconds from one start to the next.
+JOBS: dict[str, tuple[list[cfg.Opt], float]] = {
+    "reaper": (REAPER, 300.0),
+    "orphans": (ORPHANS, 86400.0),
+    "replicator": (REPLICATOR, 600.0),
+    "updater": (UPDATER, 3600.0),
+    "auditor": (AUDITOR, 7 * 86400.0),
+}
+
+
+def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
+    """For oslo-config-generator."""
+    return [(f"periodic_{name}", job_options(interval, options)) for name, (options, interval) in JOBS.items()]

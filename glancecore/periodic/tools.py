@@ -1,0 +1,34 @@
+"""What the jobs of the core are made with: the services of this process that they use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from glancecore.ports.repository import Database
+from glancecore.services.copies import Copies
+from glancecore.services.deletion import Deletion
+from glancecore.services.imports import Imports
+from glancecore.services.leases import Leases
+from glancecore.services.location_hashing import LocationHashing
+from glancecore.services.locations import Locations
+from glancecore.services.reaper import Reaper
+from glancecore.services.stores import Stores
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """A ``JobTools`` (``glancecore.ports.periodic``), and what only the core's own jobs know of."""
+
+    database: Database
+    stores: Stores
+    copies: Copies
+    imports: Imports
+    deletion: Deletion
+    reaper: Reaper
+    leases: Leases
+    hashing: LocationHashing
+    locations: Locations
+    #: Data of added locations is read and hashed.
+    hash_locations: bool
+    #: Seconds from a delayed deletion to the end of the data.
+    scrub_time: float
