@@ -18,9 +18,10 @@ from oslo_middleware import cors, http_proxy_to_wsgi
 from prometheus_client import REGISTRY, CollectorRegistry, multiprocess
 
 from glancecore import plugins
-from glancecore.api import metadef_table, table
+from glancecore.api import cache_table, metadef_table, table
 from glancecore.api.app import AppSettings, create_app
 from glancecore.api.operator import OperatorApi, OperatorSettings
+from glancecore.api.v2.cache import CacheApi
 from glancecore.api.v2.discovery import DiscoveryApi
 from glancecore.api.v2.image_data import ImageDataApi
 from glancecore.api.v2.images import ImageApiSettings, ImagePresenter, ImagesApi
@@ -42,6 +43,7 @@ from glancecore.imports.parts import ImportSettings, Parts
 from glancecore.imports.runner import Flows, ImportRunner, Posting
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.auth import Auth
+from glancecore.ports.cache import Cache, CacheSettings
 from glancecore.ports.certificates import CertificateSource
 from glancecore.ports.import_method import ImportMethod
 from glancecore.ports.import_step import ImportStep
@@ -52,9 +54,11 @@ from glancecore.ports.repository import Database
 from glancecore.ports.store import Cap, Store
 from glancecore.registry.app import RegistryApp, RegistrySettings
 from glancecore.registry.probes import Probes
+from glancecore.services.caching import Caching, CachingSettings
 from glancecore.services.deletion import Deletion
 from glancecore.services.discovery import Discovery
 from glancecore.services.health import Health
+from glancecore.services.image_cache import ImageCache, told
 from glancecore.services.image_data import DataSettings, ImageData
 from glancecore.services.image_properties import ImageProperties
 from glancecore.services.images import ImageLimits, Images
@@ -84,6 +88,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 #: Characters of a secret between nodes.
 SHORTEST_SECRET = 16
+#: Glance's names for what is the file cache here.
+GLANCES_CACHES = frozenset({"sqlite", "xattr", "centralized_db"})
 
 
 @dataclass(slots=True)
@@ -98,6 +104,7 @@ class Service:
     hashing: LocationHashing
     imports: ImportRunner
     board: Board | None
+    caching: Caching | None
     holder: str
     #: Everybody who reaches the socket may do everything.
     open_to_all: bool
@@ -105,9 +112,13 @@ class Service:
     def start(self) -> None:
         """The threads that look after what other processes have left, and deliver events."""
         self.reaper.start()
+        if self.caching:
+            self.caching.start()
         self.outbox.start()
 
     def close(self) -> None:
+        if self.caching:
+            self.caching.close()
         self.reaper.stop()
         self.outbox.stop()
         self.hashing.stop()
@@ -118,8 +129,9 @@ class Service:
         self.database.close()
 
 
-def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
-    """Everything, from the operator's configuration. Raises ConfigError; ``database`` replaces the configured one."""
+def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool = False) -> Service:
+    """Everything, from the operator's configuration. Raises ConfigError; ``database`` replaces the configured one. ``again``: it was
+    built before, so a cache that can't be used now is no mistake of the operator's, and the service runs without."""
     authorizer = Authorizer(conf)
     authorizer.check_file()
     auth = load_auth(conf)
@@ -149,7 +161,11 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
         conf.show_multiple_locations, conf.do_secure_hash, limits.locations, about_data.algorithm, about_data.inspection), notifications)
     images = Images(repository, authorizer, quota, limits, protection, deletion, locations, notifications, definitions)
     signatures = Signatures(_load_certificates(conf))
-    data = ImageData(repository, authorizer, quota, stores, leases, about_data, notifications, signatures)
+    cache = load_cache(conf, again=again)
+    data = ImageData(repository, authorizer, quota, stores, leases, about_data, notifications, signatures, cache)
+    caching = Caching(database, authorizer, data, cache, _caching_settings(conf)) if cache else None
+    if cache:
+        deletion.then(cache.drop)
     members = Members(repository, authorizer, limits.members, notifications)
     discovery = Discovery(repository, authorizer, quota, stores, conf.enabled_import_methods)
     metadefs = Metadefs(database.metadefs, authorizer, notifications, validation)
@@ -178,14 +194,15 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None) -> Service:
     described = MetadefApiSettings(conf.limit_param_default, conf.api_limit_max, conf.max_json_body, conf.public_endpoint)
     routes += metadef_table.routes(MetadefsApi(metadefs, described), MetadefParts(metadefs, authorizer),
                                    conf.max_json_body)
+    routes += cache_table.routes(CacheApi(caching))
     operator = OperatorApi(Health(database, stores), OperatorSettings(
         conf.healthcheck.disable_by_file_path, conf.healthcheck.ready_cache_seconds, conf.metrics.enabled,
         conf.metrics.allowed_networks), _registry())
-    versions = Versions(multi_store=True, cache=False, public_endpoint=conf.public_endpoint)
+    versions = Versions(multi_store=True, cache=cache is not None, public_endpoint=conf.public_endpoint)
     app = create_app(routes, operator, versions, auth, authorizer,
                      AppSettings(conf.max_request_id_length, conf.allow_anonymous_access))
     app.wsgi_app = _outermost(conf, app.wsgi_app)  # type: ignore[assignment, method-assign]
-    return Service(app, database, stores, reaper, outbox, hashing, runner, board, leases.holder, auth.open_to_all)
+    return Service(app, database, stores, reaper, outbox, hashing, runner, board, caching, leases.holder, auth.open_to_all)
 
 
 @dataclass(slots=True)
@@ -269,6 +286,43 @@ def _load_staging(conf: cfg.ConfigOpts, default: str, default_driver: str) -> St
     except errors.StoreError as exc:
         raise ConfigError(f"[{STAGING}]: {exc}; data can't be staged for imports") from exc
     return StoreFacade(StoreSettings(STAGING, conf.staging_driver), store)
+
+
+def cache_driver(conf: cfg.ConfigOpts) -> str | None:
+    """The cache plugin that the operator wants; None: no cache."""
+    name = "file" if conf.image_cache_driver in GLANCES_CACHES else str(conf.image_cache_driver)
+    return None if conf.image_cache_dir is None and name == "file" else name
+
+
+def load_cache(conf: cfg.ConfigOpts, *, again: bool = False) -> ImageCache | None:
+    """The image cache, when the operator wants one. A broken plugin is left out with a warning; one that is not installed, or settings
+    that are wrong, stop the start. ``again``: nothing that is wrong with the cache does."""
+    name = cache_driver(conf)
+    if name is None:
+        return None
+    if name != conf.image_cache_driver:
+        LOG.warning("[DEFAULT] image_cache_driver = %s is Glance's; here it means %s", conf.image_cache_driver, name)
+    try:
+        cls = plugins.load("cache", name, "[DEFAULT] image_cache_driver")
+    except plugins.PluginBroken as exc:
+        LOG.warning("[DEFAULT] image_cache_driver: %s; images are not cached", exc)
+        return None
+    folder = Path(conf.image_cache_dir) if conf.image_cache_dir else None
+    driver: Cache = cls(section(conf, f"cache_{name}", cls.options), CacheSettings(conf.image_cache_max_size, folder, told))
+    try:
+        driver.start()
+    except (ConfigError, errors.CacheUnavailable) as exc:
+        if not again:
+            raise
+        LOG.error("%s; this process serves without the cache", exc)
+        return None
+    return ImageCache(driver, conf.image_cache_patience)
+
+
+def _caching_settings(conf: cfg.ConfigOpts) -> CachingSettings:
+    return CachingSettings(conf.image_cache_max_size, conf.image_cache_stall_time, conf.cache_prefetcher_interval,
+                           conf.image_cache_clean_interval, conf.image_cache_verify_interval, conf.image_cache_verify_rate,
+                           conf.worker_self_reference_url, Path(conf.image_cache_dir) if conf.image_cache_dir else None)
 
 
 def load_methods(conf: cfg.ConfigOpts) -> dict[str, ImportMethod]:

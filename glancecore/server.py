@@ -24,15 +24,20 @@ from oslo_config import cfg
 
 from glancecore.domain.errors import ConfigError
 from glancecore.server_body import LARGE, LengthBody
+from glancecore.server_deadline import HeaderDeadlines
 
 #: Of malloc.h.
 M_ARENA_MAX = -8
-#: Seconds that a client may be silent; set before the workers fork.
-_client_timeout = 60.0
+#: Seconds that a client may be silent, and that a header may take; set before the workers fork.
+_client_timeout = _header_timeout = 60.0
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
-    """gthread, with a limit on how long a client may be silent."""
+    """gthread, with limits on how long a client may be silent and how long its header may take."""
+
+    def init_process(self) -> None:
+        self._deadlines = HeaderDeadlines(_header_timeout)  # its thread would not survive the fork
+        super().init_process()
 
     def handle(self, conn: Any) -> Any:
         """The kernel ends a read or write in which nothing has moved for ``client_timeout`` seconds."""
@@ -40,10 +45,15 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             spell = struct.pack("ll", int(_client_timeout), int(_client_timeout % 1 * 1_000_000))
             conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, spell)
             conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, spell)
-        return super().handle(conn)
+        self._deadlines.begin(id(conn), conn.sock)
+        try:
+            return super().handle(conn)
+        finally:
+            self._deadlines.end(id(conn))
 
     def handle_request(self, req: Any, conn: Any) -> Any:
-        """Large bodies of a known length are read our own way."""
+        """The header has come. Large bodies of a known length are read our own way."""
+        self._deadlines.end(id(conn))
         reader = getattr(req.body, "reader", None)
         if isinstance(reader, LengthReader) and reader.length >= LARGE:
             req.body = LengthBody(reader.unreader, conn.sock, reader.length)
@@ -138,8 +148,8 @@ def beyond_this_machine(conf: cfg.ConfigOpts) -> bool:
 
 def serve(conf: cfg.ConfigOpts, make_app: Callable[[], Any], name: str = "glance-api") -> None:
     """Serve until told to stop. SIGTERM drains, SIGHUP reloads the workers with the files as they are then."""
-    global _client_timeout
-    _client_timeout = conf.server.client_timeout
+    global _client_timeout, _header_timeout
+    _client_timeout, _header_timeout = conf.server.client_timeout, conf.server.header_timeout
     Server(conf, make_app, name).run()
 
 

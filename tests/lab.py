@@ -188,9 +188,9 @@ def merged(*configs: Config) -> dict[str, dict[str, object]]:
     return result
 
 
-def keystone_config(region: str, url: str) -> dict[str, dict[str, object]]:
-    """Puts our service at ``url`` into Keystone's catalogue; returns what its configuration needs."""
-    auth_url = up("keystone", region, url).url
+def keystone_config(region: str, url: str, remote_url: str = "") -> dict[str, dict[str, object]]:
+    """Puts our service at ``url`` into Keystone's catalogue, and another node of it as image_remote; returns what its configuration needs."""
+    auth_url = up("keystone", region, url, *([remote_url] if remote_url else [])).url
     return {"DEFAULT": {"auth_strategy": "keystone"},
             "keystone_authtoken": {
                 "auth_type": "password", "auth_url": auth_url, "www_authenticate_uri": auth_url, "username": "glance",

@@ -83,6 +83,10 @@ STATUS: dict[type[errors.GlanceError], int] = {
     errors.StoreForbidden: 503,
     errors.StoreUnavailable: 503,
     errors.Unsupported: 503,
+    errors.CacheUnavailable: 503,
+    errors.FillBroken: 503,
+    errors.FillDamaged: 503,
+    errors.NoNodeData: 409,
     errors.DatabaseUnavailable: 503,
     errors.ConfigError: 500,
 }

@@ -39,7 +39,7 @@ def _main() -> None:
         start.warn_unknown(conf)
 
         def make_app() -> WSGIApplication:
-            service = bootstrap.build(conf)
+            service = bootstrap.build(conf, again=True)
             service.start()
             atexit.register(service.close)  # running imports are handed over
             return service.app

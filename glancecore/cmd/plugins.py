@@ -100,6 +100,7 @@ def enabled(conf: cfg.ConfigOpts) -> dict[str, dict[str, str]]:
         "database": {conf.database.driver: "[database] driver"},
         "store": {conf.staging_driver: "[DEFAULT] staging_driver",
                   **{driver: f"[DEFAULT] enabled_backends ({store_id})" for store_id, driver in conf.enabled_backends.items()}},
+        "cache": {cache: "[DEFAULT] image_cache_driver"} if (cache := bootstrap.cache_driver(conf)) else {},
         "import_method": dict.fromkeys(conf.enabled_import_methods, "[DEFAULT] enabled_import_methods"),
         "import_step": dict.fromkeys((x for x in conf.image_import_opts.image_import_plugins if x != "no_op"),
                                      "[image_import_opts] image_import_plugins"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from oslo_config import cfg
 
-from glancecore.conf import api, database, image, imports, lease, metadefs, outbox, registry, server, store
+from glancecore.conf import api, cache, database, image, imports, lease, metadefs, outbox, registry, server, store
 
-_GROUPS = (api, image, store, database, lease, imports, metadefs, outbox, registry, server)
+_GROUPS = (api, image, store, database, lease, imports, metadefs, outbox, registry, server, cache)
 
 
 def register(conf: cfg.ConfigOpts) -> None:

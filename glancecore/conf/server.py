@@ -20,6 +20,8 @@ OPTIONS: dict[str, list[cfg.Opt]] = {
         cfg.FloatOpt("keepalive", default=75.0, min=0, help="Seconds that an idle connection is kept."),
         cfg.FloatOpt("client_timeout", default=60.0, min=1.0,
                      help="Seconds that a client may send or take nothing in the middle of a request or an answer."),
+        cfg.FloatOpt("header_timeout", default=60.0, min=1.0,
+                     help="Seconds that the whole header of a request may take, however steadily its bytes come."),
         cfg.IntOpt("graceful_timeout", default=30, min=1,
                    help="Seconds that running requests have to end when the server is asked to stop."),
         cfg.IntOpt("limit_request_line", default=8190, min=128, max=65536, help="Longest request line, in bytes."),

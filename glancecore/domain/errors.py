@@ -383,6 +383,32 @@ class Unsupported(StoreError):
     retryable = False
 
 
+class CacheUnavailable(GlanceError):
+    """The image cache can't be used now; image data comes from the stores all the same."""
+
+    code = "cache_unavailable"
+    retryable = True
+
+
+class FillBroken(CacheUnavailable):
+    """Who was filling an entry of the cache has given up, or died."""
+
+    code = "cache_fill_broken"
+
+
+class FillDamaged(CacheUnavailable):
+    """What was read to fill an entry of the cache is not what the image's hash says."""
+
+    code = "image_data_damaged"
+    retryable = False
+
+
+class NoNodeData(Conflict):
+    """Which nodes hold an image in their caches is not recorded."""
+
+    code = "no_node_data"
+
+
 class DatabaseUnavailable(GlanceError):
     code = "database_unavailable"
     retryable = True

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from oslo_policy import policy
 
-from glancecore.policies import base, discovery, images, members, metadefs, tasks
+from glancecore.policies import base, cache, discovery, images, members, metadefs, tasks
 
 
 def list_rules() -> list[policy.RuleDefault]:
     """Every rule of the core, for the enforcer and for oslopolicy-sample-generator."""
-    return [*base.RULES, *images.RULES, *members.RULES, *discovery.RULES, *tasks.RULES, *metadefs.RULES]
+    return [*base.RULES, *images.RULES, *members.RULES, *discovery.RULES, *tasks.RULES, *metadefs.RULES, *cache.RULES]

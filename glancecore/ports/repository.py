@@ -19,6 +19,7 @@ from glancecore.domain.image import Image, Visibility
 from glancecore.domain.lease import Lease
 from glancecore.domain.member import Member, MemberStatus
 from glancecore.domain.quota import Limits, Usage
+from glancecore.ports.cached_repository import CachedRepository
 from glancecore.ports.logbook_repository import LogbookRepository
 from glancecore.ports.metadef_repository import MetadefRepository
 from glancecore.ports.options import Options, Section
@@ -271,6 +272,7 @@ class Database(ABC):
     images: ImageRepository
     metadefs: MetadefRepository
     tasks: TaskRepository
+    cached: CachedRepository
     outbox: OutboxRepository
     #: Logbooks of imports for those who can't reach ``logbook``; None: nobody needs it.
     logbooks: LogbookRepository | None = None

@@ -7,6 +7,7 @@ are in use, or does not answer, the image comes back as it was.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -34,6 +35,11 @@ class Deletion:
         self._stores = stores
         self._leases = leases
         self._notifications = notifications
+        self._gone: list[Callable[[str], None]] = []
+
+    def then(self, gone: Callable[[str], None]) -> None:
+        """Call ``gone`` with the id of each image whose row has gone. It must not raise."""
+        self._gone.append(gone)
 
     def delete(self, image: Image) -> None:
         """Raises ProtectedImage, BlobInUse, StoreError (the image stays), ImageBusy."""
@@ -106,6 +112,8 @@ class Deletion:
         self._repository.commit(ImageRemoved(image, _now()), LeaseEnded(lease), *told.changes)
         self._leases.forget(lease)
         told.send()
+        for gone in self._gone:
+            gone(image.id)
 
     @on_concurrent_change
     def _forget_location(self, image: Image, location: Location) -> Image:

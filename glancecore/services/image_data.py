@@ -18,6 +18,7 @@ from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.quota import Quota
 from glancecore.ports.repository import Change, ImageChanged, ImageRepository, LeaseChanged, LeaseEnded, WithinLimits
 from glancecore.services.checkpoints import reach
+from glancecore.services.image_cache import CachedData, ImageCache
 from glancecore.services.inspection import InspectionRules, Inspector
 from glancecore.services.intake import Intake
 from glancecore.services.leases import Leases
@@ -42,7 +43,8 @@ class DataSettings:
 
 class ImageData:
     def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, stores: Stores, leases: Leases,
-                 settings: DataSettings, notifications: Notifications, signatures: Signatures | None = None) -> None:
+                 settings: DataSettings, notifications: Notifications, signatures: Signatures | None = None,
+                 cache: ImageCache | None = None) -> None:
         self._repository = repository
         self._policy = authorizer
         self._quota = quota
@@ -51,6 +53,7 @@ class ImageData:
         self._settings = settings
         self._notifications = notifications
         self._signatures = signatures or Signatures(None)
+        self._cache = cache
 
     # -- upload ------------------------------------------------------------------------------------------------------
     def upload(self, ctx: Context, image_id: str, body: Iterable[bytes], *, size: int | None = None,
@@ -181,7 +184,11 @@ class ImageData:
             raise errors.ImageDeactivated(f"image {image_id} is deactivated: its data can't be downloaded")
         if image.status not in (Status.ACTIVE, Status.DEACTIVATED) or not image.live_locations:
             return None
-        return Download(image, self._stores.by_preference(image.live_locations, prefer), self._stores)
+        return Download(image, self._stores.by_preference(image.live_locations, prefer), self._stores, None if prefer else self._cache)
+
+    def to_cache(self, image: Image) -> Download:
+        """The data of an active image, for the service itself."""
+        return Download(image, self._stores.by_preference(image.live_locations), self._stores)
 
     def sent(self, ctx: Context, image: Image, count: int, address: str | None) -> None:
         """Tell that ``count`` bytes of the image have gone to the caller."""
@@ -189,18 +196,27 @@ class ImageData:
 
 
 class Download:
-    """Data that may be read. ``size`` in bytes."""
+    """Data that may be read. ``size`` in bytes. ``cache``: where it may come from as well."""
 
-    def __init__(self, image: Image, locations: Sequence[Location], stores: Stores) -> None:
+    def __init__(self, image: Image, locations: Sequence[Location], stores: Stores, cache: ImageCache | None = None) -> None:
         self.image = image
         self._locations = locations
         self._stores = stores
+        self._cache = cache
 
     @property
     def size(self) -> int:
         if self.image.size is not None:
             return self.image.size
         return self._stores.holding(self._locations[0]).size(self._locations[0].url)
+
+    def cached(self) -> CachedData | None:
+        """The cache's copy, when it has one."""
+        return self._cache.file(self.image) if self._cache else None
+
+    def fills(self, offset: int, length: int) -> bool:
+        """Whether ``open`` of this part goes through the cache: the whole does, when the cache takes it."""
+        return self._cache is not None and offset == 0 and length == self.size and self._cache.takes(self.image)
 
     def local_path(self) -> Path | None:
         """A local file with the data, when the copy to be read first is one."""
@@ -223,14 +239,30 @@ class Download:
     def open(self, offset: int, length: int) -> Iterator[bytes]:
         """``length`` bytes from ``offset``. The first copy that gives its first piece is read; when one breaks off, the
         next goes on where it ended. Raises StoreUnavailable now when none answers."""
-        pieces = self._read(offset, length)
+        pieces = self._through(self._cache, length) if self._cache and self.fills(offset, length) else self._read(offset, length)
         first = next(pieces, b"")
         return _chain(first, pieces)
 
-    def _read(self, offset: int, length: int) -> Iterator[bytes]:
+    @property
+    def copies(self) -> int:
+        return len(self._locations)
+
+    def read(self, first: int = 0) -> Iterator[bytes]:
+        """All of it, from the stores, the copy of that number first."""
+        return self._read(0, self.size, [*self._locations[first:], *self._locations[:first]])
+
+    def _through(self, cache: ImageCache, size: int) -> Iterator[bytes]:
+        """The cache's bytes as far as they come, then the stores'."""
+        at = 0
+        for piece in cache.stream(self.image, self):
+            at += len(piece)
+            yield piece
+        yield from self._read(at, size - at)
+
+    def _read(self, offset: int, length: int, locations: Sequence[Location] | None = None) -> Iterator[bytes]:
         at, end = offset, offset + length
         last: errors.StoreError | None = None
-        for location in self._locations:
+        for location in locations or self._locations:
             if at >= end:
                 return
             try:

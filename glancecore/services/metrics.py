@@ -25,3 +25,11 @@ OUTBOX_DELIVERIES = Counter("glance_outbox_deliveries_total",
 OUTBOX_WAITING = Gauge("glance_outbox_waiting", "Events that wait to be delivered.", ["destination"], multiprocess_mode="mostrecent")
 OUTBOX_OLDEST = Gauge("glance_outbox_oldest_seconds", "Age of the oldest event that waits; 0 when none does.", ["destination"],
                       multiprocess_mode="mostrecent")
+CACHE_REQUESTS = Counter("glance_cache_requests_total", "Downloads by what the image cache did: hit; miss (this request began to fill it); "
+                         "followed (somebody filled it); passed (no room, or the cache is broken).", ["outcome"])
+CACHE_SENT = Counter("glance_cache_sent_bytes_total", "Bytes sent to clients from complete cache entries.")
+CACHE_FILLED = Counter("glance_cache_filled_bytes_total", "Bytes read from stores to fill the cache.")
+CACHE_REMOVED = Counter("glance_cache_removed_total", "Cache entries removed: evicted; changed (from outside); damaged (by their hash); "
+                        "damaged_source (the store's bytes were wrong and were not cached).", ["reason"])
+CACHE_CARE = Counter("glance_cache_care_runs_total", "Runs of the cache's own jobs that have ended.", ["job"])
+CACHE_REMOVED_BYTES = Counter("glance_cache_removed_bytes_total", "Their bytes.", ["reason"])

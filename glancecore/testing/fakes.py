@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 
 from glancecore.domain import errors
 from glancecore.domain.context import EVERYTHING, Viewer
@@ -17,6 +19,7 @@ from glancecore.domain.task import Task
 from glancecore.ports import outbox_repository as outbox_port
 from glancecore.ports import repository as port
 from glancecore.ports import task_repository as task_port
+from glancecore.ports.cached_repository import CachedRepository
 from glancecore.ports.options import Section
 from glancecore.testing.memory_metadefs import MemoryMetadefs
 from glancecore.testing.memory_outbox import Kept, MemoryOutbox, record
@@ -52,6 +55,10 @@ class MemoryDatabase(port.Database):
     @property
     def outbox(self) -> MemoryOutbox:  # type: ignore[override]
         return MemoryOutbox(self.images)
+
+    @cached_property
+    def cached(self) -> MemoryCached:  # type: ignore[override]  # as above
+        return MemoryCached(self)
 
     def ping(self) -> None:
         pass
@@ -376,6 +383,28 @@ class MemoryTasks(task_port.TaskRepository):
 
     def _alive(self, now: datetime) -> list[Task]:
         return [x for x in self._images.state.tasks.values() if x.expires_at is None or x.expires_at > now]
+
+
+class MemoryCached(CachedRepository):
+    def __init__(self, database: MemoryDatabase) -> None:
+        self._database = database
+        self._held: set[tuple[str, str]] = set()
+
+    def hold(self, image_id: str, node: str) -> None:
+        with self._database.images.lock:
+            if image_id in self._database.images.state.images:
+                self._held.add((image_id, node))
+
+    def replace(self, node: str, image_ids: Collection[str]) -> None:
+        with self._database.images.lock:
+            self._held = {x for x in self._held if x[1] != node}
+            for image_id in image_ids:
+                self.hold(image_id, node)
+
+    def nodes(self, image_id: str) -> list[str]:
+        with self._database.images.lock:
+            there = image_id in self._database.images.state.images
+            return sorted(node for id_, node in self._held if id_ == image_id and there)
 
 
 #: Which method applies which change.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def patch(_ctx: Any, value: Any) -> bytes:
 
 @pytest.fixture(scope="module")
 def schema() -> Iterator[Any]:
-    with built("sqlite") as service:
+    with tempfile.TemporaryDirectory() as folder, built("sqlite", {"DEFAULT": {"image_cache_dir": f"{folder}/cache"}}) as service:
         made = service.app.test_client().post("/v2/images", headers=IDENTITY, json={
             "id": SEED, "disk_format": "raw", "container_format": "bare"})
         assert made.status_code == 201

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from glancecore.testing.cached_repository import CachedConformance
 from glancecore.testing.fakes import MemoryDatabase
 from glancecore.testing.repository import RepositoryConformance
 from glancecore.testing.task_repository import TaskConformance
@@ -16,6 +17,12 @@ class TestMemoryDatabase(RepositoryConformance):
 
 
 class TestMemoryTasks(TaskConformance):
+    @pytest.fixture
+    def database(self) -> MemoryDatabase:
+        return MemoryDatabase()
+
+
+class TestMemoryCached(CachedConformance):
     @pytest.fixture
     def database(self) -> MemoryDatabase:
         return MemoryDatabase()

@@ -1,6 +1,7 @@
 #!/bin/bash
 # nginx as a static server: what web-download and the HTTP store read, and the peer for download speed.
 # /NAME a file of $NGINX_ROOT, with ranges; /norange/NAME without; /slow/NAME 1 MiB a second; /redirect to /64m.bin
+# /counted/NAME with a line in $NGINX_COUNTED for each request when it has ended; /counted/slow/NAME the same, 2 MiB a second
 . "$(dirname "$0")/lib.sh"
 one_at_a_time nginx
 need nginx-light
@@ -22,6 +23,8 @@ http {
     location = /redirect { return 302 /64m.bin; }
     location /norange/ { alias $DIR/www/; max_ranges 0; }
     location /slow/ { alias $DIR/www/; limit_rate 1m; }
+    location /counted/ { alias $DIR/www/; access_log $DIR/counted.log; }
+    location /counted/slow/ { alias $DIR/www/; limit_rate 2m; access_log $DIR/counted.log; }
   }
 }
 CONF
@@ -29,4 +32,5 @@ CONF
 fi
 wait_for nginx/server 20 listening 127.0.0.1 "$(port_of nginx)"
 echo "NGINX_ROOT=$DIR/www"
+echo "NGINX_COUNTED=$DIR/counted.log"
 echo "http://127.0.0.1:$(port_of nginx)"

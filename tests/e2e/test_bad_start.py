@@ -68,6 +68,10 @@ MISTAKES: dict[str, tuple[Config | Callable[[Path], Config], tuple[str, ...]]] =
     "message bus of an unknown kind": ({"DEFAULT": {"notifiers": "messaging", "transport_url": "rabbot://glance:sesame@127.0.0.1/"},
                                         "oslo_messaging_notifications": {"driver": "messagingv2"}}, ("transport_url", "rabbot", "rabbit")),
     "limits without Keystone": ({"DEFAULT": {"quota_driver": "unified"}}, ("[oslo_limit] auth_type", "password")),
+    "unknown cache": ({"DEFAULT": {"image_cache_driver": "fiel"}}, ("image_cache_driver", "fiel", "'file'", "pip install")),
+    "cache folder not whole": ({"DEFAULT": {"image_cache_dir": "cache"}}, ("image_cache_dir", "whole path")),
+    "cache folder can't be made": ({"DEFAULT": {"image_cache_dir": "{folder}/no/cache"}}, ("image_cache_dir", "make the folder")),
+    "cache without room": ({"DEFAULT": {"image_cache_dir": "{folder}/cache", "image_cache_max_size": "0"}}, ("image_cache_max_size",)),
     "proxy addresses": ({"DEFAULT": {"auth_strategy": "headers"}, "auth_headers": {"trusted_addresses": "proxy.example"}},
                         ("trusted_addresses", "proxy.example")),
 }

@@ -175,3 +175,29 @@ def test_an_upload_that_is_refused_before_its_end_does_not_cost_the_next_request
             assert answer.status_code == 413
             assert client.show(image_id)["status"] == "queued"
         client.session.close()
+
+
+def test_a_header_that_comes_byte_by_byte_is_not_waited_for() -> None:
+    """Otherwise a few such clients would hold all threads."""
+    with lab.service({"server": {"threads": 2, "header_timeout": 2}}) as service:
+        slow = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(2)]
+        try:
+            for connection in slow:
+                connection.sendall(b"GET /versions HTTP/1.1\r\nX-Slow: ")
+                connection.settimeout(0.2)
+            open_, end = set(slow), time.monotonic() + 60
+            while open_:
+                assert time.monotonic() < end
+                for connection in list(open_):
+                    try:
+                        connection.send(b"x")
+                        if not connection.recv(1000):
+                            open_.discard(connection)
+                    except TimeoutError:
+                        continue
+                    except OSError:
+                        open_.discard(connection)
+            assert Client(service.url).call("GET", "/versions").status_code == 200
+        finally:
+            for connection in slow:
+                connection.close()

@@ -45,7 +45,7 @@ class Profile:
 
     def server_config(self) -> dict[str, dict[str, object]]:
         # stores whose names sort as their weights do: tempest compares the two orders
-        return {"DEFAULT": {"enabled_backends": "fast:file, slow:file, web:http", "show_multiple_locations": self.legacy,
+        return {"DEFAULT": {"image_cache_dir": WORK / self.name / "cache", "enabled_backends": "fast:file, slow:file, web:http", "show_multiple_locations": self.legacy,
                             "do_secure_hash": not self.legacy},
                 "image_format": {"require_image_format_match": not self.legacy},
                 "glance_store": {"default_backend": "fast"},
@@ -100,7 +100,8 @@ def tempest_conf(profile: Profile, region: str, keystone_url: str, web: lab.Back
         "enforce_scope": {"glance": True},
         "image": {"region": region, "endpoint_type": "public", "http_image": f"{web.url}/disk.qcow2",
                   "http_qcow2_image": f"{web.url}/disk.qcow2", "build_timeout": 60, "build_interval": 1,
-                  "hashing_algorithm": "sha512"},
+                  "hashing_algorithm": "sha512", "image_caching_enabled": True,
+                  "alternate_image_endpoint": "image_remote"},
         "image-feature-enabled": {"import_image": True, "os_glance_reserved": True, "manage_locations": profile.legacy,
                                   "image_format_enforcement": not profile.legacy, "do_secure_hash": not profile.legacy,
                                   "store_weight_enabled": True, "http_store_enabled": True},
@@ -115,9 +116,11 @@ def endpoint(profile: Profile, peer: bool) -> Iterator[str]:
         yield "peer"
         return
     folder, port, region = WORK / profile.name / "service", lab.free_port(), f"tempest-{profile.name}"
+    beside = lab.free_port()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "glance.sqlite").unlink(missing_ok=True)
-    config = lab.merged(profile.server_config(), lab.keystone_config(region, f"http://127.0.0.1:{port}"), {
+    config = lab.merged(profile.server_config(), lab.keystone_config(
+        region, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{beside}"), {
         "DEFAULT": {"workers": 2, "enabled_import_methods": "[glance-direct, web-download, copy-image, glance-download]"},
         "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]"}})
     with contextlib.ExitStack() as stack:
@@ -131,6 +134,8 @@ def endpoint(profile: Profile, peer: bool) -> Iterator[str]:
                 raise SystemExit(f"the deployment was not taken over: {told.stdout}{told.stderr}")
         service.manage("metadefs", "load")  # as DevStack does: tests take the first resource type that they find
         service.start()
+        node = lab.merged(config, {"DEFAULT": {"image_cache_dir": WORK / profile.name / "remote-cache"}})
+        stack.enter_context(lab.service(node, database=str(service.config["database"]["connection"]), port=beside))
         yield region
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from glancecore_db_sql.driver import SqlDatabase
 
+from glancecore.testing.cached_repository import CachedConformance
 from glancecore.testing.metadefs import MetadefConformance
 from glancecore.testing.outbox_repository import OutboxConformance
 from glancecore.testing.repository import RepositoryConformance
@@ -24,6 +25,12 @@ class TestSqlMetadefs(MetadefConformance):
 
 
 class TestSqlTasks(TaskConformance):
+    @pytest.fixture
+    def database(self, database: SqlDatabase) -> SqlDatabase:
+        return database
+
+
+class TestSqlCached(CachedConformance):
     @pytest.fixture
     def database(self, database: SqlDatabase) -> SqlDatabase:
         return database

@@ -13,6 +13,8 @@ from glancecore.api import body
 from glancecore.api.answers import empty
 from glancecore.domain import errors
 from glancecore.domain.context import Context
+from glancecore.ports.store import read_chunks
+from glancecore.services import metrics
 from glancecore.services.image_data import Download, ImageData
 
 OCTETS = "application/octet-stream"
@@ -68,17 +70,26 @@ class ImageDataApi:
         if request.method == "HEAD":
             return Response(content_type=OCTETS)
         address = request.remote_addr
+        cached = found.cached() if length else None
 
         def done(count: int) -> None:
+            if cached is not None:
+                metrics.CACHE_SENT.inc(count)
             self._data.sent(ctx, found.image, count, address)
 
         wrapper = request.environ.get("wsgi.file_wrapper") if self._sendfile else None
         if length < found.size and not str(request.environ.get("SERVER_SOFTWARE", "")).startswith(POSITION_SERVERS):
             wrapper = None
-        path = found.local_path() if wrapper else None
-        if path is not None and wrapper is not None and length:
-            source = _OpenFile(path.open("rb"), offset, length, done)
-            return Response(wrapper(source, body.PIECE), content_type=OCTETS, direct_passthrough=True)
+        if cached is not None:
+            file = cached.file if wrapper and cached.sendable else None
+        else:
+            path = found.local_path() if wrapper and length and not found.fills(offset, length) else None
+            file = path.open("rb") if path is not None else None
+        if file is not None and wrapper is not None:
+            return Response(wrapper(_OpenFile(file, offset, length, done), body.PIECE), content_type=OCTETS, direct_passthrough=True)
+        if cached is not None:
+            cached.file.seek(offset)
+            return Response(_Counted(read_chunks(cached.file, length), done), content_type=OCTETS)
         return Response(_Counted(found.open(offset, length), done), content_type=OCTETS)
 
     def _preferred(self, request: Request) -> list[str]:

@@ -8,6 +8,7 @@ from functools import partial
 from glancecore.ports.options import Section
 from glancecore.ports.repository import Database
 from glancecore_db_sql import rows, schema
+from glancecore_db_sql.cached import SqlCached
 from glancecore_db_sql.engine import Connections, Session
 from glancecore_db_sql.images import SqlImages
 from glancecore_db_sql.metadefs import SqlMetadefs
@@ -30,6 +31,7 @@ class SqlDatabase(Database):
         self.images = SqlImages(self.connections)
         self.metadefs = SqlMetadefs(self.connections)
         self.tasks = SqlTasks(self.connections)
+        self.cached = SqlCached(self.connections)
         self.outbox = SqlOutbox(self.connections)
 
     @property

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from glancecore_db_sql.migrations.versions.v0001_images import LONG, _index, _table, text
 
 revision = "0006"
-down_revision = "0003"
+down_revision = "0004"
 
 
 def upgrade() -> None:

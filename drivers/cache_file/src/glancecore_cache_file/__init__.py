@@ -1,0 +1,1 @@
+"""Image data cached as files in a folder, with an index in SQLite."""

@@ -1,0 +1,20 @@
+"""Which nodes have which images in their caches."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from glancecore_db_sql.migrations.versions.v0001_images import _index, _table, image_id, text
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    _table(
+        "cached_images",
+        image_id(),
+        sa.Column("node", text(255), nullable=False),
+        sa.PrimaryKeyConstraint("image_id", "node"),
+    )
+    _index("cached_images_node", "cached_images", "node")
