@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import sqlalchemy
 from sqlalchemy import event, exc, inspect, text
+from sqlalchemy.dialects.mysql import LONGTEXT
 
 from glancecore.domain import errors
 from glancecore.ports.logbook_repository import Logbook, LogbookRepository
@@ -156,4 +157,4 @@ class LogbookTable(LogbookRepository):
 
 _DOCUMENTS = sqlalchemy.Table(
     "import_logbooks", sqlalchemy.MetaData(), sqlalchemy.Column("task_id", sqlalchemy.String(64), primary_key=True),
-    sqlalchemy.Column("serial", sqlalchemy.BigInteger, nullable=False), sqlalchemy.Column("document", sqlalchemy.Text(1 << 24), nullable=False))
+    sqlalchemy.Column("serial", sqlalchemy.BigInteger, nullable=False), sqlalchemy.Column("document", sqlalchemy.Text().with_variant(LONGTEXT(), "mysql", "mariadb"), nullable=False))
