@@ -77,12 +77,13 @@ class Account:
         self._session = self._logged_in()
         self._idle: list[Connection] = []
         self._lock = threading.RLock()  # a forgotten reader gives its connection back whenever the garbage collector finds it
-        self._project: str | None = None
+        #: None: the login's own.
+        self.project: str | None = None
 
     def of(self, project: str) -> Account:
         """Another project's account, reached with this login and these connections."""
         other = copy.copy(self)
-        other._project = project
+        other.project = project
         return other
 
     @property
@@ -91,7 +92,7 @@ class Account:
 
         Raises ConfigError when there is no such place, StoreForbidden, StoreUnavailable.
         """
-        return self._own_url if self._project is None else f"{self.all_accounts}{self._project}"
+        return self._own_url if self.project is None else f"{self.all_accounts}{self.project}"
 
     @property
     def all_accounts(self) -> str:
