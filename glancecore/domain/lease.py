@@ -21,10 +21,12 @@ class Operation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BlobRef:
-    """Bytes that may exist: the intent, written before the first byte. ``store`` and ``key`` as given to ``put``."""
+    """Bytes that may exist: the intent, written before the first byte. ``store``, ``key`` and ``owner`` as given to ``put``:
+    the image's owner at that time, which may be another today; None for what is the service's own."""
 
     store: str
     key: str
+    owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -249,7 +249,7 @@ class ImportRunner:
         staged = image.staged
         for ref in lease.blobs:
             if staged is None or ref != BlobRef(staged.store, staged.key):
-                self._parts.stores.recorded(ref.store).discard(ref.key)
+                self._parts.stores.discard(ref)
         taken_over = bool(task.progress.stage != "waiting")
         run.save(image=(lambda x: replace(x, attempt=x.attempt + 1)) if taken_over else None, task=lambda x: x.begin())
         for ref in lease.blobs:
@@ -302,7 +302,7 @@ class ImportRunner:
                 if location.store in ours and location.status is LocationStatus.DELETING:
                     self._parts.stores.holding(location).delete(location.url)
             for ref in run.lease.blobs:
-                self._parts.stores.recorded(ref.store).discard(ref.key)
+                self._parts.stores.discard(ref)
             if stable is not Status.UPLOADING and image.staged is not None:
                 self._parts.area.discard(BlobRef(image.staged.store, image.staged.key))
         except errors.StoreError as exc:
@@ -316,7 +316,7 @@ class ImportRunner:
     def _sweep(self, image: Image, lease: Lease) -> None:
         """The task has ended; only blobs are left, or an import of a foreign or older writer."""
         for ref in lease.blobs:
-            self._parts.stores.recorded(ref.store).discard(ref.key)
+            self._parts.stores.discard(ref)
         if image.status is Status.IMPORTING:
             release(self._parts.database.images, lease, "the service that worked on it stopped; try again")
         else:

@@ -54,11 +54,11 @@ def _note_failure(run: Run, store_id: str, reason: str) -> None:
 def _write_once(run: Run, store_id: str) -> None:
     image = run.image()
     store = run.parts.stores.recorded(store_id)
-    ref = BlobRef(store_id, image.blob_key)
-    store.discard(ref.key)  # of an attempt that failed in a way that its driver could not clean up
+    ref = BlobRef(store_id, image.blob_key, run.lease.project)  # the owner when it began: the same in each attempt
+    run.parts.stores.discard(ref)  # of an attempt that failed in a way that its driver could not clean up
     run.save(add=ref)
     reach("write.intent")
-    location = _copy(run, store, image)
+    location = _copy(run, store, image, ref)
     reach("write.after_put")
     size = _size(image) or 0
     try:
@@ -70,20 +70,22 @@ def _write_once(run: Run, store_id: str) -> None:
     reach("write.recorded")
 
 
-def _copy(run: Run, store: StoreFacade, image: Image) -> Location:
+def _copy(run: Run, store: StoreFacade, image: Image, ref: BlobRef) -> Location:
     staged = image.staged
     if staged is None:
-        return store.put(image.blob_key, _counted(run, store.id, _copies(run, image), image.hash_algo, image.hash_value, image.size), image.size)
+        return store.put(ref.key, _counted(run, store.id, _copies(run, image), image.hash_algo, image.hash_value, image.size), image.size,
+                         owner=ref.owner)
     area = run.parts.stores.recorded(staged.store)
     path = area.local_path(staged.url)
     # one copy may be the staged file itself; a second name for the same bytes would be no second copy
     if path is not None and store.can(Cap.ADOPT) and run.task.stores[0] == store.id:
         try:
-            return store.adopt(image.blob_key, path)
+            return store.adopt(ref.key, path)
         except errors.Unsupported:
             LOG.debug("store %s can't link staged data: it is copied", store.id)
     found = staged.digests
-    return store.put(image.blob_key, _counted(run, store.id, area.open(staged.url), found.hash_algo, found.hash_value, found.size), found.size)
+    return store.put(ref.key, _counted(run, store.id, area.open(staged.url), found.hash_algo, found.hash_value, found.size), found.size,
+                     owner=ref.owner)
 
 
 def _copies(run: Run, image: Image) -> Iterator[bytes]:

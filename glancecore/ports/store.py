@@ -64,7 +64,8 @@ class Store(ABC):
     #: URL schemes of the locations this driver makes and reads.
     schemes: ClassVar[tuple[str, ...]]
     options: ClassVar[Options] = ()
-    caps: ClassVar[frozenset[Cap]]
+    #: Of the class, or of an instance whose settings take something away.
+    caps: frozenset[Cap]
 
     def __init__(self, name: str, conf: Section) -> None:
         self.name = name
@@ -122,6 +123,17 @@ class Store(ABC):
         Raises BlobInUse, StoreForbidden, StoreUnavailable.
         """
         raise errors.Unsupported(f"store {self.name} can't delete", self.name, "discard")
+
+    def put_for(self, owner: str | None, key: str, chunks: Iterable[bytes], size: int | None = None) -> str:
+        """``put`` for the project ``owner``, None when nobody's: for backends where each project has a place of its own.
+
+        The URL says where it lies: it stays there when the image gets another owner. As ``put`` in all else.
+        """
+        return self.put(key, chunks, size)
+
+    def discard_for(self, owner: str | None, key: str) -> None:
+        """``discard`` of what a ``put_for`` of ``owner`` and ``key`` has left."""
+        self.discard(key)
 
     def adopt(self, key: str, path: Path) -> str:
         """Make the finished local file ``path`` the blob ``key`` without copying, as durable as ``put``; the URL.

@@ -138,7 +138,7 @@ class Deletion:
         image = self._repository.get_any(lease.image_id)
         try:
             for ref in lease.blobs:
-                self._stores.recorded(ref.store).discard(ref.key)
+                self._stores.discard(ref)
             if image.staged is not None:
                 self._stores.recorded(image.staged.store).discard(image.staged.key)
             for location in image.locations:

@@ -99,7 +99,7 @@ class ImageData:
         """First transaction: the intent (status, lease, which blob) and the reservation. It is told."""
         saving = replace(image.begin_upload(), version=image.version + 1, updated_at=_now())
         lease = self._leases.new(saving, Operation.UPLOAD, Status.QUEUED,
-                                 blobs=(BlobRef(store.id, saving.blob_key),), reserved=reserve)
+                                 blobs=(BlobRef(store.id, saving.blob_key, saving.owner),), reserved=reserve)
         changes: list[Change] = [ImageChanged(image, saving), self._leases.taken(lease)]
         if limits.bytes is not None or limits.uploading is not None:
             changes.append(WithinLimits(image.owner, Limits(bytes=limits.bytes, uploading=limits.uploading)))
@@ -124,7 +124,7 @@ class ImageData:
         inspector = Inspector(saving.disk_format or "", saving.container_format or "", self._settings.inspection)
         intake = Intake(_noted(body), self._settings.algorithm, size=size, cap=self._settings.size_cap, inspector=inspector,
                         room=room, alive=self._leases.check(lease), signature=signature)
-        location = store.put(saving.blob_key, intake, size)
+        location = store.put(saving.blob_key, intake, size, owner=saving.owner)
         reach("upload.after_put")
         return location, intake.digests
 

@@ -118,7 +118,7 @@ class Reaper:
 
     def _undo(self, lease: Lease) -> None:
         for ref in lease.blobs:
-            self._stores.recorded(ref.store).discard(ref.key)
+            self._stores.discard(ref)
         release(self._repository, lease, _FAULT)
         self._leases.forget(lease)
 

@@ -87,7 +87,7 @@ class StagingArea:
         return _Judge(Inspector(image.disk_format or "", image.container_format or "", self._settings.inspection), late=self._judged_late)
 
     def discard(self, ref: BlobRef) -> None:
-        self._stores.recorded(ref.store).discard(ref.key)
+        self._stores.discard(ref)
 
 
 class Staging:

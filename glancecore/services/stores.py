@@ -12,6 +12,7 @@ from pathlib import Path
 
 from glancecore.domain import errors
 from glancecore.domain.image import Location
+from glancecore.domain.lease import BlobRef
 from glancecore.ports.store import Cap, Store, StoredBlob
 from glancecore.services import metrics
 
@@ -75,13 +76,13 @@ class StoreFacade:
     def properties(self) -> Mapping[str, object]:
         return self._store.properties if self._store else {}
 
-    def put(self, key: str, chunks: Iterable[bytes], size: int | None = None) -> Location:
-        """Store the bytes; see ``Store.put``. The exceptions of ``chunks`` pass unchanged."""
+    def put(self, key: str, chunks: Iterable[bytes], size: int | None = None, *, owner: str | None = None) -> Location:
+        """Store the bytes of a project's image; see ``Store.put_for``. The exceptions of ``chunks`` pass unchanged."""
         source = _Source(chunks)
         with self._wrapped("put", source):
             if not self.writable:
                 raise errors.StoreReadOnly(f"store {self.id} takes no new data", self.id, "put")
-            url = self._driver().put(key, source, size)
+            url = self._driver().put_for(owner, key, source, size)
         metrics.STORE_BYTES.labels(self.id, "in").inc(source.seen)
         return self.location(url)
 
@@ -111,10 +112,10 @@ class StoreFacade:
         with self._wrapped("delete"), contextlib.suppress(errors.BlobNotFound):
             self._driver().delete(url)
 
-    def discard(self, key: str) -> None:
-        """Remove what a dead writer left of ``key``."""
+    def discard(self, key: str, *, owner: str | None = None) -> None:
+        """Remove what a dead writer left of the project's ``key``."""
         with self._wrapped("discard"):
-            self._driver().discard(key)
+            self._driver().discard_for(owner, key)
 
     def list(self) -> Iterator[StoredBlob]:
         """Every finished blob; see ``Store.list``."""
@@ -272,6 +273,10 @@ class Stores:
     def reading(self, scheme: str) -> list[StoreFacade]:
         """The stores whose locations have that URL scheme."""
         return [x for x in self if scheme in x.schemes]
+
+    def discard(self, ref: BlobRef) -> None:
+        """Remove what a dead writer left. Raises StoreError."""
+        self.recorded(ref.store).discard(ref.key, owner=ref.owner)
 
     def remove(self, location: Location) -> None:
         """Delete a copy's bytes; those that a store only reads stay, and only the location goes.

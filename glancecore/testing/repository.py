@@ -714,7 +714,7 @@ class RepositoryConformance:
         assert database.images.lease(image.id) is None
         for operation in Operation:
             lease = make_lease(image, operation=operation, stable=Status.ACTIVE, project=None, reserved=2**50,
-                               blobs=(BlobRef("fast", "a"), BlobRef("cheap", "b")))
+                               blobs=(BlobRef("fast", "a"), BlobRef("cheap", "b", "ours")))
             database.images.commit(LeaseTaken(lease, 60))
             assert database.images.lease(image.id) == lease
             database.images.commit(LeaseEnded(lease))

@@ -147,6 +147,11 @@ ORIGIN=http://127.0.0.1:$(port_of swift-proxy)
   --object-store "http://127.0.0.1:$(port_of swift-proxy-v3)/v1/KEY_\$(project_id)s"
 echo "SWIFT_USER=glance:store"
 echo "SWIFT_KEY=glance-key"
+# one that may use all accounts, and one of another account
+echo "SWIFT_RESELLER_USER=admin:admin"
+echo "SWIFT_RESELLER_KEY=admin"
+echo "SWIFT_OTHER_USER=other:store"
+echo "SWIFT_OTHER_KEY=other-key"
 echo "SWIFT_V3_AUTH_URL=http://127.0.0.1:$(port_of keystone)/v3"
 echo "SWIFT_V3_USER=service:glance"
 echo "SWIFT_V3_KEY=secret"

@@ -26,5 +26,5 @@ def container(proxy):
     """A name that no container begins with; those that are made are removed."""
     name = f"test-{uuid4().hex[:12]}"
     yield name
-    for version in ("1", "3"):
-        Room(proxy.client(version), name).remove()
+    for whose in (("1",), ("1", "RESELLER"), ("1", "OTHER"), ("3",), ("3", "demo")):
+        Room(proxy.client(*whose), name).remove()

@@ -15,14 +15,14 @@ from swiftclient import Connection
 class Proxy:
     """``version``: of the login, 1 or 3."""
 
-    def __init__(self, folder, version="1"):
+    def __init__(self, folder, version="1", change=lambda text: text):
         self.backend, self.version = lab.backend("swift"), version
         self.settings = self.backend.settings
         self.port = lab.free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.conf, self.log = folder / "proxy-server.conf", folder / "proxy-server.log"
         text = Path(self.settings["SWIFT_PROXY_CONF" if version == "1" else "SWIFT_V3_PROXY_CONF"]).read_text()
-        self.conf.write_text(re.sub(r"(?m)^bind_port = .*$", f"bind_port = {self.port}", text, count=1))
+        self.conf.write_text(change(re.sub(r"(?m)^bind_port = .*$", f"bind_port = {self.port}", text, count=1)))
         self.process = None
         self.clients = {}
 
@@ -54,25 +54,32 @@ class Proxy:
         return {"swift_store_auth_version": "1", "swift_store_auth_address": f"{self.url}/auth/v1.0",
                 "swift_store_user": self.settings["SWIFT_USER"], "swift_store_key": self.settings["SWIFT_KEY"], **options}
 
+    def reseller(self, **options):
+        """A login that may use all accounts, each image in its owner's."""
+        return self.version_one(**{"swift_store_user": self.settings["SWIFT_RESELLER_USER"], "swift_store_key": self.settings["SWIFT_RESELLER_KEY"],
+                                   "swift_store_multi_tenant": True, "swift_store_create_container_on_put": True, **options})
+
     def keystone(self, **options):
         """The storage URL is in the catalogue."""
         return {"swift_store_auth_version": "3", "swift_store_auth_address": self.settings["SWIFT_V3_AUTH_URL"],
                 "swift_store_user": self.settings["SWIFT_V3_USER"], "swift_store_key": self.settings["SWIFT_V3_KEY"], **options}
 
     # -- how a test looks behind it --------------------------------------------------------------------------------------
-    def client(self, version="1"):
-        """On the backend's own proxy server, which stays up. One for all tests: a login takes its time."""
-        if version not in self.clients:
-            self.clients[version] = self.logged_in(version)
-        return self.clients[version]
+    def client(self, version="1", who=""):
+        """On the backend's own proxy server, which stays up. One for all tests: a login takes its time. ``who``: RESELLER or OTHER with
+        version 1, a user with a project of the same name with version 3."""
+        if (version, who) not in self.clients:
+            self.clients[version, who] = self.logged_in(version, who)
+        return self.clients[version, who]
 
-    def logged_in(self, version):
+    def logged_in(self, version, who=""):
         if version == "1":
-            return Connection(authurl=self.backend.url, user=self.settings["SWIFT_USER"], key=self.settings["SWIFT_KEY"], auth_version="1",
+            prefix = f"SWIFT_{who}_" if who else "SWIFT_"
+            return Connection(authurl=self.backend.url, user=self.settings[f"{prefix}USER"], key=self.settings[f"{prefix}KEY"], auth_version="1",
                               starting_backoff=0.1)
         from keystoneauth1.identity import v3
         from keystoneauth1.session import Session
-        project, _, user = self.settings["SWIFT_V3_USER"].partition(":")
+        project, _, user = (f"{who}:{who}" if who else self.settings["SWIFT_V3_USER"]).partition(":")
         return Connection(starting_backoff=0.1, session=Session(auth=v3.Password(
             auth_url=self.settings["SWIFT_V3_AUTH_URL"], username=user, password=self.settings["SWIFT_V3_KEY"], project_name=project,
             user_domain_id="default", project_domain_id="default")))

@@ -2,6 +2,7 @@
 
 import pytest
 from glancecore_store_swift.driver import SMALL, SwiftStore
+from oslo_config import cfg
 from swiftclient import ClientException
 
 from glancecore.testing.store import Backdoor, Reach, StoreConformance, make_store
@@ -83,3 +84,72 @@ class TestWholeObjectsWithKeystone(OnSwift):
     def options(self, proxy):
         account = proxy.client("3").get_auth()[0].rpartition("/")[2]
         return proxy.keystone(swift_store_endpoint=f"{proxy.url}/v1/{account}", swift_store_create_container_on_put=True, swift_store_timeout=10)
+
+
+class OwnerBackdoor(SwiftBackdoor):
+    """Containers count, too: they go with their images."""
+
+    def names(self):
+        return super().names() | set(self.room.containers())
+
+
+class OwnedStore(SwiftStore):
+    """Whose images all belong to one project, so that the kit tests what it does in another account."""
+
+    def put(self, key, chunks, size=None):
+        return self.put_for(self.conf.kit_owner, key, chunks, size)
+
+    def discard(self, key):
+        self.discard_for(self.conf.kit_owner, key)
+
+
+OwnedStore.options = [*SwiftStore.options, cfg.StrOpt("kit_owner", help="The project.")]
+
+
+class TestOwners(OnSwift):
+    """Each image in a container of its own, in the account of another project; in segments."""
+
+    settings = {"swift_store_large_object_size": 1, "swift_store_large_object_chunk_size": 1, "swift_store_timeout": 10}
+
+    @pytest.fixture
+    def store(self, proxy, container):
+        return make_store(OwnedStore, swift_store_container=container, **self.options(proxy))
+
+    @pytest.fixture
+    def neighbour(self, proxy, container):
+        return make_store(OwnedStore, "other", swift_store_container=f"{container}-other", **self.options(proxy))
+
+    @pytest.fixture
+    def backdoor(self, proxy, container):
+        return OwnerBackdoor(proxy, Room(proxy.client("1", "OTHER"), container))
+
+    def options(self, proxy):
+        return proxy.reseller(kit_owner="other", **self.settings)
+
+
+class TestOwnersWithKeystone(TestOwners):
+    big = SMALL + (1 << 20) + 7
+
+    @pytest.fixture
+    def proxy(self, proxy_v3):
+        return proxy_v3
+
+    @pytest.fixture
+    def backdoor(self, proxy, container):
+        return OwnerBackdoor(proxy, Room(proxy.client("3", "demo"), container))
+
+    def options(self, proxy):
+        account, demo = (proxy.client("3", who).get_auth()[0].rpartition("/")[2] for who in ("", "demo"))
+        return proxy.keystone(swift_store_endpoint=f"{proxy.url}/v1/{account}", swift_store_create_container_on_put=True, swift_store_timeout=10,
+                              swift_store_multi_tenant=True, kit_owner=demo.removeprefix("KEY_"))
+
+
+class TestNobodysImages(OnSwift):
+    """The same without owners: in the service's own account."""
+
+    @pytest.fixture
+    def backdoor(self, proxy, container):
+        return OwnerBackdoor(proxy, Room(proxy.client("1", "RESELLER"), container))
+
+    def options(self, proxy):
+        return proxy.reseller(swift_store_timeout=10)

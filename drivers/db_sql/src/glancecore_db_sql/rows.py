@@ -163,7 +163,7 @@ def lease(row: Row) -> Lease:
 
 
 def blob_list(blobs: Iterable[BlobRef]) -> str:
-    return _json([(x.store, x.key) for x in blobs])
+    return _json([(x.store, x.key) if x.owner is None else (x.store, x.key, x.owner) for x in blobs])
 
 
 # -- tasks -----------------------------------------------------------------------------------------------------------------

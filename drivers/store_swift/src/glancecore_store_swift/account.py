@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import urlparse, urlsplit
 
 import requests
 from keystoneauth1.exceptions import CatalogException
@@ -31,6 +32,7 @@ class Session(Protocol):
 
     def get_endpoint(self, **wanted: Any) -> str | None: ...
     def get_token(self) -> str | None: ...
+    def get_project_id(self) -> str | None: ...
     def invalidate(self) -> bool: ...
 
 
@@ -47,6 +49,9 @@ class VersionOne:
 
     def get_token(self) -> str:
         return self._both()[1]
+
+    def get_project_id(self) -> str:
+        return self._login.account
 
     def invalidate(self) -> bool:
         with self._lock:
@@ -72,6 +77,14 @@ class Account:
         self._session = self._logged_in()
         self._idle: list[Connection] = []
         self._lock = threading.RLock()  # a forgotten reader gives its connection back whenever the garbage collector finds it
+        #: None: the login's own.
+        self.project: str | None = None
+
+    def of(self, project: str) -> Account:
+        """Another project's account, reached with this login and these connections."""
+        other = copy.copy(self)
+        other.project = project
+        return other
 
     @property
     def storage_url(self) -> str:
@@ -79,6 +92,26 @@ class Account:
 
         Raises ConfigError when there is no such place, StoreForbidden, StoreUnavailable.
         """
+        return self._own_url if self.project is None else f"{self.all_accounts}{self.project}"
+
+    @property
+    def all_accounts(self) -> str:
+        """What the storage URLs of all projects begin with: a project's id follows. Raises ConfigError when that can't be told."""
+        server, _, own = self._own_url.rpartition("/")
+        prefix: str = self._conf.swift_store_reseller_prefix
+        if not prefix:
+            with store_errors(self.store, "login"):
+                project = self._session.get_project_id() or ""
+            if not project or not own.endswith(project):
+                raise errors.ConfigError(
+                    f"[{self.store}] swift_store_multi_tenant: the storage URL of the service's own account does not end with its project's id, so "
+                    "accounts of other projects can't be told: set swift_store_reseller_prefix to what Swift puts before a project's id (AUTH_), "
+                    "and in Ceph's gateway rgw_swift_account_in_url = true")
+            prefix = own.removesuffix(project)
+        return f"{server}/{prefix}"
+
+    @property
+    def _own_url(self) -> str:
         url: str | None
         try:
             with store_errors(self.store, "login"):
@@ -128,6 +161,10 @@ class Account:
             connection = Connection(session=self._session, starting_backoff=0.2, max_backoff=5, timeout=self._timeout, os_options=self._wanted,
                                     retry_on_ratelimit=True, **self._tls)
         connection.url, connection.token, connection.retries = url, token, self._retries
+        # the client library would else fall back to the login's own account when it logs in again, and keeps the path with the connection
+        connection.os_options["object_storage_url"] = url
+        if connection.http_conn is not None:
+            connection.http_conn = urlparse(url), connection.http_conn[1]
         return connection
 
     def give_back(self, connection: Connection, *, kept: bool) -> None:
@@ -140,7 +177,8 @@ class Account:
 
     def close(self) -> None:
         with self._lock:
-            idle, self._idle = self._idle, []
+            idle = list(self._idle)
+            self._idle.clear()  # other projects' accounts have the same list
         for connection in idle:
             connection.close()
         self._http.close()

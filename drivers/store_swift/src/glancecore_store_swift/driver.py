@@ -9,8 +9,11 @@ import tempfile
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from datetime import UTC, datetime
+from http import HTTPStatus
 from itertools import chain
 from typing import Any
+
+from swiftclient import ClientException
 
 from glancecore.domain import errors
 from glancecore.ports.options import Section
@@ -31,13 +34,15 @@ from glancecore_store_swift.segments import (
     segment_name,
     segments,
 )
-from glancecore_store_swift.tempurl import temp_url
+from glancecore_store_swift.tempurl import confined, key_header, temp_url
+from glancecore_store_swift.trouble import store_errors
 
 MB = 1 << 20
 #: Images up to this size are kept in memory until they are complete, so that they can be sent again.
 SMALL = 8 * MB
 #: What a cluster that does not tell allows at least.
 _MOST_SEGMENTS = 1000
+LOG = logging.getLogger(__name__)
 LIBRARY_LOG = logging.getLogger("swiftclient")
 _LARGEST_OBJECT = 5 << 30
 #: ``ping`` must return within 5 s: a login and a request, each of which connects and waits.
@@ -45,6 +50,8 @@ _PING_SECONDS = 1.2
 #: Tells uploads apart: whose object is it that is there?
 _UPLOAD = "x-object-meta-upload"
 _TYPE = "application/octet-stream"
+#: How long the right to begin a download is good: what Swift's clock may be wrong by.
+_READ_SECONDS = 3600.0
 
 
 class SwiftStore(Store):
@@ -53,6 +60,8 @@ class SwiftStore(Store):
     schemes = ("swift+config", "swift", "swift+https", "swift+http")
     options = OPTIONS
     caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE, Cap.LIST, Cap.PRESIGN})
+    #: With each image in its owner's account: nobody may walk through all accounts.
+    multi_tenant_caps = caps - {Cap.LIST}
 
     def __init__(self, name: str, conf: Section) -> None:
         super().__init__(name, conf)
@@ -60,7 +69,11 @@ class SwiftStore(Store):
         reference, known = logins(name, conf)
         self._accounts = {each: Account(name, conf, login, timeout=conf.swift_store_timeout, retries=conf.swift_store_retry_put_count)
                           for each, login in known.items()}
-        self._places = Places(name, reference, self._accounts, conf.swift_store_container, conf.swift_store_multiple_containers_seed)
+        self._tenants: bool = conf.swift_store_multi_tenant
+        if self._tenants:
+            self.caps = self.multi_tenant_caps
+        self._places = Places(name, reference, self._accounts, conf.swift_store_container, conf.swift_store_multiple_containers_seed,
+                              tenants=self._tenants)
         self._account = self._places.account
         self._pinged = Account(name, conf, known[reference], timeout=min(conf.swift_store_timeout, _PING_SECONDS), retries=0)
         self._about: Mapping[str, Any] = {}
@@ -79,7 +92,10 @@ class SwiftStore(Store):
         if self.conf.swift_store_large_object_size * MB > largest:
             raise errors.ConfigError(f"[{self.name}] swift_store_large_object_size = {self.conf.swift_store_large_object_size}: this Swift takes "
                                      f"objects up to {largest // MB} MB; give that or less")
-        self._prepare()
+        if self._tenants:
+            self._check_tenants()
+        else:
+            self._prepare()
 
     def ping(self) -> None:
         try:
@@ -89,7 +105,7 @@ class SwiftStore(Store):
 
     @property
     def place(self) -> str:
-        return f"swift:{self._account.storage_url.partition('://')[2]}/{self.conf.swift_store_container}"
+        return f"swift:{self._places.name}"
 
     @property
     def properties(self) -> Mapping[str, object]:
@@ -102,10 +118,22 @@ class SwiftStore(Store):
 
     # -- writing ---------------------------------------------------------------------------------------------------------
     def put(self, key: str, chunks: Iterable[bytes], size: int | None = None) -> str:
-        place = self._places.of(key)
-        self._make(place.container)
+        return self.put_for(None, key, chunks, size)
+
+    def put_for(self, owner: str | None, key: str, chunks: Iterable[bytes], size: int | None = None) -> str:
+        place = self._places.of(key, owner)
+        self._make(place)
         if self._head(place, "put") is not None:
             raise errors.BlobExists(f"{key} is already in store {self.name}", self.name, "put")
+        try:
+            self._write(place, chunks, size)
+        except BaseException:
+            with suppress(errors.StoreError):
+                self._unmake(place, "put")
+            raise
+        return self._places.url(place)
+
+    def _write(self, place: Place, chunks: Iterable[bytes], size: int | None) -> None:
         upload, source = secrets.token_hex(8), iter(exactly(chunks, size))
         first, ended = _first(source, min(SMALL, MB * self.conf.swift_store_large_object_size))
         if ended:
@@ -114,7 +142,6 @@ class SwiftStore(Store):
             self._put_object(place, upload, chain(first, source), size, repeat=False)
         else:
             self._put_segments(place, upload, chain(first, source), size)
-        return self._places.url(place)
 
     def delete(self, url: str) -> None:
         place = self._places.find(url, "delete")
@@ -122,7 +149,11 @@ class SwiftStore(Store):
             raise self._absent("delete")
 
     def discard(self, key: str) -> None:
-        self._remove(self._places.of(key), "discard")
+        self.discard_for(None, key)
+
+    def discard_for(self, owner: str | None, key: str) -> None:
+        if self._places.possible(owner):  # else ``put_for`` has refused it
+            self._remove(self._places.of(key, owner), "discard")
 
     # -- reading ---------------------------------------------------------------------------------------------------------
     def open(self, url: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
@@ -130,7 +161,7 @@ class SwiftStore(Store):
         if length == 0:
             self.size(url)
             return iter(())
-        return Reader(place, offset, length, self.conf.swift_store_retry_get_count)
+        return Reader(place, offset, length, self.conf.swift_store_retry_get_count, lambda: self._confined(place))
 
     def size(self, url: str) -> int:
         head = self._head(self._places.find(url, "size"), "size")
@@ -145,15 +176,16 @@ class SwiftStore(Store):
         return temp_url(place, seconds, self.conf, self._about)
 
     def list(self) -> Iterator[StoredBlob]:
-        for container in self._containers():
-            yield from self._listed(container)
+        if self._tenants:
+            return super().list()
+        return chain.from_iterable(map(self._listed, self._containers()))
 
     # -- inside: writing -------------------------------------------------------------------------------------------------
     def _put_object(self, place: Place, upload: str, chunks: Iterable[bytes], size: int, *, repeat: bool) -> None:
         """``repeat``: ``chunks`` is a list, and can be sent again."""
         body = _Body(chunks)
         try:
-            with closing(body), self._account.connection("put", repeat=repeat) as connection:
+            with closing(body), place.account.connection("put", repeat=repeat) as connection:
                 etag = connection.put_object(place.container, place.key, body, size, content_type=_TYPE,
                                              headers={"If-None-Match": "*", _UPLOAD: upload})
         except errors.BlobExists:
@@ -178,7 +210,7 @@ class SwiftStore(Store):
             begun.append(name)
             body = _Body(part)
             try:
-                with closing(body), self._account.connection("put") as connection:
+                with closing(body), place.account.connection("put") as connection:
                     etag = connection.put_object(place.container, name, body, part.size, content_type=_TYPE)
             except _SourceFailed:
                 raise body.failure or PartStopped from None
@@ -189,7 +221,7 @@ class SwiftStore(Store):
         try:
             sent = send_in_parts(chunks, send, self._room(size), self.conf.swift_store_segment_threads, self.conf.swift_upload_buffer_dir or None)
             try:
-                with self._account.connection("put") as connection:
+                with place.account.connection("put") as connection:
                     connection.put_object(place.container, place.key, manifest(place.container, sent), content_type=_TYPE,
                                           query_string="multipart-manifest=put", headers={"If-None-Match": "*", _UPLOAD: upload})
             except errors.BlobExists:
@@ -230,14 +262,14 @@ class SwiftStore(Store):
         """The segments first: when it ends in the middle, what is left can still be found. Was it there?"""
         head = self._head(place, operation)
         remove(place.account, segments(place, head, operation), operation, self.conf.swift_store_segment_threads)
-        if head is None:
-            return False
         try:
-            with place.account.connection(operation) as connection:
-                connection.delete_object(place.container, place.key)
+            if head is not None:
+                with place.account.connection(operation) as connection:
+                    connection.delete_object(place.container, place.key)
         except errors.BlobNotFound:
-            return False
-        return True
+            head = None
+        self._unmake(place, operation)
+        return head is not None
 
     # -- inside: containers ----------------------------------------------------------------------------------------------
     def _prepare(self) -> None:
@@ -247,22 +279,69 @@ class SwiftStore(Store):
             if not self.conf.swift_store_create_container_on_put:
                 raise errors.ConfigError(f"[{self.name}] swift_store_container = {self.conf.swift_store_container} does not exist: make it, or set "
                                          "swift_store_create_container_on_put = true") from None
-            self._make(self.conf.swift_store_container)
+            self._make(Place(self._account, self.conf.swift_store_container, ""))
+
+    def _check_tenants(self) -> None:
+        """May this login use other projects' accounts? Looking at one that is not there makes none."""
+        if self._about and "tempurl" not in self._about:
+            raise errors.ConfigError(f"[{self.name}] swift_store_multi_tenant: this Swift has no temporary URLs, which images in other accounts are "
+                                     "read with: add tempurl to its proxy servers' pipeline")
+        try:
+            with self._account.of("glancecore-may-it").connection("start") as connection:
+                connection.head_account()
+        except errors.BlobNotFound:
+            return
+        except errors.StoreForbidden as exc:
+            raise errors.ConfigError(f"[{self.name}] swift_store_multi_tenant: Swift lets {self._account.login.account}:{self._account.login.user} into "
+                                     "no other project's account: give it the reseller admin role (tempauth: .reseller_admin; Keystone: the "
+                                     "reseller_admin_role of Swift's keystoneauth)") from exc
 
     def _look(self, account: Account, operation: str) -> None:
         """Raises BlobNotFound when the container is not there."""
         with account.connection(operation) as connection:
-            if self.conf.swift_store_multiple_containers_seed:
+            if self._tenants:
+                with suppress(errors.BlobNotFound), store_errors(self.name, operation):
+                    connection.head_account()  # it comes with the first image
+            elif self.conf.swift_store_multiple_containers_seed:
                 connection.head_account()  # none of the containers must be there
             else:
                 connection.head_container(self.conf.swift_store_container)
 
-    def _make(self, container: str) -> None:
-        """Once for each container in a process; making one that exists changes nothing."""
-        if self.conf.swift_store_create_container_on_put and container not in self._made:
+    def _make(self, place: Place) -> None:
+        """Once for each shared container in a process; making one that exists changes nothing."""
+        if self._tenants:
+            self._make_own(place)
+        elif self.conf.swift_store_create_container_on_put and place.container not in self._made:
             with self._account.connection("put") as connection:
-                connection.put_container(container)
-            self._made.add(container)
+                connection.put_container(place.container)
+            self._made.add(place.container)
+
+    def _make_own(self, place: Place) -> None:
+        who = ",".join(self.conf.swift_store_admin_tenants if self._account.login.version == "1" else
+                       [f"{project}:*" for project in self.conf.swift_store_admin_tenants])
+        access = {"X-Container-Read": who, "X-Container-Write": who} if who else {}
+        try:
+            with place.account.connection("put") as connection:
+                connection.put_container(place.container, headers={**key_header(place.account, place.container, self.conf), **access})
+        except errors.BlobNotFound as exc:
+            raise errors.StoreForbidden(f"store {self.name}: the image's owner has no account in Swift, and Swift makes none: make it, or set "
+                                        "account_autocreate in its proxy servers", self.name, "put") from exc
+
+    def _unmake(self, place: Place, operation: str) -> None:
+        """The image's own container goes with it, unless its owner has put something else there."""
+        if not self._places.alone(place):
+            return
+        with suppress(errors.BlobNotFound), place.account.connection(operation) as connection:
+            try:
+                connection.delete_container(place.container)
+            except ClientException as exc:
+                if exc.http_status != HTTPStatus.CONFLICT:
+                    raise
+                LOG.info("store %s: container %s stays: it is not empty", self.name, place.container)
+
+    def _confined(self, place: Place) -> str | None:
+        """The login may read all accounts, and what lies in a project's account the project may replace by a link to another's."""
+        return confined(place, _READ_SECONDS, self.conf, self._about) if self._places.alone(place) else None
 
     def _containers(self) -> Iterator[str]:
         name, seed = self.conf.swift_store_container, self.conf.swift_store_multiple_containers_seed
@@ -378,6 +457,12 @@ def _check(name: str, conf: Section) -> None:
     if conf.swift_store_multiple_containers_seed and not conf.swift_store_create_container_on_put:
         raise errors.ConfigError(f"[{name}] swift_store_multiple_containers_seed makes containers: set swift_store_create_container_on_put = true, "
                                  "or the seed to 0")
+    if conf.swift_store_multi_tenant and not conf.swift_store_create_container_on_put:
+        raise errors.ConfigError(f"[{name}] swift_store_multi_tenant makes a container for each image: set swift_store_create_container_on_put = "
+                                 "true")
+    if conf.swift_store_multi_tenant and conf.swift_store_multiple_containers_seed:
+        raise errors.ConfigError(f"[{name}] swift_store_multiple_containers_seed spreads images in one account: set it to 0, or "
+                                 "swift_store_multi_tenant to false")
     if conf.swift_store_large_object_chunk_size * MB > _LARGEST_OBJECT:
         raise errors.ConfigError(f"[{name}] swift_store_large_object_chunk_size: at most {_LARGEST_OBJECT // MB}")
     _check_files(name, conf)

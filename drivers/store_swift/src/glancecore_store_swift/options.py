@@ -30,6 +30,15 @@ OPTIONS: list[cfg.Opt] = [
                 help="Don't check the certificates of https servers. Anybody on the way can then read the password and replace images."),
     cfg.StrOpt("swift_store_container", default="glance", help="The container that holds the images."),
     cfg.BoolOpt("swift_store_create_container_on_put", default=False, help="Make the container when it does not exist."),
+    cfg.BoolOpt("swift_store_multi_tenant", default=False,
+                help="Keep each image in the Swift account of the project that owns it, in a container of its own, named after the container "
+                     "above and the image's id. The service logs in as ever: its user needs Swift's reseller admin role. Needs "
+                     "swift_store_create_container_on_put, and tempurl in the proxy servers' pipeline."),
+    cfg.ListOpt("swift_store_admin_tenants", default=[],
+                help="Projects (their ids; accounts with version 1) that may read and write all containers that are made in multi-tenant mode."),
+    cfg.StrOpt("swift_store_reseller_prefix", default="", sample_default="AUTH_",
+               help="For multi-tenant mode: what Swift puts before a project's id to name its account. Empty: found from the service's own "
+                    "account."),
     cfg.IntOpt("swift_store_multiple_containers_seed", default=0, min=0, max=32,
                help="Spread the images over many containers, named after the container above and this number of characters of the "
                     "image's id (2: up to 256 containers); 0: one container. Needs swift_store_create_container_on_put."),

@@ -14,6 +14,8 @@ KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 _URL = re.compile(r"swift(\+config|\+https?|)://([^\s?#]+)/([^/\s?#]+)/([^/\s?#]+)", re.ASCII)
 #: Glance shards by up to 32 characters.
 _MOST_SEED = 32
+#: Projects that can have an account. Swift decodes paths before it takes them apart: no other character is safe.
+_OWNER = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,23 +26,35 @@ class Place:
 
 
 class Places:
-    """The containers of one store: one, or one for each beginning of the keys."""
+    """The containers of one store: one, or one for each beginning of the keys, or (``tenants``) one for each key, in the account
+    of its owner."""
 
-    def __init__(self, store: str, reference: str, accounts: Mapping[str, Account], container: str, seed: int) -> None:
+    def __init__(self, store: str, reference: str, accounts: Mapping[str, Account], container: str, seed: int, *, tenants: bool) -> None:
         self._store, self._reference, self._accounts = store, reference, accounts
-        self._container, self._seed = container, seed
+        self._container, self._seed, self._tenants = container, seed, tenants
 
     @property
     def account(self) -> Account:
         """The one that new images are written with."""
         return self._accounts[self._reference]
 
-    def of(self, key: str) -> Place:
-        """Where a new image goes."""
+    @property
+    def name(self) -> str:
+        """Without the scheme: all that lies below is this store's."""
+        root = f"{self.account.all_accounts}*" if self._tenants else self.account.storage_url
+        return f"{root.partition('://')[2]}/{self._container}"
+
+    def of(self, key: str, owner: str | None = None) -> Place:
+        """Where a new image goes. Without an owner: to the service's own account. Raises StoreForbidden."""
+        if self._tenants:
+            return self._own_container(key, owner)
         return Place(self.account, f"{self._container}_{key[:self._seed]}" if self._seed else self._container, key)
 
     def url(self, place: Place) -> str:
-        """Names the account by its reference, as Glance does with a file of references: no credentials, and the host may move."""
+        """Names the account by its reference, as Glance does with a file of references: no credentials, and the host may move.
+        A project's account is named by its storage URL, as Glance does, too."""
+        if self._tenants:
+            return f"swift+{place.account.storage_url}/{quote(place.container, safe='')}/{place.key}"
         return f"swift+config://{quote(self._reference, safe='')}/{quote(place.container, safe='')}/{place.key}"
 
     def find(self, url: str, operation: str) -> Place:
@@ -53,6 +67,8 @@ class Places:
         found = _URL.fullmatch(url)
         if found:
             form, where, container, key = found.groups()
+            if self._tenants and (owned := self._owned(url, where, key)):
+                return owned
             account = self._accounts.get(unquote(where)) if form == "+config" else self._named(where)
             if account is not None and KEY.fullmatch(key):
                 for own in self._containers(key):
@@ -60,12 +76,37 @@ class Places:
                         return Place(account, own, key)
         raise errors.BadLocation(f"not a location of store {self._store}", self._store, operation)
 
+    def alone(self, place: Place) -> bool:
+        """Has the image a container of its own?"""
+        return self._tenants and place.container == f"{self._container}_{place.key}"
+
+    @staticmethod
+    def possible(owner: str | None) -> bool:
+        return not owner or _OWNER.fullmatch(owner) is not None
+
     def owns(self, container: str, key: str) -> bool:
         return container in self._containers(key)
 
+    def _own_container(self, key: str, owner: str | None) -> Place:
+        if not self.possible(owner):
+            raise errors.StoreForbidden(f"store {self._store}: the image's owner can have no account in Swift: its id must be letters, digits "
+                                        "and . _ -", self._store)
+        return Place(self.account.of(owner) if owner else self.account, f"{self._container}_{key}", key)
+
+    def _owned(self, url: str, where: str, key: str) -> Place | None:
+        """An image in its owner's account. Only one text names it: who may add locations can't name another project's image by
+        another text than the recorded one."""
+        begin = self.account.all_accounts.partition("://")[2]
+        owner = where.removeprefix(begin)
+        if where.startswith(begin) and _OWNER.fullmatch(owner) and KEY.fullmatch(key):
+            place = self._own_container(key, owner)
+            if url == self.url(place):
+                return place
+        return None
+
     def _containers(self, key: str) -> list[str]:
-        """While images are spread, also those of other seeds: the operator may change it."""
-        seeds = range(1, min(_MOST_SEED, len(key)) + 1) if self._seed else ()
+        """While images are spread, also those of other seeds: the operator may change it. With tenants, also those of before."""
+        seeds = range(1, min(_MOST_SEED, len(key)) + 1) if self._seed or self._tenants else ()
         return [self._container, *(f"{self._container}_{key[:seed]}" for seed in seeds)]
 
     def _named(self, where: str) -> Account | None:

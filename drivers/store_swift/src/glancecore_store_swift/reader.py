@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 
 from swiftclient import ClientException, Connection
@@ -22,11 +22,11 @@ _PAUSE = 0.2
 
 class Reader(Iterator[bytes]):
     """``length`` bytes (None: to the end) from ``offset``. An iterator, not a generator: what is absent raises when it is made,
-    and it can be closed before it was started.
+    and it can be closed before it was started. ``query`` makes what is asked after the ``?``.
     """
 
-    def __init__(self, place: Place, offset: int, length: int | None, retries: int) -> None:
-        self._place, self._retries = place, retries
+    def __init__(self, place: Place, offset: int, length: int | None, retries: int, query: Callable[[], str | None]) -> None:
+        self._place, self._retries, self._query = place, retries, query
         self._at, self._etag = offset, ""
         self._end = offset  # until the answer tells
         self._connection: Connection | None = None
@@ -65,14 +65,14 @@ class Reader(Iterator[bytes]):
 
     # -- inside ----------------------------------------------------------------------------------------------------------
     def _ask(self, end: int | None, *, ranged: bool) -> None:
-        account = self._place.account
+        account, query = self._place.account, self._query()
         connection = account.take("open")
         connection.retries = self._retries
         kept = False
         try:
             with store_errors(account.store, "open"):
                 headers, body = connection.get_object(
-                    self._place.container, self._place.key, resp_chunk_size=CHUNK,
+                    self._place.container, self._place.key, resp_chunk_size=CHUNK, query_string=query,
                     headers={"Range": f"bytes={self._at}-{'' if end is None else end - 1}"} if ranged else {})
         except errors.BlobNotFound:
             kept = True

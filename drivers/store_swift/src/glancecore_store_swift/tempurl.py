@@ -12,10 +12,22 @@ from swiftclient.utils import generate_temp_url
 
 from glancecore.domain import errors
 from glancecore.ports.options import Section
+from glancecore_store_swift.account import Account
 from glancecore_store_swift.places import Place
 
 _CONTAINER = ("x-container-meta-temp-url-key", "x-container-meta-temp-url-key-2")
 _ACCOUNT = ("x-account-meta-temp-url-key", "x-account-meta-temp-url-key-2")
+
+
+def key_header(account: Account, container: str, conf: Section) -> Mapping[str, str]:
+    """What gives a new container its key."""
+    return {_CONTAINER[0]: conf.swift_store_temp_url_key or _derived(account, container)}
+
+
+def confined(place: Place, seconds: float, conf: Section, about: Mapping[str, Any]) -> str:
+    """The query of a request that reads the object and nothing outside of its container (or account, where only that has a key),
+    whatever the sender's login may do: what lies there may be a link, which its owner has put there."""
+    return temp_url(place, seconds, conf, about).partition("?")[2]
 
 
 def temp_url(place: Place, seconds: float, conf: Section, about: Mapping[str, Any]) -> str:
@@ -54,6 +66,10 @@ def _key(place: Place, conf: Section) -> str:
         if free is None:
             raise errors.StoreForbidden(f"store {account.store}: swift_store_temp_url_key is neither of the container's two keys", account.store,
                                         "presign")
-        key = wanted or hmac.new(account.login.key.encode(), f"temp-url {account.path}/{place.container}".encode(), hashlib.sha256).hexdigest()
+        key = wanted or _derived(account, place.container)
         connection.post_container(place.container, {free: key})
         return key
+
+
+def _derived(account: Account, container: str) -> str:
+    return hmac.new(account.login.key.encode(), f"temp-url {account.path}/{container}".encode(), hashlib.sha256).hexdigest()
