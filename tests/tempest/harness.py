@@ -54,7 +54,7 @@ class Profile:
                 "web": {"http_store_allowed_hosts": "127.0.0.1"}}
 
 
-PROFILES = (Profile("default", "glance33.txt", legacy=False), Profile("legacy", "glance33-legacy.txt", legacy=True, adopted=True))
+PROFILES = (Profile("default", "glance33.txt", legacy=False, adopted=True), Profile("legacy", "glance33-legacy.txt", legacy=True))
 
 
 @dataclass(frozen=True)
