@@ -406,7 +406,7 @@ class FillBroken(CacheUnavailable):
 class FillDamaged(CacheUnavailable):
     """What was read to fill an entry of the cache is not what the image's hash says."""
 
-    code = "image_data_damaged"
+    code = "data_damaged"
     retryable = False
 
 

@@ -319,7 +319,7 @@ def test_damaged_data_of_the_store_is_never_whole(service: Service, owner: Perso
     with pytest.raises(errors.FillDamaged):  # a server breaks the connection off here
         owner.call("GET", f"/v2/images/{image_id}/file").get_data()
     answer = owner.call("GET", f"/v2/images/{image_id}/file")
-    assert (answer.status_code, (answer.json or {})["error"]) == (503, "image_data_damaged")
+    assert (answer.status_code, (answer.json or {})["error"]) == (503, "data_damaged")
     assert cached(admin) == {}
 
 
