@@ -39,7 +39,7 @@ def driver(order: str, file: str, mib: int) -> None:
         with Path(file).open("rb", buffering=0) as source:
             store.put(NAME, iter(lambda: source.read(1 << 20), b""), mib << 20)
     elif order == "open":
-        assert sum(map(len, store.open(store._url(NAME)))) == mib << 20  # noqa: SLF001
+        assert sum(map(len, store.open(store._url(NAME)))) == mib << 20
     took = time.monotonic() - began
     if order == "open":
         store.discard(NAME)

@@ -53,7 +53,7 @@ def driver(order: str, file: str, mib: int) -> None:
 
 
 def url(store: VmwareStore) -> str:
-    return store._url(store._datastores[0], NAME)  # noqa: SLF001
+    return store._url(store._datastores[0], NAME)
 
 
 def command(order: str, file: str) -> float:
@@ -61,7 +61,7 @@ def command(order: str, file: str) -> float:
     words = ["--upload-file", file] if order == "put" else ["--output", "/dev/null"]
     began = time.monotonic()
     subprocess.run(["curl", "--silent", "--show-error", "--fail", "--cacert", vcenter.settings["VCSIM_CA"],
-                    "--cookie", store._session.cookie(), *words, url(store).replace("vsphere://", "https://")], check=True,  # noqa: SLF001
+                    "--cookie", store._session.cookie(), *words, url(store).replace("vsphere://", "https://")], check=True,
                    stdout=subprocess.DEVNULL)
     took = time.monotonic() - began
     if order == "open":
