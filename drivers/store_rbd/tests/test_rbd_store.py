@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 from glancecore_store_rbd.driver import RbdStore
-from glancecore_store_rbd.transfer import CHUNK, WINDOW
+from glancecore_store_rbd.transfer import READ, WRITE, WRITES
 
 from glancecore.domain import errors
 from glancecore.testing.store import make_store
@@ -112,11 +112,11 @@ def test_zeros_take_no_space_when_thin():
 
 
 def test_an_image_of_unknown_size_is_cut_to_what_came(store):
-    data = os.urandom(CHUNK * (WINDOW + 2) + 12345)
+    data = os.urandom(WRITE * (WRITES + 2) + 12345)
     url = store.put("grown", (data[x:x + 99999] for x in range(0, len(data), 99999)))
     assert cluster.info("grown")["size"] == len(data)
     assert b"".join(store.open(url)) == data
-    assert b"".join(store.open(url, CHUNK - 3, 7)) == data[CHUNK - 3:CHUNK + 4]
+    assert b"".join(store.open(url, READ - 3, 7)) == data[READ - 3:READ + 4]
     store.delete(url)
 
 

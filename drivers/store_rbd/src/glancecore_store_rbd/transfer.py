@@ -10,15 +10,16 @@ from typing import Any
 from glancecore.domain import errors
 from glancecore_store_rbd.cluster import named_errors, succeed
 
-#: Bytes of one request, and requests that are under way at once.
-CHUNK = 1 << 20
-WINDOW = 4
+#: Bytes of one request, and requests that are under way at once. More of them are faster, and take memory: see the README, "Speed".
+READ, READS = 1 << 20, 4
+WRITE, WRITES = 1 << 20, 4
 
 
 class _Request:
-    """One asynchronous read or write. ``result`` waits for it."""
+    """One asynchronous read or write. ``result`` waits for it. ``right``: the blob was seen to exist after it was done."""
 
     def __init__(self) -> None:
+        self.right = False
         self._done = threading.Event()
         self._result = 0
         self._data = b""
@@ -30,6 +31,10 @@ class _Request:
     def read(self, completion: Any, data: bytes | None) -> None:
         self._data = data or b""
         self.wrote(completion)
+
+    @property
+    def done(self) -> bool:
+        return self._done.is_set()
 
     def result(self, operation: str) -> bytes:
         self._done.wait()
@@ -50,11 +55,11 @@ class Writer:
 
     def write(self, piece: bytes) -> None:
         while piece:
-            part = piece[:CHUNK - self._held_size]
+            part = piece[:WRITE - self._held_size]
             self._held.append(part)
             self._held_size += len(part)
             piece = piece[len(part):]
-            if self._held_size == CHUNK:
+            if self._held_size == WRITE:
                 self._send()
 
     def finish(self) -> int:
@@ -82,7 +87,7 @@ class Writer:
             self._room = max(end, min(2 * self._room, self._room + (1 << 30)))
             self._image.resize(self._room)
         if not (self._sparse and data.count(0) == len(data)):
-            if len(self._running) == WINDOW:
+            if len(self._running) == WRITES:
                 self._running.popleft().result("write")
             request = _Request()
             self._image.aio_write(data, self._at, request.wrote)
@@ -104,8 +109,8 @@ class Reader(Iterator[bytes]):
         if not self._open:
             raise StopIteration
         with named_errors(self._store):
-            while self._at < self._end and len(self._running) < WINDOW:
-                size = min(CHUNK - self._at % CHUNK, self._end - self._at)
+            while self._at < self._end and len(self._running) < READS:
+                size = min(READ - self._at % READ, self._end - self._at)
                 request = _Request()
                 self._image.aio_read(self._at, size, request.read)
                 self._running.append(request)
@@ -113,10 +118,19 @@ class Reader(Iterator[bytes]):
             if not self._running:
                 self.close()
                 raise StopIteration
-            piece = self._running.popleft().result("read")
-            if not self._alive():
-                raise errors.BlobNotFound(f"store {self._store}: it was deleted meanwhile", self._store)
+            request = self._running.popleft()
+            piece = request.result("read")
+            if not request.right:
+                self._confirm(request)
         return piece
+
+    def _confirm(self, request: _Request) -> None:
+        """One question for all that has been read until it is asked."""
+        read = [request, *(x for x in self._running if x.done)]
+        if not self._alive():
+            raise errors.BlobNotFound(f"store {self._store}: it was deleted meanwhile", self._store)
+        for each in read:
+            each.right = True
 
     def close(self) -> None:
         if self._open:
