@@ -27,7 +27,9 @@ from glancecore.server_body import LARGE, LengthBody
 from glancecore.server_deadline import HeaderDeadlines
 
 #: Of malloc.h.
-M_ARENA_MAX = -8
+M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8
+#: Blocks of this many bytes, or more, go back to the system when they are freed.
+LARGE_BLOCK = 512 << 10
 #: Seconds that a client may be silent, and that a header may take; set before the workers fork.
 _client_timeout = _header_timeout = 60.0
 
@@ -166,13 +168,15 @@ def shared_metrics() -> Iterator[None]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def use_few_arenas() -> None:
-    """Keep glibc from giving each thread memory of its own, which libraries with many threads (Ceph's) fill and never give back.
+def keep_memory_small() -> None:
+    """Keep glibc from holding what is not used any more: memory of its own for each thread, which libraries with many threads
+    (Ceph's) fill, and holes where large buffers were.
 
     Python's threads allocate one at a time, so two arenas are as fast. Other C libraries don't know the call."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(M_ARENA_MAX, 2)
+        mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)  # glibc raises it by itself to the size of whatever was freed, unless it is set
 
 
 def check_port(conf: cfg.ConfigOpts) -> None:

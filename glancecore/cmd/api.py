@@ -26,7 +26,7 @@ def _main() -> None:
     parser = argparse.ArgumentParser(prog="glance-api", description="Serve the Image API.")
     start.add_config_arguments(parser)
     conf = start.read_config(parser.parse_args())
-    server.use_few_arenas()
+    server.keep_memory_small()
     server.settings(conf)
     server.check_port(conf)
     with server.shared_metrics():

@@ -39,7 +39,7 @@ def _main() -> None:
     start.add_config_arguments(parser, PROG)
     conf = start.read_config(parser.parse_args(), prog=PROG)
     conf.set_default("bind_port", PORT)
-    server.use_few_arenas()
+    server.keep_memory_small()
     server.settings(conf)
     refuse_strangers(conf)
     server.check_port(conf)

@@ -10,9 +10,9 @@ from typing import Any
 from glancecore.domain import errors
 from glancecore_store_rbd.cluster import named_errors, succeed
 
-#: Bytes of one request, and requests that are under way at once. More of them are faster, and take memory: see the README, "Speed".
-READ, READS = 1 << 20, 4
-WRITE, WRITES = 1 << 20, 4
+#: Bytes of one request, and requests that are under way at once. More are faster, and take memory: see the README, "Speed".
+READ, READS = 1 << 20, 8
+WRITE, WRITES = 1 << 20, 8
 
 
 class _Request:
