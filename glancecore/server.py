@@ -47,15 +47,15 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             spell = struct.pack("ll", int(_client_timeout), int(_client_timeout % 1 * 1_000_000))
             conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, spell)
             conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, spell)
-        self._deadlines.begin(id(conn), conn.sock)
+        self._deadlines.begin(conn)
         try:
             return super().handle(conn)
         finally:
-            self._deadlines.end(id(conn))
+            self._deadlines.end(conn)
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         """The header has come. Large bodies of a known length are read our own way."""
-        self._deadlines.end(id(conn))
+        self._deadlines.end(conn)
         reader = getattr(req.body, "reader", None)
         if isinstance(reader, LengthReader) and reader.length >= LARGE:
             req.body = LengthBody(reader.unreader, conn.sock, reader.length)

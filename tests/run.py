@@ -244,7 +244,10 @@ class Lanes:
 
     def _lane(self) -> None:
         while (suite := self._next()) is not None:
-            result = one(suite, self._backends)
+            try:
+                result = one(suite, self._backends)
+            except Exception as error:  # or else the other lane would wait for this suite for ever
+                result = Result(suite, failed=1, why=f"it could not be run: {error!r}")
             with self._changed:
                 self.results.append(result)
                 self._running.remove(suite)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import requests
 from keystoneauth1 import adapter, exceptions, noauth, session, token_endpoint
 
 from glancecore.cmd import start
@@ -36,7 +37,7 @@ def _main() -> int:
     args = parser().parse_args()
     try:
         return int(args.run(args))
-    except exceptions.ClientException as exc:
+    except (exceptions.ClientException, requests.RequestException) as exc:  # the second: an answer that breaks off, or is no JSON
         raise RemoteError(str(exc)) from exc
 
 

@@ -5,12 +5,21 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from glancecore.remote.record import Place, Record, RemoteError
 
 CHUNK = 1 << 20
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise RemoteError(f"{path}: {exc.strerror}") from exc
 
 
 class ImageFolder(Place):
@@ -47,10 +56,8 @@ class ImageFolder(Place):
             raise RemoteError(f"{self._data(record.id)}: {exc.strerror}") from exc
 
     def create(self, record: Record) -> None:  # noqa: ARG002 - it is written when its data is there
-        try:
+        with _told(self._path):
             self._path.mkdir(parents=True, exist_ok=True)
-        except OSError as exc:
-            raise RemoteError(f"{self._path}: {exc.strerror}") from exc
 
     def held(self, image_id: str) -> int:
         part = self._part(image_id)
@@ -58,25 +65,28 @@ class ImageFolder(Place):
 
     def write(self, record: Record, chunks: Iterable[bytes]) -> None:
         part = self._part(record.id)
-        try:
-            with part.open("ab") as file:
-                for piece in chunks:
+        with _told(part):
+            file = part.open("ab")
+        with file:
+            for piece in chunks:  # what they raise is the source's trouble, and an OSError, too
+                with _told(part):
                     file.write(piece)
+            with _told(part):
                 file.flush()
                 os.fsync(file.fileno())
+        with _told(part):
             part.replace(self._data(record.id))
-        except OSError as exc:
-            raise RemoteError(f"{part}: {exc.strerror}") from exc
 
     def finish(self, record: Record) -> bool:
         document = {"id": record.id, "status": record.status, **record.fields, "size": record.size, "checksum": record.checksum,
                     "os_hash_algo": record.hash_algo, "os_hash_value": record.hash_value, "members": list(record.members)}
         text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
         file, part = self._path / f"{record.id}.json", self._path / f"{record.id}.json.part"
-        if file.exists() and file.read_text(encoding="utf-8") == text:
-            return False
-        part.write_text(text, encoding="utf-8")
-        part.replace(file)
+        with _told(file):
+            if file.exists() and file.read_text(encoding="utf-8") == text:
+                return False
+            part.write_text(text, encoding="utf-8")
+            part.replace(file)
         return True
 
     def remove(self, image_id: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +17,8 @@ INTERNAL = "os_glance_"
 #: What would let others see the image before it is whole, or keep a half one from being removed: set last.
 LAST = ("visibility", "protected", "os_hidden")
 WITH_DATA = frozenset({"active", "deactivated"})
+#: An id is also a file's name in a dump.
+_ID = re.compile(r"[0-9A-Za-z_][0-9A-Za-z._-]{0,200}")
 
 
 class RemoteError(GlanceError):
@@ -34,10 +37,14 @@ class Record:
     hash_algo: str | None = None
     hash_value: str | None = None
     members: tuple[str, ...] = ()
+    #: Names of fields that are not carried: at the target they stay as they are.
+    left_out: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, document: Mapping[str, Any], members: Iterable[str] = ()) -> Record:
-        """``document``: an image as API v2 shows it."""
+        """``document``: an image as API v2 shows it. Raises RemoteError when its id is none."""
+        if not _ID.fullmatch(str(document["id"])):
+            raise RemoteError(f"an image has the id {document['id']!r}: it is not copied")
         fields = {name: value for name, value in document.items()
                   if name not in READ_ONLY and not name.startswith(INTERNAL) and name != "id" and value is not None}
         return cls(str(document["id"]), str(document["status"]), fields, document.get("size"), document.get("checksum"),
@@ -55,8 +62,8 @@ class Record:
         return ("md5", self.checksum) if self.checksum else None
 
     def without(self, names: Iterable[str]) -> Record:
-        kept = {name: value for name, value in self.fields.items() if name not in set(names)}
-        return replace(self, fields=kept)
+        left_out = frozenset(names)
+        return replace(self, fields={name: value for name, value in self.fields.items() if name not in left_out}, left_out=left_out)
 
 
 class Place(ABC):
@@ -97,4 +104,4 @@ class Place(ABC):
 
     @abstractmethod
     def remove(self, image_id: str) -> None:
-        """An image whose data came out wrong."""
+        """An image that was begun here, and whose data came out wrong."""

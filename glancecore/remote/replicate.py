@@ -109,22 +109,24 @@ class Replication:
             return Line(record.id, Outcome.SKIPPED, f"it is {there.status} in {self._target.name}")
         moved = record.has_data and not self._metadata_only and (there is None or not there.has_data)
         if moved:
-            result.bytes += self._send(record)
+            result.bytes += self._send(record, begun=there is None or self._target.held(record.id) > 0)
         changed = self._target.finish(record)
         return Line(record.id, Outcome.COPIED if moved or there is None else Outcome.UPDATED if changed else Outcome.SAME)
 
-    def _send(self, record: Record) -> int:
+    def _send(self, record: Record, *, begun: bool) -> int:
+        """``begun``: what is there of it is ours, and goes when the data is wrong."""
         sending = tenacity.Retrying(retry=tenacity.retry_if_exception_type(BROKEN), stop=tenacity.stop_after_attempt(ATTEMPTS),
                                     wait=tenacity.wait_exponential(WAIT), reraise=True)
-        count: int = sending(self._send_once, record)
+        count: int = sending(self._send_once, record, begun=begun)
         return count
 
-    def _send_once(self, record: Record) -> int:
+    def _send_once(self, record: Record, *, begun: bool) -> int:
         passing = _Passing(record, self._target, self._progress)
         try:
             self._target.write(record, passing.of(self._source))
         except _Wrong as exc:
-            self._target.remove(record.id)
+            if begun:
+                self._target.remove(record.id)
             raise RemoteError(str(exc)) from exc
         there = self._target.find(record.id)
         if there is not None and there.digest and record.digest and there.hash_algo == record.hash_algo and there.digest != record.digest:

@@ -62,8 +62,8 @@ class ImageServer(Place):
             raise RemoteError(f"{self.name}: image {record.id} is gone")
         steps = [{"op": "replace" if name in now.fields else "add", "path": f"/{_escaped(name)}", "value": value}
                  for name, value in record.fields.items() if now.fields.get(name) != value and not _same_set(now.fields.get(name), value)]
-        steps += [{"op": "remove", "path": f"/{_escaped(name)}"} for name in now.fields if name not in record.fields and name not in LAST
-                  and name not in ("tags", "name", "min_disk", "min_ram", "owner", "container_format", "disk_format")]
+        steps += [{"op": "remove", "path": f"/{_escaped(name)}"} for name in now.fields if name not in record.fields and name not in record.left_out
+                  and name not in LAST and name not in ("tags", "name", "min_disk", "min_ram", "owner", "container_format", "disk_format")]
         if steps:
             self._call("PATCH", f"/v2/images/{record.id}", json=steps, headers={"Content-Type": PATCH})
         new = [x for x in record.members if x not in now.members]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
 import signal
+import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +19,8 @@ import bcrypt
 import lab
 import pytest
 from client import HEADERS_AUTH, Client
+
+from glancecore.remote.record import Record, RemoteError
 
 BIG = random.Random(3).randbytes(24 << 20)
 IDENTITY = {"X-Identity-Status": "Confirmed", "X-User-Id": "u", "X-Project-Id": "demo", "X-Roles": "admin,member,reader"}
@@ -187,6 +192,98 @@ def test_killed_in_the_middle_and_run_again(ours: str, another: str) -> None:
     done = outcomes(replicator("livecopy", ours, another))
     assert done[image_id] in ("copied", "same")  # the last bytes may have arrived before the signal
     check(another, {image_id: BIG * 8})
+
+
+@contextlib.contextmanager
+def cut_once(port: int, after: int) -> Iterator[str]:
+    """The service of ``port`` behind a network that breaks the first answer that has ``after`` bytes, there."""
+    left, lock = [1], threading.Lock()
+
+    def down(server: socket.socket, client: socket.socket) -> None:
+        came = 0
+        with contextlib.suppress(OSError):
+            while data := server.recv(65536):
+                came += len(data)
+                with lock:
+                    broken = came > after and left[0]
+                    left[0] -= bool(broken)
+                if broken:
+                    break
+                client.sendall(data)
+        for each in (server, client):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def up(client: socket.socket, server: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := client.recv(65536):
+                server.sendall(data)
+            server.shutdown(socket.SHUT_WR)
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                server = socket.create_connection(("127.0.0.1", port))
+                sockets.extend((client, server))
+                for work, ends in ((down, (server, client)), (up, (client, server))):
+                    threads.append(threading.Thread(target=work, args=ends, daemon=True))
+                    threads[-1].start()
+
+    sockets: list[socket.socket] = []
+    threads = [threading.Thread(target=accept, daemon=True)]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threads[0].start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            for each in (listener, *sockets):
+                with contextlib.suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
+            for thread in threads:
+                thread.join()
+            for each in sockets:
+                each.close()
+    assert left == [0], "nothing was cut"
+
+
+@pytest.mark.parametrize("to", ["folder", "service"])
+def test_a_connection_that_breaks_is_taken_up_again(ours: str, another: str, tmp_path: Path, to: str) -> None:
+    image_id = admin(ours).create()["id"]
+    assert admin(ours).upload(image_id, BIG).status_code == 204
+    with cut_once(int(ours.rpartition(":")[2]), 10 << 20) as source:
+        report = replicator("dump", source, tmp_path) if to == "folder" else replicator("livecopy", source, another)
+    assert outcomes(report) == {image_id: "copied"}
+    if to == "folder":
+        assert report["bytes"] < len(BIG), "it went on where it broke"
+        assert (tmp_path / f"{image_id}.img").read_bytes() == BIG
+    else:
+        check(another, {image_id: BIG})
+
+
+def test_what_is_not_carried_is_left_as_it_is_there(ours: str, another: str) -> None:
+    image_id = admin(ours).create(colour="red", shade="dark")["id"]
+    admin(another).create(id=image_id, colour="blue", own="x")
+    assert outcomes(replicator("--without", "colour,own", "livecopy", ours, another)) == {image_id: "updated"}
+    image = admin(another).show(image_id)
+    assert (image["colour"], image["shade"], image["own"]) == ("blue", "dark", "x")
+
+
+def test_an_image_that_was_registered_there_is_not_removed_for_wrong_data(ours: str, another: str, tmp_path: Path) -> None:
+    image_id = admin(ours).create()["id"]
+    admin(ours).upload(image_id, b"data")
+    replicator("dump", ours, tmp_path)
+    (tmp_path / f"{image_id}.img").write_bytes(b"dada")
+    admin(another).create(id=image_id, name="mine")
+    assert outcomes(replicator("load", another, tmp_path, code=1)) == {image_id: "failed"}
+    image = admin(another).show(image_id)
+    assert (image["name"], image["status"]) == ("mine", "queued")
+
+
+@pytest.mark.parametrize("image_id", ["../x", "a/b", ".hidden", ""])
+def test_an_id_that_would_be_another_file_is_refused(image_id: str) -> None:
+    with pytest.raises(RemoteError):
+        Record.of({"id": image_id, "status": "active"})
 
 
 def test_other_data_under_the_same_id_is_left_alone(ours: str, another: str) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import lab
 import pytest
+import requests
 from client import HEADERS_AUTH, Client
 
 MIB = 1 << 20
@@ -99,10 +100,15 @@ def test_memory_does_not_grow_with_the_image() -> None:
         assert peak() - small < 48 * MIB
 
 
-def test_https(tmp_path: Path) -> None:
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+def _certificate(folder: Path) -> tuple[Path, Path]:
+    cert, key = folder / "cert.pem", folder / "key.pem"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
                     "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert], check=True, capture_output=True)
+    return cert, key
+
+
+def test_https(tmp_path: Path) -> None:
+    cert, key = _certificate(tmp_path)
     config = lab.merged(HEADERS_AUTH, {"DEFAULT": {"cert_file": cert, "key_file": key}})
     with lab.service(config, start=False) as service:
         process = subprocess.Popen([lab.BIN / "glance-api", "--config-file", service.config_file], stderr=subprocess.DEVNULL)
@@ -177,27 +183,59 @@ def test_an_upload_that_is_refused_before_its_end_does_not_cost_the_next_request
         client.session.close()
 
 
-def test_a_header_that_comes_byte_by_byte_is_not_waited_for() -> None:
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_header_that_comes_byte_by_byte_is_not_waited_for(tmp_path: Path, tls: bool) -> None:
     """Otherwise a few such clients would hold all threads."""
-    with lab.service({"server": {"threads": 2, "header_timeout": 2}}) as service:
-        slow = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(2)]
+    cert, key = _certificate(tmp_path)
+    config = {"server": {"threads": 2, "header_timeout": 2}, **({"DEFAULT": {"cert_file": cert, "key_file": key}} if tls else {})}
+    with lab.service(config, start=False) as service:
+        process = subprocess.Popen([lab.BIN / "glance-api", "--config-file", service.config_file], stderr=subprocess.DEVNULL)
         try:
-            for connection in slow:
-                connection.sendall(b"GET /versions HTTP/1.1\r\nX-Slow: ")
-                connection.settimeout(0.2)
-            open_, end = set(slow), time.monotonic() + 60
-            while open_:
+            client = Client(f"http{'s' if tls else ''}://127.0.0.1:{service.port}")
+            client.session.trust_env, client.session.verify = False, str(cert) if tls else True
+            _until_it_answers(client)
+            slow = [_connected(service.port, cert if tls else None) for _ in range(2)]
+            end = time.monotonic() + 60
+            while slow:
                 assert time.monotonic() < end
-                for connection in list(open_):
-                    try:
-                        connection.send(b"x")
-                        if not connection.recv(1000):
-                            open_.discard(connection)
-                    except TimeoutError:
-                        continue
-                    except OSError:
-                        open_.discard(connection)
-            assert Client(service.url).call("GET", "/versions").status_code == 200
+                slow = [x for x in slow if _still_open(x)]
+            assert client.call("GET", "/versions").status_code == 200
         finally:
-            for connection in slow:
-                connection.close()
+            process.terminate()
+            process.wait(40)
+
+
+def _until_it_answers(client: Client) -> None:
+    end = time.monotonic() + 30
+    while True:
+        try:
+            client.call("GET", "/healthcheck")
+        except requests.ConnectionError:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        else:
+            client.session.close()
+            return
+
+
+def _connected(port: int, cert: Path | None) -> socket.socket:
+    made = socket.create_connection(("127.0.0.1", port), timeout=30)
+    if cert:
+        made = ssl.create_default_context(cafile=str(cert)).wrap_socket(made, server_hostname="127.0.0.1")
+    made.sendall(b"GET /versions HTTP/1.1\r\nX-Slow: ")
+    made.settimeout(0.2)
+    return made
+
+
+def _still_open(connection: socket.socket) -> bool:
+    """One more byte of its header; closed when the server has ended it."""
+    try:
+        connection.send(b"x")
+        if connection.recv(1000):
+            return True
+    except TimeoutError:
+        return True
+    except OSError:
+        pass
+    connection.close()
+    return False
