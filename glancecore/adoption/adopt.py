@@ -49,12 +49,16 @@ class Adoption:
         """``told``: called with the number of images so far."""
         report = AdoptionReport(dry_run)
         for number, found in enumerate(self._source.images(), 1):
-            adopted = translate.image(found, self._place)
+            try:
+                adopted = translate.image(found, self._place)
+            except (ValueError, KeyError, TypeError) as exc:
+                report.images["refused"] += 1
+                report.findings.append(Finding(Trouble.REFUSED, str(found.row["id"]), f"its rows can't be understood: {exc}"))
+                continue
             outcome = "already here" if self._is_here(adopted.image.id) else self._write(adopted, report, dry_run=dry_run)
             report.images[outcome] += 1
             if outcome not in {"already here", "refused"}:
-                report.findings += adopted.findings
-                report.findings += self._looked_at(adopted.image, check)
+                report.findings += [*adopted.findings, *self._looked_at(adopted.image, check)]
             told(number)
         for space in self._source.namespaces():
             try:
@@ -114,7 +118,7 @@ class Adoption:
         if check is Check.NONE:
             return []
         found = (self._trouble(image, x, check) for x in image.locations if x.store in self._stores.ids)
-        return [Finding(trouble, image.id, text) for each in found if each for trouble, text in [each]]
+        return [Finding(trouble, image.id, text) for trouble, text in filter(None, found)]
 
     def _trouble(self, image: Image, location: Location, check: Check) -> tuple[Trouble, str] | None:
         store = self._stores.get(location.store)

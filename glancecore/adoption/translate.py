@@ -74,7 +74,10 @@ def image(source: GlanceImage, place: Placing) -> Adopted:
     properties = {x["name"]: x["value"] for x in source.properties if alive(x)}
     made = made.tagged(*(x["value"] for x in source.tags if alive(x)))
     made = _with_data(made, row, properties, findings)
-    if made.status is not Status.QUEUED:
+    if made.status is Status.QUEUED:
+        if row["status"] == "queued" and any(alive(x) for x in source.locations):
+            findings.append(Finding(Trouble.UNFINISHED, made.id, "it is queued, but has a location, which is not taken over; its data stays where it lies"))
+    else:
         locations = [x for each in source.locations if alive(each) and (x := _location(made.id, each, place, findings))]
         if made.status is Status.PENDING_DELETE:
             locations = [replace(x, status=LocationStatus.PENDING_DELETE) for x in locations]

@@ -12,7 +12,7 @@ from typing import Any
 import lab
 import pytest
 from client import HEADERS_AUTH, Client
-from peer.deployment import Peer, dead, sql
+from peer.deployment import BY_HAND, Peer, dead, sql
 
 #: Of an image's answer: what the two services say in their own ways.
 OWN = {"self", "file", "schema", "stores", "direct_url", "locations"}
@@ -48,7 +48,7 @@ def _comparable(answer: dict[str, Any]) -> dict[str, Any]:
             for key, value in answer.items() if key not in OWN and not key.startswith("os_glance_")}
 
 
-COUNTS = {"active": 8, "deactivated": 1, "pending_delete": 1, "killed": 1, "queued": 4}
+COUNTS = {"active": 8, "deactivated": 1, "pending_delete": 1, "killed": 1, "queued": 5, "refused": 1}
 
 
 def test_a_deployment_is_taken_over_in_place(peer: Peer, ours: lab.Service) -> None:
@@ -62,33 +62,34 @@ def test_a_deployment_is_taken_over_in_place(peer: Peer, ours: lab.Service) -> N
     assert report["images"] == before["images"] == COUNTS
     assert report["namespaces"] == {"taken over": 1}
     troubles = {(x["trouble"], x["about"]) for x in report["findings"]}
-    expected = {("unfinished", peer.ids[name]) for name in ("saving", "uploading", "importing")} | {
+    expected = {("unfinished", peer.ids[name]) for name in ("saving", "uploading", "importing", "queued with data")} | {
+        ("refused", peer.ids["of no status"]),
         ("missing data", peer.ids["its file is lost"]), ("different data", peer.ids["its file is longer"])}
     assert {(x["trouble"], x["about"]) for x in before["findings"]} == expected
     assert troubles == expected | {("different data", peer.ids["its file has other bytes"])}
 
     for name, theirs in peer.shown.items():
-        if name in ("killed", "importing", "saving", "uploading"):
+        if name in (*BY_HAND, "saving", "uploading"):
             continue
         found = client.show(peer.ids[name])
         assert _comparable(found) == _comparable(theirs), name
         assert found.get("stores", "").replace("quick", "slow") == theirs.get("stores", "")
     assert client.call("GET", f"/v2/images/{peer.ids['shared']}/members").json()["members"] == peer.members
-    hidden = {peer.ids["killed"]}
+    hidden = {peer.ids["killed"], peer.ids["of no status"]}
     listed = [x["id"] for x in client.call("GET", "/v2/images?limit=100&sort=name:asc").json()["images"]]
     assert listed == [x for x in peer.listed if x not in hidden]
     assert _comparable(admin.call("GET", "/v2/metadefs/namespaces/Adopt::Me").json()) == _comparable(peer.namespace)
     for name, data in peer.data.items():
-        if name.startswith("its") or name in ("killed", "importing", "saving", "pending_delete", "deactivated"):
+        if name.startswith("its") or name in (*BY_HAND, "saving", "pending_delete", "deactivated"):
             continue
         assert client.download(peer.ids[name]).content == data, name
     assert client.download(peer.ids["in two stores"], Range="bytes=10-19").content == peer.data["in two stores"][10:20]
     assert {x: x.stat().st_mtime_ns for x in files} == files, "data was touched"
 
     again = _adopt(ours, peer)
-    assert again["images"] == {"already here": sum(COUNTS.values())}
+    assert again["images"] == {"already here": sum(COUNTS.values()) - 1, "refused": 1}
     assert again["namespaces"] == {"already here": 1}
-    assert again["findings"] == []
+    assert [x["about"] for x in again["findings"]] == [peer.ids["of no status"]]
 
     # what waited for its deletion can be had back
     pending = peer.ids["pending_delete"]

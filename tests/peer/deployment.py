@@ -16,6 +16,8 @@ import lab
 import sqlalchemy
 from e2e.client import Client
 
+#: Names of images, and statuses that no call leaves behind.
+BY_HAND = {"killed": "killed", "importing": "importing", "queued with data": "queued", "of no status": "lost"}
 NAMESPACE = {"namespace": "Adopt::Me", "display_name": "Adopted", "description": "é", "visibility": "public", "protected": True,
              "properties": {"size_class": {"title": "Size", "type": "string", "enum": ["s", "m"], "operators": ["<or>"]}},
              "objects": [{"name": "both", "description": "two", "required": ["q", "r"],
@@ -79,7 +81,7 @@ def _fill(peer: Peer) -> None:
     copied = active("in two stores")
     assert admin.call("POST", f"/v2/images/{copied}/import", {"method": {"name": "copy-image"}, "stores": ["slow"]}).status_code == 202
     _until(lambda: client.show(copied)["stores"] == "fast,slow")
-    for name in ("its file is lost", "its file is longer", "its file has other bytes", "killed", "importing"):
+    for name in ("its file is lost", "its file is longer", "its file has other bytes", *BY_HAND):
         active(name)
     image("queued")
     staged = client.session.put(f"{peer.url}/v2/images/{image('uploading')}/stage", data=b"staged", headers={"Content-Type": "application/octet-stream"})
@@ -127,8 +129,8 @@ def _age(peer: Peer) -> None:
         file.write(b"x")
     with (fast / peer.ids["its file has other bytes"]).open("r+b") as file:
         file.write(bytes(10))
-    for status in ("killed", "importing"):
-        sql(peer, "UPDATE images SET status = :status WHERE id = :id", status=status, id=peer.ids[status])
+    for name, status in BY_HAND.items():
+        sql(peer, "UPDATE images SET status = :status WHERE id = :id", status=status, id=peer.ids[name])
 
 
 def sql(peer: Peer, text: str, **values: str) -> None:
