@@ -226,6 +226,11 @@ class Service:
     def manage(self, *args: str) -> str:
         return _run([BIN / "glance-manage", "--config-file", self.config_file, *args])
 
+    @property
+    def workers(self) -> list[int]:
+        assert self.process is not None
+        return children(self.process.pid)
+
     def start(self, timeout: float = 30.0) -> None:
         began = time.monotonic()
         with self.log.open("ab") as log:
@@ -237,15 +242,50 @@ class Service:
         self.start_seconds = time.monotonic() - began
 
     def stop(self, how: signal.Signals = signal.SIGTERM, timeout: float = 40.0) -> None:
-        if self.process is None:
-            return
-        self.process.send_signal(how)
-        try:
-            self.process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.process = None
+        """KILL takes all of its processes along, as when the machine dies."""
+        if self.process is not None:
+            end(self.process, how, timeout)
+            self.process = None
+
+
+def end(process: subprocess.Popen[bytes], how: signal.Signals, timeout: float = 40.0) -> None:
+    """Signal a server and wait for its end. KILL goes to its workers as well: they would end by themselves, but a moment
+    later, with the environment of the server that is dead and on the port of the next one."""
+    workers = []
+    if how is signal.SIGKILL:
+        process.send_signal(signal.SIGSTOP)  # no worker is started anew in the meantime
+        while state(process.pid) not in "TZX":
+            time.sleep(0.001)
+        workers = children(process.pid)
+    process.send_signal(how)
+    for worker in workers:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
+    try:
+        process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    for worker in workers:
+        while state(worker) not in "ZX":
+            time.sleep(0.005)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that it has started, and those that they have."""
+    try:
+        found = [int(x) for task in Path(f"/proc/{pid}/task").iterdir() for x in (task / "children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return [each for child in found for each in (child, *children(child))]
+
+
+def state(pid: int) -> str:
+    """One letter of proc(5): T is stopped, Z has ended and its parent has not asked yet, X is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "X"
 
 
 def answers(port: int, timeout: float, process: subprocess.Popen[bytes] | None = None) -> bool:

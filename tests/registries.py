@@ -69,20 +69,9 @@ class Registry:
             connection.close()
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """KILL takes the workers along: they see that their parent has gone, but later than a test can wait."""
-        if self.process is None:
-            return
-        workers = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split() if how is signal.SIGKILL else []
-        self.process.send_signal(how)
-        for worker in workers:
-            with contextlib.suppress(ProcessLookupError):
-                subprocess.run(["kill", "-KILL", worker], check=False)
-        try:
-            self.process.wait(40)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.process = None
+        if self.process is not None:
+            lab.end(self.process, how)
+            self.process = None
 
 
 @contextlib.contextmanager

@@ -59,8 +59,9 @@ def python(*args: str) -> tuple[str, ...]:
 
 
 def pytest(*args: str, hang: int = 300) -> tuple[str, ...]:
-    """``hang``: a single test that takes longer is stopped, with a stack trace of each thread."""
-    return python("-m", "pytest", "-q", "--color=no", f"--timeout={hang}", "--junitxml={junit}", *args)
+    """``hang``: a single test that takes longer is stopped, with a stack trace of each thread; where even that is held up, by a
+    library's call that does not return, the trace alone comes a minute later."""
+    return python("-m", "pytest", "-q", "--color=no", f"--timeout={hang}", "-o", f"faulthandler_timeout={hang + 60}", "--junitxml={junit}", *args)
 
 
 #: Suites that need running servers have folders of their own; everything else under tests/ needs none.
@@ -278,6 +279,16 @@ def tail(path: Path, lines: int = 60) -> str:
     return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else ""
 
 
+def first_failure(junit: Path, lines: int = 60) -> str:
+    """The others may come of it."""
+    with contextlib.suppress(OSError, ET.ParseError):
+        for case in ET.parse(junit).getroot().iter("testcase"):
+            for kind in ("failure", "error"):
+                if (found := case.find(kind)) is not None:
+                    return "\n".join([f"{case.get('classname')}::{case.get('name')}", *(found.text or "").splitlines()[-lines:]])
+    return ""
+
+
 @contextlib.contextmanager
 def ends_by_signals() -> Iterator[None]:
     """A TERM ends us like an interrupt from the keyboard, so that everything started is stopped."""
@@ -341,6 +352,8 @@ def report(results: list[Result]) -> int:
         if result.failed:
             log = RESULTS / f"{result.suite.name}.log"
             print(f"\n===== {result.suite.name}: {result.why or f'{result.failed} failed'} ({log})\n{tail(log)}")
+            if first := first_failure(RESULTS / f"{result.suite.name}.xml"):
+                print(f"\n----- the first of {result.suite.name}: {first}")
     passed, failed, skipped = (sum(getattr(result, what) for result in results) for what in ("passed", "failed", "skipped"))
     print()
     if skipped:

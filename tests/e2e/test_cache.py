@@ -169,12 +169,9 @@ def test_after_a_kill_of_everything_the_start_is_clean(service: lab.Service, tmp
         broken = threading.Thread(target=cut_off)
         broken.start()
         _until_filling(tmp_path / "cache", image_id)
-        for pid in _workers(service):
+        for pid in service.workers:
             os.kill(pid, signal.SIGSTOP)  # none takes over before it is killed as well
-        victims = _workers(service)
         service.stop(signal.SIGKILL)
-        for pid in victims:
-            os.kill(pid, signal.SIGKILL)
         broken.join()
         assert list(folder.iterdir())
         service.start()
@@ -320,15 +317,10 @@ def _until_filling(folder: Path, image_id: str) -> Path:
     raise AssertionError("nobody fills")
 
 
-def _workers(service: lab.Service) -> list[int]:
-    assert service.process is not None
-    return [int(x) for x in Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children").read_text().split()]
-
-
 def _having_open(service: lab.Service, path: Path) -> dict[int, list[str]]:
     """The workers that have the file open, and its descriptors there."""
     found: dict[int, list[str]] = {}
-    for pid in _workers(service):
+    for pid in service.workers:
         for fd in Path(f"/proc/{pid}/fd").iterdir():
             try:
                 if fd.readlink() == path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import lab
 import pytest
 from client import HEADERS_AUTH, Client
 from test_imports import stage, start, tasks, until_ended
-from test_kill_imports import kill, until_settled
+from test_kill_imports import until_settled
 
 from glancecore.services.checkpoints import VARIABLE
 
@@ -74,13 +75,13 @@ def test_all_at_once(client: Client, service: lab.Service) -> None:
 
 @pytest.mark.parametrize("step", ["write.intent", "write.first_piece", "write.after_put", "write.recorded", "finish.begun"])
 def test_killed_while_it_writes(client: Client, service: lab.Service, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    kill(service)
+    service.stop(signal.SIGKILL)
     monkeypatch.setenv(VARIABLE, step)
     service.start()
     image_id = client.create()["id"]
     assert start(client, image_id, "web-download", method={"uri": f"{lab.nginx().url}/three.raw"}, all_stores=True).status_code == 202
     time.sleep(3)
-    kill(service)
+    service.stop(signal.SIGKILL)
     monkeypatch.delenv(VARIABLE)
     service.start()
     assert until_ended(client, image_id)["status"] == "success"

@@ -19,7 +19,7 @@ import lab
 import pytest
 from client import HEADERS_AUTH, Client
 from test_imports import stage, start, tasks, two_stores
-from test_kill_imports import PLAIN, files, kill, until_settled
+from test_kill_imports import PLAIN, files, until_settled
 
 from glancecore.imports.board import Board
 from glancecore.services.checkpoints import FAIL_STEPS, POST_STEPS, VARIABLE
@@ -156,14 +156,14 @@ def test_a_worker_killed_at(cloud: Cloud, client: Client, method: str, step: str
 
 @pytest.mark.parametrize("step", POST_STEPS)
 def test_an_api_killed_while_it_posts(cloud: Cloud, client: Client, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    kill(cloud.service)
+    cloud.service.stop(signal.SIGKILL)
     monkeypatch.setenv(VARIABLE, step)
     cloud.service.start()
     image_id = str(client.create(name="x")["id"])
     uri = f"{lab.nginx().url}/board.raw"
     with contextlib.suppress(Exception):
         start(client, image_id, "web-download", method={"uri": uri}, all_stores=True)
-    kill(cloud.service)
+    cloud.service.stop(signal.SIGKILL)
     monkeypatch.delenv(VARIABLE)
     cloud.service.start()
     cloud.worker()

@@ -88,26 +88,20 @@ def test_killed_at(service: lab.Service, method: str, step: str, monkeypatch: py
     until_settled(service)
     assert files(service) == []
     client.session.close()
-    kill(service)
+    service.stop(signal.SIGKILL)
 
 
 def _until_killed(service: lab.Service, client: Client, method: str) -> None:
     """The worker process dies at the step; then the whole service does."""
-    [worker] = children(service)
+    [worker] = service.workers
     with contextlib.suppress(requests.ConnectionError):
         _operate(client, method)
     end = time.monotonic() + 15
-    while Path(f"/proc/{worker}").exists():
+    while lab.state(worker) not in "ZX":
         assert time.monotonic() < end, "the step was not passed"
         time.sleep(0.02)
     client.session.close()
-    kill(service)
-
-
-def children(service: lab.Service) -> list[int]:
-    assert service.process is not None
-    pid = service.process.pid
-    return [int(x) for x in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    service.stop(signal.SIGKILL)
 
 
 def _check_end(client: Client, method: str, step: str, image: dict[str, Any]) -> None:
@@ -131,17 +125,6 @@ def _check_end(client: Client, method: str, step: str, image: dict[str, Any]) ->
         assert image["os_hash_value"] == hashlib.sha512(DATA).hexdigest()
         assert client.download(image["id"]).content == DATA
         assert client.call("GET", f"/v2/images/{image['id']}/file?prefer=slow").content == DATA
-
-
-def kill(service: lab.Service) -> None:
-    """All of its processes at once; a worker alone would live on for a second."""
-    assert service.process is not None
-    workers = children(service)
-    os.kill(service.process.pid, signal.SIGKILL)
-    for worker in workers:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(worker, signal.SIGKILL)
-    service.stop(signal.SIGKILL)
 
 
 def until_settled(service: lab.Service) -> None:

@@ -22,7 +22,6 @@ from client import HEADERS_AUTH, Client
 from glancecore_db_registry.driver import RegistryDatabase
 from glancecore_db_registry.options import OPTIONS
 from registries import SECRET, Registry, registry
-from test_kill_imports import children, kill
 
 from glancecore.services.checkpoints import VARIABLE
 from glancecore.testing.settings import make_section
@@ -112,11 +111,11 @@ def test_an_import_whose_node_dies_is_finished_by_another(cloud: Cloud, step: st
     monkeypatch.setenv(VARIABLE, step)
     node.start()
     try:
-        [worker] = children(node)
+        [worker] = node.workers
         with contextlib.suppress(requests.ConnectionError):
             cloud.client(0).call("POST", f"/v2/images/{image_id}/import", {"method": {"name": "glance-direct"}})
-        _until(lambda: not Path(f"/proc/{worker}").exists(), "the step was not passed")
-        kill(node)
+        _until(lambda: lab.state(worker) in "ZX", "the step was not passed")
+        node.stop(signal.SIGKILL)
         _check_imported(other, cloud, image_id)
     finally:
         monkeypatch.delenv(VARIABLE)

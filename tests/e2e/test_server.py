@@ -73,6 +73,22 @@ def test_a_running_upload_ends_well_when_the_server_is_told_to_stop() -> None:
         assert Client(service.url).show(image_id)["size"] == 10_000
 
 
+def test_workers_end_when_their_master_was_killed() -> None:
+    """Or else they would hold the port, and answer with yesterday's configuration."""
+    with lab.service(lab.merged(HEADERS_AUTH, {"DEFAULT": {"workers": 2}})) as service:
+        assert service.process is not None
+        workers = service.workers
+        assert len(workers) == 2
+        service.process.kill()
+        end = time.monotonic() + 30
+        while any(lab.state(x) not in "ZX" for x in workers):
+            assert time.monotonic() < end, workers
+            time.sleep(0.05)
+        service.stop()
+        service.start()
+        assert not set(workers) & set(service.workers)
+
+
 def test_memory_does_not_grow_with_the_image() -> None:
     with lab.service(HEADERS_AUTH) as service:
         client = Client(service.url)

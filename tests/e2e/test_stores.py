@@ -67,7 +67,7 @@ class Setup:
         """Most memory that a process of the service has had at once, in bytes."""
         assert self.service.process is not None
         parent = self.service.process.pid
-        family = {parent} | {int(x) for x in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()}
+        family = {parent, *self.service.workers}
         lines = [line for pid in family for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM")]
         return max(int(line.split()[1]) << 10 for line in lines)
 
