@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import socket
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
@@ -42,9 +43,9 @@ from glancecore.domain.lease import Operation
 from glancecore.imports.logbook import LogbookDatabase, LogbookDocuments, Logbooks, LogbookTable
 from glancecore.imports.parts import ImportSettings, Parts
 from glancecore.imports.runner import Flows, ImportRunner, Posting
-from glancecore.periodic.candidate import Candidate
+from glancecore.periodic.candidate import Alone, Candidate
 from glancecore.periodic.leadership import Leadership, check_url
-from glancecore.periodic.runner import PeriodicRunner, Scheduled
+from glancecore.periodic.runner import PeriodicRunner, Scheduled, row
 from glancecore.periodic.tools import Tools
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.auth import Auth
@@ -113,7 +114,9 @@ class Service:
     board: Board | None
     caching: Caching | None
     tools: Tools
+    #: The jobs of the whole deployment, and those of this machine.
     periodic: PeriodicRunner
+    machine: PeriodicRunner
     holder: str
     #: Everybody who reaches the socket may do everything.
     open_to_all: bool
@@ -122,11 +125,20 @@ class Service:
         """The threads that look after what other processes have left, and deliver events."""
         self.reaper.start()
         self.outbox.start()
-        if self.caching:
-            self.caching.start()
+
+    def start_jobs(self) -> None:
+        self.periodic.start()
+        self.machine.start()
+
+    def stop_jobs(self) -> None:
+        self.periodic.stop()
+        self.machine.stop()
+
+    def runner_of(self, scheduled: Scheduled) -> PeriodicRunner:
+        return self.machine if scheduled.machine else self.periodic
 
     def close(self) -> None:
-        self.periodic.stop()
+        self.stop_jobs()
         if self.caching:
             self.caching.close()
         self.reaper.stop()
@@ -194,14 +206,19 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     reaper.handle(Operation.DROP_LOCATION, locations.finish_drop)
 
     tools = Tools(database, stores, Copies(repository, stores, leases, notifications), imports, deletion, reaper,
-                  leases, hashing, locations, conf.do_secure_hash, conf.scrub_time)
-    jobs = {name: load_job(conf, name, tools, "[periodic] enabled_jobs") for name in conf.periodic.enabled_jobs}
+                  leases, hashing, locations, caching, conf.do_secure_hash, conf.scrub_time)
+    scheduled = [load_job(conf, name, tools, "[periodic] enabled_jobs") for name in conf.periodic.enabled_jobs]
+    jobs = {x.name: x for x in scheduled if not x.machine}
     if jobs and conf.periodic.coordination_url:
         _quiet_taskflow()  # tooz uses the same libraries
         check_url(conf.periodic.coordination_url, "[periodic] coordination_url")
     locks = _lock_folder(conf)
     periodic = PeriodicRunner(database.jobs, jobs, leases.holder, conf.periodic.leader_ttl, Candidate(locks), lambda: _leadership(
         conf, database, leases.holder, locks))
+    machine = PeriodicRunner(database.jobs, {x.name: x for x in scheduled if x.machine and x.job.applies()}, leases.holder, conf.periodic.leader_ttl,
+                             Candidate(Path(conf.image_cache_dir, ".care") if conf.image_cache_dir else locks / f"machine-{this_machine(conf)}"), Alone)
+    if caching:
+        caching.when_queued(lambda: machine.now("cache_prefetcher"))
 
     shown = ImageApiSettings(formats, conf.limit_param_default, conf.api_limit_max, conf.max_json_body,
                              conf.show_image_direct_url, conf.show_multiple_locations, True, conf.public_endpoint)
@@ -222,7 +239,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     app = create_app(routes, operator, versions, auth, authorizer,
                      AppSettings(conf.max_request_id_length, conf.allow_anonymous_access))
     app.wsgi_app = _outermost(conf, app.wsgi_app)  # type: ignore[assignment, method-assign]
-    return Service(app, database, stores, reaper, outbox, hashing, runner, board, caching, tools, periodic, leases.holder, auth.open_to_all)
+    return Service(app, database, stores, reaper, outbox, hashing, runner, board, caching, tools, periodic, machine, leases.holder, auth.open_to_all)
 
 
 @dataclass(slots=True)
@@ -340,9 +357,7 @@ def load_cache(conf: cfg.ConfigOpts, *, again: bool = False) -> ImageCache | Non
 
 
 def _caching_settings(conf: cfg.ConfigOpts) -> CachingSettings:
-    return CachingSettings(conf.image_cache_max_size, conf.image_cache_stall_time, conf.cache_prefetcher_interval,
-                           conf.image_cache_clean_interval, conf.image_cache_verify_interval, conf.image_cache_verify_rate,
-                           conf.worker_self_reference_url, Path(conf.image_cache_dir) if conf.image_cache_dir else None)
+    return CachingSettings(conf.image_cache_max_size, conf.image_cache_stall_time, conf.worker_self_reference_url)
 
 
 def load_methods(conf: cfg.ConfigOpts) -> dict[str, ImportMethod]:
@@ -372,7 +387,18 @@ def load_job(conf: cfg.ConfigOpts, name: str, tools: Tools, option: str) -> Sche
     cls = _load("periodic", name, option)
     own = section(conf, f"periodic_{name}", job_options(cls.interval, cls.options))
     job: PeriodicJob = cls(own, tools)
-    return Scheduled(name, job, own.interval, own.dry_run)
+    return Scheduled(name, job, own.interval, own.dry_run, this_machine(conf) if cls.of_machine else None)
+
+
+def job_row(conf: cfg.ConfigOpts, name: str, cls: type[PeriodicJob]) -> str:
+    """Where the runs of an installed job are kept: of this machine's own, those of this machine."""
+    return row(name, this_machine(conf) if cls.of_machine else None)
+
+
+def this_machine(conf: cfg.ConfigOpts) -> str:
+    """Its name, and which of its caches: two clouds on one machine have one each."""
+    cache = hashlib.sha256(str(conf.image_cache_dir).encode()).hexdigest()[:8]
+    return f"{socket.gethostname()[:200]}:{cache}"
 
 
 def _leadership(conf: cfg.ConfigOpts, database: Database, holder: str, locks: Path) -> Leadership:

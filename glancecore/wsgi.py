@@ -35,7 +35,7 @@ def make_application() -> WSGIApplication:
     service.database.ping()
     service.start()
     if conf.periodic.embedded:
-        service.periodic.start()
+        service.start_jobs()
     atexit.register(service.close)  # running imports are handed over
     return service.app
 

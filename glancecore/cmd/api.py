@@ -42,7 +42,7 @@ def _main() -> None:
             service = bootstrap.build(conf, again=True)
             service.start()
             if conf.periodic.embedded:
-                service.periodic.start()
+                service.start_jobs()
             atexit.register(service.close)  # running imports are handed over
             return service.app
 

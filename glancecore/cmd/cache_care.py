@@ -1,56 +1,37 @@
-"""glance-cache-prefetcher, -pruner, -cleaner: the care of this machine's image cache, once. glance-api does the same by itself."""
+"""glance-cache-prefetcher, -pruner, -cleaner: the jobs of this machine's image cache, once, by the names that operators know."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
-from collections.abc import Callable
 
-from glancecore import bootstrap
 from glancecore.cmd import start
-from glancecore.domain.errors import ConfigError
-from glancecore.services.caching import Caching, CareReport
+from glancecore.cmd.periodic import run_once
 
 
 def prefetcher() -> None:
-    sys.exit(start.run(lambda: _main("glance-cache-prefetcher", "Cache the queued images now.",
-                                     lambda caching, dry_run, _verify: caching.prefetch(dry_run=dry_run))))
+    sys.exit(start.run(lambda: _main("prefetcher", "Cache the queued images now.")))
 
 
 def pruner() -> None:
-    sys.exit(start.run(lambda: _main("glance-cache-pruner", "Shrink the cache to image_cache_max_size.",
-                                     lambda caching, dry_run, _verify: caching.prune(dry_run=dry_run))))
+    sys.exit(start.run(lambda: _main("pruner", "Shrink the cache to image_cache_max_size.")))
 
 
 def cleaner() -> None:
-    sys.exit(start.run(lambda: _main(
-        "glance-cache-cleaner", "Remove leftovers, entries of images that are no more, and damaged entries.",
-        lambda caching, dry_run, verify: caching.clean(dry_run=dry_run, verify_all=verify), verifies=True)))
+    sys.exit(start.run(lambda: _main("cleaner", "Remove leftovers, entries of images that are no more, and damaged entries.")))
 
 
-def _main(name: str, description: str, run: Callable[[Caching, bool, bool], CareReport], *, verifies: bool = False) -> int:
-    parser = argparse.ArgumentParser(prog=name, description=description)
+def _main(job: str, description: str) -> int:
+    parser = argparse.ArgumentParser(prog=f"glance-cache-{job}", description=f"{description} The same as glance-periodic run cache_{job}.")
     start.add_config_arguments(parser)
-    parser.add_argument("--dry-run", action="store_true", help="only tell what would be done")
+    parser.add_argument("--dry-run", action="store_true", help="change nothing; report what would be done")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    if verifies:
+    parser.set_defaults(verify_all=False)
+    if job == "cleaner":
         parser.add_argument("--verify-all", action="store_true", help="hash every entry, not only those whose last time is long ago")
     args = parser.parse_args()
     conf = start.read_config(args, log_level=logging.CRITICAL)  # the report says it
-    service = bootstrap.build(conf)
-    try:
-        if service.caching is None:
-            raise ConfigError("[DEFAULT] image_cache_dir: it is not set, so there is no cache")
-        report = run(service.caching, args.dry_run, verifies and args.verify_all)
-    finally:
-        service.close()
-    if args.json:
-        print(json.dumps({"job": report.job, "dry_run": report.dry_run, "files": report.files, "bytes": report.bytes, **report.outcomes}))
-    else:
-        print(report)
-        for outcome, ids in report.outcomes.items():
-            for image_id in ids:
-                print(f"  {outcome:20} {image_id}")
-    return 0
+    from glancecore.periodic.caching import WholeCacheCleaner
+
+    return run_once(conf, f"cache_{job}", dry_run=args.dry_run, as_json=args.json, cls=WholeCacheCleaner if args.verify_all else None)

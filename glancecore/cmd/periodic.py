@@ -8,12 +8,19 @@ import logging
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from oslo_config import cfg
 
 from glancecore.cmd import start
 from glancecore.domain import errors
+
+if TYPE_CHECKING:
+    from glancecore.periodic.tools import Tools
+    from glancecore.ports.options import Section
+    from glancecore.ports.periodic import PeriodicJob
 
 LOG = logging.getLogger(__name__)
 #: Exit codes of ``run``: done; it failed, or told errors; cut off; it is running elsewhere.
@@ -38,7 +45,7 @@ def _serve(_args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
     service = bootstrap.build(conf)
     service.database.ping()
     start.warn_unknown(conf)
-    _on_signals(service.periodic.stop)
+    _on_signals(service.stop_jobs)
     if conf.periodic.metrics_port:
         from prometheus_client import start_http_server
 
@@ -47,29 +54,36 @@ def _serve(_args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
         except OSError as exc:
             raise errors.ConfigError(f"[periodic] metrics_port = {conf.periodic.metrics_port}: {exc.strerror}; choose another port") from exc
     LOG.info("ready as %s, jobs %s", service.holder, ", ".join(conf.periodic.enabled_jobs))
-    service.periodic.start()
+    service.start_jobs()
     service.periodic.wait()
     service.close()
     return 0
 
 
 def _run(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
+    return run_once(conf, args.job, dry_run=args.dry_run, as_json=args.json)
+
+
+def run_once(conf: cfg.ConfigOpts, job: str, *, dry_run: bool, as_json: bool, cls: Callable[[Section, Tools], PeriodicJob] | None = None) -> int:
+    """Run an installed job now and print its report; ``cls`` in the place of its own class. Returns the exit code."""
     from glancecore import bootstrap
     from glancecore.periodic.runs import Outcome
 
     service = bootstrap.build(conf)
     service.database.ping()
     try:
-        scheduled = bootstrap.load_job(conf, args.job, service.tools, "JOB")
-        _on_signals(service.periodic.stop)
+        scheduled = bootstrap.load_job(conf, job, service.tools, "JOB")
+        if cls is not None:
+            scheduled = replace(scheduled, job=cls(scheduled.job.conf, service.tools))
+        _on_signals(service.stop_jobs)
         try:
-            run = service.periodic.run(scheduled, dry_run=args.dry_run or scheduled.dry_run)
+            run = service.runner_of(scheduled).run(scheduled, dry_run=dry_run or scheduled.dry_run)
         except errors.ImageBusy as exc:
             sys.stderr.write(f"error: {exc}\n")
             return BUSY
     finally:
         service.close()
-    print(json.dumps(run.as_json(), indent=1) if args.json else run.text())
+    print(json.dumps(run.as_json(), indent=1) if as_json else run.text())
     if run.outcome is Outcome.STOPPED:
         return STOPPED
     return DONE if run.outcome is Outcome.DONE and not run.report.errors else FAILED
@@ -87,11 +101,11 @@ def _list(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
         for found in plugins.installed("periodic"):
             cls = plugins.load("periodic", found.name, "name")
             own = bootstrap.section(conf, f"periodic_{found.name}", job_options(cls.interval, cls.options))
-            record = runner.record_of(database.jobs, found.name)
+            record = database.jobs.record(bootstrap.job_row(conf, found.name, cls))
             report = record.report or {}
             rows.append({
                 "job": found.name, "enabled": found.name in conf.periodic.enabled_jobs, "interval": own.interval, "dry_run": own.dry_run,
-                "summary": cls.summary, "started_at": record.started_at.isoformat() if record.started_at else None,
+                "of_machine": cls.of_machine, "summary": cls.summary, "started_at": record.started_at.isoformat() if record.started_at else None,
                 "ended_at": record.ended_at.isoformat() if record.ended_at else None, "outcome": report.get("outcome"),
                 "report": record.report})
     finally:
@@ -103,21 +117,22 @@ def _list(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
     for row in rows:
         state = "on" if row["enabled"] else "off"
         state += ", dry run" if row["dry_run"] else ""
-        print(f"{row['job']:12} {state}, every {row['interval']:g} s: {row['summary']}")
+        state += ", on each machine" if row["of_machine"] else ""
+        print(f"{row['job']:17} {state}, every {row['interval']:g} s: {row['summary']}")
         if row["started_at"]:
             ended = row["ended_at"] or "not ended"
-            print(f"{'':12} last: {row['started_at']} to {ended}, {row['outcome'] or 'no report yet'}")
+            print(f"{'':17} last: {row['started_at']} to {ended}, {row['outcome'] or 'no report yet'}")
     return 0
 
 
 def _report(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
-    from glancecore import bootstrap
-    from glancecore.periodic import runner
+    from glancecore import bootstrap, plugins
     from glancecore.periodic.runs import from_json
 
+    cls = plugins.load("periodic", args.job, "JOB")
     database = bootstrap.load_database(conf)
     try:
-        report = runner.record_of(database.jobs, args.job).report
+        report = database.jobs.record(bootstrap.job_row(conf, args.job, cls)).report
     finally:
         database.close()
     if report is None:
@@ -145,7 +160,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--dry-run", action="store_true", help="change nothing; report what would be done")
     run.add_argument("--json", action="store_true", help="print JSON")
     run.set_defaults(run=_run)
-    listing = actions.add_parser("list", help="all installed jobs, who leads, and when each ran last")
+    listing = actions.add_parser("list", help="all installed jobs, who leads, and when each ran last; of the machine's own, when here")
     listing.add_argument("--json", action="store_true", help="print JSON")
     listing.set_defaults(run=_list)
     report = actions.add_parser("report", help="the last run's report")

@@ -6,7 +6,7 @@ import argparse
 import difflib
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from oslo_config import cfg
 from oslo_log import log
@@ -73,9 +73,12 @@ def warn_unknown(conf: cfg.ConfigOpts) -> None:
                     LOG.warning("%s: [%s] %s is not an option of anything that is loaded%s", path, group, name, hint)
 
 
-def _declared(conf: cfg.ConfigOpts) -> dict[str, Sequence[str]]:
-    groups: dict[str, list[str]] = {"DEFAULT": [x for x in conf if x not in conf._groups]}  # noqa: SLF001
-    for name, group in conf._groups.items():  # noqa: SLF001 (oslo.config has no public list of groups)
-        groups[name] = list(group._opts)  # noqa: SLF001
-    deprecated = {"paste_deploy": ["flavor", "config_file"]}
-    return {**groups, **deprecated}
+def _declared(conf: cfg.ConfigOpts) -> dict[str, list[str]]:
+    declared = {"DEFAULT": conf._opts, **{name: group._opts for name, group in conf._groups.items()}}  # noqa: SLF001 (there is no public list)
+    groups: dict[str, list[str]] = {"paste_deploy": ["config_file"]}
+    for group, options in declared.items():
+        groups.setdefault(group, []).extend(options)
+        for info in options.values():
+            for old in info["opt"].deprecated_opts:
+                groups.setdefault(old.group or group, []).append((old.name or info["opt"].name).replace("-", "_"))
+    return groups

@@ -18,13 +18,6 @@ OPTIONS: dict[str, list[cfg.Opt]] = {
         cfg.FloatOpt("image_cache_patience", default=30.0, min=1.0,
                      help="Seconds that a download waits for the next byte of an entry that somebody fills, before it reads from the "
                           "store itself."),
-        cfg.IntOpt("cache_prefetcher_interval", default=300, min=1,
-                   help="Seconds between two looks for queued images. What is queued by the API is cached at once."),
-        cfg.IntOpt("image_cache_clean_interval", default=3600, min=0,
-                   help="Seconds between two runs of the cache's pruner and cleaner. 0: never."),
-        cfg.IntOpt("image_cache_verify_interval", default=604800, min=0,
-                   help="The cleaner hashes entries that were not hashed for so many seconds, and drops damaged ones. 0: never."),
-        cfg.IntOpt("image_cache_verify_rate", default=50_000_000, min=1, help="Bytes that it reads for this in a second, at most."),
         cfg.StrOpt("worker_self_reference_url", max_length=255,
                    help="URL by which this machine's glance-api is known. Set it on each machine, and GET /v2/cache/nodes tells which of "
                         "them have an image in their caches."),

@@ -6,11 +6,12 @@ from oslo_config import cfg
 
 OPTIONS: dict[str, list[cfg.Opt]] = {
     "periodic": [
-        cfg.ListOpt("enabled_jobs", bounds=True, default=["reaper", "orphans", "auditor", "replicator", "updater"],
+        cfg.ListOpt("enabled_jobs", bounds=True, default=["reaper", "orphans", "auditor", "replicator", "updater", "cache_prefetcher", "cache_pruner", "cache_cleaner"],
                     help="Periodic jobs that run: names of installed plugins. Each has its options in a section periodic_NAME. [] "
                          "switches all off."),
         cfg.BoolOpt("embedded", default=True,
-                    help="glance-api runs the jobs beside its requests, in one process of all. false: only glance-periodic does."),
+                    help="glance-api runs the jobs beside its requests, in one process of all, or of each machine. false: only glance-periodic does; "
+                         "then it must run on every machine that has an image cache."),
         cfg.StrOpt("coordination_url", secret=True,
                    help="Where the processes agree on their leader, an URL of tooz: redis://host:port, etcd3+http://host:port, "
                         "zookeeper://host:port, mysql://user:password@host/database, postgresql://user:password@host/database or "

@@ -13,6 +13,7 @@ from glancecore.domain import errors
 from glancecore.domain.image import Image, Location, LocationStatus
 from glancecore.periodic.copying import Copying
 from glancecore.periodic.options import JOBS
+from glancecore.periodic.pace import Pace
 from glancecore.periodic.tools import Tools
 from glancecore.ports.options import Section
 from glancecore.ports.periodic import PeriodicJob, Turn
@@ -122,24 +123,3 @@ class Auditor(PeriodicJob):
             reach("repair.copied")
         if self._tools.copies.drop_damaged(image.id, location.url):
             turn.find("repaired", image.id, f"its copy in store {location.store} was replaced")
-
-
-class Pace:
-    """Lets so many bytes a second pass; 0 for as many as there are."""
-
-    def __init__(self, turn: Turn, rate: int) -> None:
-        self._turn = turn
-        self._rate = rate
-        self._began = time.monotonic()
-        self._bytes = 0
-
-    def passed(self, length: int) -> None:
-        self._bytes += length
-        self._turn.count("bytes", length)
-        early = self._began + self._bytes / self._rate - time.monotonic() if self._rate else 0.0
-        if early > 0.05:
-            self._turn.pause(early)
-        else:
-            self._turn.check()
-            if early < -5.0:  # it was slower than allowed: that is not caught up with
-                self._began, self._bytes = time.monotonic(), 0

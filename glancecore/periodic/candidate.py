@@ -1,4 +1,4 @@
-"""One process of a machine wants to lead; its sisters wait for it to end, before they load what only a leader needs."""
+"""One process of a machine wants to lead, or looks after the machine; its sisters wait for it to end, before they load what only it needs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,21 @@ import os
 from pathlib import Path
 
 LOG = logging.getLogger(__name__)
+
+
+class Alone:
+    """The leadership of a machine's own jobs: whoever is the candidate has it."""
+
+    leads = True
+
+    def beat(self) -> bool:
+        return True
+
+    def note(self) -> None:
+        """There is nobody to compete with."""
+
+    def close(self) -> None:
+        """The candidate's lock is all."""
 
 
 class Candidate:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from glancecore.domain import errors
 from glancecore.periodic.loading import without_eventlet
 from glancecore.ports.job_repository import JobRepository
+from glancecore.services import metrics
 
 if TYPE_CHECKING:
     from tooz.coordination import CoordinationDriver
@@ -86,6 +87,7 @@ class Leadership:
                 LOG.warning("periodic jobs: the coordinator can't be used (%s: %s)", type(exc).__name__, exc)
                 self._give_up()
             self.note()
+            metrics.PERIODIC_LEADER.set(self.leads)
             return self.leads
 
     def note(self) -> None:

@@ -33,6 +33,15 @@ REPLICATOR: list[cfg.Opt] = [
 UPDATER: list[cfg.Opt] = [
     cfg.BoolOpt("usage", default=True, help="Count anew what each project uses, and correct what is kept of it."),
 ]
+PREFETCHER: list[cfg.Opt] = [
+    cfg.FloatOpt("interval", default=300.0, min=1.0, deprecated_name="cache_prefetcher_interval", deprecated_group="DEFAULT",
+                 help="Seconds from one start of the job to the next. What is queued by the API is cached at once, where glance-api runs the job."),
+]
+CLEANER: list[cfg.Opt] = [
+    cfg.FloatOpt("verify_after", default=604800.0, min=0.0,
+                 help="Hash entries that were not hashed for so many seconds, and drop damaged ones. 0: never."),
+    cfg.IntOpt("bytes_per_second", default=50_000_000, min=0, help="What is read for this in a second, on the average; 0: as fast as it comes."),
+]
 #: Job -> its options, and seconds from one start to the next.
 JOBS: dict[str, tuple[list[cfg.Opt], float]] = {
     "reaper": (REAPER, 300.0),
@@ -40,6 +49,9 @@ JOBS: dict[str, tuple[list[cfg.Opt], float]] = {
     "replicator": (REPLICATOR, 600.0),
     "updater": (UPDATER, 3600.0),
     "auditor": (AUDITOR, 7 * 86400.0),
+    "cache_prefetcher": (PREFETCHER, 300.0),
+    "cache_pruner": ([], 3600.0),
+    "cache_cleaner": (CLEANER, 3600.0),
 }
 
 

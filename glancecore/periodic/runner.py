@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from concurrent import futures
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from glancecore.domain import errors
 from glancecore.periodic.candidate import Candidate
-from glancecore.periodic.leadership import LEADER, Leadership
+from glancecore.periodic.leadership import LEADER
 from glancecore.periodic.loading import without_eventlet
 from glancecore.periodic.runs import Outcome, Run, RunningTurn
 from glancecore.ports.job_repository import JobRecord, JobRepository
@@ -30,45 +30,106 @@ AGAIN = 300.0
 PATIENCE = 5.0
 #: Most seconds between two looks whether a job is due.
 LOOK = 5.0
+#: Seconds between two tries of a wanted run.
+SOON = 0.5
 #: In the JobRepository, beside the leader's name.
 PREFIX = "job:"
 
 
 @dataclass(frozen=True, slots=True)
 class Scheduled:
-    """A job as the operator wants it. ``interval`` in seconds."""
+    """A job as the operator wants it. ``interval`` in seconds; ``machine``: the one whose own the job is."""
 
     name: str
     job: PeriodicJob
     interval: float
     dry_run: bool = False
+    machine: str | None = None
+
+    @property
+    def row(self) -> str:
+        """Where its runs are kept in the JobRepository."""
+        return row(self.name, self.machine)
+
+
+class Leader(Protocol):
+    """See ``leadership.Leadership``."""
+
+    @property
+    def leads(self) -> bool: ...
+
+    def beat(self) -> bool: ...
+
+    def note(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Wanted:
+    """Jobs that somebody wants to be run: once, by a run that begins after the last wish."""
+
+    def __init__(self) -> None:
+        self._changing = threading.Lock()
+        self._names: set[str] = set()
+        self._busy: set[str] = set()
+
+    def add(self, name: str) -> bool:
+        """Whether the caller must see to it; else somebody does already."""
+        with self._changing:
+            self._names.add(name)
+            mine = name not in self._busy
+            self._busy.add(name)
+            return mine
+
+    def begin(self, name: str) -> None:
+        """A run begins that serves all wishes so far."""
+        with self._changing:
+            self._names.discard(name)
+
+    def more(self, name: str) -> bool:
+        """Whether there are wishes since; when not, the next one's caller must see to it."""
+        with self._changing:
+            if name not in self._names:
+                self._busy.discard(name)
+            return name in self._names
 
 
 class PeriodicRunner:
-    """``start`` and ``stop`` for a process that may lead; ``run`` for one run now.
+    """``start`` and ``stop`` for a process that may lead; ``run`` for one run now, ``now`` for one in the background.
 
     Whoever leads, a job is held in the database while it runs, so that a run that an operator asks for and the leader's own never
     meet. ``make_leadership`` is called when it is first needed."""
 
     def __init__(self, jobs: JobRepository, scheduled: Mapping[str, Scheduled], holder: str, ttl: float,
-                 candidate: Candidate, make_leadership: Callable[[], Leadership]) -> None:
+                 candidate: Candidate, make_leadership: Callable[[], Leader]) -> None:
         self._jobs = jobs
         self._scheduled = scheduled
         self._holder = holder
         self._ttl = ttl
         self._candidate = candidate
         self._make_leadership = make_leadership
-        self._leadership: Leadership | None = None
+        self._leadership: Leader | None = None
+        self._started = False
         self._stopping = threading.Event()
         self._worker: PeriodicWorker | None = None
         self._due: dict[str, float] = {}
         self._holds: dict[str, float] = {}
+        self._holding = threading.Lock()
+        self._wanted = Wanted()
 
     # -- the leader --------------------------------------------------------------------------------------------------
     def start(self) -> None:
         """Lead when nobody does, and run what is due, in threads; at once."""
+        self._started = True
         if self._scheduled:
             threading.Thread(target=self._work, name="periodic", daemon=True).start()
+
+    def now(self, name: str) -> None:
+        """Run the job soon, whoever leads: in this process, and after a run that goes on elsewhere. Nothing when the operator has switched
+        it off, or it runs in other processes only."""
+        scheduled = self._scheduled.get(name)
+        if scheduled is not None and self._started and self._wanted.add(name):
+            threading.Thread(target=self._run_wanted, args=(scheduled,), name="periodic-now", daemon=True).start()
 
     def stop(self) -> None:
         """End at the next unit of work; another process leads at once."""
@@ -109,17 +170,16 @@ class PeriodicRunner:
         leads = self._leadership is not None and self._leadership.beat()
         if leads and not led:
             self._due.clear()  # others may have run them meanwhile
-        metrics.PERIODIC_LEADER.set(leads)
         self._extend()
 
     def _extend(self) -> None:
-        for name in list(self._holds):
+        for held in list(self._holds):
             began = time.monotonic()
             try:
-                if self._jobs.hold(PREFIX + name, self._holder, self._ttl) and name in self._holds:
-                    self._holds[name] = began + self._ttl
+                if self._jobs.hold(held, self._holder, self._ttl) and held in self._holds:
+                    self._holds[held] = began + self._ttl
             except errors.DatabaseUnavailable as exc:
-                LOG.warning("periodic job %s: %s", name, exc)
+                LOG.warning("periodic %s: %s", held, exc)
 
     def _look(self, scheduled: Scheduled) -> None:
         """Run it when it is due and we lead."""
@@ -138,8 +198,21 @@ class PeriodicRunner:
         except errors.GlanceError as exc:
             LOG.warning("periodic job %s: %s", scheduled.name, exc)
 
+    def _run_wanted(self, scheduled: Scheduled) -> None:
+        more = True
+        while more and not self._stopping.is_set():
+            self._wanted.begin(scheduled.name)
+            try:
+                self.run(scheduled, dry_run=scheduled.dry_run)
+            except errors.ImageBusy:
+                self._stopping.wait(SOON)
+                continue
+            except errors.GlanceError as exc:
+                LOG.warning("periodic job %s: %s", scheduled.name, exc)
+            more = self._wanted.more(scheduled.name)
+
     def _seconds_left(self, scheduled: Scheduled) -> float:
-        record = self._jobs.record(PREFIX + scheduled.name)
+        record = self._jobs.record(scheduled.row)
         if record.started_at is None:
             return 0.0
         if record.ended_at is None:  # cut off
@@ -168,32 +241,44 @@ class PeriodicRunner:
 
     def _run(self, scheduled: Scheduled, *, dry_run: bool, leading: bool) -> Run:
         """A dry run is neither held nor recorded when an operator asks for it; one that the configuration makes dry is."""
-        name, quiet = scheduled.name, dry_run and not leading
+        name, held, quiet = scheduled.name, scheduled.row, dry_run and not leading
         began = time.monotonic()
         if not quiet:
-            if not self._jobs.hold(PREFIX + name, self._holder, self._ttl):
-                raise errors.ImageBusy(f"the job {name} is running elsewhere: {self._jobs.holder(PREFIX + name)}")
-            self._holds[name] = began + self._ttl
+            self._hold(scheduled)
         try:
-            record, started = self._jobs.record(PREFIX + name), datetime.now(UTC)
+            record, started = self._jobs.record(held), datetime.now(UTC)
             if not quiet:
                 record = replace(record, started_at=started, ended_at=None)
-                self._jobs.keep(PREFIX + name, self._holder, record)
-            turn = RunningTurn(PREFIX + name, record, self._alive(name, leading=leading, held=not quiet), self._stopping, dry_run=dry_run,
+                self._jobs.keep(held, self._holder, record)
+            turn = RunningTurn(held, record, self._alive(None if quiet else held, leading=leading), self._stopping, dry_run=dry_run,
                                jobs=None if quiet else self._jobs, holder=self._holder)
             outcome = self._guarded(scheduled, turn)
             run = Run(name, dry_run, outcome, started, time.monotonic() - began, turn.report())
             if not quiet:
-                self._keep(run, turn)
+                self._keep(held, run, turn)
         finally:
             if not quiet:
-                self._holds.pop(name, None)
+                self._holds.pop(held, None)
                 try:
-                    self._jobs.let_go(PREFIX + name, self._holder)
+                    self._jobs.let_go(held, self._holder)
                 except errors.DatabaseUnavailable as exc:
                     LOG.warning("periodic job %s: %s", name, exc)
         self._tell(run)
         return run
+
+    def _hold(self, scheduled: Scheduled) -> None:
+        """Raises ImageBusy. The database tells processes apart, not the threads of one."""
+        held = scheduled.row
+        with self._holding:
+            if held in self._holds:
+                raise errors.ImageBusy(f"the job {scheduled.name} is running in this process")
+            self._holds[held] = time.monotonic() + self._ttl
+        try:
+            if not self._jobs.hold(held, self._holder, self._ttl):
+                raise errors.ImageBusy(f"the job {scheduled.name} is running elsewhere: {self._jobs.holder(held)}")
+        except BaseException:
+            self._holds.pop(held, None)
+            raise
 
     def _guarded(self, scheduled: Scheduled, turn: RunningTurn) -> Outcome:
         try:
@@ -211,23 +296,23 @@ class PeriodicRunner:
             return Outcome.FAILED
         return Outcome.DONE
 
-    def _keep(self, run: Run, turn: RunningTurn) -> None:
+    def _keep(self, held: str, run: Run, turn: RunningTurn) -> None:
         """A run that was cut off stays one that has not ended: whoever leads next goes on at once."""
         record: JobRecord = replace(turn.record, report=run.as_json(),
                                     ended_at=None if run.outcome is Outcome.STOPPED else datetime.now(UTC))
         try:
-            self._jobs.keep(PREFIX + run.job, self._holder, record)
+            self._jobs.keep(held, self._holder, record)
         except errors.LeaseLost as exc:
             LOG.warning("periodic job %s: its report was not kept: %s", run.job, exc)
 
-    def _alive(self, name: str, *, leading: bool, held: bool) -> Callable[[], None]:
+    def _alive(self, held: str | None, *, leading: bool) -> Callable[[], None]:
         """What ``Turn.check`` does; cheap enough for every piece of data."""
         def check() -> None:
             if self._stopping.is_set():
                 raise errors.JobStopped("the process is stopping")
             if leading and not self._leads():
                 raise errors.JobStopped("this process no longer leads")
-            if held and time.monotonic() >= self._holds.get(name, 0.0):
+            if held and time.monotonic() >= self._holds.get(held, 0.0):
                 raise errors.JobStopped("this process could not say in time that it lives")
 
         return check
@@ -247,8 +332,8 @@ def leader(jobs: JobRepository) -> str | None:
     return jobs.holder(LEADER)
 
 
-def record_of(jobs: JobRepository, name: str) -> JobRecord:
-    return jobs.record(PREFIX + name)
+def row(name: str, machine: str | None = None) -> str:
+    return f"{PREFIX}{name}" + (f"@{machine}" if machine else "")
 
 
 def _every(seconds: float, call: Callable[..., Any]) -> Callable[..., Any]:

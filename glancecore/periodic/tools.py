@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from glancecore.ports.repository import Database
+from glancecore.services.caching import Caching
 from glancecore.services.copies import Copies
 from glancecore.services.deletion import Deletion
 from glancecore.services.imports import Imports
@@ -28,6 +29,8 @@ class Tools:
     leases: Leases
     hashing: LocationHashing
     locations: Locations
+    #: None: the deployment has no image cache.
+    caching: Caching | None
     #: Data of added locations is read and hashed.
     hash_locations: bool
     #: Seconds from a delayed deletion to the end of the data.

@@ -1,7 +1,7 @@
 """What a periodic job implements, and what it is handed.
 
-A job runs again and again in one process of the whole deployment, the leader's, or once when an operator asks for it
-(``glance-periodic run NAME``). Entry points: group ``glancecore.periodic``; options: section ``periodic_NAME``.
+A job runs again and again in one process of the whole deployment, the leader's, or, when it is a machine's own, in one process of
+each machine; and once when an operator asks for it (``glance-periodic run NAME``). Entry points: group ``glancecore.periodic``; options: section ``periodic_NAME``.
 """
 
 from __future__ import annotations
@@ -124,6 +124,8 @@ class PeriodicJob(ABC):
     """
 
     options: ClassVar[Options] = ()
+    #: It looks after what lies on the machine where it runs: each has its own runs, times, state and report.
+    of_machine: ClassVar[bool] = False
     #: Seconds from one start to the next, unless the operator says otherwise.
     interval: ClassVar[float]
     #: One line for ``glance-periodic list``.
@@ -133,15 +135,19 @@ class PeriodicJob(ABC):
         """``conf`` is the job's own section, with ``interval`` and ``dry_run`` beside its options. Raises ConfigError."""
         self.conf = conf
 
+    def applies(self) -> bool:
+        """Whether this deployment has what the job is for; where it has not, the job is not run from time to time."""
+        return True
+
     @abstractmethod
     def run(self, turn: Turn) -> None:
         """Do it once. What this raises beside JobStopped makes the run a failed one, which is tried again soon."""
 
 
 def job_options(interval: float, options: Options = ()) -> list[cfg.Opt]:
-    """All options of a job's section: for its ``list_opts``."""
-    return [
+    """All options of a job's section: for its ``list_opts``. One of ``options`` may stand for a common one, by its name."""
+    common = [
         cfg.FloatOpt("interval", default=interval, min=1.0, help="Seconds from one start of the job to the next."),
         cfg.BoolOpt("dry_run", default=False, help="Only report what would be done."),
-        *options,
     ]
+    return list({x.name: x for x in (*common, *options)}.values())

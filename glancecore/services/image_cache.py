@@ -144,9 +144,9 @@ class ImageCache:
         except errors.CacheUnavailable as exc:
             LOG.warning("image %s stays in the cache until it is cleaned: %s", image_id, exc)
 
-    def verify(self, image_id: str, seal: Seal, check: Callable[[], None] = lambda: None) -> bool | None:
-        """Hash the entry's bytes; drop it when they are wrong. None when there is no such entry any more. ``check`` is called for each
-        piece. Raises CacheUnavailable, and what ``check`` raises."""
+    def verify(self, image_id: str, seal: Seal, passing: Callable[[int], None] = lambda _: None) -> bool | None:
+        """Hash the entry's bytes; drop it when they are wrong. None when there is no such entry any more. ``passing`` is called
+        with the bytes of each piece. Raises CacheUnavailable, and the GlanceErrors that ``passing`` raises."""
         with self._survived("open"):
             file = self.driver.open(image_id, seal, count=False)
         if file is None:
@@ -155,7 +155,7 @@ class ImageCache:
         with closing(hashes), self._survived("verify"):
             with file:
                 while piece := file.read(CHUNK):
-                    check()
+                    passing(len(piece))
                     hashes.update(piece)
             if hashes.result()[seal.algorithm] == seal.digest:
                 self.driver.verified(image_id, seal)

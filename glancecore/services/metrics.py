@@ -25,7 +25,6 @@ CACHE_SENT = Counter("glance_cache_sent_bytes_total", "Bytes sent to clients fro
 CACHE_FILLED = Counter("glance_cache_filled_bytes_total", "Bytes read from stores to fill the cache.")
 CACHE_REMOVED = Counter("glance_cache_removed_total", "Cache entries removed: evicted; changed (from outside); damaged (by their hash); "
                         "damaged_source (the store's bytes were wrong and were not cached).", ["reason"])
-CACHE_CARE = Counter("glance_cache_care_runs_total", "Runs of the cache's own jobs that have ended.", ["job"])
 CACHE_REMOVED_BYTES = Counter("glance_cache_removed_bytes_total", "Their bytes.", ["reason"])
 OUTBOX_DELIVERIES = Counter("glance_outbox_deliveries_total",
                             "Events by what became of them: sent, failed (an attempt; it is made again), dropped (too old).",

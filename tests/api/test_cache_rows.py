@@ -18,8 +18,13 @@ from conftest import built
 
 from glancecore.bootstrap import Service
 from glancecore.domain import errors
+from glancecore.periodic.caching import CacheCleaner, CacheJob, CachePrefetcher, WholeCacheCleaner
+from glancecore.periodic.runner import Scheduled
+from glancecore.periodic.runs import Outcome
+from glancecore.ports.periodic import job_options
 from glancecore.ports.repository import ImageChanged
 from glancecore.services.caching import Caching
+from glancecore.testing.settings import make_section
 
 MIB = 1 << 20
 NODE = "http://one.example:9292"
@@ -38,7 +43,7 @@ def service(folder: Path) -> Iterator[Service]:
                           "worker_self_reference_url": NODE}}
     with built("sqlite", config) as made:
         assert made.caching is not None
-        made.caching.start()
+        made.machine.start()
         yield made
 
 
@@ -396,9 +401,20 @@ def test_a_driver_that_fails_stops_no_download(caching: Caching, owner: Person, 
 
 
 # -- jobs ----------------------------------------------------------------------------------------------------------------------
+def run(service: Service, job: type[CacheJob], *, dry_run: bool = False, **settings: float) -> dict[str, list[str]]:
+    """What it found: image ids by kind."""
+    scheduled = Scheduled("cache_job", job(make_section(job_options(job.interval, job.options), **settings), service.tools), 3600.0, machine="tests")
+    done = service.machine.run(scheduled, dry_run=dry_run)
+    assert done.outcome is Outcome.DONE, done.text()
+    found: dict[str, list[str]] = {}
+    for finding in done.report.findings:
+        found.setdefault(finding.kind, []).append(finding.subject)
+    return found
+
+
 def test_cleaner_drops_orphans_and_verifies_what_is_due(caching: Caching, owner: Person, admin: Person, service: Service,
                                                         monkeypatch: pytest.MonkeyPatch) -> None:
-    caching.clean(verify=False)
+    run(service, CacheCleaner, verify_after=0.0)
     kept, lost = image(owner, b"kept"), image(owner, b"lost")
     for image_id in (kept, lost):
         download(owner, image_id)
@@ -406,22 +422,22 @@ def test_cleaner_drops_orphans_and_verifies_what_is_due(caching: Caching, owner:
     with monkeypatch.context() as patched:
         patched.setattr(caching._cache.driver, "drop", lambda _id: False)  # another node has deleted it
         assert owner.call("DELETE", f"/v2/images/{lost}").status_code == 204
-    dry = caching.clean(dry_run=True)
-    assert dry.outcomes == {"orphan": [lost]}
+    assert run(service, CacheCleaner, dry_run=True) == {"orphan": [lost]}
     assert set(cached(admin)) == {kept, lost}
-    assert caching.clean().outcomes == {"orphan": [lost]}
+    assert run(service, CacheCleaner) == {"orphan": [lost]}
     assert set(cached(admin)) == {kept}
-    monkeypatch.setattr(caching, "_due", lambda _entry: True)
-    assert caching.clean(dry_run=True).outcomes == {"to be verified": [kept]}
-    assert caching.clean().outcomes == {"verified": [kept]}
+    assert run(service, WholeCacheCleaner, dry_run=True) == {"to be verified": [kept]}
+    before = caching._cache.driver.entries()[0].verified
+    assert run(service, WholeCacheCleaner) == {}
+    assert caching._cache.driver.entries()[0].verified > before
 
 
-def test_prefetch_reports(caching: Caching, owner: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prefetch_reports(caching: Caching, owner: Person, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     image_id, large, driver = image(owner, b"data"), image(owner, bytes(21 * MIB)), caching._cache.driver
     for each in ("gone", image_id, large):
         driver.queue(each)
     wanted = {"not active": ["gone"], "to be fetched": [image_id, large]}
-    assert caching.prefetch(dry_run=True).outcomes == wanted
+    assert run(service, CachePrefetcher, dry_run=True) == wanted
     assert list(driver.queued()) == ["gone", image_id, large]
-    assert caching.prefetch().outcomes == {"not active": ["gone"], "fetched": [image_id], "too large": [large]}
+    assert run(service, CachePrefetcher) == {"not active": ["gone"], "fetched": [image_id], "too large": [large]}
     assert list(driver.queued()) == []

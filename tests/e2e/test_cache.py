@@ -278,7 +278,7 @@ def test_cache_manage(service: lab.Service) -> None:
 
 
 def run(service: lab.Service, command: str, *args: str) -> dict[str, Any]:
-    done = subprocess.run([lab.BIN / command, "--config-file", service.config_file, "--json", *args], capture_output=True, text=True,
+    done = subprocess.run([lab.BIN / command, "--config-file", service.config_file, *args, "--json"], capture_output=True, text=True,
                           check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))
@@ -296,12 +296,49 @@ def test_care_by_command(service: lab.Service, tmp_path: Path) -> None:
     with path.open("r+b") as file:
         file.write(bytes([data[0] ^ 1]))
     os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
-    assert run(service, "glance-cache-cleaner", "--verify-all", "--dry-run")["to be verified"] == [image_id]
+    assert found(run(service, "glance-cache-cleaner", "--verify-all", "--dry-run")) == [("to be verified", image_id)]
     report = run(service, "glance-cache-cleaner", "--verify-all")
-    assert (report["damaged"], report["files"], report["bytes"]) == ([image_id], 1, MIB)
+    assert found(report) == [("damaged", image_id)]
+    assert (report["counts"]["files removed"], report["counts"]["bytes removed"]) == (1, MIB)
     assert get(service, image_id) == data
-    assert run(service, "glance-cache-pruner")["files"] == 0
-    assert run(service, "glance-cache-prefetcher")["job"] == "cache-prefetcher"
+    assert run(service, "glance-cache-pruner")["counts"]["files removed"] == 0
+    assert run(service, "glance-cache-prefetcher")["job"] == "cache_prefetcher"
+    assert run(service, "glance-periodic", "report", "cache_cleaner")["findings"] == report["findings"]
+    jobs = {x["job"]: x for x in run(service, "glance-periodic", "list")["jobs"]}
+    assert [jobs[x]["of_machine"] for x in ("cache_cleaner", "auditor")] == [True, False]
+    assert jobs["cache_cleaner"]["outcome"] == "done"
+
+
+def found(report: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(x["kind"], x["subject"]) for x in report["findings"]]
+
+
+def test_care_by_glance_periodic_alone(tmp_path: Path) -> None:
+    """Where glance-api runs no jobs, a queued image waits for the machine's own glance-periodic."""
+    jobs = {"periodic": {"embedded": False}, "periodic_cache_prefetcher": {"interval": 1}}
+    with lab.service(lab.merged(config(tmp_path / "cache"), jobs)) as service:
+        client = Client(service.url, roles=ADMIN)
+        image_id = str(client.create()["id"])
+        assert client.upload(image_id, b"data").status_code == 204
+        assert client.call("PUT", f"/v2/cache/{image_id}").status_code == 202
+        assert client.call("GET", "/v2/cache").json()["queued_images"] == [image_id]
+        process = subprocess.Popen([lab.BIN / "glance-periodic", "--config-file", service.config_file], stderr=subprocess.DEVNULL)
+        try:
+            until_cached(service, image_id)
+        finally:
+            lab.end(process, signal.SIGTERM)
+
+
+def test_jobs_that_are_switched_off_do_not_run(tmp_path: Path) -> None:
+    with lab.service(lab.merged(config(tmp_path / "cache"), {"periodic": {"enabled_jobs": "[reaper]"}})) as service:
+        client = Client(service.url, roles=ADMIN)
+        image_id = str(client.create()["id"])
+        assert client.upload(image_id, b"data").status_code == 204
+        assert client.call("PUT", f"/v2/cache/{image_id}").status_code == 202
+        assert found(run(service, "glance-cache-prefetcher", "--dry-run")) == [("to be fetched", image_id)]
+        assert client.call("GET", "/v2/cache").json()["queued_images"] == [image_id]
+        assert found(run(service, "glance-cache-prefetcher")) == [("fetched", image_id)]
+        assert cached(service) == {image_id}
 
 
 # -- helpers -------------------------------------------------------------------------------------------------------------------

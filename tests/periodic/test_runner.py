@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from glancecore.domain import errors
-from glancecore.periodic.candidate import Candidate
+from glancecore.periodic.candidate import Alone, Candidate
 from glancecore.periodic.leadership import LEADER, Leadership
-from glancecore.periodic.runner import PREFIX, PeriodicRunner, Scheduled, record_of
+from glancecore.periodic.runner import PREFIX, PeriodicRunner, Scheduled, row
 from glancecore.periodic.runs import MOST_OF_A_KIND, Outcome, from_json
 from glancecore.ports.job_repository import JobRecord
 from glancecore.ports.periodic import PeriodicJob, Turn
@@ -74,7 +74,7 @@ def test_the_interval_counts_over_restarts(deployment: Deployment) -> None:
     ran: list[int] = []
     job = Scheduled("j", Told(lambda _: ran.append(1)), 3600)
     deployment.runner(job).start()
-    until(lambda: record_of(deployment.database.jobs, "j").ended_at)
+    until(lambda: deployment.database.jobs.record(PREFIX + "j").ended_at)
     deployment.runners[0].stop()
     deployment.runner(job).start()
     until(lambda: deployment.database.jobs.holder(LEADER) == "p1")
@@ -89,8 +89,8 @@ def test_a_failed_run_is_reported_and_tried_again_soon(deployment: Deployment) -
 
     runner = deployment.runner(Scheduled("j", Told(work), 86400))
     runner.start()
-    until(lambda: record_of(deployment.database.jobs, "j").ended_at)
-    report = record_of(deployment.database.jobs, "j").report
+    until(lambda: deployment.database.jobs.record(PREFIX + "j").ended_at)
+    report = deployment.database.jobs.record(PREFIX + "j").report
     assert report is not None
     run = from_json(report)
     assert (run.outcome, run.report.counts) == (Outcome.FAILED, {"seen": 2, "errors": 1})
@@ -143,7 +143,7 @@ def test_a_stopped_leader_is_followed_at_once_and_its_job_goes_on(deployment: De
     until(lambda: len(seen) >= 3)
     deployment.runner(job).start()
     deployment.runners[0].stop()
-    until(lambda: record_of(deployment.database.jobs, "j").ended_at)
+    until(lambda: deployment.database.jobs.record(PREFIX + "j").ended_at)
     assert seen == list(range(10)), "nothing twice, nothing left out"
     assert deployment.database.jobs.holder(LEADER) == "p1"
 
@@ -167,9 +167,9 @@ def test_a_job_ends_when_its_process_no_longer_leads(deployment: Deployment) -> 
     jobs.let_go(LEADER, "p0")
     assert jobs.hold(LEADER, "somebody else", 60)
     assert ended.wait(5)
-    until(lambda: record_of(jobs, "j").report)
-    assert record_of(jobs, "j").ended_at is None, "whoever leads next goes on"
-    assert from_json(record_of(jobs, "j").report or {}).outcome is Outcome.STOPPED
+    until(lambda: jobs.record(PREFIX + "j").report)
+    assert jobs.record(PREFIX + "j").ended_at is None, "whoever leads next goes on"
+    assert from_json(jobs.record(PREFIX + "j").report or {}).outcome is Outcome.STOPPED
 
 
 def test_a_leader_that_can_not_say_that_it_lives_stops_leading(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +198,7 @@ def test_one_run_now(deployment: Deployment) -> None:
     assert (run.outcome, run.report.counts) == (Outcome.DONE, {"orphan": 1, "checked": 3})
     assert "[orphan] fast/x: nobody's" in run.text()
     assert from_json(run.as_json()).report == run.report
-    record = record_of(deployment.database.jobs, "j")
+    record = deployment.database.jobs.record(PREFIX + "j")
     assert (record.state, record.report) == ({"at": "x"}, run.as_json())
 
 
@@ -213,10 +213,10 @@ def test_a_dry_run_keeps_nothing_and_may_go_beside_another(deployment: Deploymen
         states.append(turn.state)
         turn.remember({"at": "y"})
 
-    before = record_of(jobs, "j")
+    before = jobs.record(PREFIX + "j")
     assert deployment.runner().run(Scheduled("j", Told(work), 3600), dry_run=True).outcome is Outcome.DONE
     assert states == [{"at": "x"}]
-    assert record_of(jobs, "j") == before
+    assert jobs.record(PREFIX + "j") == before
     assert jobs.holder(PREFIX + "j") == "leader"
 
 
@@ -267,3 +267,80 @@ def test_a_folder_that_can_not_be_used_is_told_once(tmp_path: Path, caplog: pyte
     assert not candidate.take()
     assert not candidate.take()
     assert [x.getMessage().split(":")[0] for x in caplog.records] == ["[periodic] lock_path"]
+
+
+# -- a machine's own jobs --------------------------------------------------------------------------------------------------
+def machine(deployment: Deployment, name: str, work: Callable[[Turn], None], interval: float = 3600) -> PeriodicRunner:
+    """One process of that machine."""
+    holder = f"{name}-{len(deployment.runners)}"
+    made = PeriodicRunner(deployment.database.jobs, {"j": Scheduled("j", Told(work), interval, machine=name)}, holder, 1.0,
+                          Candidate(deployment.folder / name), Alone)
+    deployment.runners.append(made)
+    return made
+
+
+def test_each_machine_runs_its_own_jobs(deployment: Deployment) -> None:
+    ran: list[str] = []
+    for name in ("one", "one", "two"):
+        machine(deployment, name, lambda _, name=name: ran.append(name), 0.1).start()  # type: ignore[misc]
+    until(lambda: {"one", "two"} <= set(ran))
+    reports = [deployment.database.jobs.record(row("j", x)).report for x in ("one", "two")]
+    assert [x is not None for x in reports] == [True, True]
+    assert deployment.database.jobs.record(row("j")).report is None
+    assert deployment.database.jobs.holder(LEADER) is None, "nobody leads for that"
+
+
+def test_one_process_of_a_machine_takes_over_from_another(deployment: Deployment) -> None:
+    ran: list[int] = []
+    first = machine(deployment, "one", lambda _: ran.append(1), 0.1)
+    second = machine(deployment, "one", lambda _: ran.append(2), 0.1)
+    first.start()
+    until(lambda: ran)
+    second.start()
+    first.stop()
+    until(lambda: 2 in ran)
+
+
+def test_a_wanted_run_is_made_at_once_and_once_more_for_later_wishes(deployment: Deployment) -> None:
+    began, go_on, ran = threading.Event(), threading.Event(), []
+
+    def work(_turn: Turn) -> None:
+        ran.append(1)
+        began.set()
+        go_on.wait(10)
+
+    runner = machine(deployment, "one", work)
+    runner.now("j")
+    time.sleep(0.1)
+    assert not ran, "not in a process that runs no jobs"
+    runner.start()
+    began.wait(10)  # the regular one
+    for _ in range(5):
+        runner.now("j")
+    time.sleep(0.1)
+    assert len(ran) == 1
+    go_on.set()
+    until(lambda: len(ran) == 2)
+    time.sleep(1.0)
+    assert len(ran) == 2, "five wishes, one run"
+    runner.now("j")
+    until(lambda: len(ran) == 3)
+    runner.now("no such job")
+
+
+def test_two_threads_of_a_process_do_not_run_a_job_at_once(deployment: Deployment) -> None:
+    began, go_on = threading.Event(), threading.Event()
+
+    def work(_turn: Turn) -> None:
+        began.set()
+        go_on.wait(10)
+
+    runner = deployment.runner()
+    job = Scheduled("j", Told(work), 3600)
+    thread = threading.Thread(target=runner.run, args=(job,), kwargs={"dry_run": False})
+    thread.start()
+    began.wait(10)
+    with pytest.raises(errors.ImageBusy, match="in this process"):
+        runner.run(job, dry_run=False)
+    go_on.set()
+    thread.join()
