@@ -288,6 +288,15 @@ def state(pid: int) -> str:
         return "X"
 
 
+def until_dead(pid: int, seconds: float = 60.0) -> None:
+    """A process that is to kill itself, at a step that it comes by. Raises AssertionError when it does not."""
+    limit = time.monotonic() + seconds
+    while state(pid) not in "ZX":
+        if time.monotonic() > limit:
+            raise AssertionError("the step was not passed")
+        time.sleep(0.02)
+
+
 def answers(port: int, timeout: float, process: subprocess.Popen[bytes] | None = None) -> bool:
     """An HTTP server answers on that port within the time, and ``process`` still lives."""
     end = time.monotonic() + timeout

@@ -96,10 +96,7 @@ def _until_killed(service: lab.Service, client: Client, method: str) -> None:
     [worker] = service.workers
     with contextlib.suppress(requests.ConnectionError):
         _operate(client, method)
-    end = time.monotonic() + 15
-    while lab.state(worker) not in "ZX":
-        assert time.monotonic() < end, "the step was not passed"
-        time.sleep(0.02)
+    lab.until_dead(worker)
     client.session.close()
     service.stop(signal.SIGKILL)
 

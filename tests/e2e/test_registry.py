@@ -114,7 +114,7 @@ def test_an_import_whose_node_dies_is_finished_by_another(cloud: Cloud, step: st
         [worker] = node.workers
         with contextlib.suppress(requests.ConnectionError):
             cloud.client(0).call("POST", f"/v2/images/{image_id}/import", {"method": {"name": "glance-direct"}})
-        _until(lambda: lab.state(worker) in "ZX", "the step was not passed")
+        lab.until_dead(worker)
         node.stop(signal.SIGKILL)
         _check_imported(other, cloud, image_id)
     finally:
