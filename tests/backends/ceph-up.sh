@@ -1,6 +1,6 @@
 #!/bin/bash
 # A one-node Ceph (Debian's): mon, mgr, OSDs, the pools "images" and "vms", the cephx user "glance".
-# CEPH_OSDS (1), CEPH_OSD_GB (8; a sparse file)
+# CEPH_OSDS (1), CEPH_OSD_GB (8; a sparse file), CEPH_THAWED (empty; set when its processes were stopped and go on now)
 . "$(dirname "$0")/lib.sh"
 one_at_a_time ceph
 need ceph-mon ceph-mgr ceph-osd ceph-common python3-rbd python3-rados
@@ -41,6 +41,9 @@ osd pool default pgp num = 8
 osd pool default pg autoscale mode = off
 osd crush chooseleaf type = 0
 mon allow pool size one = true
+# each snapshot waits for the monitor to gather changes: a second, which is most of a test's time
+paxos propose interval = 0.05
+paxos min wait = 0.01
 mon allow pool delete = true
 mon warn on pool no redundancy = false
 mon data avail warn = 2
@@ -55,6 +58,7 @@ bluestore block create = true
 bluestore fsck quick fix on mount = false
 osd memory target = 1073741824
 osd class update on start = true
+osd max markdown count = 1000
 osd max object name len = 256
 osd max object namespace len = 64
 mgr initial modules =
@@ -91,6 +95,10 @@ for ((i = 0; i < OSDS; i++)); do
   fi
   start "ceph/pid/osd.$i" ceph-osd -i "$i" -f
 done
+# a placement group that was frozen for longer than its read lease may wait for ever to be readable again, "laggy": it is made to peer anew
+if [[ -n ${CEPH_THAWED:-} ]]; then
+  for ((i = 0; i < OSDS; i++)); do ceph --connect-timeout 60 osd down "$i" >/dev/null 2>&1; done
+fi
 wait_for ceph/pid/osd.0 60 bash -c "ceph osd stat | grep -q '$OSDS up'"
 if [[ ! -e $DIR/pools ]]; then
   for pool in images vms; do

@@ -95,6 +95,13 @@ def _pids(*files: str) -> list[int]:
 
 
 @contextmanager
+def frozen_ceph() -> Iterator[None]:
+    with frozen("ceph/pid/mon.pid", "ceph/pid/osd.*.pid"):
+        yield
+    lab.up("ceph", CEPH_THAWED="1")  # waits until all of it answers again
+
+
+@contextmanager
 def frozen(*files: str) -> Iterator[None]:
     """The processes of these pid files hang, as on a machine that is gone: nothing is refused, nothing is answered."""
     pids = _pids(*files)
@@ -142,6 +149,6 @@ REMOTES = {
     "swift": Remote("swift", _swift, lambda: frozen("swift/*.pid"), _rot_swift),
     "s3": Remote("s3", _s3, lambda: frozen("ceph/pid/rgw.pid"), _rot_s3),
     "file": Remote("file", lambda folder: {"filesystem_store_datadir": folder / "remote"}, rot=_rot_file),
-    "rbd": Remote("rbd", _rbd, lambda: frozen("ceph/pid/mon.pid", "ceph/pid/osd.*.pid"), _rot_rbd),
+    "rbd": Remote("rbd", _rbd, frozen_ceph, _rot_rbd),
     "vmware": Remote("vmware", _vmware, lambda: frozen("vcsim/server.pid"), _rot_vmware),
 }

@@ -30,6 +30,8 @@ def administrator():
     import rados
 
     handle = rados.Rados(conffile=CONF, rados_id="admin")
+    for option in ("rados_osd_op_timeout", "rados_mon_op_timeout"):  # a cluster that is dead ends a test instead of stopping it
+        handle.conf_set(option, "60")
     handle.connect()
     return handle
 
@@ -54,7 +56,7 @@ def freeze():
 def thaw():
     for pid in pids():
         os.kill(pid, signal.SIGCONT)
-    ceph("ceph", "--connect-timeout", "60", "osd", "stat")
+    lab.up("ceph", CEPH_THAWED="1")  # waits until all of it answers again
 
 
 def info(name, *, pool=POOL):
