@@ -89,7 +89,8 @@ SUITES = (
     Suite("stores", pytest("tests/e2e/test_stores.py"), needs=("keystone", "swift", "ceph", "rgw", "vcsim"),
           breaks=("swift", "ceph", "rgw", "vcsim"), minutes=25),
     Suite("e2e", pytest("tests/e2e", "--ignore=tests/e2e/test_stores.py", *(f"--ignore={x}" for x in (*IMPORTS, BOARDS, *PEER, *PERIODIC))),
-          paths=("tests/e2e",), needs=("mariadb", "postgresql", "keystone", "nginx", "rabbitmq"), breaks=("keystone", "rabbitmq"), minutes=25),
+          paths=("tests/e2e",), needs=("mariadb", "postgresql", "keystone", "nginx", "rabbitmq", "barbican"),
+          breaks=("keystone", "rabbitmq"), minutes=25),
     Suite("imports", pytest(*IMPORTS), needs=("nginx", "keystone", "swift"), minutes=25),
     Suite("boards", pytest(BOARDS), needs=("nginx", "redis", "etcd", "zookeeper"), minutes=45),
     Suite("periodic", pytest(*PERIODIC), needs=("redis", "etcd", "zookeeper", "mariadb", "postgresql", "nginx"), minutes=30),
@@ -109,6 +110,7 @@ DRIVER_NEEDS = {
     "store_vmware": ("vcsim",),
     "auth_keystone": ("keystone",),
     "quota_unified": ("keystone",),
+    "certificates_castellan": ("keystone", "barbican"),
     "notify_messaging": ("rabbitmq",),
 }
 
