@@ -96,7 +96,7 @@ SUITES = (
     Suite("periodic", pytest(*PERIODIC), needs=("redis", "etcd", "zookeeper", "mariadb", "postgresql", "nginx"), minutes=30),
     # both have the real Glance, of which there is one
     Suite("peer", pytest(*PEER), needs=("mariadb", "postgresql"), breaks=("peer",), minutes=20),
-    Suite("clients", pytest("tests/clients"), paths=("tests/clients",), needs=("keystone", "nginx", "mariadb"), breaks=("peer",), minutes=20),
+    Suite("clients", pytest("tests/clients"), paths=("tests/clients",), needs=("keystone", "nginx", "mariadb", "barbican"), breaks=("peer",), minutes=20),
 )
 
 #: What the drivers' own suites need; a driver that is not named here needs nothing.
