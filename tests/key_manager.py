@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import signal
 import subprocess
 import time
@@ -52,6 +53,30 @@ class Keeper:
 
     def _call(self, method: str, path: str, **more: Any) -> Any:
         return self.session.request(lab.backend("barbican").url + path, method, **more)
+
+
+def expired_token(folder: Path, user: str) -> str:
+    """From a Keystone of our own that shares everything with the lab's, except for how long its tokens live."""
+    conf, port = (lab.LAB / "keystone" / "conf" / "keystone.conf").read_text(), lab.free_port()
+    changed = re.sub(r"(?m)^expiration = .*$", "expiration = 2", conf)
+    assert changed != conf
+    (folder / "keystone.conf").write_text(changed)
+    with (folder / "keystone.log").open("wb") as out:
+        process = subprocess.Popen([lab.LAB / "venvs" / "keystone" / "bin" / "python", lab.BACKENDS / "keystone_serve.py", "127.0.0.1", str(port)],
+                                   stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                                   env={**os.environ, "OS_KEYSTONE_CONFIG_DIR": str(folder), "PYTHONWARNINGS": "ignore"})
+    try:
+        assert lab.answers(port, 60, process), (folder / "keystone.log").read_text()[-2000:]
+        login = v3.Password(auth_url=f"http://127.0.0.1:{port}/v3", username=user, password=PASSWORD, user_domain_id="default", project_name=user,
+                            project_domain_id="default")
+        token = login.get_token(session.Session(timeout=60)) or ""
+    finally:
+        process.kill()
+        process.wait()
+    known = session.Session(timeout=60)
+    while known.get(f"{auth_url()}/auth/catalog", headers={"X-Auth-Token": token}, raise_exc=False).status_code != 401:
+        time.sleep(0.1)
+    return token
 
 
 class Server:

@@ -14,7 +14,7 @@ from typing import Any
 import lab
 import pytest
 import signing
-from client import Client
+from client import HEADERS_AUTH, Client
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from key_manager import Keeper, Server
 from test_imports import stage, start, until_ended
@@ -38,10 +38,13 @@ class User(Client):
         return str(self.create(**{**signing.properties(KEYS[kind], kind, "SHA-256", DATA, certificate), **other})["id"])
 
 
+def castellan(**barbican: object) -> lab.Config:
+    return {"DEFAULT": {"certificate_source": "castellan", "enabled_import_methods": "[glance-direct]"},
+            "key_manager": {"backend": "barbican"}, "barbican": {"auth_endpoint": lab.keystone().url, **barbican}}
+
+
 def configured(url: str, **barbican: object) -> lab.Config:
-    return lab.merged(lab.keystone_config(f"signed-{secrets.token_hex(4)}", url), {
-        "DEFAULT": {"certificate_source": "castellan", "enabled_import_methods": "[glance-direct]"},
-        "key_manager": {"backend": "barbican"}, "barbican": {"auth_endpoint": lab.keystone().url, **barbican}})
+    return lab.merged(lab.keystone_config(f"signed-{secrets.token_hex(4)}", url), castellan(**barbican))
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +164,32 @@ def test_while_barbican_is_away_signed_images_wait(tmp_path: Path) -> None:
         finally:
             server.kill()
         assert "internal_error" not in service.log.read_text()
+
+
+def test_a_token_that_expires_meanwhile_costs_no_data() -> None:
+    """Here one that the service takes, as it believes a proxy, and Keystone does not."""
+    lab.backend("barbican")
+    with lab.service(lab.merged(HEADERS_AUTH, castellan())) as service:
+        keeper = Keeper("demo")
+        client = Client(service.url, keeper.session.get_project_id() or "")
+        properties = signing.properties(KEYS["RSA-PSS"], "RSA-PSS", "SHA-256", DATA, keeper.keep(signing.certificate(KEYS["RSA-PSS"])))
+        uploaded, imported = (client.create(**properties)["id"] for _ in range(2))
+        assert stage(client, imported, DATA).status_code == 204
+
+        client.session.headers["X-Auth-Token"] = "expired"
+        answer = client.upload(uploaded, DATA)
+        assert (answer.status_code, answer.json()["error"]) == (401, "not_authenticated")
+        assert client.show(uploaded)["status"] == "queued"
+        assert start(client, imported).status_code == 202
+        task = until_ended(client, imported)
+        assert (task["status"], task["error"]) == ("failure", "not_authenticated")
+        assert client.show(imported)["status"] == "uploading", "its data is still staged"
+
+        client.session.headers["X-Auth-Token"] = keeper.token
+        assert client.upload(uploaded, DATA).status_code == 204
+        assert client.call("POST", f"/v2/images/{imported}/tasks/{task['id']}/actions/retry").status_code == 202
+        assert until_ended(client, imported)["status"] == "success"
+        assert client.download(imported).content == DATA
 
 
 def check_refused(answer: Any, code: str, words: str = "") -> None:

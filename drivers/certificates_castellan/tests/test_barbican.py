@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from glancecore_certificates_castellan.driver import CastellanCertificates
-from key_manager import Keeper, Server, auth_url
+from key_manager import Keeper, Server, auth_url, expired_token
 from oslo_config import cfg
 from oslo_context import context
 
@@ -103,15 +103,24 @@ def test_the_key_manager_is_the_one_of_the_catalogue_or_of_the_option(make: Make
         assert make(**settings).certificate(secret, demo.token) == DER
 
 
-def test_a_token_of_the_service_may_go_along(make: Make, demo: Keeper) -> None:
-    """Barbican then takes a user's token that has expired meanwhile."""
-    user = {"auth_type": "password", "auth_url": auth_url(), "username": "glance", "password": "secret", "user_domain_id": "default",
-            "project_name": "service", "project_domain_id": "default"}
-    secret = demo.keep(PEM)
+SERVICE = {"auth_type": "password", "username": "glance", "password": "secret", "user_domain_id": "default", "project_name": "service",
+           "project_domain_id": "default"}
+
+
+def test_with_a_token_of_the_service_an_expired_one_is_good(make: Make, demo: Keeper, tmp_path: Path) -> None:
+    """An import may last longer than a token lives."""
+    secret, expired, endpoint = demo.keep(PEM), expired_token(tmp_path, "demo"), lab.backend("barbican").url
+    for alone in (make(), make(barbican_endpoint=endpoint)):
+        with pytest.raises(errors.NotAuthenticated, match="get a new one"):
+            alone.certificate(secret, expired)
+    user = {**SERVICE, "auth_url": auth_url()}
+    assert make(send_service_user_token=True, service_user=user, barbican_endpoint=endpoint).certificate(secret, expired) == DER
     assert make(send_service_user_token=True, service_user=user).certificate(secret, demo.token) == DER
-    wrong = make(send_service_user_token=True, service_user={**user, "password": "sesame"})
-    with pytest.raises(errors.CertificatesUnavailable):
-        wrong.certificate(secret, demo.token)
+
+
+def test_a_service_that_keystone_does_not_know_is_not_the_users_fault(make: Make, demo: Keeper) -> None:
+    source = make(send_service_user_token=True, service_user={**SERVICE, "auth_url": auth_url(), "password": "sesame"})
+    check_away(source, demo.keep(PEM), demo.token)
 
 
 def test_many_at_once_each_with_his_own_token(source: CastellanCertificates, demo: Keeper, other: Keeper) -> None:
