@@ -64,9 +64,13 @@ CONF
   start barbican/server "$VENV/bin/python" "$HERE/barbican_serve.py" "$DIR/paste.ini" 127.0.0.1 "$(port_of barbican)"
 fi
 wait_for barbican/server 60 listening 127.0.0.1 "$(port_of barbican)"
-"$LAB_DIR/venvs/keystone/bin/python" "$HERE/keystone_setup.py" "$AUTH_URL" --key-manager "http://127.0.0.1:$(port_of barbican)"
+URL=http://127.0.0.1:$(port_of barbican)
+if [[ "$(cat "$LAB_DIR/keystone/key-manager" 2>/dev/null)" != "$URL" ]]; then
+  "$LAB_DIR/venvs/keystone/bin/python" "$HERE/keystone_setup.py" "$AUTH_URL" --key-manager "$URL"
+  echo "$URL" >"$LAB_DIR/keystone/key-manager"
+fi
 echo "BARBICAN_AUTH_URL=$AUTH_URL"
 # for tests that need a server of their own before the same secrets, to stop it
 echo "BARBICAN_PYTHON=$VENV/bin/python"
 echo "BARBICAN_HOME=$DIR"
-echo "http://127.0.0.1:$(port_of barbican)"
+echo "$URL"
