@@ -76,7 +76,7 @@ PERIODIC = tuple(f"tests/e2e/test_{name}.py" for name in ("periodic", "auditing"
 SUITES = (
     Suite("ruff", tool("ruff", "check", "."), check=True),
     Suite("mypy", tool("mypy", "glancecore", *sorted(str(path) for path in Path("drivers").glob("[!_]*/src"))), check=True),
-    Suite("mypy-tests", tool("mypy", "--explicit-package-bases", "tests/lab.py", "tests/run.py", "tests/receiver.py",
+    Suite("mypy-tests", tool("mypy", "--explicit-package-bases", "tests/lab.py", "tests/run.py", "tests/receiver.py", "tests/key_manager.py", "tests/signing.py",
                              "tests/backends/keystone_setup.py",
                              *sorted(str(path) for name in ("bench", "images", "peer", "tempest") for path in Path("tests", name).glob("*.py"))),
           check=True),
