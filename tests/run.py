@@ -76,7 +76,7 @@ PERIODIC = tuple(f"tests/e2e/test_{name}.py" for name in ("periodic", "auditing"
 SUITES = (
     Suite("ruff", tool("ruff", "check", "."), check=True),
     Suite("mypy", tool("mypy", "glancecore", *sorted(str(path) for path in Path("drivers").glob("[!_]*/src"))), check=True),
-    Suite("mypy-tests", tool("mypy", "--explicit-package-bases", "tests/lab.py", "tests/run.py", "tests/receiver.py",
+    Suite("mypy-tests", tool("mypy", "--explicit-package-bases", "tests/lab.py", "tests/run.py", "tests/receiver.py", "tests/key_manager.py", "tests/signing.py",
                              "tests/backends/keystone_setup.py",
                              *sorted(str(path) for name in ("bench", "images", "peer", "tempest") for path in Path("tests", name).glob("*.py"))),
           check=True),
@@ -89,13 +89,14 @@ SUITES = (
     Suite("stores", pytest("tests/e2e/test_stores.py"), needs=("keystone", "swift", "ceph", "rgw", "vcsim"),
           breaks=("swift", "ceph", "rgw", "vcsim"), minutes=25),
     Suite("e2e", pytest("tests/e2e", "--ignore=tests/e2e/test_stores.py", *(f"--ignore={x}" for x in (*IMPORTS, BOARDS, *PEER, *PERIODIC))),
-          paths=("tests/e2e",), needs=("mariadb", "postgresql", "keystone", "nginx", "rabbitmq"), breaks=("keystone", "rabbitmq"), minutes=25),
+          paths=("tests/e2e",), needs=("mariadb", "postgresql", "keystone", "nginx", "rabbitmq", "barbican"),
+          breaks=("keystone", "rabbitmq"), minutes=25),
     Suite("imports", pytest(*IMPORTS), needs=("nginx", "keystone", "swift"), minutes=25),
     Suite("boards", pytest(BOARDS), needs=("nginx", "redis", "etcd", "zookeeper"), minutes=45),
     Suite("periodic", pytest(*PERIODIC), needs=("redis", "etcd", "zookeeper", "mariadb", "postgresql", "nginx"), minutes=30),
     # both have the real Glance, of which there is one
     Suite("peer", pytest(*PEER), needs=("mariadb", "postgresql"), breaks=("peer",), minutes=20),
-    Suite("clients", pytest("tests/clients"), paths=("tests/clients",), needs=("keystone", "nginx", "mariadb"), breaks=("peer",), minutes=20),
+    Suite("clients", pytest("tests/clients"), paths=("tests/clients",), needs=("keystone", "nginx", "mariadb", "barbican"), breaks=("peer",), minutes=20),
 )
 
 #: What the drivers' own suites need; a driver that is not named here needs nothing.
@@ -109,6 +110,7 @@ DRIVER_NEEDS = {
     "store_vmware": ("vcsim",),
     "auth_keystone": ("keystone",),
     "quota_unified": ("keystone",),
+    "certificates_castellan": ("keystone", "barbican"),
     "notify_messaging": ("rabbitmq",),
 }
 

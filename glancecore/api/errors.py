@@ -69,6 +69,7 @@ STATUS: dict[type[errors.GlanceError], int] = {
     errors.ImportSuspended: 503,
     errors.FetchFailed: 502,
     errors.SignatureInvalid: 400,
+    errors.CertificatesUnavailable: 503,
     errors.StepFailed: 415,
     errors.DecompressionRefused: 415,
     errors.ConversionFailed: 415,

@@ -296,6 +296,13 @@ class SignatureInvalid(Invalid):
     code = "signature_invalid"
 
 
+class CertificatesUnavailable(GlanceError):
+    """The certificates of signed images can't be asked for now: nothing is believed unchecked."""
+
+    code = "certificates_unavailable"
+    retryable = True
+
+
 class StepFailed(ImportFailed):
     """An import step could not do its work on this data."""
 

@@ -47,7 +47,8 @@ class Signatures:
     def check_of(self, image: Image, token: str | None = None) -> SignatureCheck | None:
         """How the data of ``image`` is to be checked, before its first byte; None when not all four properties are set.
 
-        Raises SignatureInvalid for values that no signature can have, and for a certificate that can't be had or used."""
+        Raises SignatureInvalid for values that no signature can have, and for a certificate that can't be had or used; NotAuthenticated,
+        CertificatesUnavailable."""
         values = [image.properties.get(x) for x in (SIGNATURE, METHOD, KEY_TYPE, CERTIFICATE)]
         if not all(values):
             return None

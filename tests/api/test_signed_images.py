@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from api import Person
 from conftest import built
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, padding, rsa
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
+from signing import METHODS, certificate, properties
 from test_import_rows import DIRECT, begin, ended, show, stage
 
 from glancecore.bootstrap import Service
@@ -25,25 +21,7 @@ DATA = os.urandom(2_000_000)
 KEYS: dict[str, Any] = {
     "RSA-PSS": rsa.generate_private_key(65537, 2048), "DSA": dsa.generate_private_key(2048),
     "ECC_SECP384R1": ec.generate_private_key(ec.SECP384R1()), "ECC_SECP521R1": ec.generate_private_key(ec.SECP521R1())}
-METHODS = {"SHA-224": hashes.SHA224(), "SHA-256": hashes.SHA256(), "SHA-384": hashes.SHA384(), "SHA-512": hashes.SHA512()}
 IDS = {kind: str(uuid.uuid4()) for kind in (*KEYS, "expired", "junk")}
-
-
-def certificate(key: Any, days: int = 10) -> bytes:
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "signer")])
-    now = datetime.now(UTC)
-    made = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(7)
-            .not_valid_before(now - timedelta(days=20)).not_valid_after(now + timedelta(days=days)).sign(key, hashes.SHA256()))
-    return made.public_bytes(serialization.Encoding.PEM)
-
-
-def sign(kind: str, method: str, data: bytes = DATA) -> str:
-    key, used = KEYS[kind], METHODS[method]
-    if kind == "RSA-PSS":
-        raw = key.sign(data, padding.PSS(padding.MGF1(used), padding.PSS.MAX_LENGTH), used)
-    else:
-        raw = key.sign(data, used if kind == "DSA" else ec.ECDSA(used))
-    return base64.b64encode(raw).decode()
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +36,7 @@ def owner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
 
 
 def signed(kind: str = "RSA-PSS", method: str = "SHA-256", **other: str) -> dict[str, str]:
-    return {"img_signature": sign(kind, method), "img_signature_hash_method": method, "img_signature_key_type": kind,
-            "img_signature_certificate_uuid": IDS[kind], **other}
+    return {**properties(KEYS[kind], kind, method, DATA, IDS[kind]), **other}
 
 
 @pytest.mark.parametrize("kind", KEYS)

@@ -2,10 +2,11 @@
 
     keystone_setup.py URL [REGION IMAGE_URL [REMOTE_IMAGE_URL]]
     keystone_setup.py URL --object-store SWIFT_URL
+    keystone_setup.py URL --key-manager BARBICAN_URL
 
 Users (password ``secret``, domain default): admin (admin of project admin and of the system), glance (service and admin in
-project service, system reader), demo and alt_demo (members of the projects of that name), reader (project demo),
-system_reader.
+project service, system reader), swift and barbican (service and admin in project service), demo and alt_demo (members of the
+projects of that name), reader (project demo), system_reader.
 """
 
 from __future__ import annotations
@@ -55,10 +56,10 @@ def people(keystone: Keystone) -> None:
     project = {name: keystone.ensure("project", {"name": name, "domain_id": "default"})
                for name in ("admin", "service", "demo", "alt_demo")}
     user = {name: keystone.ensure("user", {"name": name, "domain_id": "default"}, password=PASSWORD)
-            for name in ("admin", "glance", "swift", "demo", "alt_demo", "reader", "system_reader")}
+            for name in ("admin", "glance", "swift", "barbican", "demo", "alt_demo", "reader", "system_reader")}
     keystone.grant(role["admin"], user["admin"], project["admin"])
     keystone.grant(role["admin"], user["admin"])
-    for service in ("glance", "swift"):
+    for service in ("glance", "swift", "barbican"):
         keystone.grant(role["service"], user[service], project["service"])
         keystone.grant(role["admin"], user[service], project["service"])
     keystone.grant(role["reader"], user["glance"])  # oslo.limit reads limits as a system reader
@@ -125,7 +126,9 @@ def main(identity_url: str, region: str | None = None, url: str | None = None, r
         endpoint(keystone, keystone.ensure("service", {"type": "object-store"}, name="swift"), "RegionOne", url)
         return
     people(keystone)
-    if region and url:
+    if region == "--key-manager" and url:
+        endpoint(keystone, keystone.ensure("service", {"type": "key-manager"}, name="barbican"), "RegionOne", url)
+    elif region and url:
         image_service(keystone, identity_url, region, url, remote_url)
 
 

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from peer.deployment import Peer, dead
 from shell import Shell
 
-VERSIONS = ("python-glanceclient==4.13.0", "python-openstackclient==10.5.0", "openstacksdk==4.22.0")
+VERSIONS = ("python-glanceclient==4.13.0", "python-openstackclient==10.5.0", "openstacksdk==4.22.0", "python-barbicanclient==7.6.0")
 
 
 @pytest.fixture(scope="session")
