@@ -40,6 +40,7 @@ from glancecore.conf.store import PER_STORE
 from glancecore.domain import errors
 from glancecore.domain.errors import ConfigError
 from glancecore.domain.lease import Operation
+from glancecore.imports.loading import without_eventlet
 from glancecore.imports.logbook import LogbookDatabase, LogbookDocuments, Logbooks, LogbookTable
 from glancecore.imports.parts import ImportSettings, Parts
 from glancecore.imports.runner import Flows, ImportRunner, Posting
@@ -455,7 +456,8 @@ def load_board(conf: cfg.ConfigOpts) -> Board | None:
     if not conf.jobboard.url:
         return None
     _quiet_taskflow()
-    from glancecore.imports.board import Board
+    with without_eventlet():
+        from glancecore.imports.board import Board
 
     return Board(conf.jobboard.url, conf.jobboard.name, conf.jobboard.claim_ttl)
 
@@ -482,7 +484,8 @@ def prepare_logbook(conf: cfg.ConfigOpts, database: Database) -> None:
 def _pipeline(logbooks: Logbooks) -> Flows:
     """TaskFlow is imported with the first import only."""
     _quiet_taskflow()
-    from glancecore.imports.pipeline import Pipeline
+    with without_eventlet():
+        from glancecore.imports.pipeline import Pipeline
 
     return Pipeline(logbooks)
 

@@ -26,6 +26,7 @@ from taskflow.persistence.backends.sqlalchemy import tables
 from glancecore.domain import errors
 from glancecore.imports import fetching, writing
 from glancecore.imports.books import BookBackend
+from glancecore.imports.loading import without_eventlet
 from glancecore.imports.logbook import LogbookDatabase, LogbookDocuments, Logbooks
 from glancecore.imports.run import Run
 from glancecore.imports.verification import Expected
@@ -224,7 +225,8 @@ class Pipeline:
             connection.save_logbook(book)
         if not detail.meta:
             engines.save_factory_details(detail, make_flow, [list(run.steps), stores, parallel], {}, backend=backend)
-        return engines.load_from_detail(detail, store=store, **how)
+        with without_eventlet():  # it loads the engine's module
+            return engines.load_from_detail(detail, store=store, **how)
 
     def _backend(self, task_id: str) -> Any:
         if self._database is not None:

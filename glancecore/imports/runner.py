@@ -147,6 +147,8 @@ class ImportRunner:
         end = time.monotonic() + _PATIENCE
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
+        if any(x.is_alive() for x in self._threads):
+            LOG.warning("an import did not stop in %g s; others take it over when its lease has expired", _PATIENCE)
         self._logbook.close()
 
     # -- for a job board -----------------------------------------------------------------------------------------------

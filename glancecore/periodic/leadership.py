@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 from glancecore.domain import errors
-from glancecore.periodic.loading import without_eventlet
+from glancecore.imports.loading import without_eventlet
 from glancecore.ports.job_repository import JobRepository
 from glancecore.services import metrics
 

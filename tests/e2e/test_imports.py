@@ -169,6 +169,20 @@ def test_copy_image(client: Client, admin: Client, service: lab.Service) -> None
     assert len(tasks(client, image["id"])) == 1
 
 
+@pytest.mark.parametrize("parallel", [1, 2])
+def test_a_service_that_has_imported_stops_at_once(tmp_path: Path, parallel: int) -> None:
+    """Its import threads end, and can be waited for."""
+    with lab.service(lab.merged(HEADERS_AUTH, two_stores(tmp_path), {"imports": {"max_parallel_stores": parallel}}), folder=tmp_path) as service:
+        client = Client(service.url)
+        image_id = client.create()["id"]
+        assert stage(client, image_id).status_code == 204
+        start(client, image_id, all_stores=True)
+        assert until_ended(client, image_id)["status"] == "success"
+        client.session.close()
+        service.stop()
+        assert "did not stop" not in service.tail(1000)
+
+
 def test_a_stopped_service_hands_over_its_imports(www: Path, tmp_path: Path) -> None:
     """Without that, the lease would have to expire first."""
     (www / "handed.raw").write_bytes(DATA)

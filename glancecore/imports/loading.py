@@ -1,0 +1,22 @@
+"""Loading the libraries of imports and periodic jobs, late and light."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def without_eventlet() -> Iterator[None]:
+    """TaskFlow, tooz and the futurist of both import eventlet wherever something else has brought it, and use nothing of it here: ten
+    megabytes in a process that serves, its warning, and a second copy of ``threading``, which takes the thread that loads it for its main
+    thread: nobody could ever wait for that one's end."""
+    absent = "eventlet" not in sys.modules
+    if absent:
+        sys.modules["eventlet"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if absent:
+            sys.modules.pop("eventlet", None)
