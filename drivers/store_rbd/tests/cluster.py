@@ -42,14 +42,14 @@ def objects(pool):
         return {x.key for x in context.list_objects()} - BOOKS
 
 
-def pids():
+def pids(only=""):
     folder = Path(CONF).parent / "pid"
-    return [int(file.read_text().split()[0]) for file in sorted(folder.glob("*.pid")) if not file.name.startswith("mgr")]
+    return [int(file.read_text().split()[0]) for file in sorted(folder.glob(f"{only}*.pid")) if not file.name.startswith("mgr")]
 
 
-def freeze():
-    """The cluster stops answering."""
-    for pid in pids():
+def freeze(only=""):
+    """The cluster stops answering; ``only``: of some daemons (``osd``)."""
+    for pid in pids(only):
         os.kill(pid, signal.SIGSTOP)
 
 

@@ -178,6 +178,18 @@ def test_a_user_without_rights_is_refused(tmp_path):
         cluster.ceph("ceph", "auth", "del", f"client.{name}")
 
 
+def test_a_cluster_whose_data_does_not_answer_is_away(store):
+    """Its monitor alone says that all is well."""
+    store.ping()
+    cluster.freeze("osd")
+    try:
+        with pytest.raises(errors.StoreUnavailable):
+            store.ping()
+    finally:
+        cluster.thaw()
+    store.ping()
+
+
 def test_without_the_bindings_the_packages_are_named(tmp_path):
     """In an interpreter that does not see them."""
     code = "import sys; sys.modules['rados'] = None\ntry:\n import glancecore_store_rbd.driver\nexcept ImportError as exc:\n print(exc)"

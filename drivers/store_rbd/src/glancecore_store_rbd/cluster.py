@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,11 @@ class Cluster:
 
     def free(self) -> int:
         return int(self.handle().get_cluster_stats()["kb_avail"]) << 10
+
+    def answer(self) -> None:
+        """Ask the pool for an object: unlike the monitors' answers, this one comes from where the data is."""
+        with self.pool() as pool, suppress(rados.ObjectNotFound):  # a pool without images has no directory of them yet
+            pool.stat("rbd_directory")
 
     def handle(self) -> Any:
         with self._lock:

@@ -55,7 +55,7 @@ class RbdStore(Store):
         def ask() -> None:
             try:
                 with named_errors(self.name):
-                    self._cluster.free()
+                    self._cluster.answer()
             except BaseException as exc:  # noqa: BLE001 (raised again below)
                 found.append(exc)
             else:
