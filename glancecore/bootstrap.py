@@ -466,6 +466,7 @@ def _quiet_taskflow() -> None:
     """It imports a module of oslo.utils that warns of its own end, and tries eventlet, which warns of its own, where that is installed."""
     for text in ("eventletutils module is deprecated", r"\s*Eventlet is deprecated"):
         warnings.filterwarnings("ignore", text, Warning)
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)  # it tells of each of its parts
 
 
 def prepare_logbook(conf: cfg.ConfigOpts, database: Database) -> None:
