@@ -73,14 +73,17 @@ def beside_imports(port: int, headers: str, ids: list[str], seconds: float) -> t
 
 
 def _shows(port: int, headers: str, ids: list[str], seconds: float, until: threading.Event) -> list[float]:
-    """Milliseconds of each; one client that pauses between, so that it does not load the service itself."""
-    client, found, end = Client(port, headers), [], time.monotonic() + seconds
+    """Milliseconds of each; one client that pauses between, so that it does not load the service itself. It connects anew from time to
+    time: each of the service's processes is to answer, also the one that runs the imports."""
+    found, end = [], time.monotonic() + seconds
     while time.monotonic() < end and not until.is_set():
+        client = Client(port, headers)
         for image_id in ids[:50]:
             began = time.perf_counter()
             client.request("GET", f"/v2/images/{image_id}")
             found.append(1000 * (time.perf_counter() - began))
             time.sleep(0.002)
+        client.close()
     return found
 
 
