@@ -216,8 +216,10 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     locks = _lock_folder(conf)
     periodic = PeriodicRunner(database.jobs, jobs, leases.holder, conf.periodic.leader_ttl, Candidate(locks), lambda: _leadership(
         conf, database, leases.holder, locks))
+    here = Candidate(Path(conf.image_cache_dir, ".care"), "[DEFAULT] image_cache_dir") if conf.image_cache_dir else Candidate(
+        locks / f"machine-{this_machine(conf)}")
     machine = PeriodicRunner(database.jobs, {x.name: x for x in scheduled if x.machine and x.job.applies()}, leases.holder, conf.periodic.leader_ttl,
-                             Candidate(Path(conf.image_cache_dir, ".care") if conf.image_cache_dir else locks / f"machine-{this_machine(conf)}"), Alone)
+                             here, Alone)
     if caching:
         caching.when_queued(lambda: machine.now("cache_prefetcher"))
 

@@ -30,8 +30,10 @@ class Alone:
 class Candidate:
     """A file lock, which the kernel frees when its process dies. ``folder`` is made when it is missing."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, option: str = "[periodic] lock_path") -> None:
+        """``option``: what the operator sets to have another folder."""
         self._folder = folder
+        self._option = option
         self._file: int | None = None
         self._told = False
 
@@ -44,7 +46,7 @@ class Candidate:
             opened = os.open(self._folder / "candidate", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as exc:
             if not self._told:
-                LOG.error("[periodic] lock_path: %s can't be used (%s); no periodic job runs in this process", self._folder, exc.strerror)
+                LOG.error("%s: %s can't be used (%s); its periodic jobs don't run in this process", self._option, self._folder, exc.strerror)
                 self._told = True
             return False
         try:
