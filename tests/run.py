@@ -116,7 +116,7 @@ DRIVER_NEEDS = {
 
 DRIVER_BREAKS = {"store_rbd": ("ceph",), "store_vmware": ("vcsim",)}
 
-TEMPEST = Suite("tempest", python("tests/tempest/harness.py", "--junit", "{junit}"), needs=("keystone", "nginx", "mariadb"), breaks=("peer",),
+TEMPEST = Suite("tempest", python("tests/tempest/harness.py", "--junit", "{junit}"), needs=("keystone", "nginx", "mariadb", "postgresql"), breaks=("peer",),
                 minutes=30)
 
 

@@ -1,6 +1,6 @@
 """Tempest and glance-tempest-plugin, with a real Keystone, against our service or against the real Glance.
 
-    harness.py [--peer] [--only REGEX] [--profile default|legacy] [--junit FILE] [--jobs N]
+    harness.py [--peer] [--only REGEX] [--profile default|legacy|metadefs-mariadb|metadefs-postgresql] [--junit FILE] [--jobs N]
 
 Every test that passes on Glance 33 (``glance33.txt``; with locations shown and no format check: ``glance33-legacy.txt``)
 must pass here, unless ``left-out.txt`` names it with a reason. A test that is skipped, or not found, has failed.
@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -38,6 +38,8 @@ class Profile:
     expected: str
     legacy: bool  # locations shown, bogus data accepted
     adopted: bool = False  # a real Glance's deployment was taken over: its images are there, and its folders are ours
+    database: str = "sqlite"
+    only: str = ""  # of those tests, the ones whose names match
 
     @property
     def data(self) -> Path:
@@ -54,7 +56,8 @@ class Profile:
                 "web": {"http_store_allowed_hosts": "127.0.0.1"}}
 
 
-PROFILES = (Profile("default", "glance33.txt", legacy=False, adopted=True), Profile("legacy", "glance33-legacy.txt", legacy=True))
+PROFILES = (Profile("default", "glance33.txt", legacy=False, adopted=True), Profile("legacy", "glance33-legacy.txt", legacy=True),
+            *(Profile(f"metadefs-{x}", "glance33.txt", legacy=False, database=x, only="metadef") for x in ("mariadb", "postgresql")))
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Line:
     name: str
     seconds: float
     reason: str
+    profile: str = ""
 
 
 def names_of(file: str) -> list[str]:
@@ -125,7 +129,8 @@ def endpoint(profile: Profile, peer: bool) -> Iterator[str]:
         "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]"}})
     with contextlib.ExitStack() as stack:
         deployment = stack.enter_context(dead("mariadb")) if profile.adopted else None
-        service = stack.enter_context(lab.service(config, folder=folder, port=port, start=False))
+        database = stack.enter_context(lab.new_database(profile.database)) if profile.database != "sqlite" else ""
+        service = stack.enter_context(lab.service(config, folder=folder, port=port, database=database, start=False))
         if deployment:
             # what it finds there to look at makes its exit code 1
             told = subprocess.run([lab.BIN / "glance-manage", "--config-file", service.config_file, "adopt", "--from", deployment.database],
@@ -180,7 +185,7 @@ def junit(verdicts: list[Line], file: Path) -> None:
     suite = ET.Element("testsuite", name="tempest", tests=str(len(verdicts)))
     for line in verdicts:
         classname, _, name = line.name.rpartition(".")
-        case = ET.SubElement(suite, "testcase", classname=classname, name=name, time=f"{line.seconds:.2f}")
+        case = ET.SubElement(suite, "testcase", classname=f"{line.profile}.{classname}", name=name, time=f"{line.seconds:.2f}")
         if line.status == "FAIL":
             ET.SubElement(case, "failure", message=line.reason)
     ET.ElementTree(suite).write(file)
@@ -198,13 +203,13 @@ def main() -> int:
     verdicts: list[Line] = []
     for profile in PROFILES:
         names = [name for name in names_of(profile.expected)
-                 if re.search(options.only, name) and not any(fnmatchcase(name, pattern) for pattern in patterns)]
+                 if re.search(options.only, name) and re.search(profile.only, name) and not any(fnmatchcase(name, pattern) for pattern in patterns)]
         if names and options.profile in (None, profile.name):
             with endpoint(profile, options.peer) as region:
                 lines = run(profile, names, region, options.jobs)
-            verdicts += [verdict(name, lines) for name in names]
+            verdicts += [replace(verdict(name, lines), profile=profile.name) for name in names]
     for line in verdicts:
-        print(f"{line.status}\t{line.name}\t{line.seconds:.2f}\t{line.reason}")
+        print(f"{line.status}\t{line.profile}\t{line.name}\t{line.seconds:.2f}\t{line.reason}")
     failed = sum(line.status == "FAIL" for line in verdicts)
     print(f"{len(verdicts) - failed} passed, {failed} failed; whole texts of failures: {WORK}/*/failures.txt")
     if options.junit:
