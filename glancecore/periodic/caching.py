@@ -45,7 +45,7 @@ class CachePrefetcher(CacheJob):
             for image_id in waiting:
                 turn.check()
                 seen.add(image_id)
-                self._told(turn, image_id, self.caching.fetch(image_id, dry_run=turn.dry_run))
+                self._told(turn, image_id, self.caching.fetch(image_id, turn.check, dry_run=turn.dry_run))
         if not turn.dry_run:
             self.caching.tell()
 

@@ -209,6 +209,8 @@ class PeriodicRunner:
                 continue
             except errors.GlanceError as exc:
                 LOG.warning("periodic job %s: %s", scheduled.name, exc)
+            except Exception:
+                LOG.exception("periodic job %s could not be run", scheduled.name)
             more = self._wanted.more(scheduled.name)
 
     def _seconds_left(self, scheduled: Scheduled) -> float:

@@ -147,9 +147,10 @@ class Caching:
     def unqueue(self, image_id: str) -> None:
         self._cache.driver.unqueue(image_id)
 
-    def fetch(self, image_id: str, *, dry_run: bool = False) -> Fetched:
-        """Cache a queued image, and unqueue it unless that may still succeed later."""
-        outcome = self._fetch(image_id, dry_run=dry_run)
+    def fetch(self, image_id: str, check: Callable[[], None], *, dry_run: bool = False) -> Fetched:
+        """Cache a queued image, and unqueue it unless that may still succeed later. ``check`` is called now and then; what it raises ends
+        the waiting."""
+        outcome = self._fetch(image_id, check, dry_run=dry_run)
         if outcome not in (Fetched.WANTED, Fetched.FAILED) and not dry_run:
             self.unqueue(image_id)
         return outcome
@@ -202,14 +203,14 @@ class Caching:
             except errors.GlanceError as exc:  # said again by the next job
                 LOG.warning("that image %s is cached is not recorded now: %s", image_id, exc)
 
-    def _fetch(self, image_id: str, *, dry_run: bool) -> Fetched:
+    def _fetch(self, image_id: str, check: Callable[[], None], *, dry_run: bool) -> Fetched:
         image = self._image(image_id)
         if image is None or image.status is not Status.ACTIVE or sealed(image) is None or not image.good_locations:
             return Fetched.NOT_ACTIVE
         if dry_run:
             return Fetched.WANTED
         try:
-            if self._cache.fill(image, self._data.to_cache(image)):
+            if self._cache.fill(image, self._data.to_cache(image), check):
                 return Fetched.FETCHED
         except errors.FillDamaged:
             return Fetched.DAMAGED

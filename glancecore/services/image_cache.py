@@ -94,7 +94,7 @@ class ImageCache:
         """Whether a download of the whole image is to fill the cache."""
         return image.status is Status.ACTIVE and sealed(image) is not None and not self._avoided(image.id)
 
-    def stream(self, image: Image, source: Source) -> Iterator[bytes]:
+    def stream(self, image: Image, source: Source) -> Generator[bytes, None, None]:
         """The image's bytes from the first, of whoever reads them from the stores. When this ends early, the rest is to be read
         from the stores. Raises FillDamaged when the stores' bytes are not what the image's hash says; the next one to ask is given
         another copy's."""
@@ -122,13 +122,14 @@ class ImageCache:
                     at += len(piece)
                     yield piece
 
-    def fill(self, image: Image, source: Source) -> bool:
-        """Wait until the image is cached; whether it is. Raises FillDamaged."""
+    def fill(self, image: Image, source: Source, check: Callable[[], None] = lambda: None) -> bool:
+        """Wait until the image is cached; whether it is. ``check`` is called for each piece. Raises FillDamaged, and what ``check`` raises."""
         seal = sealed(image)
         if seal is None:
             return False
-        for _ in self.stream(image, source):
-            pass
+        with closing(self.stream(image, source)) as pieces:
+            for _ in pieces:
+                check()
         with self._survived("open"):
             found = self.driver.open(image.id, seal, count=False)
         if found is not None:

@@ -441,3 +441,18 @@ def test_prefetch_reports(caching: Caching, owner: Person, service: Service, mon
     assert list(driver.queued()) == ["gone", image_id, large]
     assert run(service, CachePrefetcher) == {"not active": ["gone"], "fetched": [image_id], "too large": [large]}
     assert list(driver.queued()) == []
+
+
+def test_a_fetch_that_is_cut_off_is_made_later(caching: Caching, owner: Person, service: Service) -> None:
+    """Whoever stops the service does not wait for a large image."""
+    image_id = image(owner, os.urandom(5 * MIB))
+    caching._cache.driver.queue(image_id)
+
+    def stopped() -> None:
+        raise errors.JobStopped("the process is stopping")
+
+    with pytest.raises(errors.JobStopped):
+        caching.fetch(image_id, stopped)
+    assert caching.queued() == [image_id]
+    assert run(service, CachePrefetcher) == {"fetched": [image_id]}
+    assert caching.queued() == []

@@ -328,6 +328,27 @@ def test_a_wanted_run_is_made_at_once_and_once_more_for_later_wishes(deployment:
     runner.now("no such job")
 
 
+def test_a_wish_is_heard_after_one_that_went_wrong(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[int] = []
+    runner = machine(deployment, "one", lambda _: ran.append(1))
+    runner.start()
+    until(lambda: len(ran) == 1)
+    until(lambda: deployment.database.jobs.record(row("j", "one")).ended_at)
+    failed = threading.Event()
+
+    def broken(_scheduled: Scheduled, *, dry_run: bool) -> None:
+        failed.set()
+        raise RuntimeError("nobody knows")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(runner, "run", broken)
+        runner.now("j")
+        failed.wait(10)
+        time.sleep(0.1)
+    runner.now("j")
+    until(lambda: len(ran) == 2)
+
+
 def test_two_threads_of_a_process_do_not_run_a_job_at_once(deployment: Deployment) -> None:
     began, go_on = threading.Event(), threading.Event()
 
