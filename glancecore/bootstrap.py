@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import socket
+import sys
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
@@ -43,6 +44,7 @@ from glancecore.domain.lease import Operation
 from glancecore.imports.loading import without_eventlet
 from glancecore.imports.logbook import LogbookDatabase, LogbookDocuments, Logbooks, LogbookTable
 from glancecore.imports.parts import ImportSettings, Parts
+from glancecore.imports.process import ImportProcess
 from glancecore.imports.runner import Flows, ImportRunner, Posting
 from glancecore.periodic.candidate import Alone, Candidate
 from glancecore.periodic.leadership import Leadership, check_url
@@ -113,6 +115,7 @@ class Service:
     hashing: LocationHashing
     imports: ImportRunner
     board: Board | None
+    importing: ImportProcess | None
     caching: Caching | None
     tools: Tools
     #: The jobs of the whole deployment, and those of this machine.
@@ -146,15 +149,18 @@ class Service:
         self.outbox.stop()
         self.hashing.stop()
         self.imports.stop()
+        if self.importing:
+            self.importing.close()
         if self.board:
             self.board.close()
         self.stores.close()
         self.database.close()
 
 
-def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool = False) -> Service:
+def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool = False, serving: bool = False) -> Service:
     """Everything, from the operator's configuration. Raises ConfigError; ``database`` replaces the configured one. ``again``: it was
-    built before, so a cache that can't be used now is no mistake of the operator's, and the service runs without."""
+    built before, so a cache that can't be used now is no mistake of the operator's, and the service runs without. ``serving``: this process
+    answers requests, so imports get a process of their own, unless the operator wants none."""
     authorizer = Authorizer(conf)
     authorizer.check_file()
     auth = load_auth(conf)
@@ -198,7 +204,9 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     parts = Parts(database, stores, area, leases, quota, notifications, methods, steps, signatures, _import_settings(conf))
     runner = ImportRunner(parts, _logbooks(conf, database), _pipeline)
     board = load_board(conf) if methods else None
-    engine = Posting(runner, board, parts) if board else runner
+    importing = ImportProcess(_import_command(conf)) if serving and methods and not board and conf.imports.own_process else None
+    jobs_of_imports = board or importing
+    engine = Posting(runner, jobs_of_imports, parts) if jobs_of_imports else runner
     reaper.handle(Operation.IMPORT, engine.resume)
     reaper.also(runner.tidy)
     staging = Staging(repository, authorizer, quota, area, leases, notifications)
@@ -242,7 +250,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     app = create_app(routes, operator, versions, auth, authorizer,
                      AppSettings(conf.max_request_id_length, conf.allow_anonymous_access))
     app.wsgi_app = _outermost(conf, app.wsgi_app)  # type: ignore[assignment, method-assign]
-    return Service(app, database, stores, reaper, outbox, hashing, runner, board, caching, tools, periodic, machine, leases.holder, auth.open_to_all)
+    return Service(app, database, stores, reaper, outbox, hashing, runner, board, importing, caching, tools, periodic, machine, leases.holder, auth.open_to_all)
 
 
 @dataclass(slots=True)
@@ -462,6 +470,16 @@ def load_board(conf: cfg.ConfigOpts) -> Board | None:
         from glancecore.imports.board import Board
 
     return Board(conf.jobboard.url, conf.jobboard.name, conf.jobboard.claim_ttl)
+
+
+def _import_command(conf: cfg.ConfigOpts) -> list[str]:
+    """With the configuration that ``conf`` was read from."""
+    # the server that has loaded us may be another program than Python
+    python = sys.executable if "python" in Path(sys.executable).name else f"{sys.prefix}/bin/python3"
+    words = [python, "-m", "glancecore.cmd.import_process"]
+    words += [x for path in conf.config_file or () for x in ("--config-file", str(path))]
+    words += [x for path in conf.config_dir or () for x in ("--config-dir", str(path))]
+    return [*words, "--debug"] if conf.debug else words
 
 
 def _quiet_taskflow() -> None:

@@ -213,9 +213,9 @@ def check_port(conf: cfg.ConfigOpts) -> None:
 
 
 def _worker_gone(_server: object, worker: Any) -> None:
-    from prometheus_client import multiprocess
+    from glancecore.services import metrics
 
-    multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+    metrics.process_gone(worker.pid)
 
 
 def _bracketed(host: str) -> str:

@@ -28,7 +28,7 @@ def make_application() -> WSGIApplication:
     named = os.environ.get("OS_GLANCE_CONFIG_FILE")
     conf = configuration.new(files=[named] if named else None)
     log.setup(conf, "glance")
-    service = bootstrap.build(conf)
+    service = bootstrap.build(conf, serving=True)
     if service.open_to_all and not conf.allow_open_access:
         raise ConfigError(f"[DEFAULT] auth_strategy = {conf.auth_strategy} lets everybody who reaches the web server do everything; "
                           "choose another auth_strategy, or set allow_open_access = true")

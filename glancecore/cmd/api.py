@@ -39,7 +39,7 @@ def _main() -> None:
         start.warn_unknown(conf)
 
         def make_app() -> WSGIApplication:
-            service = bootstrap.build(conf, again=True)
+            service = bootstrap.build(conf, again=True, serving=True)
             service.start()
             if conf.periodic.embedded:
                 service.start_jobs()

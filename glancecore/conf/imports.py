@@ -24,6 +24,9 @@ OPTIONS: dict[str, list[cfg.Opt]] = {
     "imports": [
         cfg.IntOpt("workers", default=2, min=1, max=256,
                    help="Imports that one process runs at once; the others wait. With a job board, of each glance-worker."),
+        cfg.BoolOpt("own_process", default=True,
+                    help="Without a job board, glance-api runs imports in a process of their own, which it starts with the first one and ends when "
+                         "there are none: requests don't feel them. false: in threads beside the requests."),
         cfg.IntOpt("max_parallel_stores", default=1, min=1, max=64, help="Stores that one import writes to at once."),
         cfg.IntOpt("attempts", default=5, min=1,
                    help="How often a download or a write to a store that brings nothing new is tried before the import fails."),

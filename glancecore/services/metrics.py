@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram
+import os
+
+from prometheus_client import Counter, Gauge, Histogram, multiprocess
 
 REQUESTS = Counter("glance_http_requests_total", "Requests answered.", ["method", "route", "status"])
 REQUEST_SECONDS = Histogram("glance_http_request_seconds", "Time until the answer's body began, by route.",
@@ -39,3 +41,9 @@ PERIODIC_LAST_RUN = Gauge("glance_periodic_last_run_timestamp_seconds", "When a 
 PERIODIC_SECONDS = Gauge("glance_periodic_last_run_seconds", "How long a periodic job's last run took.", ["job"],
                          multiprocess_mode="mostrecent")
 PERIODIC_COUNTS = Counter("glance_periodic_counted_total", "What periodic jobs have counted in their reports.", ["job", "count"])
+
+
+def process_gone(pid: int) -> None:
+    """One of those that share a folder: its gauges count no more."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]

@@ -1,0 +1,43 @@
+"""What glance-api starts for its imports; not for operators. Its input says which tasks to run, its end is the end."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from types import FrameType
+
+from glancecore import server
+from glancecore.cmd import start
+
+
+def main() -> None:
+    sys.exit(start.run(_main))
+
+
+def _main() -> None:
+    parser = argparse.ArgumentParser(prog="glance-api (imports)")
+    start.add_config_arguments(parser)
+    conf = start.read_config(parser.parse_args())
+    server.keep_memory_small()
+    from glancecore import bootstrap
+    from glancecore.imports.feed import Feed
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; our parent ends us
+    os.nice(conf.imports.niceness)
+    service = bootstrap.build(conf, again=True)
+    feed = Feed(service.imports, conf.imports.workers)
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        feed.end()
+
+    signal.signal(signal.SIGTERM, stop)
+    with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as answers:
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever else is printed is no answer
+        feed.run(sys.stdin.buffer, answers)
+    service.close()
+
+
+if __name__ == "__main__":
+    main()
