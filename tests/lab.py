@@ -207,6 +207,8 @@ class Service:
     config: Config
     process: subprocess.Popen[bytes] | None = None
     start_seconds: float = 0.0
+    #: Length of the log at the last start.
+    log_at: int = 0
 
     @property
     def url(self) -> str:
@@ -234,12 +236,21 @@ class Service:
     def start(self, timeout: float = 30.0) -> None:
         began = time.monotonic()
         with self.log.open("ab") as log:
+            self.log_at = log.tell()
             self.process = subprocess.Popen([BIN / "glance-api", "--config-file", self.config_file], cwd=self.folder,
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         if not answers(self.port, timeout, self.process):
             self.stop()
             raise RuntimeError(f"glance-api does not answer on port {self.port}:\n{self.tail()}")
         self.start_seconds = time.monotonic() - began
+
+    def until_killed(self, seconds: float = 60.0) -> None:
+        """A process of it, a worker's or that for imports, kills itself at a step that it comes by. Raises AssertionError when it does not."""
+        limit = time.monotonic() + seconds
+        while b"SIGKILL" not in self.log.read_bytes()[self.log_at:]:
+            if time.monotonic() > limit:
+                raise AssertionError("the step was not passed")
+            time.sleep(0.02)
 
     def stop(self, how: signal.Signals = signal.SIGTERM, timeout: float = 40.0) -> None:
         """KILL takes all of its processes along, as when the machine dies."""
@@ -286,15 +297,6 @@ def state(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
         return "X"
-
-
-def until_dead(pid: int, seconds: float = 60.0) -> None:
-    """A process that is to kill itself, at a step that it comes by. Raises AssertionError when it does not."""
-    limit = time.monotonic() + seconds
-    while state(pid) not in "ZX":
-        if time.monotonic() > limit:
-            raise AssertionError("the step was not passed")
-        time.sleep(0.02)
 
 
 def answers(port: int, timeout: float, process: subprocess.Popen[bytes] | None = None) -> bool:

@@ -83,10 +83,9 @@ def test_killed_at(service: lab.Service, kept: str, web: str, step: str, monkeyp
     monkeypatch.setenv(VARIABLE, step)
     service.start()
     client = Client(service.url, roles="admin,member,reader")
-    worker, = service.workers
     with contextlib.suppress(requests.ConnectionError):
         _operate(client, step.partition(".")[0], web)
-    lab.until_dead(worker)
+    service.until_killed()
     client.session.close()
     service.stop(signal.SIGKILL)
 

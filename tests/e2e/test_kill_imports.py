@@ -92,11 +92,10 @@ def test_killed_at(service: lab.Service, method: str, step: str, monkeypatch: py
 
 
 def _until_killed(service: lab.Service, client: Client, method: str) -> None:
-    """The worker process dies at the step; then the whole service does."""
-    [worker] = service.workers
+    """One process dies at the step; then the whole service does."""
     with contextlib.suppress(requests.ConnectionError):
         _operate(client, method)
-    lab.until_dead(worker)
+    service.until_killed()
     client.session.close()
     service.stop(signal.SIGKILL)
 

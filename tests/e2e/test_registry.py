@@ -111,10 +111,9 @@ def test_an_import_whose_node_dies_is_finished_by_another(cloud: Cloud, step: st
     monkeypatch.setenv(VARIABLE, step)
     node.start()
     try:
-        [worker] = node.workers
         with contextlib.suppress(requests.ConnectionError):
             cloud.client(0).call("POST", f"/v2/images/{image_id}/import", {"method": {"name": "glance-direct"}})
-        lab.until_dead(worker)
+        node.until_killed()
         node.stop(signal.SIGKILL)
         _check_imported(other, cloud, image_id)
     finally:

@@ -137,10 +137,9 @@ def test_killed_writer_leaves_nothing(service: lab.Service, accounts: dict[str, 
             red.upload(image_id, DATA, **{"x-image-meta-store": "owners"})
     else:
         assert red.call("PUT", f"/v2/images/{image_id}/stage", headers={"Content-Type": "application/octet-stream"}, data=DATA).status_code == 204
-        worker, = service.workers
         with contextlib.suppress(requests.ConnectionError):
             begin_import(red, image_id, "glance-direct", "owners")
-        lab.until_dead(worker)
+        service.until_killed()
     service.stop(signal.SIGKILL)
     left = accounts["red"].containers()  # an import is begun again with another key, until all of the service is dead
     assert left, "the dead writer has left something"
