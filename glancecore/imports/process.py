@@ -6,6 +6,7 @@ takes an import over as a worker of a job board does: by its lease. What it leav
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import subprocess
@@ -44,7 +45,7 @@ class ImportProcess:
                     to.write(f"{task_id}\n".encode())
                     to.flush()
                 except OSError:
-                    self._process = None
+                    self._drop()
                 else:
                     self._posted += 1
                     return
@@ -54,10 +55,10 @@ class ImportProcess:
         """End it; what it runs is handed over."""
         with self._lock:
             self._closed = True
-            process, self._process = self._process, None
+            process = self._process
+            self._drop()
         if process is None:
             return
-        _end_of_input(process)
         try:
             process.wait(_PATIENCE)
         except subprocess.TimeoutExpired:
@@ -66,6 +67,7 @@ class ImportProcess:
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
+            self._drop()
             try:
                 self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 (our own)
             except OSError as exc:
@@ -74,13 +76,19 @@ class ImportProcess:
             threading.Thread(target=self._listen, args=(self._process,), name="import-process", daemon=True).start()
         return self._process
 
+    def _drop(self) -> None:
+        """The end of its input is its end."""
+        process, self._process = self._process, None
+        if process is not None:
+            with contextlib.suppress(OSError):  # it has ended before, with something unread
+                _input(process).close()
+
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
         with cast("IO[bytes]", process.stdout) as answers:
             for line in answers:
                 with self._lock:
                     if process is self._process and line == b"idle %d\n" % self._posted:
-                        self._process = None
-                        _end_of_input(process)
+                        self._drop()
         code = process.wait()
         metrics.process_gone(process.pid)
         if code:
@@ -90,10 +98,3 @@ class ImportProcess:
 
 def _input(process: subprocess.Popen[bytes]) -> IO[bytes]:
     return cast("IO[bytes]", process.stdin)
-
-
-def _end_of_input(process: subprocess.Popen[bytes]) -> None:
-    try:
-        _input(process).close()
-    except OSError as exc:  # it has ended before
-        LOG.debug("the process for imports: %s", exc)
