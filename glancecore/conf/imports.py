@@ -32,7 +32,7 @@ OPTIONS: dict[str, list[cfg.Opt]] = {
                    help="How often a download or a write to a store that brings nothing new is tried before the import fails."),
         cfg.FloatOpt("retry_pause", default=1.0, min=0, help="Seconds before the second attempt; then twice as many each time."),
         cfg.IntOpt("niceness", default=10, min=0, max=19,
-                   help="How far imports that glance-api itself runs give way to requests when processors are short (nice)."),
+                   help="How far imports that run on the machine of a glance-api, without a job board, give way to requests when processors are short (nice)."),
         cfg.StrOpt("work_dir", help="Folder where steps make their files; by default .work in the staging folder, or else a folder in the "
                                     "system's one for temporary files. There must be room for the largest image. When it lies on the file system of the staging store, "
                                     "results are not copied."),

@@ -19,6 +19,8 @@ IDLE = 60.0
 class Runner(Protocol):
     """See ``runner.ImportRunner``."""
 
+    def may_take(self, task_id: str) -> bool: ...
+
     def take(self, task_id: str) -> object: ...
 
     def stop(self) -> None: ...
@@ -92,7 +94,8 @@ class Feed:
     def _work(self) -> None:
         while (task_id := self._waiting.get()) is not None:
             try:
-                self._runner.take(task_id)
+                if self._runner.may_take(task_id):  # while it waited here, another process may have begun it
+                    self._runner.take(task_id)
             except Exception:
                 LOG.exception("task %s: its import could not be run; another try follows", task_id)
             finally:

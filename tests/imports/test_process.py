@@ -133,6 +133,9 @@ class Runner:
         self.go_on = threading.Event()
         self.stopped = False
 
+    def may_take(self, task_id: str) -> bool:
+        return not task_id.startswith("elsewhere")
+
     def take(self, task_id: str) -> None:
         self.taken.append(task_id)
         if task_id == "broken":
@@ -194,6 +197,13 @@ def test_one_that_can_not_be_run_keeps_nobody_from_running(fed: Fed) -> None:
     fed.to.write(b"broken\nbroken\na\n")
     assert line(fed.answers) == "idle 3\n"
     assert fed.runner.taken[-1] == "a"
+
+
+def test_what_runs_elsewhere_by_now_is_left_there(fed: Fed) -> None:
+    fed.runner.go_on.set()
+    fed.to.write(b"elsewhere\na\n")
+    assert line(fed.answers) == "idle 2\n"
+    assert fed.runner.taken == ["a"]
 
 
 @pytest.mark.parametrize("how", ["its parent is gone", "a signal"])
