@@ -474,9 +474,9 @@ def load_board(conf: cfg.ConfigOpts) -> Board | None:
 
 def _import_command(conf: cfg.ConfigOpts) -> list[str]:
     """With the configuration that ``conf`` was read from."""
-    # the server that has loaded us may be another program than Python
-    python = sys.executable if "python" in Path(sys.executable).name else f"{sys.prefix}/bin/python3"
-    words = [python, "-m", "glancecore.cmd.import_process"]
+    # the server that has loaded us may be another program than Python, and of another environment
+    python = Path(sys.prefix, "bin", f"python{sys.version_info.major}.{sys.version_info.minor}")
+    words = [str(python) if python.exists() else sys.executable, "-m", "glancecore.cmd.import_process"]
     words += [x for path in conf.config_file or () for x in ("--config-file", str(path))]
     words += [x for path in conf.config_dir or () for x in ("--config-dir", str(path))]
     return [*words, "--debug"] if conf.debug else words

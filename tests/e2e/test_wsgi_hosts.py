@@ -113,6 +113,20 @@ def test_uwsgi_refuses_chunked_uploads(uwsgi: Hosted) -> None:
     assert client.delete(image_id).status_code == 204
 
 
+def test_uwsgi_imports_in_a_process_beside_it(uwsgi: Hosted) -> None:
+    client = Client(uwsgi.url)
+    image_id = client.create()["id"]
+    octets = {"Content-Type": "application/octet-stream", "Content-Length": str(len(DATA))}
+    assert client.call("PUT", f"/v2/images/{image_id}/stage", headers=octets, data=DATA).status_code == 204
+    assert client.call("POST", f"/v2/images/{image_id}/import", {"method": {"name": "glance-direct"}}).status_code == 202
+    end = time.monotonic() + 60
+    while client.show(image_id)["status"] != "active":
+        assert time.monotonic() < end, client.call("GET", f"/v2/images/{image_id}/tasks").text
+        time.sleep(0.1)
+    assert client.download(image_id).content == DATA
+    assert client.delete(image_id).status_code == 204
+
+
 def _head(client: Client, image_id: str, framing: str) -> bytes:
     lines = [f"PUT /v2/images/{image_id}/file HTTP/1.1", "Host: x", "Content-Type: application/octet-stream", framing,
              *(f"{name}: {value}" for name, value in client.session.headers.items() if str(name).startswith("X-"))]
