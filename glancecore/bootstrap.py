@@ -11,6 +11,7 @@ import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -159,14 +160,14 @@ class Service:
 
 def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool = False, serving: bool = False) -> Service:
     """Everything, from the operator's configuration. Raises ConfigError; ``database`` replaces the configured one. ``again``: it was
-    built before, so a cache that can't be used now is no mistake of the operator's, and the service runs without. ``serving``: this process
+    built before, so a cache or a store that can't be used now is no mistake of the operator's, and the service runs without. ``serving``: this process
     answers requests, so imports get a process of their own, unless the operator wants none."""
     authorizer = Authorizer(conf)
     authorizer.check_file()
     auth = load_auth(conf)
     database = database or load_database(conf)
     quota = _load_quota(conf)
-    stores = load_stores(conf)
+    stores = load_stores(conf, again=again)
     notifiers = _load_notifiers(conf)
     destinations = _destinations(conf, notifiers)
     notifications = Notifications([x for x in notifiers if not isinstance(x, DurableNotifier)], conf.disabled_notifications, destinations,
@@ -209,6 +210,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     engine = Posting(runner, jobs_of_imports, parts) if jobs_of_imports else runner
     reaper.handle(Operation.IMPORT, engine.resume)
     reaper.also(runner.tidy)
+    reaper.also(stores.revive)
     staging = Staging(repository, authorizer, quota, area, leases, notifications)
     imports = Imports(database, authorizer, quota, stores, leases, methods, steps, engine, images, notifications)
     reaper.handle(Operation.HASH, hashing.start)
@@ -309,31 +311,40 @@ def load_database(conf: cfg.ConfigOpts) -> Database:
     return database
 
 
-def load_stores(conf: cfg.ConfigOpts) -> Stores:
-    """A broken store is listed as unavailable and the others serve, unless it is the default one."""
+def load_stores(conf: cfg.ConfigOpts, *, again: bool = False) -> Stores:
+    """A broken store is listed as unavailable and the others serve, unless it is the default one. ``again``: nothing that is wrong with a
+    store stops the start, for it was good before: it is away, and may come back."""
     wanted: Mapping[str, str] = conf.enabled_backends
     if not wanted:
         raise ConfigError("[DEFAULT] enabled_backends: name at least one store, such as file:file")
     default = _default_store(conf, wanted)
-    facades = [_load_store(conf, store_id, driver, required=store_id == default) for store_id, driver in wanted.items()]
-    staging = _load_staging(conf, default, wanted[default]) if conf.enabled_import_methods else None
+    facades = [_load_store(conf, store_id, driver, required=store_id == default, again=again) for store_id, driver in wanted.items()]
+    staging = _load_staging(conf, default, wanted[default], again=again) if conf.enabled_import_methods else None
     _refuse_shared_places([*facades, *([staging] if staging else [])])
     return Stores(facades, default, staging)
 
 
-def _load_staging(conf: cfg.ConfigOpts, default: str, default_driver: str) -> StoreFacade:
+def _load_staging(conf: cfg.ConfigOpts, default: str, default_driver: str, *, again: bool) -> StoreFacade:
     """Staged data lies beside the default store's, when both are folders and the operator says nothing else."""
     cls = _load("store", conf.staging_driver, "[DEFAULT] staging_driver")
     options = section(conf, STAGING, cls.options)
     if conf.staging_driver == "file" and "filesystem_store_datadir" in options:
         beside = f"{conf[default].filesystem_store_datadir}/.staging" if default_driver == "file" else "/var/lib/glance/staging"
         conf.set_default("filesystem_store_datadir", beside, group=STAGING)
-    try:
+
+
+    def start() -> Store:
         store: Store = cls(STAGING, options)
         store.start()
-    except errors.StoreError as exc:
-        raise ConfigError(f"[{STAGING}]: {exc}; data can't be staged for imports") from exc
-    return StoreFacade(StoreSettings(STAGING, conf.staging_driver), store)
+        return store
+
+    try:
+        return StoreFacade(StoreSettings(STAGING, conf.staging_driver), start())
+    except (errors.StoreError, ConfigError) as exc:
+        if not again:
+            raise ConfigError(f"[{STAGING}]: {exc}; data can't be staged for imports") from exc
+        LOG.error("[%s] is not available: %s; there are no imports until it is", STAGING, exc)
+        return StoreFacade(StoreSettings(STAGING, conf.staging_driver, fault=str(exc)), None, start)
 
 
 def cache_driver(conf: cfg.ConfigOpts) -> str | None:
@@ -435,8 +446,8 @@ def _import_settings(conf: cfg.ConfigOpts) -> ImportSettings:
         work_dir = f"{conf[STAGING].filesystem_store_datadir}/.work"  # the file store looks at files only
     if work_dir is None:
         work_dir = f"{tempfile.gettempdir()}/glance-imports-{os.getuid()}"
-    return ImportSettings(imports.workers, imports.max_parallel_stores, imports.attempts, imports.retry_pause, niceness=imports.niceness,
-                          work_dir=Path(work_dir))
+    return ImportSettings(imports.workers, imports.max_parallel_stores, imports.attempts, imports.retry_pause, timedelta(seconds=imports.keep_for),
+                          niceness=imports.niceness, work_dir=Path(work_dir))
 
 
 def _logbooks(conf: cfg.ConfigOpts, database: Database) -> Logbooks:
@@ -532,30 +543,36 @@ def _default_store(conf: cfg.ConfigOpts, wanted: Mapping[str, str]) -> str:
     return str(default)
 
 
-def _load_store(conf: cfg.ConfigOpts, store_id: str, driver: str, *, required: bool) -> StoreFacade:
+def _load_store(conf: cfg.ConfigOpts, store_id: str, driver: str, *, required: bool, again: bool) -> StoreFacade:
     if store_id.startswith(("os_glance_", "periodic")) or store_id in {"DEFAULT", "database", "glance_store", "server", "lease", "metadefs", "outbox", "registry"}:
         raise ConfigError(f"[DEFAULT] enabled_backends: {store_id!r} is a reserved name; choose another id for this store")
     store: Store | None = None
     fault: str | None = None
     options: cfg.ConfigOpts.GroupAttr = section(conf, store_id, PER_STORE)
-    try:
+
+    def start() -> Store:
         cls = plugins.load("store", driver, "[DEFAULT] enabled_backends")
         loaded: Store = cls(store_id, section(conf, store_id, cls.options))
         loaded.start()
-        store = loaded
-    except plugins.PluginBroken as exc:
+        return loaded
+
+    try:
+        store = start()
+    except (plugins.PluginBroken, errors.StoreError) as exc:
         fault = str(exc)
-    except errors.StoreError as exc:
+    except ConfigError as exc:
+        if not again:
+            raise
         fault = str(exc)
     if fault is not None:
-        if required:
+        if required and not again:
             raise ConfigError(f"[glance_store] default_backend = {store_id}: {fault}")
         LOG.error("store %s is not available: %s; the others serve", store_id, fault)
     settings = StoreSettings(store_id, driver, options.store_description, options.weight, options.read_only, fault,
                              DirectDownload(options.direct_download), options.direct_download_seconds)
     if store is not None and settings.direct_download is not DirectDownload.NEVER and Cap.PRESIGN not in store.caps:
         raise ConfigError(f"[{store_id}] direct_download = {settings.direct_download}: the driver {driver} can't sign URLs; remove the option")
-    return StoreFacade(settings, store)
+    return StoreFacade(settings, store, start)
 
 
 def _load_quota(conf: cfg.ConfigOpts) -> Quota:

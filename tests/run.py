@@ -68,7 +68,7 @@ def pytest(*args: str, hang: int = 300) -> tuple[str, ...]:
 APART = ("api", "e2e", "clients")
 
 #: The long ones of tests/e2e.
-IMPORTS = tuple(f"tests/e2e/test_{name}.py" for name in ("imports", "import_steps", "import_stores", "kill_imports", "store_owners"))
+IMPORTS = tuple(f"tests/e2e/test_{name}.py" for name in ("imports", "import_steps", "import_retries", "import_stores", "kill_imports", "store_owners"))
 BOARDS = "tests/e2e/test_job_boards.py"
 PEER = ("tests/e2e/test_adopt.py", "tests/e2e/test_replicator.py")
 PERIODIC = tuple(f"tests/e2e/test_{name}.py" for name in ("periodic", "auditing", "reaping", "replicating"))

@@ -31,6 +31,9 @@ OPTIONS: dict[str, list[cfg.Opt]] = {
         cfg.IntOpt("attempts", default=5, min=1,
                    help="How often a download or a write to a store that brings nothing new is tried before the import fails."),
         cfg.FloatOpt("retry_pause", default=1.0, min=0, help="Seconds before the second attempt; then twice as many each time."),
+        cfg.IntOpt("keep_for", default=3600, min=0, max=86400,
+                   help="Seconds that a failed import keeps what it has fetched, and what steps have made of it, for another attempt, unless the data was "
+                        "to blame; then, or as soon as the image gets data otherwise or is deleted, it is removed."),
         cfg.IntOpt("niceness", default=10, min=0, max=19,
                    help="How far imports that run on the machine of a glance-api, without a job board, give way to requests when processors are short (nice)."),
         cfg.StrOpt("work_dir", help="Folder where steps make their files; by default .work in the staging folder, or else a folder in the "

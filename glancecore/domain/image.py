@@ -94,10 +94,21 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Worked:
+    """What an import has done by the time when staged data became what it is, for another import that goes on from there:
+    the steps that need not run again, and what disk_format, container_format and properties they, and the method, gave the image."""
+
+    steps: tuple[str, ...] = ()
+    formats: tuple[str | None, ...] = ()
+    properties: tuple[tuple[str, str | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Staged:
     """Data that waits to be imported: where it lies, what the pass over it found, and whether it may become the image's.
 
-    The verdict is not enforced at once, because a step (decompression, conversion) may still make other data of it.
+    The verdict is not enforced at once, because a step (decompression, conversion) may still make other data of it: then it is
+    not ``original``. ``arrived`` are digests, by algorithm, of the data as it came, beside those in ``digests`` if it is original.
     """
 
     store: str
@@ -105,6 +116,19 @@ class Staged:
     url: str = field(repr=False)
     digests: Digests
     verdict: Verdict | None = None
+    original: bool = True
+    arrived: Mapping[str, str] = field(default_factory=dict)
+    worked: Worked | None = None
+
+    @property
+    def known(self) -> dict[str, str]:
+        """Digests of the data as it came, by algorithm."""
+        own = {"md5": self.digests.checksum, self.digests.hash_algo: self.digests.hash_value} if self.original else {}
+        return {**own, **self.arrived}
+
+    def become(self, made: Staged) -> Staged:
+        """``made`` in place of this data, knowing what was known of it."""
+        return replace(made, original=False, arrived=self.known, worked=self.worked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,16 +264,32 @@ class Image:
         self.require(Status.UPLOADING)
         return replace(self, staged=staged, size=staged.digests.size)
 
-    def begin_import(self, task: str, stores: tuple[str, ...]) -> Image:
-        """From queued or uploading: importing. An image that has data stays as it is and gets more copies."""
+    def begin_import(self, task: str, stores: tuple[str, ...], kept: Staged | None = None) -> Image:
+        """From queued or uploading: importing; ``kept`` is what an earlier import has left for this one. An image that has data stays as it
+        is and gets more copies."""
         begun = self if self.status in (Status.ACTIVE, Status.DEACTIVATED) else replace(self.to(Status.IMPORTING), fault=None)
-        return replace(begun, attempt=self.attempt + 1, importing=Importing(task, stores, formats=(self.disk_format, self.container_format)))
+        begun = replace(begun, attempt=self.attempt + 1, importing=Importing(task, stores, formats=(self.disk_format, self.container_format)))
+        if kept is not None:
+            begun = begun.takes(kept)
+        worked = begun.staged.worked if begun.staged is not None else None
+        if worked is None:
+            return begun
+        disk_format, container_format = worked.formats
+        return replace(begun, disk_format=disk_format, container_format=container_format).given(dict(worked.properties))
+
+    def worked(self, *steps: str) -> Image:
+        """What this import has done until now is noted with the staged data: it needs no more of these steps."""
+        if self.staged is None:
+            return self
+        names = [name for name, _ in self.importing.properties] if self.importing is not None else []
+        given = tuple((name, self.properties[name]) for name in names if name in self.properties)
+        return replace(self, staged=replace(self.staged, worked=Worked(steps, (self.disk_format, self.container_format), given)))
 
     def takes(self, staged: Staged | None) -> Image:
         """Other staged data: fetched, or made by a step."""
         return replace(self, staged=staged, size=staged.digests.size if staged else self.size)
 
-    def given(self, properties: Mapping[str, str]) -> Image:
+    def given(self, properties: Mapping[str, str | None]) -> Image:
         """With these properties, which it loses again when the import fails."""
         marks = self.importing or Importing()
         noted = {name for name, _ in marks.properties}
@@ -283,7 +323,7 @@ class Image:
                        properties={name: own[name] for name in own if (name, None) not in before.properties})
         if stable in (Status.ACTIVE, Status.DEACTIVATED):
             return kept
-        if stable is Status.QUEUED and before.formats:  # what was made of the data is gone
+        if before.formats:
             kept = replace(kept, disk_format=before.formats[0], container_format=before.formats[1])
         return kept.give_up(stable, fault)
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from glancecore.domain import errors
 from glancecore.domain.events import EventType, TaskEvent
+from glancecore.domain.image import Staged
 
 #: How long a finished task can be read.
 KEPT = timedelta(hours=48)
@@ -72,7 +73,8 @@ class Task:
     """One task. Times are aware UTC. ``version`` counts saves and is the compare-and-set key.
 
     ``input`` is what the caller asked for, as JSON, without secrets; ``secrets`` are what must not be shown (they go when the task ends);
-    ``error`` is a stable code for programs, ``message`` the sentence for people.
+    ``error`` is a stable code for programs, ``message`` the sentence for people. ``kept`` is the data that a failed import has fetched, and
+    made something of, for another attempt until ``kept_until``.
     """
 
     id: str
@@ -92,6 +94,8 @@ class Task:
     progress: Progress = field(default_factory=Progress)
     cancelled: bool = False
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    kept: Staged | None = None
+    kept_until: datetime | None = None
     version: int = 1
 
     @property
@@ -124,12 +128,26 @@ class Task:
     def at(self, stage: str, bytes: int = 0, total: int | None = None) -> Task:  # noqa: A002 (the field's name)
         return replace(self, progress=replace(self.progress, stage=stage, bytes=bytes, total=total))
 
-    def doomed(self, error: str, message: str) -> Task:
-        """It has failed; what it left must still be removed before it ends."""
-        return replace(self, error=error, message=message)
+    def doomed(self, error: str, message: str, kept: Staged | None = None) -> Task:
+        """It has failed; what it left must still be removed before it ends, but for ``kept``."""
+        return replace(self, error=error, message=message, kept=kept)
 
-    def fail(self, at: datetime) -> Task:
-        return replace(self, status=TaskStatus.FAILURE, expires_at=at + KEPT, updated_at=at, secrets={})
+    def fail(self, at: datetime, keep_for: timedelta = timedelta()) -> Task:
+        """``keep_for``: how long what is kept may be used by another attempt."""
+        return replace(self, status=TaskStatus.FAILURE, expires_at=at + KEPT, updated_at=at, secrets={},
+                       kept_until=None if self.kept is None else at + keep_for)
+
+    def keeps(self, now: datetime) -> bool:
+        """Something, for another attempt that begins now."""
+        return self.kept_until is not None and self.kept_until > now
+
+    def let_go(self) -> Task:
+        """What it keeps is nobody's any more, and will be removed."""
+        return replace(self, kept_until=self.created_at)
+
+    def emptied(self) -> Task:
+        """It keeps nothing: that has become an image's, or was removed."""
+        return replace(self, kept=None, kept_until=None)
 
     def succeed(self, at: datetime, result: Mapping[str, object], message: str = "") -> Task:
         return replace(self, status=TaskStatus.SUCCESS, expires_at=at + KEPT, updated_at=at, result=result, message=message,

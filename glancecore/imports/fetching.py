@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 
 from glancecore.domain import errors
 from glancecore.domain.quota import Limits
@@ -31,8 +32,8 @@ def fetch(run: Run, expected: Expected) -> None:
             run.image(), ref, _noted(_resilient(run, work)), room=_Room(run).need, alive=run.check_alive,
             algorithms=expected.algorithms(run))
         reach("fetch.before_record")
-        expected.found(digests)
-        run.save(image=lambda x: x.takes(staged), drop=ref, reserved=staged.digests.size * len(run.task.stores))
+        known = replace(staged, arrived=digests)
+        run.save(image=lambda x: x.takes(known).worked(), drop=ref, reserved=staged.digests.size * len(run.task.stores))
         reach("fetch.recorded")
 
 

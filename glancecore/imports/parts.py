@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from glancecore.ports.import_method import ImportMethod
@@ -20,12 +21,14 @@ from glancecore.services.stores import Stores
 @dataclass(frozen=True, slots=True)
 class ImportSettings:
     """The operator's choices. ``workers``: imports that this process runs at once; the others wait. ``parallel_stores``:
-    stores that one import writes to at once. ``niceness``: of the threads that run imports beside requests. ``attempts``: how often a fetch or a write that made no progress is tried."""
+    stores that one import writes to at once. ``niceness``: of the threads that run imports beside requests. ``attempts``: how often a fetch or a write that made no progress is tried.
+    ``keep_for``: how long a failed import keeps what it has fetched."""
 
     workers: int = 4
     parallel_stores: int = 1
     attempts: int = 5
     pause: float = 1.0
+    keep_for: timedelta = timedelta(hours=1)
     progress_interval: float = 1.0
     niceness: int = 0
     work_dir: Path = Path("/tmp")  # noqa: S108 (always given)

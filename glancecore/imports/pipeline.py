@@ -92,9 +92,11 @@ class Step(_Atom):
 
     def work(self, run: Run, expected: Expected) -> None:  # noqa: ARG002 (one signature for all)
         step = run.steps[self.step_name]
+        staged = run.image().staged
+        if staged is not None and staged.worked is not None and self.step_name in staged.worked.steps:
+            return  # an earlier import got further
         run.save(task=lambda x: x.at(self.stage))
         reach("step.begun")
-        staged = run.image().staged
         if not step.takes_anything and staged is not None:
             enforce(staged)
         work = StepWork(run, self.step_name)
@@ -102,6 +104,9 @@ class Step(_Atom):
             step.run(work)
         finally:
             work.close()
+        if work.replaced:  # the steps before it have seen the data that is gone
+            names = list(run.steps)
+            run.save(image=lambda x: x.worked(*names[:names.index(self.step_name) + 1]))
         reach("step.done")
 
     def revert(self, task_id: str, **_: Any) -> None:

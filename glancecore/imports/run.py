@@ -15,7 +15,7 @@ import tenacity
 
 from glancecore.domain import errors
 from glancecore.domain.events import Event
-from glancecore.domain.image import Image, Status
+from glancecore.domain.image import Image, Staged, Status
 from glancecore.domain.lease import BlobRef, Lease
 from glancecore.domain.quota import Limits
 from glancecore.domain.task import Task
@@ -150,9 +150,9 @@ class Run:
         told.send()
         return after
 
-    def doom(self, code: str, message: str, stable: Status) -> None:
-        """It has failed; whoever goes on with it from here cleans up."""
-        self.save(task=lambda x: x.doomed(code, message), stable=stable)
+    def doom(self, code: str, message: str, stable: Status, kept: Staged | None) -> None:
+        """It has failed; whoever goes on with it from here cleans up, but for what is ``kept`` for another attempt."""
+        self.save(task=lambda x: x.doomed(code, message, kept), stable=stable)
 
     def _changed_lease(self, add: BlobRef | None, drop: BlobRef | None, reserved: int) -> Lease:
         blobs = [x for x in self._lease.blobs if x != drop]

@@ -22,6 +22,7 @@ from glancecore.domain.task import events as task_events
 from glancecore.imports.logbook import Logbooks
 from glancecore.imports.parts import Parts
 from glancecore.imports.run import Run
+from glancecore.ports.import_method import Source
 from glancecore.ports.repository import LeaseEnded, LeaseTaken
 from glancecore.ports.task_repository import TaskChanged
 from glancecore.services.checkpoints import reach
@@ -243,6 +244,7 @@ class ImportRunner:
         found = self._parts.methods.get(name)
         if found is None:
             raise errors.DatabaseUnavailable(f"import method {name} is not enabled in this process")
+        self._parts.stores.revive()
         run = Run(self._parts, task, lease, found, self._stopping)
         image = run.image()
         if task.finished:
@@ -286,12 +288,13 @@ class ImportRunner:
         code = getattr(cause, "code", errors.ImportFailed.code)
         rejected = isinstance(cause, _REJECTED)
         stable = Status.QUEUED if rejected and run.lease.stable is Status.UPLOADING else run.lease.stable
-        run.doom(code, str(cause), stable)
+        kept = run.image().staged if run.method.source is Source.FETCHED and not rejected and not isinstance(cause, errors.ImportCancelled) else None
+        run.doom(code, str(cause), stable, kept if self._parts.settings.keep_for else None)
         reach("fail.doomed")
         self._clean(run)
 
     def _clean(self, run: Run) -> None:
-        """Undo steps, remove this run's copies and what is staged, put the image back. Each part may have been done already."""
+        """Undo steps, remove this run's copies and what is staged and not kept, put the image back. Each part may have been done already."""
         self._pipeline.undo(run)
         stable = run.lease.stable
         ours = frozenset(run.task.stores)
@@ -305,14 +308,15 @@ class ImportRunner:
                     self._parts.stores.holding(location).delete(location.url)
             for ref in run.lease.blobs:
                 self._parts.stores.discard(ref)
-            if stable is not Status.UPLOADING and image.staged is not None:
+            if stable is not Status.UPLOADING and run.task.kept is None and image.staged is not None:
                 self._parts.area.discard(BlobRef(image.staged.store, image.staged.key))
         except errors.StoreError as exc:
             LOG.warning("image %s: what its import left can't be removed now (%s); trying again", run.image_id, exc)
             return
         reach("fail.bytes_gone")
         at = datetime.now(UTC)
-        run.save(image=lambda x: x.fail_import(stable, run.task.message, ours), task=lambda x: x.fail(at), end=True)
+        run.save(image=lambda x: x.fail_import(stable, run.task.message, ours), task=lambda x: x.fail(at, self._parts.settings.keep_for),
+                 end=True)
         reach("fail.recorded")
 
     def _sweep(self, image: Image, lease: Lease) -> None:
@@ -333,9 +337,12 @@ class ImportRunner:
 
     # -- nobody's tasks ----------------------------------------------------------------------------------------------
     def tidy(self) -> None:
-        """Tasks whose image is gone end, expired ones vanish, scratch folders of the dead go. Any process may, at any time."""
+        """Tasks whose image is gone end, what nobody will need of failed imports goes, expired tasks vanish, scratch folders of the dead go.
+        Any process may, at any time."""
         for task in self._parts.database.tasks.abandoned():
             self._close(task)
+        for task in self._parts.database.tasks.outlived(datetime.now(UTC)):
+            self._empty(task)
         self._parts.database.tasks.forget(datetime.now(UTC))
         for book in self._logbook.books():
             if self._ended(book, _CLOSING):
@@ -360,12 +367,35 @@ class ImportRunner:
     def _close(self, task: Task) -> None:
         task = self._parts.database.tasks.get(task.id)
         if not task.finished:
-            ended = task.doomed(errors.Gone.code, _GONE).fail(datetime.now(UTC))
+            ended = task.doomed(errors.Gone.code, _GONE, task.kept).fail(datetime.now(UTC))
             ended = replace(ended, version=task.version + 1)
             told = self._parts.notifications.about(*task_events(task, ended))
             self._parts.database.images.commit(TaskChanged(task, ended), *told.changes)
             told.send()
         self._forget(task.id)
+
+    def _empty(self, task: Task) -> None:
+        """Remove the data that it keeps: nobody can take it any more before the first byte goes."""
+        kept = task.kept
+        if kept is None:
+            return
+        try:
+            let_go = self._replaced(task, task.let_go())
+            reach("kept.let_go")
+            self._parts.area.discard(BlobRef(kept.store, kept.key))
+            reach("kept.gone")
+            self._replaced(let_go, let_go.emptied())
+        except errors.ConcurrentChange:
+            LOG.debug("task %s: somebody else has changed it meanwhile", task.id)
+        except errors.StoreError as exc:
+            LOG.warning("task %s: the data that it keeps can't be removed now (%s); trying again", task.id, exc)
+
+    def _replaced(self, task: Task, after: Task) -> Task:
+        if after == task:
+            return task
+        after = replace(after, version=task.version + 1)
+        self._parts.database.images.commit(TaskChanged(task, after))
+        return after
 
     def _forget(self, task_id: str) -> None:
         """One that can't be removed now is removed by ``tidy``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from dataclasses import replace
 
 from glancecore.domain import errors
 from glancecore.imports.run import Run
@@ -14,32 +14,32 @@ from glancecore.services.expected import wanted
 
 
 class Expected:
-    """The digests that the data of a run must have, and its signature. What was found while it was fetched is remembered, so that it need not be read again."""
+    """The digests that the data of a run must have, and its signature."""
 
     def __init__(self) -> None:
         self._wanted: list[tuple[str, str]] | None = None
-        self._found: dict[str, str] = {}
 
     def algorithms(self, run: Run) -> frozenset[str]:
         signature = run.parts.signatures.check_of(run.image(), run.request.secrets.get("token"))
         return frozenset(name for name, _ in self._of(run)) | ({signature.algorithm} if signature else frozenset())
 
-    def found(self, digests: Mapping[str, str]) -> None:
-        self._found = dict(digests)
-
     def verify(self, run: Run) -> None:
-        """Raises HashMismatch, saying both digests."""
+        """Raises HashMismatch, saying both digests, and SignatureInvalid."""
         expected = self._of(run)
         image = run.image()
         staged = image.staged
         signature = run.parts.signatures.check_of(image, run.request.secrets.get("token")) if staged is not None else None
         if staged is None or not (expected or signature):
             return
-        known = {**self._found, "md5": staged.digests.checksum, staged.digests.hash_algo: staged.digests.hash_value}
+        known = staged.known
         missing = {name for name, _ in expected} | ({signature.algorithm} if signature else set())
         missing -= set(known)
+        if missing and not staged.original:
+            raise errors.ImportFailed(f"the {min(missing)} of the data as it came is not known any more, for an earlier import has made other data of it: "
+                                      f"expect its {' or '.join(sorted(known))}, or send the data again")
         if missing:
             known |= _read_again(run, staged.store, staged.url, missing)
+            run.save(image=lambda x: x if x.staged is None else x.takes(replace(x.staged, arrived=known)))
         if signature:
             signature.verify(known[signature.algorithm])
         for name, digest in expected:

@@ -51,6 +51,8 @@ class StepWork:
         self._name = name
         self._scratch: Path | None = None
         self._copy: Path | None = None
+        #: Whether it has made other data of the staged data.
+        self.replaced = False
 
     @property
     def image(self) -> Image:
@@ -97,15 +99,17 @@ class StepWork:
         ref = area.ref(run.lease)
         run.save(add=ref)
         reach("step.intent")
-        staged = area.put_file(run.image(), ref, path, run.progress)
+        staged = old.become(area.put_file(run.image(), ref, path, run.progress))
         reach("step.replaced")
         old_ref = BlobRef(old.store, old.key)
-        run.save(image=lambda x: x.takes(staged), drop=ref, add=old_ref)
+        done = old.worked.steps if old.worked is not None else ()
+        run.save(image=lambda x: x.takes(staged).worked(*done), drop=ref, add=old_ref)
         reach("step.recorded")
         area.discard(old_ref)
         run.save(drop=old_ref)
         path.unlink()
         self._copy = None
+        self.replaced = True
 
     def set_formats(self, disk_format: str | None = None, container_format: str | None = None) -> None:
         self._run.save(image=lambda x: replace(x, disk_format=disk_format or x.disk_format,

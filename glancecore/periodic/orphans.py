@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote
 
 from glancecore.domain import errors
-from glancecore.domain.image import Image
+from glancecore.domain.image import Image, Staged
 from glancecore.periodic.options import JOBS
 from glancecore.periodic.tools import Tools
 from glancecore.ports.options import Section
@@ -78,13 +78,17 @@ class Orphans(PeriodicJob):
         if images.located(blob.url):
             return True
         try:
-            return _has(images.get_any(named[1]), store_id, blob.key)
+            image = images.get_any(named[1])
         except errors.ImageNotFound:
             return False
+        return _has(image, store_id, blob.key) or any(_is(x.kept, store_id, blob.key)
+                                                      for x in self._tools.database.tasks.of_image(image.id, datetime.now(UTC)))
 
 
 def _has(image: Image, store_id: str, key: str) -> bool:
     """Also by an address that is written in another way than the store tells it now."""
-    if image.staged is not None and (image.staged.store, image.staged.key) == (store_id, key):
-        return True
-    return any(key in re.split(r"[/?#]", unquote(x.url)) for x in image.locations if x.store == store_id)
+    return _is(image.staged, store_id, key) or any(key in re.split(r"[/?#]", unquote(x.url)) for x in image.locations if x.store == store_id)
+
+
+def _is(staged: Staged | None, store_id: str, key: str) -> bool:
+    return staged is not None and (staged.store, staged.key) == (store_id, key)

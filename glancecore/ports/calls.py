@@ -28,7 +28,7 @@ _LOCAL = frozenset({"sync", "close"})
 _REPEATABLE = frozenset({
     "images/get", "images/get_any", "images/find", "images/member", "images/members", "images/usage", "images/located", "images/lease",
     "images/extend", "images/expired", "images/unleased", "metadefs/get", "metadefs/find", "metadefs/find_whole",
-    "metadefs/resource_types", "tasks/get", "tasks/find", "tasks/of_image", "tasks/abandoned", "database/ping", "database/version",
+    "metadefs/resource_types", "tasks/get", "tasks/find", "tasks/of_image", "tasks/abandoned", "tasks/outlived", "database/ping", "database/version",
     "database/head", "logbooks/get", "logbooks/ids", "logbooks/forget"})
 
 

@@ -97,4 +97,7 @@ class ImportStep(ABC):
 
     def undo(self, work: ImportWork) -> None:
         """Take back what ``run`` did to the image, because the import has failed; also when ``run`` itself failed half-way, or twice.
-        The staged data is the engine's to remove. What it raises is logged."""
+        The staged data is the engine's to remove. What it raises is logged.
+
+        A retry of the import goes on behind the last step that made other data: the steps up to that one don't run again, and the image
+        is given the properties and formats that they gave it."""

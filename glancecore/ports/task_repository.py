@@ -80,5 +80,10 @@ class TaskRepository(ABC):
         """Unfinished tasks whose image has no lease of an import or of a hash: nobody will ever end them. Oldest first."""
 
     @abstractmethod
+    def outlived(self, now: datetime, limit: int = 100) -> list[Task]:
+        """Ended tasks that keep data for another attempt that will not come: its time (``kept_until``) is over, or the image is not queued
+        any more, or gone. The oldest ``kept_until`` first."""
+
+    @abstractmethod
     def forget(self, before: datetime, limit: int = 1000) -> int:
-        """Remove tasks that expired before that time, at most ``limit``. How many."""
+        """Remove tasks that expired before that time and keep no data, at most ``limit``. How many."""

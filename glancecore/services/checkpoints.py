@@ -27,6 +27,8 @@ IMPORT_STEPS = (
     "finish.recorded")
 POST_STEPS = ("import.before_post", "import.after_post")
 FAIL_STEPS = ("fail.begun", "fail.doomed", "fail.marked", "fail.bytes_gone", "fail.recorded")
+#: What a failed import has kept is removed.
+KEPT_STEPS = ("kept.let_go", "kept.gone")
 #: An event between its commit and its receiver.
 EVENT_STEPS = ("events.recorded", "outbox.claimed", "outbox.sent")
 REPAIR_STEPS = ("repair.marked", "repair.copied", "repair.before_drop", "repair.after_drop")

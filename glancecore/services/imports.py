@@ -76,8 +76,9 @@ class Imports:
         self._images = images
         self._notifications = notifications
 
-    def start(self, ctx: Context, image_id: str, wanted: Wanted) -> Task | None:
-        """Begin an import; it goes on after this returns. None when there is nothing to do.
+    def start(self, ctx: Context, image_id: str, wanted: Wanted, failed: Task | None = None) -> Task | None:
+        """Begin an import; it goes on after this returns. None when there is nothing to do. ``failed``: an earlier task for the same,
+        whose data is taken over.
 
         Raises UnknownMethod, Invalid, BadLocation, ImageNotFound, Forbidden, WrongStatus, ImageBusy, UnknownImportStore,
         QuotaExceeded.
@@ -104,7 +105,7 @@ class Imports:
             return None
         if ctx.token and CERTIFICATE in image.properties:  # fetched in the caller's name
             request = replace(request, secrets={"token": ctx.token})
-        return self._begin(ctx, image, wanted, request, stores)
+        return self._begin(ctx, image, wanted, request, stores, failed=failed)
 
     def start_task(self, ctx: Context, uri: str, new: NewImage, given: Mapping[str, object]) -> Task:
         """An image and its import from the web in one call: the tasks API. Raises what ``Images.create`` and ``start`` raise."""
@@ -158,7 +159,7 @@ class Imports:
             if not failed:
                 raise errors.WrongStatus(f"task {task_id} has succeeded in all its stores")
             wanted = replace(wanted, method={"name": "copy-image"}, stores=failed)
-        return self.start(ctx, image_id, wanted)
+        return self.start(ctx, image_id, wanted, task)
 
     # -- inside ------------------------------------------------------------------------------------------------------
     def _own_task(self, ctx: Context, image_id: str, task_id: str) -> Task:
@@ -204,19 +205,22 @@ class Imports:
         return store
 
     def _begin(self, ctx: Context, image: Image, wanted: Wanted, request: Request, stores: tuple[str, ...], *,
-               limited: bool = True) -> Task:
-        """One commit: the image is importing, held by a lease, and the task says so."""
+               limited: bool = True, failed: Task | None = None) -> Task:
+        """One commit: the image is importing, held by a lease, and the task says so; what ``failed`` keeps goes over to the image."""
         at = datetime.now(UTC)
         kind = TaskType.API_IMAGE_IMPORT if wanted.given is None else TaskType.IMPORT
         task = Task(str(uuid.uuid4()), kind, at, at, owner=image.owner, image_id=image.id, user_id=ctx.user,
                     request_id=ctx.request_id, progress=Progress("waiting", copies=tuple(Copy(x) for x in stores)),
                     input={"image_id": image.id, "import_req": dict(wanted.body), "backend": list(stores), **(wanted.given or {})},
                     secrets={"roles": ",".join(request.roles), **request.secrets})
-        begun = replace(image.begin_import(task.id, stores), version=image.version + 1, updated_at=at)
+        kept = failed.kept if failed is not None and failed.keeps(at) else None
+        begun = replace(image.begin_import(task.id, stores, kept), version=image.version + 1, updated_at=at)
         limits = self._quota.limits(image.owner) if limited else Limits()
-        size = image.size or 0
+        size = begun.size or 0
         lease = self._leases.new(begun, Operation.IMPORT, _STABLE[image.status], reserved=size * len(stores))
         changes: list[Change] = [ImageChanged(image, begun), self._leases.taken(lease), TaskAdded(task)]
+        if failed is not None and kept is not None:
+            changes.append(TaskChanged(failed, replace(failed.emptied(), version=failed.version + 1)))
         if limits.bytes is not None or limits.uploading is not None:
             changes.append(WithinLimits(image.owner, Limits(bytes=limits.bytes, uploading=limits.uploading)))
         told = self._notifications.about(*task_events(None, task))

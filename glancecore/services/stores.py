@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +17,8 @@ from glancecore.ports.store import Cap, Store, StoredBlob
 from glancecore.services import metrics
 
 LOG = logging.getLogger(__name__)
+#: Seconds between two tries to start a store that is not available.
+_REVIVAL = 5.0
 
 
 class DirectDownload(StrEnum):
@@ -43,11 +45,15 @@ class StoreSettings:
 
 
 class StoreFacade:
-    """One store as the use cases see it. What a driver raises beside the named errors becomes StoreError, once."""
+    """One store as the use cases see it. What a driver raises beside the named errors becomes StoreError, once.
 
-    def __init__(self, settings: StoreSettings, store: Store | None) -> None:
+    ``store`` None: it is not available; ``start`` makes it, when what was wrong has passed."""
+
+    def __init__(self, settings: StoreSettings, store: Store | None, start: Callable[[], Store] | None = None) -> None:
         self.settings = settings
         self._store = store
+        self._start = start
+        self._tried = time.monotonic()
 
     @property
     def id(self) -> str:
@@ -80,18 +86,14 @@ class StoreFacade:
         """Store the bytes of a project's image; see ``Store.put_for``. The exceptions of ``chunks`` pass unchanged."""
         source = _Source(chunks)
         with self._wrapped("put", source):
-            if not self.writable:
-                raise errors.StoreReadOnly(f"store {self.id} takes no new data", self.id, "put")
-            url = self._driver().put_for(owner, key, source, size)
+            url = self._writable("put").put_for(owner, key, source, size)
         metrics.STORE_BYTES.labels(self.id, "in").inc(source.seen)
         return self.location(url)
 
     def adopt(self, key: str, path: Path) -> Location:
         """Take over a local file; see ``Store.adopt``."""
         with self._wrapped("adopt"):
-            if not self.writable:
-                raise errors.StoreReadOnly(f"store {self.id} takes no new data", self.id, "adopt")
-            return self.location(self._driver().adopt(key, path))
+            return self.location(self._writable("adopt").adopt(key, path))
 
     def open(self, url: str, offset: int = 0, length: int | None = None) -> Generator[bytes, None, None]:
         """Bytes of a blob; a store without ranges reads and discards what lies before ``offset``."""
@@ -145,6 +147,18 @@ class StoreFacade:
     def location(self, url: str) -> Location:
         return Location(url=url, store=self.id, metadata={"store": self.id})
 
+    def revive(self, rest: float = _REVIVAL) -> None:
+        """Start it, if it is not available and this was not tried in the last ``rest`` seconds."""
+        if self._store is not None or self._start is None or time.monotonic() - self._tried < rest:
+            return
+        self._tried = time.monotonic()
+        try:
+            self._store = self._start()
+        except Exception as exc:  # whatever a plugin raises
+            LOG.info("store %s is still not available: %s", self.id, exc)
+        else:
+            LOG.warning("store %s is available now", self.id)
+
     def close(self) -> None:
         if self._store:
             self._store.close()
@@ -155,6 +169,12 @@ class StoreFacade:
             LOG.warning("store %s is unavailable: %s", self.id, self.settings.fault)
             raise errors.StoreUnavailable(f"store {self.id} is not available", self.id)
         return self._store
+
+    def _writable(self, operation: str) -> Store:
+        driver = self._driver()
+        if not self.writable:
+            raise errors.StoreReadOnly(f"store {self.id} takes no new data", self.id, operation)
+        return driver
 
     def _reading(self, pieces: Iterator[bytes]) -> Generator[bytes, None, None]:
         seen = 0
@@ -296,6 +316,11 @@ class Stores:
             return first, -(store.settings.weight if store else -(1 << 30))
 
         return sorted(locations, key=rank)
+
+    def revive(self) -> None:
+        """Start those that were not available, where that can be done now."""
+        for store in (*self, *([self._staging] if self._staging is not None else [])):
+            store.revive()
 
     def close(self) -> None:
         for store in self:

@@ -399,10 +399,16 @@ class MemoryTasks(task_port.TaskRepository):
         left = [x for x in self._images.state.tasks.values() if not x.finished and x.image_id not in held]
         return sorted(left, key=lambda x: (x.created_at, x.id))[:limit]
 
+    def outlived(self, now: datetime, limit: int = 100) -> list[Task]:
+        queued = {x.id for x in self._images.state.images.values() if x.status is Status.QUEUED}
+        keeping = [(x.kept_until, x.id, x) for x in self._images.state.tasks.values() if x.kept_until is not None]
+        return [task for until, _, task in sorted(keeping, key=lambda x: x[:2]) if until <= now or task.image_id not in queued][:limit]
+
     def forget(self, before: datetime, limit: int = 1000) -> int:
         with self._images.lock:
             tasks = self._images.state.tasks
-            old = sorted((x.expires_at, x.id) for x in tasks.values() if x.expires_at is not None and x.expires_at < before)[:limit]
+            old = sorted((x.expires_at, x.id) for x in tasks.values()
+                         if x.expires_at is not None and x.expires_at < before and x.kept_until is None)[:limit]
             for _, id_ in old:
                 del tasks[id_]
         return len(old)

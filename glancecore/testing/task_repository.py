@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from glancecore.domain import errors
-from glancecore.domain.image import Digests, Importing, Staged, Status, Verdict
+from glancecore.domain.image import Digests, Importing, Staged, Status, Verdict, Worked
 from glancecore.domain.lease import Operation
 from glancecore.domain.task import KEPT, Copy, CopyState, Progress, Task, TaskStatus, TaskType
 from glancecore.ports.repository import Database, ImageAdded, ImageChanged, LeaseEnded, LeaseTaken
@@ -23,6 +23,8 @@ from glancecore.ports.task_repository import TaskAdded, TaskChanged, TaskQuery, 
 from glancecore.testing.examples import after, make_image, make_lease, saved
 from glancecore.testing.repository import TEXTS, race
 
+STAGED = Staged("staging", "key", "file:///staging/key", Digests(5, "m", "sha512", "h", 9), original=False, arrived={"md5": "n"},
+                worked=Worked(("unpack",), ("raw", None), (("x", "y"), ("z", None))))
 P, R, S, F = TaskStatus.PENDING, TaskStatus.PROCESSING, TaskStatus.SUCCESS, TaskStatus.FAILURE
 
 
@@ -45,7 +47,7 @@ class TaskConformance:
         progress = Progress("write:fast", 7, 10, (Copy("fast", CopyState.WRITING, 7), Copy("slow", CopyState.FAILED, 0, "it is full")))
         task = make_task(1.25, image_id=str(uuid.uuid4()), user_id="u", request_id="req-1", input={"import_req": {"method": {"name": "x"}}},
                          result={"a": 1}, message="Copied 7 MiB", error="fetch_failed", expires_at=after(9), progress=progress,
-                         cancelled=True, secrets={"token": "t"}, status=R)
+                         cancelled=True, secrets={"token": "t"}, status=R, kept=STAGED, kept_until=after(8))
         database.images.commit(TaskAdded(task))
         assert database.tasks.get(task.id) == task
 
@@ -191,10 +193,28 @@ class TaskConformance:
         database.images.commit(LeaseTaken(make_lease(held, operation=Operation.HASH), 60))
         assert database.tasks.abandoned() == [tasks[1]]
 
+    # -- data that is kept for another attempt -------------------------------------------------------------------------
+    def test_kept_data_is_told_when_its_time_is_over_or_its_image_does_not_wait_for_it(self, database: Database) -> None:
+        waiting, busy = make_image(), make_image(status=Status.ACTIVE)
+        late, soon, busys, nobodys = (make_task(0, image_id=x, status=F, kept=STAGED, kept_until=after(y))
+                                      for x, y in ((waiting.id, 90), (waiting.id, 50), (busy.id, 70), (str(uuid.uuid4()), 60)))
+        plain = make_task(0, image_id=busy.id, status=F)
+        database.images.commit(ImageAdded(waiting), ImageAdded(busy), *(TaskAdded(x) for x in (late, soon, busys, nobodys, plain)))
+        assert database.tasks.outlived(after(49)) == [nobodys, busys]
+        assert database.tasks.outlived(after(50)) == [soon, nobodys, busys]
+        assert database.tasks.outlived(after(50), 1) == [soon]
+        database.images.commit(TaskChanged(soon, replace(soon.emptied(), version=2)))
+        assert database.tasks.outlived(after(95)) == [nobodys, busys, late]
+
+    def test_a_task_that_keeps_data_is_not_forgotten(self, database: Database) -> None:
+        keeping, other = (make_task(0, status=F, expires_at=after(5), kept=STAGED if x else None, kept_until=after(4) if x else None) for x in (1, 0))
+        database.images.commit(TaskAdded(keeping), TaskAdded(other))
+        assert database.tasks.forget(after(9)) == 1
+        assert database.tasks.get(keeping.id) == keeping
+
     # -- what an import keeps with its image ---------------------------------------------------------------------------
     def test_the_import_state_of_an_image_is_kept(self, database: Database) -> None:
-        digests = Digests(5, "m", "sha512", "h", 9)
-        staged = Staged("staging", "key", "file:///staging/key", digests, Verdict("unsafe_content", "it is \"bad\" 😀"))
+        staged = replace(STAGED, verdict=Verdict("unsafe_content", "it is \"bad\" 😀"))
         image = make_image(staged=staged, importing=Importing("task", ("a", "b"), ("c",), ("raw", None), (("x", None), ("y", "z"))))
         database.images.commit(ImageAdded(image))
         assert database.images.get(image.id) == image

@@ -75,6 +75,23 @@ class ForgetsTheUnfinished(MemoryTasks):
         return super().forget(before, limit)
 
 
+class ForgetsWhatKeeps(MemoryTasks):
+    def forget(self, before: datetime, limit: int = 1000) -> int:
+        for task in [x for x in self._images.state.tasks.values() if x.kept_until is not None and x.kept_until < before]:
+            del self._images.state.tasks[task.id]
+        return super().forget(before, limit)
+
+
+class LooksAtTheClockOnly(MemoryTasks):
+    def outlived(self, now: datetime, limit: int = 100) -> list[Task]:
+        return [x for x in super().outlived(now, limit) if x.kept_until is not None and x.kept_until <= now]
+
+
+class ForgetsKept(MemoryImages):
+    def add_task(self, state: _State, change: task_port.TaskAdded) -> None:
+        super().add_task(state, task_port.TaskAdded(replace(change.task, kept=None)))
+
+
 @pytest.mark.parametrize(("saboteur", "test", "arguments"), [
     (StaleWins, Kit.test_a_stale_change_is_refused, ()),
     (StaleWins, Kit.test_one_of_many_parallel_changes_wins, ()),
@@ -86,6 +103,9 @@ class ForgetsTheUnfinished(MemoryTasks):
     (RepeatsTheMarker, Kit.test_pages_give_each_task_once_in_order, ({}, ((task_port.TaskSort.ID, False),))),
     (OldestFirst, Kit.test_tasks_of_an_image_come_newest_first, ()),
     (TellsTheHeld, Kit.test_unfinished_tasks_without_an_import_lease_are_told, ()),
+    (ForgetsKept, Kit.test_a_task_is_read_as_it_was_added, ()),
+    (LooksAtTheClockOnly, Kit.test_kept_data_is_told_when_its_time_is_over_or_its_image_does_not_wait_for_it, ()),
+    (ForgetsWhatKeeps, Kit.test_a_task_that_keeps_data_is_not_forgotten, ()),
     (ForgetsTheUnfinished, Kit.test_forgetting_goes_to_its_limit_oldest_first_and_spares_the_unfinished, ()),
 ])
 def test_the_kit_catches(saboteur: type[MemoryImages] | type[MemoryTasks], test: Callable[..., None], arguments: tuple[object, ...],

@@ -96,9 +96,11 @@ def _pids(*files: str) -> list[int]:
 
 @contextmanager
 def frozen_ceph() -> Iterator[None]:
-    with frozen("ceph/pid/mon.pid", "ceph/pid/osd.*.pid"):
-        yield
-    lab.up("ceph", CEPH_THAWED="1")  # waits until all of it answers again
+    try:
+        with frozen("ceph/pid/mon.pid", "ceph/pid/osd.*.pid"):
+            yield
+    finally:  # also when the transfer that we break has ended before us
+        lab.up("ceph", CEPH_THAWED="1")  # waits until all of it answers again
 
 
 @contextmanager

@@ -21,9 +21,10 @@ import lab
 import pytest
 import requests
 from client import HEADERS_AUTH, Client
-from test_imports import stage, start, tasks, two_stores
+from test_import_retries import without_slow
+from test_imports import stage, start, tasks, two_stores, until_ended
 
-from glancecore.services.checkpoints import FAIL_STEPS, IMPORT_STEPS, STAGE_STEPS, VARIABLE
+from glancecore.services.checkpoints import FAIL_STEPS, IMPORT_STEPS, KEPT_STEPS, STAGE_STEPS, VARIABLE
 
 DATA = os.urandom(2_500_000)
 PLAIN = tuple(x for x in IMPORT_STEPS if not x.startswith("step."))
@@ -35,6 +36,7 @@ CASES = [
     *[("copy-image", x) for x in PLAIN if not x.startswith("fetch.")],
     *[("steps", x) for x in IMPORT_STEPS if x.startswith("step.")],
     *[("failing", x) for x in FAIL_STEPS],
+    *[("keeping", x) for x in (*FAIL_STEPS, *KEPT_STEPS)],
 ]
 
 
@@ -53,7 +55,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Service]:
         yield made
 
 
-def _operate(client: Client, method: str) -> None:
+def _operate(service: lab.Service, client: Client, method: str, step: str) -> None:
     """Begin what passes the step."""
     image_id = str(client.create(name=method)["id"])
     uri = f"{lab.nginx().url}/kill.raw"
@@ -67,6 +69,13 @@ def _operate(client: Client, method: str) -> None:
         start(client, image_id, "web-download", method={"uri": f"{uri}.gz"}, all_stores=True)
     elif method == "failing":
         start(client, image_id, "web-download", method={"uri": uri, "expected": {"sha256": "0" * 64}})
+    elif method == "keeping":
+        with without_slow(service):
+            start(client, image_id, "web-download", method={"uri": f"{uri}.gz"}, stores=["fast", "slow"])
+            if step in KEPT_STEPS:
+                assert until_ended(client, image_id)["kept_until"]
+                client.delete(image_id)
+            service.until_killed()
     else:
         assert client.upload(image_id, DATA).status_code == 204
         start(client, image_id, "copy-image", stores=["slow"])
@@ -75,26 +84,32 @@ def _operate(client: Client, method: str) -> None:
 @pytest.mark.parametrize(("method", "step"), CASES)
 def test_killed_at(service: lab.Service, method: str, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, step)
+    try:
+        _killed_at(service, method, step, monkeypatch)
+    finally:
+        service.stop(signal.SIGKILL)
+
+
+def _killed_at(service: lab.Service, method: str, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     service.start()
     client = Client(service.url, roles="admin,member,reader")
-    _until_killed(service, client, method)
+    _until_killed(service, client, method, step)
     monkeypatch.delenv(VARIABLE)
     service.start()
     client = Client(service.url, roles="admin,member,reader")
     until_settled(service)
-    [image] = client.call("GET", "/v2/images").json()["images"]
-    _check_end(client, method, step, image)
-    assert client.delete(image["id"]).status_code == 204
-    until_settled(service)
+    for image in client.call("GET", "/v2/images").json()["images"]:
+        _check_end(client, method, step, image)
+        assert client.delete(image["id"]).status_code == 204
+    until_settled(service, "select id from tasks where kept_until is not null")
     assert files(service) == []
     client.session.close()
-    service.stop(signal.SIGKILL)
 
 
-def _until_killed(service: lab.Service, client: Client, method: str) -> None:
+def _until_killed(service: lab.Service, client: Client, method: str, step: str) -> None:
     """One process dies at the step; then the whole service does."""
     with contextlib.suppress(requests.ConnectionError):
-        _operate(client, method)
+        _operate(service, client, method, step)
     service.until_killed()
     client.session.close()
     service.stop(signal.SIGKILL)
@@ -104,7 +119,7 @@ def _check_end(client: Client, method: str, step: str, image: dict[str, Any]) ->
     found = tasks(client, image["id"])
     for task in found:
         assert task["status"] in ("success", "failure"), task
-        assert task["error"] in (None, "hash_mismatch"), task
+        assert task["error"] in (None, "hash_mismatch", "store_unavailable"), task
     if method == "stage":
         assert image["status"] == ("uploading" if step == "stage.after_finish" else "queued")
         assert found == []
@@ -112,6 +127,15 @@ def _check_end(client: Client, method: str, step: str, image: dict[str, Any]) ->
         assert image["status"] == "queued"
         assert [x["error"] for x in found] == ["hash_mismatch"]
         assert "os_distro" not in image
+    elif method == "keeping" and image["status"] == "active":
+        assert step == "fail.begun", "the store was there again before the failure was recorded"
+        assert client.download(image["id"]).content == DATA
+    elif method == "keeping":
+        assert image["status"] == "queued"
+        assert [(x["error"], x["kept_until"] is not None) for x in found] == [("store_unavailable", True)]
+        assert (client.call("POST", f"/v2/images/{image['id']}/tasks/{found[0]['id']}/actions/retry").status_code,
+                until_ended(client, image["id"])["status"]) == (202, "success")
+        assert client.download(image["id"]).content == DATA
     elif step == "import.before_intent":
         assert image["status"] == {"glance-direct": "uploading", "web-download": "queued", "copy-image": "active"}[method]
     else:
@@ -123,12 +147,12 @@ def _check_end(client: Client, method: str, step: str, image: dict[str, Any]) ->
         assert client.call("GET", f"/v2/images/{image['id']}/file?prefer=slow").content == DATA
 
 
-def until_settled(service: lab.Service) -> None:
+def until_settled(service: lab.Service, *more: str) -> None:
     end = time.monotonic() + 30
     questions = ("select image_id, operation from leases",
                  "select id from images where status in ('saving', 'deleting', 'importing')",
                  "select id from tasks where status in ('pending', 'processing')", "select uuid from logbooks",
-                 "select uuid from flowdetails", "select uuid from atomdetails")
+                 "select uuid from flowdetails", "select uuid from atomdetails", *more)
     while left := [x for x in questions if rows(service, x)]:
         assert time.monotonic() < end, [(x, rows(service, x)) for x in left]
         time.sleep(0.05)

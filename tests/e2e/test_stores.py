@@ -16,7 +16,7 @@ import lab
 import pytest
 import requests
 from client import HEADERS_AUTH, Client
-from periodic import Jobs, copied, kinds
+from periodic import ALONE, Jobs, copied, kinds
 from stores import REMOTES, Remote
 
 from glancecore import bootstrap
@@ -75,7 +75,7 @@ class Setup:
 @pytest.fixture(params=sorted(REMOTES))
 def setup(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setup]:
     remote = REMOTES[request.param]
-    config = lab.merged(HEADERS_AUTH, {
+    config = lab.merged(HEADERS_AUTH, ALONE, {
         "DEFAULT": {"enabled_backends": f"file:file, remote:{remote.driver}", "enabled_import_methods": "[copy-image]"},
         "remote": remote.options(tmp_path), "lease": {"ttl": 4, "reap_interval": 0.5}})
     with lab.service(config) as service:

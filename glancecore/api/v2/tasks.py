@@ -94,6 +94,7 @@ def _details(task: Task) -> dict[str, object]:
     return {
         "input": task.input, "result": task.result, "message": task.message, "image_id": task.image_id,
         "request_id": task.request_id, "user_id": task.user_id, "error": task.error, "cancel_requested": task.cancelled,
+        "kept_until": stamp(task.kept_until) if task.kept_until else None,
         "progress": {"stage": progress.stage, "bytes": progress.bytes, "total": progress.total, "stores": [
             {"store": x.store, "state": x.state, "bytes": x.bytes, "error": x.error} for x in progress.copies]},
     }

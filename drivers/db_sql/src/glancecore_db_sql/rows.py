@@ -20,6 +20,7 @@ from glancecore.domain.image import (
     Status,
     Verdict,
     Visibility,
+    Worked,
 )
 from glancecore.domain.lease import BlobRef, Lease, Operation
 from glancecore.domain.member import Member, MemberStatus
@@ -34,8 +35,8 @@ SCALARS = ("id", "created_at", "updated_at", "name", "owner", "status", "visibil
 DOCUMENTS = ("tags", "properties", "locations")
 COLUMNS = (*SCALARS, *DOCUMENTS, "shelf")
 MEMBER = "image_id, member, status, created_at, updated_at"
-TASK_COLUMNS = ("id", "type", "status", "owner", "image_id", "user_id", "request_id", "created_at", "updated_at", "expires_at", "version",
-                "document")
+TASK_COLUMNS = ("id", "type", "status", "owner", "image_id", "user_id", "request_id", "created_at", "updated_at", "expires_at", "kept_until",
+                "version", "document")
 TASK = ", ".join(TASK_COLUMNS)
 LEASE = "image_id, operation, holder, stable, project, blobs, reserved, token"
 
@@ -97,14 +98,19 @@ def import_state(image: Image) -> str | None:
 def _import_state(text: str) -> tuple[Staged | None, Importing | None, Status | None]:
     found = orjson.loads(text)
     staged, importing, was = found["staged"], found["importing"], found.get("was")
-    if staged is not None:
-        verdict = staged["verdict"]
-        staged = Staged(staged["store"], staged["key"], staged["url"], Digests(**staged["digests"]),
-                        None if verdict is None else Verdict(**verdict))
+    staged = None if staged is None else _staged(staged)
     if importing is not None:
         importing = Importing(importing["task"], tuple(importing["stores_left"]), tuple(importing["stores_failed"]),
                               tuple(importing["formats"]), tuple((x, y) for x, y in importing["properties"]))
     return staged, importing, None if was is None else Status(was)
+
+
+def _staged(found: dict[str, Any]) -> Staged:
+    verdict, worked = found["verdict"], found["worked"]
+    if worked is not None:
+        worked = Worked(tuple(worked["steps"]), tuple(worked["formats"]), tuple((x, y) for x, y in worked["properties"]))
+    return Staged(found["store"], found["key"], found["url"], Digests(**found["digests"]), None if verdict is None else Verdict(**verdict),
+                  found["original"], found["arrived"], worked)
 
 
 def _json(value: object) -> str:
@@ -170,17 +176,19 @@ def blob_list(blobs: Iterable[BlobRef]) -> str:
 def encode_task(task: Task) -> Row:
     """In the order of TASK_COLUMNS: what tasks are found by, and all else in one document."""
     document = {"input": task.input, "result": task.result, "message": task.message, "error": task.error, "progress": task.progress,
-                "cancelled": task.cancelled, "secrets": task.secrets}
+                "cancelled": task.cancelled, "secrets": task.secrets, "kept": task.kept}
     return (task.id, task.type.value, task.status.value, task.owner, task.image_id, task.user_id, task.request_id, micros(task.created_at),
-            micros(task.updated_at), None if task.expires_at is None else micros(task.expires_at), task.version, _json(document))
+            micros(task.updated_at), None if task.expires_at is None else micros(task.expires_at),
+            None if task.kept_until is None else micros(task.kept_until), task.version, _json(document))
 
 
 def task(row: Row) -> Task:
     """Of the columns TASK."""
-    id_, type_, status, owner, image_id, user_id, request_id, created, updated, expires, version, document = row
+    id_, type_, status, owner, image_id, user_id, request_id, created, updated, expires, kept_until, version, document = row
     found = orjson.loads(document)
-    progress = found.pop("progress")
+    progress, kept = found.pop("progress"), found.pop("kept")
     copies = tuple(Copy(x["store"], CopyState(x["state"]), x["bytes"], x["error"]) for x in progress.pop("copies"))
     return Task(id_, TaskType(type_), moment(created), moment(updated), TaskStatus(status), owner, image_id, user_id, request_id,
-                expires_at=None if expires is None else moment(expires), version=version, progress=Progress(**progress, copies=copies),
+                expires_at=None if expires is None else moment(expires), kept=None if kept is None else _staged(kept),
+                kept_until=None if kept_until is None else moment(kept_until), version=version, progress=Progress(**progress, copies=copies),
                 **found)

@@ -9,7 +9,7 @@ from glancecore.domain import errors
 from glancecore_db_sql.engine import Connections, Session
 
 #: All revisions of this driver, in order; a test compares them with the migrations.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 
 
 def version(on: Connections) -> str | None:

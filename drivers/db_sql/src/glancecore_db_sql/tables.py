@@ -143,8 +143,11 @@ tasks = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger),
+    # Set when it keeps data for another attempt.
+    Column("kept_until", BigInteger),
     Column("version", BigInteger, nullable=False),
     Column("document", DOCUMENT, nullable=False),
+    Index("tasks_kept", "kept_until"),
     Index("tasks_image", "image_id", "created_at"),
     Index("tasks_created", "created_at", "id"),
     Index("tasks_expires", "expires_at"),

@@ -38,9 +38,15 @@ class SqlTasks(TaskRepository):
             "WHERE l.image_id = t.image_id AND l.operation IN ('import', 'hash')) ORDER BY created_at, id LIMIT ?"])
         return [rows.task(x) for x in self._on.read(lambda db: db.rows(text, limit))]
 
+    def outlived(self, now: datetime, limit: int = 100) -> list[Task]:
+        text = " ".join([
+            "SELECT", rows.TASK, "FROM tasks t WHERE kept_until IS NOT NULL AND (kept_until <= ? OR NOT EXISTS (SELECT 1 FROM images i",
+            "WHERE i.id = t.image_id AND i.status = 'queued')) ORDER BY kept_until, id LIMIT ?"])
+        return [rows.task(x) for x in self._on.read(lambda db: db.rows(text, rows.micros(now), limit))]
+
     def forget(self, before: datetime, limit: int = 1000) -> int:
         def work(db: Session) -> int:
-            found = db.rows(" ".join(["SELECT id FROM tasks WHERE expires_at < ? ORDER BY expires_at, id LIMIT ?", db.flavor.for_update]),
+            found = db.rows(" ".join(["SELECT id FROM tasks WHERE expires_at < ? AND kept_until IS NULL ORDER BY expires_at, id LIMIT ?", db.flavor.for_update]),
                             rows.micros(before), limit)
             if not found:
                 return 0

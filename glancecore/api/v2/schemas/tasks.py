@@ -24,6 +24,7 @@ ITEM: Schema = {
 EXTENSIONS: Schema = {
     "error": {**_TEXT, "description": "Stable code of the failure, for programs."},
     "cancel_requested": {"type": "boolean"},
+    "kept_until": {**_TEXT, "description": "Until when the data that it has fetched can be used by a retry; null when nothing is kept."},
     "progress": {"type": "object", "properties": {
         "stage": {"type": "string"}, "bytes": {"type": "integer"}, "total": {"type": ["null", "integer"]},
         "stores": {"type": "array", "items": {"type": "object", "properties": {
