@@ -154,8 +154,10 @@ class StoreFacade:
         self._tried = time.monotonic()
         try:
             self._store = self._start()
-        except Exception as exc:  # whatever a plugin raises
+        except (errors.StoreError, errors.ConfigError) as exc:
             LOG.info("store %s is still not available: %s", self.id, exc)
+        except Exception:  # whatever a plugin raises
+            LOG.exception("store %s is still not available", self.id)
         else:
             LOG.warning("store %s is available now", self.id)
 
