@@ -332,7 +332,6 @@ def _load_staging(conf: cfg.ConfigOpts, default: str, default_driver: str, *, ag
         beside = f"{conf[default].filesystem_store_datadir}/.staging" if default_driver == "file" else "/var/lib/glance/staging"
         conf.set_default("filesystem_store_datadir", beside, group=STAGING)
 
-
     def start() -> Store:
         store: Store = cls(STAGING, options)
         store.start()

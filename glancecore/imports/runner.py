@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Protocol
 
 from glancecore.domain import errors
-from glancecore.domain.image import Image, LocationStatus, Status
+from glancecore.domain.image import Image, LocationStatus, Staged, Status
 from glancecore.domain.lease import BlobRef, Lease, Operation
 from glancecore.domain.task import Task, TaskStatus
 from glancecore.domain.task import events as task_events
@@ -35,6 +35,8 @@ _CLOSING = timedelta(seconds=10)
 #: Seconds that running imports have to stop when the process ends.
 _PATIENCE = 5.0
 _GONE = "the image was deleted"
+#: What a failed import has fetched is kept while there is room for so many more of that size.
+_ROOM_FOR_OTHERS = 4
 #: Failures for which the staged data is to blame: it is not kept for another attempt.
 _REJECTED = (errors.BadContent, errors.HashMismatch, errors.SignatureInvalid, errors.StepFailed, errors.TooLarge)
 
@@ -288,10 +290,21 @@ class ImportRunner:
         code = getattr(cause, "code", errors.ImportFailed.code)
         rejected = isinstance(cause, _REJECTED)
         stable = Status.QUEUED if rejected and run.lease.stable is Status.UPLOADING else run.lease.stable
-        kept = run.image().staged if run.method.source is Source.FETCHED and not rejected and not isinstance(cause, errors.ImportCancelled) else None
-        run.doom(code, str(cause), stable, kept if self._parts.settings.keep_for else None)
+        keep = run.method.source is Source.FETCHED and not rejected and not isinstance(cause, errors.ImportCancelled)
+        run.doom(code, str(cause), stable, self._worth_keeping(run.image()) if keep else None)
         reach("fail.doomed")
         self._clean(run)
+
+    def _worth_keeping(self, image: Image) -> Staged | None:
+        """What is staged, unless the staging store has little room for others beside it."""
+        staged = image.staged
+        if staged is None or not self._parts.settings.keep_for:
+            return None
+        try:
+            free = self._parts.area.store.free()
+        except errors.StoreError:
+            return None
+        return staged if free is None or free >= _ROOM_FOR_OTHERS * staged.digests.size else None
 
     def _clean(self, run: Run) -> None:
         """Undo steps, remove this run's copies and what is staged and not kept, put the image back. Each part may have been done already."""

@@ -124,6 +124,11 @@ class StoreFacade:
         with self._wrapped("list"):
             yield from self._driver().list()
 
+    def free(self) -> int | None:
+        """Bytes that still fit, None when it does not say."""
+        with self._wrapped("free"):
+            return self._driver().free()
+
     def local_path(self, url: str) -> Path | None:
         """A local file to send from, None when this store has none."""
         if not self.can(Cap.LOCAL):

@@ -208,3 +208,17 @@ def test_nothing_is_kept(tmp_path: Path, packed: bytes) -> None:
         _, failed = failed_download(client, service, packed)
         assert failed["kept_until"] is None
         assert leftovers(service) == []
+
+
+def test_nothing_is_kept_where_room_is_short(tmp_path: Path, packed: bytes) -> None:
+    folder = tmp_path / "fast"
+    folder.mkdir()
+    lab._run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder])
+    try:
+        with serving(tmp_path) as service:
+            client = Client(service.url)
+            _, failed = failed_download(client, service, packed)
+            assert failed["kept_until"] is None
+            assert leftovers(service) == []
+    finally:
+        lab._run(["umount", folder])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,12 +14,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from glancecore_db_sql import schema
+from glancecore_db_sql import rows, schema
 from glancecore_db_sql.driver import SqlDatabase
 from glancecore_db_sql.tables import METADATA
 from sqlalchemy import inspect
 
 from glancecore.domain import errors
+from glancecore.domain.image import Digests, Staged
+from glancecore.domain.task import Task, TaskType
 
 Open = Callable[..., SqlDatabase]
 WRITER = Path(__file__).with_name("writer.py")
@@ -92,6 +96,19 @@ def test_the_revisions_are_the_migrations() -> None:
     config.set_main_option("script_location", "glancecore_db_sql:migrations")
     found = [x.revision for x in ScriptDirectory.from_config(config).walk_revisions()]
     assert tuple(reversed(found)) == schema.REVISIONS
+
+
+def test_rows_that_are_older_than_kept_data_are_read() -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    staged = Staged("staging", "key", "file:///key", Digests(5, "m", "sha512", "h"))
+    task = Task("id", TaskType.API_IMAGE_IMPORT, at, at, kept=staged, kept_until=at)
+    *row, document = rows.encode_task(task)
+    found = json.loads(document)
+    for name in ("original", "arrived", "worked"):
+        del found["kept"][name]
+    assert rows.task((*row, json.dumps(found))) == task
+    del found["kept"]
+    assert rows.task((*row, json.dumps(found))).kept is None
 
 
 def test_the_driver_starts_without_alembic() -> None:

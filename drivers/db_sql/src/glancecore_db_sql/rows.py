@@ -106,11 +106,11 @@ def _import_state(text: str) -> tuple[Staged | None, Importing | None, Status | 
 
 
 def _staged(found: dict[str, Any]) -> Staged:
-    verdict, worked = found["verdict"], found["worked"]
+    verdict, worked = found["verdict"], found.get("worked")  # and below: rows that are older than these fields
     if worked is not None:
         worked = Worked(tuple(worked["steps"]), tuple(worked["formats"]), tuple((x, y) for x, y in worked["properties"]))
     return Staged(found["store"], found["key"], found["url"], Digests(**found["digests"]), None if verdict is None else Verdict(**verdict),
-                  found["original"], found["arrived"], worked)
+                  found.get("original", True), found.get("arrived", {}), worked)
 
 
 def _json(value: object) -> str:
@@ -186,7 +186,7 @@ def task(row: Row) -> Task:
     """Of the columns TASK."""
     id_, type_, status, owner, image_id, user_id, request_id, created, updated, expires, kept_until, version, document = row
     found = orjson.loads(document)
-    progress, kept = found.pop("progress"), found.pop("kept")
+    progress, kept = found.pop("progress"), found.pop("kept", None)
     copies = tuple(Copy(x["store"], CopyState(x["state"]), x["bytes"], x["error"]) for x in progress.pop("copies"))
     return Task(id_, TaskType(type_), moment(created), moment(updated), TaskStatus(status), owner, image_id, user_id, request_id,
                 expires_at=None if expires is None else moment(expires), kept=None if kept is None else _staged(kept),
