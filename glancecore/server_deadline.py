@@ -16,7 +16,7 @@ class Connection(Protocol):
 
 
 class HeaderDeadlines:
-    """Ends the connections whose header has not come in time. ``seconds``: for the whole header, behind the TLS handshake."""
+    """Ends the connections whose header has not come in time. ``seconds``: for the TLS handshake and the whole header."""
 
     #: Seconds between two looks.
     STEP = 0.5

@@ -27,6 +27,7 @@ import cached
 import imports
 import lab
 from measure import BLOCK, PAGE, Client, Cost, Refused, cost, cpu_seconds, memory_mib
+from turns import beside_nginx
 
 HEADERS = "X-Identity-Status: Confirmed\r\nX-User-Id: bench\r\nX-Project-Id: bench\r\nX-Roles: member,reader\r\n"
 PATCH = "application/openstack-images-v2.1-json-patch"
@@ -69,6 +70,8 @@ class Plan:
     seconds: float
     transfer: int
     repeats: int
+    #: Downloads beside nginx.
+    turns: int
 
 
 def image(number: int) -> bytes:
@@ -182,11 +185,9 @@ def measure_transfers(target: Target, plan: Plan, figures: Figures) -> None:
             client.upload(path, plan.transfer, chunked=chunked)
             speeds.append(plan.transfer / PAGE / (time.perf_counter() - began))
             cpu.append((cpu_seconds(target.pid) - before) / gib)
-            if chunked:
-                client.request("DELETE", f"/v2/images/{image_id}")
-            else:
+            if not chunked and len(speeds) == plan.repeats:
                 measure_download(target, client, path, plan, figures)
-                client.request("DELETE", f"/v2/images/{image_id}")
+            client.request("DELETE", f"/v2/images/{image_id}")
         figures.numbers[f"{name} MiB/s"], figures.numbers[f"{name} CPU-s/GiB"] = max(speeds), min(cpu)
         say(f"{target.name}: {name}: {max(speeds):.0f} MiB/s, {min(cpu):.2f} CPU-s/GiB")
 
@@ -204,26 +205,10 @@ def measure_imports(target: Target, ids: list[str], plan: Plan, figures: Figures
 
 
 def measure_download(target: Target, client: Client, path: str, plan: Plan, figures: Figures) -> None:
-    """Against nginx, which serves the very same file, taking turns."""
     blob = next(each for each in target.blobs.rglob("*") if each.is_file() and each.stat().st_size == plan.transfer)
-    nginx, link = lab.nginx(), Path(lab.nginx().settings["NGINX_ROOT"], "bench.bin")
-    link.unlink(missing_ok=True)
-    os.link(blob, link)
-    other = Client(urlsplit(nginx.url).port or 0)
-    mine: list[float] = []
-    theirs: list[float] = []
-    cpu: list[float] = []
-    for _ in range(max(plan.repeats, 3)):
-        for name, from_client, where, speeds in (("download", client, path, mine), ("nginx", other, "/bench.bin", theirs)):
-            before, began = cpu_seconds(target.pid), time.perf_counter()
-            if from_client.download(where) != plan.transfer:
-                raise Refused(f"{name}: wrong size")
-            speeds.append(plan.transfer / PAGE / (time.perf_counter() - began))
-            if name == "download":
-                cpu.append((cpu_seconds(target.pid) - before) / plan.transfer * (1 << 30))
-    link.unlink()
-    figures.numbers |= {"download MiB/s": max(mine), "nginx MiB/s": max(theirs), "download CPU-s/GiB": min(cpu)}
-    say(f"{target.name}: download {max(mine):.0f} MiB/s; nginx {max(theirs):.0f} MiB/s")
+    medians = beside_nginx(client, path, target.pid, blob, plan.turns)
+    figures.numbers |= {"download MiB/s": medians.ours, "nginx MiB/s": medians.nginx, "download CPU-s/GiB": medians.cpu}
+    say(f"{target.name}: download {medians.ours:.0f} MiB/s; nginx {medians.nginx:.0f} MiB/s")
 
 
 def machine_speeds(transfer: int) -> dict[str, float]:
@@ -341,7 +326,7 @@ def measure(name: str, plan: Plan, factors: list[int]) -> tuple[str, Figures]:
         if factors and name != "peer":
             measure_flatness(target, plan, factors, figures)
     if name == "ours-sqlite":
-        figures.numbers |= cached.against_nginx(plan.transfer, plan.repeats)
+        figures.numbers |= cached.against_nginx(plan.transfer, plan.turns)
         say(f"{target.name}: {', '.join(f'{what} {figures.numbers[what]:.1f}' for what in cached.FIGURES)}")
     return target.name, figures
 
@@ -406,7 +391,7 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(TARGETS))
     parser.add_argument("--flat", default="", metavar="TIMES", help="such as 100,1000")
     options = parser.parse_args()
-    plan = Plan(200, 0.8, 128 << 20, 1) if options.quick else Plan(1000, 4.0, 1 << 30, 3)
+    plan = Plan(200, 0.8, 128 << 20, 1, 5) if options.quick else Plan(1000, 4.0, 1 << 30, 3, 25)
     speeds = machine_speeds(plan.transfer)
     found = dict(measure(name, plan, [int(each) for each in options.flat.split(",") if each]) for name in options.only.split(","))
     text = report(found, speeds, plan)

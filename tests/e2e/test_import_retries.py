@@ -14,6 +14,7 @@ from typing import Any
 import lab
 import pytest
 from client import HEADERS_AUTH, Client
+from periodic import ALONE, Jobs, kinds
 from test_imports import leftovers, stage, start, tasks, two_stores, until_ended
 
 MIB = 1 << 20
@@ -32,7 +33,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @contextmanager
 def serving(folder: Path, **imports: Any) -> Iterator[lab.Service]:
-    config = lab.merged(HEADERS_AUTH, two_stores(folder), {
+    config = lab.merged(HEADERS_AUTH, ALONE, two_stores(folder), {
         "lease": {"ttl": 2, "reap_interval": 0.2}, "imports": {"retry_pause": 0.05, "attempts": 2, **imports},
         "image_import_opts": {"image_import_plugins": "[image_decompression, image_conversion, inject_image_metadata]"},
         "image_conversion": {"output_format": "raw"},
@@ -119,6 +120,19 @@ def test_a_download_is_not_made_again(client: Client, service: lab.Service, pack
     assert inode in [x.stat().st_ino for x in (service.folder / "fast").glob(f"{image_id}*")], "the very file that was kept"
     assert [x["kept_until"] for x in tasks(client, image_id)] == [None, None]
     assert leftovers(service) == []
+    assert client.delete(image_id).status_code == 204
+
+
+def test_what_is_kept_is_no_leftover(client: Client, service: lab.Service, packed: bytes) -> None:
+    image_id, failed = failed_download(client, service, packed)
+    [kept] = staged_files(service)
+    time.sleep(1.5)  # so that it is older than the grace
+    (kept.parent / f"{image_id}.0123456789abcdef").write_bytes(b"left behind")
+    time.sleep(1.5)
+    assert kinds(Jobs(service).run("orphans", env={"OS_PERIODIC_ORPHANS__GRACE": "1"})) == ["leftover"]
+    assert staged_files(service) == [kept]
+    assert retry(client, image_id, failed).status_code == 202
+    assert until_ended(client, image_id)["status"] == "success"
     assert client.delete(image_id).status_code == 204
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -20,6 +21,7 @@ import requests
 from client import HEADERS_AUTH, Client
 
 MIB = 1 << 20
+HEADER = b"GET /versions HTTP/1.1\r\nX-Slow: "
 
 
 def test_64_parallel_writers_on_sqlite_see_no_error() -> None:
@@ -199,10 +201,11 @@ def test_an_upload_that_is_refused_before_its_end_does_not_cost_the_next_request
         client.session.close()
 
 
-@pytest.mark.parametrize("tls", [False, True])
-def test_a_header_that_comes_byte_by_byte_is_not_waited_for(tmp_path: Path, tls: bool) -> None:
+@pytest.mark.parametrize("part", ["header", "header behind TLS", "handshake"])
+def test_a_beginning_that_comes_byte_by_byte_is_not_waited_for(tmp_path: Path, part: str) -> None:
     """Otherwise a few such clients would hold all threads."""
     cert, key = _certificate(tmp_path)
+    tls = part != "header"
     config = {"server": {"threads": 2, "header_timeout": 2}, **({"DEFAULT": {"cert_file": cert, "key_file": key}} if tls else {})}
     with lab.service(config, start=False) as service:
         process = subprocess.Popen([lab.BIN / "glance-api", "--config-file", service.config_file], stderr=subprocess.DEVNULL)
@@ -210,11 +213,12 @@ def test_a_header_that_comes_byte_by_byte_is_not_waited_for(tmp_path: Path, tls:
             client = Client(f"http{'s' if tls else ''}://127.0.0.1:{service.port}")
             client.session.trust_env, client.session.verify = False, str(cert) if tls else True
             _until_it_answers(client)
-            slow = [_connected(service.port, cert if tls else None) for _ in range(2)]
-            end = time.monotonic() + 60
+            slow = [_connected(service.port, cert if part == "header behind TLS" else None, _hello() if part == "handshake" else HEADER) for _ in range(2)]
+            end, at = time.monotonic() + 60, 0
             while slow:
                 assert time.monotonic() < end
-                slow = [x for x in slow if _still_open(x)]
+                slow = [x for x in slow if _still_open(x, _hello()[10 + at:11 + at] if part == "handshake" else b"x")]
+                at += 1
             assert client.call("GET", "/versions").status_code == 200
         finally:
             process.terminate()
@@ -234,19 +238,29 @@ def _until_it_answers(client: Client) -> None:
             return
 
 
-def _connected(port: int, cert: Path | None) -> socket.socket:
+def _hello() -> bytes:
+    """How a TLS connection begins."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        context.wrap_bio(incoming, outgoing).do_handshake()
+    return outgoing.read()
+
+
+def _connected(port: int, cert: Path | None, first: bytes) -> socket.socket:
     made = socket.create_connection(("127.0.0.1", port), timeout=30)
     if cert:
         made = ssl.create_default_context(cafile=str(cert)).wrap_socket(made, server_hostname="127.0.0.1")
-    made.sendall(b"GET /versions HTTP/1.1\r\nX-Slow: ")
+    made.sendall(first[:10] if first is not HEADER else first)
     made.settimeout(0.2)
     return made
 
 
-def _still_open(connection: socket.socket) -> bool:
-    """One more byte of its header; closed when the server has ended it."""
+def _still_open(connection: socket.socket, byte: bytes) -> bool:
+    """One more byte; closed when the server has ended it."""
     try:
-        connection.send(b"x")
+        connection.send(byte)
         if connection.recv(1000):
             return True
     except TimeoutError:
