@@ -27,12 +27,12 @@ def www() -> Path:
     return Path(lab.nginx().settings["NGINX_ROOT"])
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Service]:
+@pytest.fixture(scope="module", params=[True, False], ids=["process", "threads"])
+def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Service]:
     folder = tmp_path_factory.mktemp("stores")
     port = lab.nginx().url.rpartition(":")[2]
     config = lab.merged(HEADERS_AUTH, two_stores(folder), {
-        "lease": {"ttl": 2, "reap_interval": 0.2}, "imports": {"retry_pause": 0.1, "attempts": 3},
+        "lease": {"ttl": 2, "reap_interval": 0.2}, "imports": {"retry_pause": 0.1, "attempts": 3, "own_process": request.param},
         "import_filtering_opts": {"allowed_ports": f"[80, 443, {port}]", "trusted_networks": "[127.0.0.1]"}})
     with lab.service(config, folder=folder) as made:
         yield made
