@@ -87,15 +87,17 @@ class Posting:
             self._parts.leases.forget(lease)
         reach("import.after_post")
 
-    def resume(self, lease: Lease) -> None:
+    def resume(self, lease: Lease) -> bool:
         """The reaper's handler: make sure that there is a job, and let go at once of what a dead worker has begun."""
         try:
             task = self._runner.task_of(lease)
             if task is None:
-                return
+                return True
             self._jobs.post(task.id)
-            if task.status is not TaskStatus.PENDING:
-                self._runner.hand_over(lease)
+            if task.status is TaskStatus.PENDING:
+                return False
+            self._runner.hand_over(lease)
+            return True
         finally:
             self._parts.leases.forget(lease)
 

@@ -23,6 +23,9 @@ _FAULT = "the service that worked on it stopped; try again"
 _LEFT = {Status.SAVING: (Operation.UPLOAD, Status.QUEUED), Status.IMPORTING: (Operation.IMPORT, Status.QUEUED),
          Status.DELETING: (Operation.DELETE, Status.ACTIVE)}
 
+#: Forgets the lease when it is done with it, which may be later. False: nobody had given it up, it only waits.
+Handler = Callable[[Lease], bool | None]
+
 
 class Reaper:
     """``run_once`` is one look; ``start`` looks every ``interval`` seconds in a thread. Any number may run at once: each
@@ -37,12 +40,11 @@ class Reaper:
         self._interval = interval
         self._stop = threading.Event()
         self._also: list[Callable[[], None]] = []
-        self._handlers: dict[Operation, Callable[[Lease], None]] = {
+        self._handlers: dict[Operation, Handler] = {
             Operation.UPLOAD: self._undo, Operation.DELETE: self._deletion.finish}
 
-    def handle(self, operation: Operation, handler: Callable[[Lease], None]) -> None:
-        """Say how a lease of another operation is taken over. The handler forgets the lease when it is done with it, which may
-        be later."""
+    def handle(self, operation: Operation, handler: Handler) -> None:
+        """Say how a lease of another operation is taken over."""
         self._handlers[operation] = handler
 
     def also(self, work: Callable[[], None]) -> None:
@@ -85,26 +87,27 @@ class Reaper:
 
     def _take(self, old: Lease) -> bool:
         lease = replace(old, holder=self._leases.holder, token=_token())
-        return self._work(lease, old.token)
+        return self._work(lease, old)
 
     def _adopt(self, image: Image) -> bool:
         operation, stable = _LEFT[image.status]
         return self._work(self._leases.new(image, operation, stable), None)
 
-    def _work(self, lease: Lease, replacing: str | None) -> bool:
+    def _work(self, lease: Lease, old: Lease | None) -> bool:
         handler = self._handlers.get(lease.operation, self._undo)
         try:
-            self._repository.commit(self._leases.taken(lease, replacing))
+            self._repository.commit(self._leases.taken(lease, old.token if old else None))
         except (errors.LeaseLost, errors.ImageBusy):
             self._leases.forget(lease)
             return False  # its owner lives after all, or another reaper was faster
         except BaseException:  # it may be ours nevertheless: then it must expire again
             self._leases.forget(lease)
             raise
-        LOG.warning("image %s: its %s was given up by %s; taking over", lease.image_id, lease.operation.value, lease.holder)
-        metrics.LEASES_REAPED.labels(lease.operation.value).inc()
         try:
-            handler(lease)
+            if handler(lease) is False:
+                return True
+            LOG.warning("image %s: its %s was given up by %s; taking over", lease.image_id, lease.operation.value, old.holder if old else "somebody")
+            metrics.LEASES_REAPED.labels(lease.operation.value).inc()
         except errors.LeaseLost:
             LOG.info("image %s was taken over by somebody else", lease.image_id)
             self._leases.forget(lease)

@@ -204,3 +204,19 @@ def test_a_stopped_service_hands_over_its_imports(www: Path, tmp_path: Path) -> 
             assert until_ended(client, image_id, 40)["status"] == "success"
             assert client.download(image_id).content == DATA
         assert leftovers(service) == []
+
+
+@pytest.mark.parametrize("own_process", [True, False])
+def test_an_import_that_waits_for_its_turn_is_not_called_given_up(tmp_path: Path, www: Path, own_process: bool) -> None:
+    (www / "turns.raw").write_bytes(bytes(4 << 20))  # four seconds, and a lease is good for two
+    config = lab.merged(HEADERS_AUTH, two_stores(tmp_path), {
+        "lease": {"ttl": 2, "reap_interval": 0.2}, "imports": {"workers": 1, "own_process": own_process},
+        "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]"}})
+    with lab.service(config, folder=tmp_path) as service:
+        client = Client(service.url)
+        ids = [str(client.create()["id"]) for _ in range(3)]
+        for image_id in ids:
+            assert start(client, image_id, "web-download", method={"uri": f"{lab.nginx().url}/slow/turns.raw"}).status_code == 202
+        for image_id in ids:
+            assert until_ended(client, image_id)["status"] == "success"
+        assert "given up" not in service.log.read_text()
