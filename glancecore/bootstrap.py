@@ -525,7 +525,7 @@ def _refuse_shared_places(facades: Sequence[StoreFacade]) -> None:
     """Raises ConfigError when two stores are one: deleting in one would destroy the other's data."""
     seen: dict[str, str] = {}
     for facade in facades:
-        for place in facade.place.split("+") if facade.available else ():
+        for place in facade.places:
             other = seen.setdefault(place, facade.id)
             if other != facade.id:
                 raise ConfigError(f"[DEFAULT] enabled_backends: the stores {other} and {facade.id} have the same place for their data; "

@@ -54,7 +54,8 @@ def _note_failure(run: Run, store_id: str, reason: str) -> None:
 def _write_once(run: Run, store_id: str) -> None:
     image = run.image()
     store = run.parts.stores.recorded(store_id)
-    store.revive(0)
+    if not store.available:
+        run.parts.stores.revive(rest=0)
     ref = BlobRef(store_id, image.blob_key, run.lease.project)  # the owner when it began: the same in each attempt
     run.parts.stores.discard(ref)  # of an attempt that failed in a way that its driver could not clean up
     run.save(add=ref)

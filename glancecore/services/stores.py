@@ -75,8 +75,8 @@ class StoreFacade:
         return self._store.schemes if self._store else ()
 
     @property
-    def place(self) -> str:
-        return self._store.place if self._store else ""
+    def places(self) -> Sequence[str]:
+        return self._store.place.split("+") if self._store else ()
 
     @property
     def properties(self) -> Mapping[str, object]:
@@ -152,19 +152,27 @@ class StoreFacade:
     def location(self, url: str) -> Location:
         return Location(url=url, store=self.id, metadata={"store": self.id})
 
-    def revive(self, rest: float = _REVIVAL) -> None:
-        """Start it, if it is not available and this was not tried in the last ``rest`` seconds."""
+    def revive(self, taken: Mapping[str, str], rest: float) -> None:
+        """Start it, if it is not available and this was not tried in the last ``rest`` seconds. ``taken``: the places of other stores; one
+        that lies there is not started."""
         if self._store is not None or self._start is None or time.monotonic() - self._tried < rest:
             return
         self._tried = time.monotonic()
         try:
-            self._store = self._start()
+            started = self._start()
         except (errors.StoreError, errors.ConfigError) as exc:
             LOG.info("store %s is still not available: %s", self.id, exc)
         except Exception:  # whatever a plugin raises
             LOG.exception("store %s is still not available", self.id)
         else:
-            LOG.warning("store %s is available now", self.id)
+            others = [taken[x] for x in started.place.split("+") if x in taken]
+            if others:
+                LOG.error("store %s has the same place for its data as %s: it stays unavailable", self.id, others[0])
+                started.close()
+                self._start = None
+            else:
+                LOG.warning("store %s is available now", self.id)
+                self._store = started
 
     def close(self) -> None:
         if self._store:
@@ -324,13 +332,16 @@ class Stores:
 
         return sorted(locations, key=rank)
 
-    def revive(self) -> None:
-        """Start those that were not available, where that can be done now."""
-        for store in (*self, *([self._staging] if self._staging is not None else [])):
-            store.revive()
+    def revive(self, rest: float = _REVIVAL) -> None:
+        """Start those that were not available, if this was not tried in the last ``rest`` seconds."""
+        for store in self._all:
+            if not store.available:
+                store.revive({place: x.id for x in self._all for place in x.places}, rest)
 
     def close(self) -> None:
-        for store in self:
+        for store in self._all:
             store.close()
-        if self._staging is not None:
-            self._staging.close()
+
+    @property
+    def _all(self) -> Sequence[StoreFacade]:
+        return [*self, *([self._staging] if self._staging is not None else [])]
