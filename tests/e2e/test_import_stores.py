@@ -62,6 +62,14 @@ def blobs(service: lab.Service) -> list[str]:
                   if x.is_file() and ".locks" not in x.parts)
 
 
+def until_empty(service: lab.Service) -> None:
+    """What was kept of failed imports goes soon after their images."""
+    end = time.monotonic() + 10
+    while blobs(service):
+        assert time.monotonic() < end, blobs(service)
+        time.sleep(0.05)
+
+
 def test_all_at_once(client: Client, service: lab.Service) -> None:
     image_id = client.create()["id"]
     assert stage(client, image_id, DATA).status_code == 204
@@ -168,8 +176,12 @@ def test_no_store_succeeds(client: Client, service: lab.Service) -> None:
             back(service, store)
     assert (task["status"], task["error"]) == ("failure", "import_failed")
     assert client.show(image_id)["status"] == "queued"
-    assert blobs(service) == []
+    assert [x.startswith("one/.staging/") for x in blobs(service)] == [True], "what was fetched, for a retry"
+    assert client.call("POST", f"/v2/images/{image_id}/tasks/{task['id']}/actions/retry").status_code == 202
+    assert until_ended(client, image_id)["status"] == "success"
+    check(client, image_id, ("two", "three"))
     assert client.delete(image_id).status_code == 204
+    assert blobs(service) == []
 
 
 def test_a_failed_copy_leaves_the_image_as_it_was(client: Client, service: lab.Service) -> None:
@@ -217,4 +229,4 @@ def test_a_checksum_file(client: Client, service: lab.Service) -> None:
         assert client.show(image_id)["status"] == ("active" if error is None else "queued")
         assert client.delete(image_id).status_code == 204
     assert start(client, client.create()["id"], "web-download", method={"uri": uri, "checksum_url": "http://[::1]/x"}).status_code == 400
-    assert blobs(service) == []
+    until_empty(service)
