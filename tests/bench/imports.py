@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import lab
-from measure import PAGE, Client, Refused, cpu_seconds
+from measure import PAGE, Client, Refused, cpu_seconds, tree
 
 #: Imports at once, and what each fetches from nginx.
 MANY, EACH = 20, 64 << 20
@@ -24,13 +27,13 @@ def begin(client: Client, image_id: str, **method: str) -> None:
     client.request("POST", f"/v2/images/{image_id}/import", json.dumps({"method": method}).encode())
 
 
-def until_active(client: Client, image_ids: list[str], seconds: float = 600) -> None:
+def until_active(client: Client, image_ids: list[str], pause: float = 0.02, seconds: float = 600) -> None:
     end = time.monotonic() + seconds
     for image_id in image_ids:
         while (status := json.loads(client.request("GET", f"/v2/images/{image_id}"))["status"]) != "active":
             if status not in ("uploading", "importing") or time.monotonic() > end:
                 raise Refused(f"an import ended as {status}")
-            time.sleep(0.02)
+            time.sleep(pause)
 
 
 def direct(port: int, pid: int, headers: str, size: int, repeats: int) -> tuple[float, float]:
@@ -47,29 +50,48 @@ def direct(port: int, pid: int, headers: str, size: int, repeats: int) -> tuple[
     return max(speeds), min(cpu)
 
 
-def beside_imports(port: int, headers: str, ids: list[str], seconds: float) -> tuple[float, float]:
-    """The 99th percentile of a show in milliseconds: alone, and while twenty imports fetch from nginx."""
+def beside_imports(port: int, headers: str, ids: list[str], seconds: float, rounds: int) -> tuple[float, float]:
+    """The 99th percentile of a show in milliseconds: alone, and while twenty imports fetch from nginx. Medians of the rounds."""
+    found = [_round(port, headers, ids, seconds) for _ in range(rounds)]
+    return statistics.median(alone for alone, _ in found), statistics.median(busy for _, busy in found)
+
+
+def _round(port: int, headers: str, ids: list[str], seconds: float) -> tuple[float, float]:
     alone = percentile(_shows(port, headers, ids, seconds, threading.Event()))
     web, root = lab.nginx(), Path(lab.nginx().settings["NGINX_ROOT"])
     assert (root / "64m.bin").stat().st_size == EACH
     client, done = Client(port, headers), threading.Event()
     image_ids = [create(client) for _ in range(MANY)]
-    for image_id in image_ids:
-        begin(client, image_id, name="web-download", uri=f"{web.url}/64m.bin")
 
     def watch() -> None:
         try:
-            until_active(Client(port, headers), image_ids)
+            until_active(Client(port, headers), image_ids, pause=0.25)  # not what is to be measured
         finally:
             done.set()
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    busy = percentile(_shows(port, headers, ids, 600, done))
-    watcher.join()
+    with _giving_way(int((lab.LAB / "nginx" / "nginx.pid").read_text())):
+        for image_id in image_ids:
+            begin(client, image_id, name="web-download", uri=f"{web.url}/64m.bin")
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        busy = percentile(_shows(port, headers, ids, 600, done))
+        watcher.join()
     for image_id in image_ids:
         client.request("DELETE", f"/v2/images/{image_id}")
     return alone, busy
+
+
+@contextmanager
+def _giving_way(root: int) -> Iterator[None]:
+    """The source's server is on our processors here, where nobody else's is: it is not to take them from the requests."""
+    pids = list(tree(root))
+    for pid in pids:
+        os.setpriority(os.PRIO_PROCESS, pid, 19)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.setpriority(os.PRIO_PROCESS, pid, 0)
 
 
 def _shows(port: int, headers: str, ids: list[str], seconds: float, until: threading.Event) -> list[float]:
