@@ -81,8 +81,13 @@ class Orphans(PeriodicJob):
             image = images.get_any(named[1])
         except errors.ImageNotFound:
             return False
-        return _has(image, store_id, blob.key) or any(_is(x.kept, store_id, blob.key)
-                                                      for x in self._tools.database.tasks.of_image(image.id, datetime.now(UTC)))
+        if _has(image, store_id, blob.key) or any(_is(x.kept, store_id, blob.key)
+                                                  for x in self._tools.database.tasks.of_image(image.id, datetime.now(UTC))):
+            return True
+        try:
+            return _has(images.get_any(image.id), store_id, blob.key)  # a retry has taken it from its task just now
+        except errors.ImageNotFound:
+            return False
 
 
 def _has(image: Image, store_id: str, key: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -269,6 +270,7 @@ class Stores:
     def __init__(self, stores: Sequence[StoreFacade], default: str, staging: StoreFacade | None = None) -> None:
         self._stores = {x.id: x for x in stores}
         self._staging = staging
+        self._reviving = threading.Lock()
         self.default_id = default
 
     @property
@@ -334,8 +336,8 @@ class Stores:
 
     def revive(self, rest: float = _REVIVAL) -> None:
         """Start those that were not available, if this was not tried in the last ``rest`` seconds."""
-        for store in self._all:
-            if not store.available:
+        with self._reviving:  # each of them once
+            for store in [x for x in self._all if not x.available]:
                 store.revive({place: x.id for x in self._all for place in x.places}, rest)
 
     def close(self) -> None:
