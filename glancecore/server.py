@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import ipaddress
 import os
 import shutil
@@ -183,6 +184,12 @@ def keep_memory_small() -> None:
     if mallopt is not None:
         mallopt(M_ARENA_MAX, 2)
         mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)  # glibc raises it by itself to the size of whatever was freed, unless it is set
+
+
+def freeze_memory() -> None:
+    """What is loaded by now stays until the end: no collection looks at it again, and children share it."""
+    gc.collect()
+    gc.freeze()
 
 
 def check_port(conf: cfg.ConfigOpts) -> None:

@@ -12,12 +12,11 @@ from jsonschema.exceptions import best_match
 from jsonschema.protocols import Validator
 
 from glancecore.domain import errors
+from glancecore.ports.store import CHUNK
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment
 
-#: Bytes that are asked of the server at once.
-PIECE = 1 << 18
 #: Servers that are known to raise when a chunked body breaks off, instead of ending it quietly (design section 4).
 PROVING_SERVERS = ("gunicorn/",)
 
@@ -74,7 +73,7 @@ def _pieces(read: Callable[[int], bytes], length: int | None) -> Iterator[bytes]
     left = length
     while left is None or left > 0:
         try:
-            piece = read(PIECE if left is None else min(PIECE, left))
+            piece = read(CHUNK if left is None else min(CHUNK, left))
         except TimeoutError as exc:
             raise errors.TruncatedBody("the client sent nothing for too long") from exc
         except Exception as exc:

@@ -27,6 +27,7 @@ def _main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; our parent ends us
     os.nice(conf.imports.niceness)
     service = bootstrap.build(conf, again=True)
+    server.freeze_memory()
     feed = Feed(service.imports, conf.imports.workers)
 
     def stop(_number: int, _frame: FrameType | None) -> None:

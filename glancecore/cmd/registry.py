@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import atexit
-import gc
 import logging
 import sys
 from typing import TYPE_CHECKING
@@ -58,8 +57,7 @@ def _main() -> None:
 
         LOG.info("serving on %s port %s, database %s", conf.bind_host, conf.bind_port, conf.database.driver)
         del checked
-        gc.collect()
-        gc.freeze()  # what is loaded by now is shared by the workers and never collected
+        server.freeze_memory()
         server.serve(conf, make_app, PROG)
 
 

@@ -8,6 +8,7 @@ import signal
 import sys
 from types import FrameType
 
+from glancecore import server
 from glancecore.cmd import start
 from glancecore.domain.errors import ConfigError
 
@@ -22,6 +23,7 @@ def _main() -> None:
     parser = argparse.ArgumentParser(prog="glance-worker", description="Run the imports of a job board, on as many machines as you like.")
     start.add_config_arguments(parser)
     conf = start.read_config(parser.parse_args())
+    server.keep_memory_small()
     from glancecore import bootstrap
 
     if not conf.jobboard.url:
@@ -33,6 +35,7 @@ def _main() -> None:
         raise ConfigError("[DEFAULT] enabled_import_methods: no method is enabled, so there is nothing to work on")
     board.ping()
     start.warn_unknown(conf)
+    server.freeze_memory()
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         LOG.info("stopping; other workers go on with what runs")

@@ -13,11 +13,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from glancecore.domain import errors
+from glancecore.ports.store import CHUNK
 
 Sent = TypeVar("Sent")
-
-#: Bytes of the pieces that a part is read in: they stay in the processor's cache between hashing and sending.
-PIECE = 1 << 18
 
 
 class PartStopped(Exception):
@@ -41,7 +39,7 @@ class Part(Iterable[bytes]):
         while at < self.size:
             if self._stop.is_set():
                 raise PartStopped
-            piece = self.read(at, PIECE)
+            piece = self.read(at, CHUNK)
             at += len(piece)
             yield piece
 

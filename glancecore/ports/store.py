@@ -17,8 +17,9 @@ from typing import BinaryIO, ClassVar
 from glancecore.domain import errors
 from glancecore.ports.options import Options, Section
 
-#: Bytes per piece that drivers read from files and sockets.
-CHUNK = 1 << 20
+#: Bytes per piece that is read from files and sockets. It stays in the processor's cache from hashing to writing, and no system
+#: call with it keeps a processor from a request for long: many kernels let nobody else in before a write is done.
+CHUNK = 1 << 18
 
 
 class Cap(Enum):

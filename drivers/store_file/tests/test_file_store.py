@@ -17,6 +17,7 @@ from glancecore_store_file.folder import BLOCK, data_runs
 from glancecore_store_file.trouble import store_error
 
 from glancecore.domain import errors
+from glancecore.ports.store import CHUNK
 from glancecore.testing.store import make_store
 
 from .conftest import nobody, run
@@ -105,7 +106,7 @@ def test_place_is_the_folder_under_any_name(tmp_path):
 
 
 def test_properties_are_those_of_glance(tmp_path):
-    assert at(tmp_path).properties == {"data_dir": str(tmp_path), "chunk_size": MIB, "thin_provisioning": False}
+    assert at(tmp_path).properties == {"data_dir": str(tmp_path), "chunk_size": CHUNK, "thin_provisioning": False}
     assert make_store(FileStore, filesystem_store_datadirs=[f"{tmp_path}/a", f"{tmp_path}/b"]).properties["data_dir"] == [
         f"{tmp_path}/a", f"{tmp_path}/b"]
 
@@ -242,6 +243,16 @@ def test_of_two_writers_of_one_key_one_wins(tmp_path):
     data = b"".join(store.open(urls[0]))
     assert data in {bytes([number]) * 3 * MIB for number in range(8)}
     assert names(tmp_path) == ["key"]
+
+
+def test_no_system_call_writes_more_than_one_chunk(tmp_path, monkeypatch):
+    """Whatever the size of the pieces: until such a call returns, many kernels give its processor to nobody else."""
+    store, sizes, real = at(tmp_path), [], os.pwrite
+    data = os.urandom(3 * CHUNK + 5)
+    monkeypatch.setattr(os, "pwrite", lambda file, view, offset: sizes.append(len(view)) or real(file, view, offset))
+    url = store.put("key", [data])
+    assert sizes == [CHUNK, CHUNK, CHUNK, 5]
+    assert b"".join(store.open(url)) == data
 
 
 def test_too_many_bytes_are_not_even_written(tmp_path):

@@ -13,7 +13,7 @@ from glancecore.api import body
 from glancecore.api.answers import empty
 from glancecore.domain import errors
 from glancecore.domain.context import Context
-from glancecore.ports.store import read_chunks
+from glancecore.ports.store import CHUNK, read_chunks
 from glancecore.services import metrics
 from glancecore.services.image_data import Download, ImageData
 
@@ -86,7 +86,7 @@ class ImageDataApi:
             path = found.local_path() if wrapper and length and not found.fills(offset, length) else None
             file = path.open("rb") if path is not None else None
         if file is not None and wrapper is not None:
-            return Response(wrapper(_OpenFile(file, offset, length, done), body.PIECE), content_type=OCTETS, direct_passthrough=True)
+            return Response(wrapper(_OpenFile(file, offset, length, done), CHUNK), content_type=OCTETS, direct_passthrough=True)
         if cached is not None:
             cached.file.seek(offset)
             return Response(_Counted(read_chunks(cached.file, length), done), content_type=OCTETS)

@@ -15,8 +15,8 @@ from typing import IO, Protocol
 from backports import zstd
 
 from glancecore.domain import errors
+from glancecore.ports.store import CHUNK
 
-PIECE = 1 << 20
 #: Name -> the bytes that files of it begin with.
 MAGIC = {"gzip": b"\x1f\x8b\x08", "xz": b"\xfd7zXZ\x00", "zstd": b"\x28\xb5\x2f\xfd", "zip": b"PK\x03\x04"}
 
@@ -76,22 +76,22 @@ def _members(path: Path, make: Callable[[], _Engine]) -> Iterator[bytes]:
     """All members, one after the other, and zeros as padding between them. Raises EOFError when one is cut."""
     with path.open("rb") as src:
         engine = make()
-        raw = src.read(PIECE)
+        raw = src.read(CHUNK)
         while True:
-            piece = engine.decompress(raw, PIECE)
+            piece = engine.decompress(raw, CHUNK)
             raw = b""
             if piece:
                 yield piece
             if engine.eof:
                 raw = engine.unused_data.lstrip(b"\0")
                 while not raw:
-                    more = src.read(PIECE)
+                    more = src.read(CHUNK)
                     if not more:
                         return
                     raw = more.lstrip(b"\0")
                 engine = make()
             elif engine.needs_input:
-                raw = src.read(PIECE)
+                raw = src.read(CHUNK)
                 if not raw:
                     raise EOFError
 
@@ -122,7 +122,7 @@ def _zip(path: Path, _max_memory: int) -> Iterator[bytes]:
 
 
 def _read(src: IO[bytes]) -> Iterator[bytes]:
-    while piece := src.read(PIECE):
+    while piece := src.read(CHUNK):
         yield piece
 
 

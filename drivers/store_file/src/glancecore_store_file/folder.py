@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from glancecore.domain import errors
+from glancecore.ports.store import CHUNK
 
 KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # non-blocking: a FIFO must not hold us up
@@ -210,7 +211,7 @@ class Part:
 
     def _write(self, view: memoryview, at: int) -> None:
         while view:
-            written = os.pwrite(self._file, view, at)
+            written = os.pwrite(self._file, view[:CHUNK], at)
             view, at = view[written:], at + written
 
     def publish(self) -> None:

@@ -11,7 +11,7 @@ OPTIONS: list[cfg.Opt] = [
     cfg.MultiStrOpt("filesystem_store_datadirs", default=[], sample_default=["/fast/images:200", "/large/images:100"],
                     help="Several folders instead of one, each as path:priority (0 without). A new image goes to the folder with the "
                          "highest number that has room, among equals to the one with most free space."),
-    cfg.IntOpt("filesystem_store_chunk_size", default=1 << 20, min=1,
+    cfg.IntOpt("filesystem_store_chunk_size", default=1 << 18, min=1,
                help="Bytes that are read at a time."),
     cfg.StrOpt("filesystem_store_file_perm", default="0",
                help="Permissions of new image files: octal with a leading 0 (0640), or the decimal number that Glance wants (416). "

@@ -17,8 +17,8 @@ from swiftclient import ClientException
 
 from glancecore.domain import errors
 from glancecore.ports.options import Section
-from glancecore.ports.parts import PIECE, Part, PartStopped, exactly, send_in_parts
-from glancecore.ports.store import Cap, Store, StoredBlob
+from glancecore.ports.parts import Part, PartStopped, exactly, send_in_parts
+from glancecore.ports.store import CHUNK, Cap, Store, StoredBlob
 from glancecore_store_swift.account import Account
 from glancecore_store_swift.logins import logins
 from glancecore_store_swift.options import OPTIONS
@@ -421,7 +421,7 @@ class _Body:
         held: bytes | memoryview = b""
         try:
             for piece in self._chunks:
-                for each in (piece,) if len(piece) <= PIECE else _cut(memoryview(piece).cast("B")):
+                for each in (piece,) if len(piece) <= CHUNK else _cut(memoryview(piece).cast("B")):
                     if each and held:
                         yield held
                     held = each or held
@@ -434,8 +434,8 @@ class _Body:
 
 
 def _cut(large: memoryview) -> Iterator[memoryview]:
-    for start in range(0, len(large), PIECE):
-        yield large[start:start + PIECE]
+    for start in range(0, len(large), CHUNK):
+        yield large[start:start + CHUNK]
 
 
 def _first(source: Iterator[bytes], size: int) -> tuple[list[bytes], bool]:
