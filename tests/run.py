@@ -3,7 +3,7 @@
     run.py [--check] [SUITE...]        no suite named: all of them; --check: those that need no server
     run.py --list
 
-Two suites run at a time (``LANES=1``: one), but none beside one that takes away a backend it needs. Every suite leaves a
+Two suites run at a time (``LANES=1``: one), and one more that mostly waits, but none beside one that takes away a backend it needs. Every suite leaves a
 log and a JUnit file in ``$LAB_DIR/results``. Backends are started before the first suite that needs them and stopped
 after the last one (``KEEP=1``: not stopped). The last line is ``N passed, N failed``.
 """
@@ -35,12 +35,14 @@ PROCESSES: set[subprocess.Popen[bytes]] = set()
 class Suite:
     """``command`` runs in the repository's root; ``{junit}`` in it is the JUnit file to write. Without one, the suite
     counts as one test. ``paths``: what must exist, or else the suite is left out. ``check``: part of ``--check``, there
-    with the arguments ``without_servers`` and none of its backends. ``breaks``: backends that its tests stop or freeze."""
+    with the arguments ``without_servers`` and none of its backends. ``breaks``: backends that its tests stop or freeze.
+    ``waits``: for leases and the like, most of the time."""
 
     name: str
     command: tuple[str, ...]
     needs: tuple[str, ...] = ()
     breaks: tuple[str, ...] = ()
+    waits: bool = False
     paths: tuple[str, ...] = ()
     minutes: float = 10
     check: bool = False
@@ -92,8 +94,8 @@ SUITES = (
           paths=("tests/e2e",), needs=("mariadb", "postgresql", "keystone", "nginx", "rabbitmq", "barbican"),
           breaks=("keystone", "rabbitmq"), minutes=25),
     Suite("imports", pytest(*IMPORTS), needs=("nginx", "keystone", "swift"), minutes=25),
-    Suite("boards", pytest(BOARDS), needs=("nginx", "redis", "etcd", "zookeeper"), minutes=45),
-    Suite("periodic", pytest(*PERIODIC), needs=("redis", "etcd", "zookeeper", "mariadb", "postgresql", "nginx"), minutes=30),
+    Suite("boards", pytest(BOARDS), needs=("nginx", "redis", "etcd", "zookeeper"), waits=True, minutes=45),
+    Suite("periodic", pytest(*PERIODIC), needs=("redis", "etcd", "zookeeper", "mariadb", "postgresql", "nginx"), waits=True, minutes=30),
     # both have the real Glance, of which there is one
     Suite("peer", pytest(*PEER), needs=("mariadb", "postgresql"), breaks=("peer",), minutes=20),
     Suite("clients", pytest("tests/clients"), paths=("tests/clients",), needs=("keystone", "nginx", "mariadb", "barbican"), breaks=("peer",), minutes=20),
@@ -129,7 +131,7 @@ def all_suites() -> list[Suite]:
     return [*SUITES[:-7], *sorted([*SUITES[-7:], TEMPEST, *drivers], key=lambda x: (-x.minutes, -len(x.needs)))]
 
 
-#: Suites at a time.
+#: Suites at a time; where it is more than one, another one that mostly waits runs beside them.
 LANES = int(os.environ.get("LANES") or 2)
 
 
@@ -224,7 +226,8 @@ class Backends:
 
 
 class Lanes:
-    """Runs the suites in their order, ``LANES`` at a time; one that can't run beside what runs lets later ones pass."""
+    """Runs the suites in their order, ``LANES`` at a time and one that mostly waits; one that can't run beside what runs lets later
+    ones pass."""
 
     def __init__(self, suites: list[Suite], backends: Backends) -> None:
         self.results: list[Result] = []
@@ -232,7 +235,7 @@ class Lanes:
         self._changed = threading.Condition()
 
     def run(self) -> None:
-        lanes = [threading.Thread(target=self._lane, daemon=True) for _ in range(LANES)]
+        lanes = [threading.Thread(target=self._lane, daemon=True) for _ in range(LANES + (LANES > 1))]
         for lane in lanes:
             lane.start()
         for lane in lanes:
@@ -261,12 +264,18 @@ class Lanes:
         with self._changed:
             while self._waiting:
                 for suite in self._waiting:
-                    if all(suite.goes_with(x) for x in self._running):
+                    if self._room_for(suite) and all(suite.goes_with(x) for x in self._running):
                         self._waiting.remove(suite)
                         self._running.append(suite)
                         return suite
                 self._changed.wait()
             return None
+
+    def _room_for(self, suite: Suite) -> bool:
+        if LANES == 1:
+            return not self._running
+        alike = [x for x in self._running if x.waits is suite.waits]
+        return len(alike) < (1 if suite.waits else LANES)
 
     def _needed(self) -> set[str]:
         with self._changed:

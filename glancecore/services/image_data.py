@@ -16,7 +16,7 @@ from glancecore.domain.lease import BlobRef, Lease, Operation
 from glancecore.domain.quota import Limits
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.quota import Quota
-from glancecore.ports.repository import Change, ImageChanged, ImageRepository, LeaseChanged, LeaseEnded, WithinLimits
+from glancecore.ports.repository import ImageChanged, ImageRepository, LeaseChanged, LeaseEnded, WithinLimits
 from glancecore.services.checkpoints import reach
 from glancecore.services.image_cache import CachedData, ImageCache
 from glancecore.services.inspection import InspectionRules, Inspector
@@ -100,18 +100,8 @@ class ImageData:
         saving = replace(image.begin_upload(), version=image.version + 1, updated_at=_now())
         lease = self._leases.new(saving, Operation.UPLOAD, Status.QUEUED,
                                  blobs=(BlobRef(store.id, saving.blob_key, saving.owner),), reserved=reserve)
-        changes: list[Change] = [ImageChanged(image, saving), self._leases.taken(lease)]
-        if limits.bytes is not None or limits.uploading is not None:
-            changes.append(WithinLimits(image.owner, Limits(bytes=limits.bytes, uploading=limits.uploading)))
         told = self._notifications.about(ImageEvent(EventType.IMAGE_PREPARE, saving, store.id))
-        try:
-            self._repository.commit(*changes, *told.changes)
-        except errors.ConcurrentChange as exc:
-            self._leases.forget(lease)
-            raise errors.WrongStatus(f"image {image.id} has changed meanwhile; look at its status") from exc
-        except BaseException:
-            self._leases.forget(lease)
-            raise
+        self._leases.begin(image, saving, lease, limits, *told.changes)
         reach("upload.after_intent")
         told.send()
         return saving, lease

@@ -19,7 +19,7 @@ from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.import_method import ImportMethod, Request, Source
 from glancecore.ports.import_step import ImportStep
 from glancecore.ports.quota import Quota
-from glancecore.ports.repository import Change, Database, ImageChanged, WithinLimits
+from glancecore.ports.repository import Change, Database
 from glancecore.ports.task_repository import TaskAdded, TaskChanged
 from glancecore.services import expected
 from glancecore.services.checkpoints import reach
@@ -218,21 +218,12 @@ class Imports:
         limits = self._quota.limits(image.owner) if limited else Limits()
         size = begun.size or 0
         lease = self._leases.new(begun, Operation.IMPORT, _STABLE[image.status], reserved=size * len(stores))
-        changes: list[Change] = [ImageChanged(image, begun), self._leases.taken(lease), TaskAdded(task)]
+        changes: list[Change] = [TaskAdded(task)]
         if failed is not None and kept is not None:
             changes.append(TaskChanged(failed, replace(failed.emptied(), version=failed.version + 1)))
-        if limits.bytes is not None or limits.uploading is not None:
-            changes.append(WithinLimits(image.owner, Limits(bytes=limits.bytes, uploading=limits.uploading)))
         told = self._notifications.about(*task_events(None, task))
         reach("import.before_intent")
-        try:
-            self._repository.commit(*changes, *told.changes)
-        except errors.ConcurrentChange as exc:
-            self._leases.forget(lease)
-            raise errors.WrongStatus(f"image {image.id} has changed meanwhile; look at its status") from exc
-        except BaseException:
-            self._leases.forget(lease)
-            raise
+        self._leases.begin(image, begun, lease, limits, *changes, *told.changes)
         reach("import.after_intent")
         told.send()
         self._engine.submit(task, lease)

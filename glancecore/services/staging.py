@@ -140,17 +140,7 @@ class Staging:
         lease = self._leases.new(staging, Operation.STAGE, Status.QUEUED, reserved=reserve)
         ref = self._area.ref(lease)
         lease = replace(lease, blobs=(ref,))
-        changes: list[Change] = [ImageChanged(image, staging), self._leases.taken(lease)]
-        if limits.bytes is not None or limits.uploading is not None:
-            changes.append(WithinLimits(image.owner, Limits(bytes=limits.bytes, uploading=limits.uploading)))
-        try:
-            self._repository.commit(*changes)
-        except errors.ConcurrentChange as exc:
-            self._leases.forget(lease)
-            raise errors.WrongStatus(f"image {image.id} has changed meanwhile; look at its status") from exc
-        except BaseException:
-            self._leases.forget(lease)
-            raise
+        self._leases.begin(image, staging, lease, limits)
         return staging, lease, ref
 
     def _finish(self, staging: Image, lease: Lease, staged: Staged, limits: Limits) -> Telling:

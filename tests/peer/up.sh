@@ -93,6 +93,7 @@ show_multiple_locations = $([[ ${LEGACY:-0} = 1 ]] && echo true || echo false)
 require_image_format_match = $([[ ${LEGACY:-0} = 1 ]] && echo false || echo true)
 [import_filtering_opts]
 allowed_ports = []
+allowed_hosts = [127.0.0.1]
 [oslo_concurrency]
 lock_path = $DIR/lock
 [database]

@@ -17,7 +17,7 @@ from glancecore.ports.parts import Part, exactly, send_in_parts
 from glancecore.ports.store import Cap, Store, StoredBlob
 from glancecore_store_s3.client import Clients, address, check
 from glancecore_store_s3.options import OPTIONS
-from glancecore_store_s3.reader import Reader
+from glancecore_store_s3.reader import read_object
 from glancecore_store_s3.trouble import code_of, status_of, store_errors
 
 MB = 1 << 20
@@ -135,7 +135,7 @@ class S3Store(Store):
         if length == 0:
             self.size(url)
             return iter(())
-        return Reader(self.name, self._client, {"Bucket": self._bucket, "Key": key}, offset, length, self.conf.s3_store_retries)
+        return read_object(self.name, self._client, {"Bucket": self._bucket, "Key": key}, offset, length, self.conf.s3_store_retries)
 
     def size(self, url: str) -> int:
         head = self._head(self._find(url, "size"), "size")

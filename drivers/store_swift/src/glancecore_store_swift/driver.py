@@ -23,7 +23,7 @@ from glancecore_store_swift.account import Account
 from glancecore_store_swift.logins import logins
 from glancecore_store_swift.options import OPTIONS
 from glancecore_store_swift.places import KEY, Place, Places
-from glancecore_store_swift.reader import Reader
+from glancecore_store_swift.reader import read_object
 from glancecore_store_swift.segments import (
     Headers,
     dynamic_prefix,
@@ -161,7 +161,7 @@ class SwiftStore(Store):
         if length == 0:
             self.size(url)
             return iter(())
-        return Reader(place, offset, length, self.conf.swift_store_retry_get_count, lambda: self._confined(place))
+        return read_object(place, offset, length, self.conf.swift_store_retry_get_count, lambda: self._confined(place))
 
     def size(self, url: str) -> int:
         head = self._head(self._places.find(url, "size"), "size")
