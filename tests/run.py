@@ -74,6 +74,8 @@ IMPORTS = tuple(f"tests/e2e/test_{name}.py" for name in ("imports", "import_step
 BOARDS = "tests/e2e/test_job_boards.py"
 PEER = ("tests/e2e/test_adopt.py", "tests/e2e/test_replicator.py")
 PERIODIC = tuple(f"tests/e2e/test_{name}.py" for name in ("periodic", "auditing", "reaping", "replicating"))
+#: Those that take away what others need.
+OUTAGES = tuple(f"tests/e2e/test_{name}.py" for name in ("notifications", "unified_limits"))
 
 SUITES = (
     Suite("ruff", tool("ruff", "check", "."), check=True),
@@ -90,9 +92,9 @@ SUITES = (
           without_servers=("-k", "not mariadb and not postgresql and not registry")),
     Suite("stores", pytest("tests/e2e/test_stores.py"), needs=("keystone", "swift", "ceph", "rgw", "vcsim"),
           breaks=("swift", "ceph", "rgw", "vcsim"), minutes=25),
-    Suite("e2e", pytest("tests/e2e", "--ignore=tests/e2e/test_stores.py", *(f"--ignore={x}" for x in (*IMPORTS, BOARDS, *PEER, *PERIODIC))),
-          paths=("tests/e2e",), needs=("mariadb", "postgresql", "keystone", "nginx", "rabbitmq", "barbican"),
-          breaks=("keystone", "rabbitmq"), minutes=25),
+    Suite("e2e", pytest("tests/e2e", "--ignore=tests/e2e/test_stores.py", *(f"--ignore={x}" for x in (*IMPORTS, BOARDS, *PEER, *PERIODIC, *OUTAGES))),
+          paths=("tests/e2e",), needs=("mariadb", "postgresql", "keystone", "nginx", "barbican"), minutes=25),
+    Suite("outages", pytest(*OUTAGES), needs=("keystone", "rabbitmq"), breaks=("keystone", "rabbitmq")),
     Suite("imports", pytest(*IMPORTS), needs=("nginx", "keystone", "swift"), minutes=25),
     Suite("boards", pytest(BOARDS), needs=("nginx", "redis", "etcd", "zookeeper"), waits=True, minutes=45),
     Suite("periodic", pytest(*PERIODIC), needs=("redis", "etcd", "zookeeper", "mariadb", "postgresql", "nginx"), waits=True, minutes=30),
@@ -128,7 +130,7 @@ def all_suites() -> list[Suite]:
                      check=path.parent.name not in DRIVER_NEEDS)
                for path in sorted(Path("drivers").glob("[!_]*/tests"))]
     # the long ones first, so that no lane is left alone with one at the end
-    return [*SUITES[:-7], *sorted([*SUITES[-7:], TEMPEST, *drivers], key=lambda x: (-x.minutes, -len(x.needs)))]
+    return [*SUITES[:-8], *sorted([*SUITES[-8:], TEMPEST, *drivers], key=lambda x: (-x.minutes, -len(x.needs)))]
 
 
 #: Suites at a time; where it is more than one, another one that mostly waits runs beside them.

@@ -40,7 +40,8 @@ class _Answer:
     def close(self, *, whole: bool) -> None:
         if whole:
             try:
-                self.read(-1)  # nothing: that ends the answer, and its connection can be used again
+                with store_errors(self._store, "open"):
+                    self._body.read()  # nothing: that ends the answer, and its connection can be used again
             except errors.StoreError:
                 pass
             else:
