@@ -77,7 +77,8 @@ PERIODIC = tuple(f"tests/e2e/test_{name}.py" for name in ("periodic", "auditing"
 #: Those that take away what others need.
 OUTAGES = tuple(f"tests/e2e/test_{name}.py" for name in ("notifications", "unified_limits"))
 
-SUITES = (
+#: Quick to fail, so they begin.
+FIRST = (
     Suite("ruff", tool("ruff", "check", "."), check=True),
     Suite("mypy", tool("mypy", "glancecore", *sorted(str(path) for path in Path("drivers").glob("[!_]*/src"))), check=True),
     Suite("mypy-tests", tool("mypy", "--explicit-package-bases", "tests/lab.py", "tests/run.py", "tests/receiver.py", "tests/key_manager.py", "tests/signing.py",
@@ -90,6 +91,9 @@ SUITES = (
     Suite("core", pytest("tests", *(f"--ignore=tests/{name}" for name in APART)), check=True, minutes=15),
     Suite("api", pytest("tests/api"), paths=("tests/api",), needs=("mariadb", "postgresql"), minutes=15, check=True,
           without_servers=("-k", "not mariadb and not postgresql and not registry")),
+)
+
+SERVICES = (
     Suite("stores", pytest("tests/e2e/test_stores.py"), needs=("keystone", "swift", "ceph", "rgw", "vcsim"),
           breaks=("swift", "ceph", "rgw", "vcsim"), minutes=25),
     Suite("e2e", pytest("tests/e2e", "--ignore=tests/e2e/test_stores.py", *(f"--ignore={x}" for x in (*IMPORTS, BOARDS, *PEER, *PERIODIC, *OUTAGES))),
@@ -130,7 +134,7 @@ def all_suites() -> list[Suite]:
                      check=path.parent.name not in DRIVER_NEEDS)
                for path in sorted(Path("drivers").glob("[!_]*/tests"))]
     # the long ones first, so that no lane is left alone with one at the end
-    return [*SUITES[:-8], *sorted([*SUITES[-8:], TEMPEST, *drivers], key=lambda x: (-x.minutes, -len(x.needs)))]
+    return [*FIRST, *sorted([*SERVICES, TEMPEST, *drivers], key=lambda x: (-x.minutes, -len(x.needs)))]
 
 
 #: Suites at a time; where it is more than one, another one that mostly waits runs beside them.

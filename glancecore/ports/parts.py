@@ -1,7 +1,4 @@
-"""Sending a stream to a backend in parts: cut, spooled, sent by several threads, any part more than once. For stores.
-
-Standard library only.
-"""
+"""Sending a stream to a backend in parts: cut, spooled, sent by several threads, any part more than once. For stores."""
 
 from __future__ import annotations
 

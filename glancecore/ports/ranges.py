@@ -1,7 +1,4 @@
-"""Reading a blob over HTTP: where the connection breaks it is taken up again at the same byte, a bounded number of times. For stores.
-
-Standard library only.
-"""
+"""Reading a blob over HTTP: where the connection breaks it is taken up again at the same byte, a bounded number of times. For stores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files in a folder. Whole uploads and imports of signed images with it: tests/api and tests/e2e."""
+"""Files in a folder. Whole uploads and imports of signed images with it: tests/api."""
 
 from __future__ import annotations
 
