@@ -33,7 +33,11 @@ def fetch(run: Run, expected: Expected) -> None:
             algorithms=expected.algorithms(run))
         reach("fetch.before_record")
         known = replace(staged, arrived=digests)
-        run.save(image=lambda x: x.takes(known).worked(), drop=ref, reserved=staged.digests.size * len(run.task.stores))
+        try:
+            run.save(image=lambda x: x.takes(known).worked(), drop=ref, reserved=staged.digests.size * len(run.task.stores))
+        except errors.LeaseLost:
+            run.disown(ref)
+            raise
         reach("fetch.recorded")
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 from collections.abc import Iterator
+
+#: Two at once would take the other's mark for a module, or away while it is needed.
+_ONE = threading.RLock()
 
 
 @contextlib.contextmanager
@@ -12,11 +16,12 @@ def without_eventlet() -> Iterator[None]:
     """TaskFlow, tooz and the futurist of both import eventlet wherever something else has brought it, and use nothing of it here: ten
     megabytes in a process that serves, its warning, and a second copy of ``threading``, which takes the thread that loads it for its main
     thread: nobody could ever wait for that one's end."""
-    absent = "eventlet" not in sys.modules
-    if absent:
-        sys.modules["eventlet"] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
+    with _ONE:
+        absent = "eventlet" not in sys.modules
         if absent:
-            sys.modules.pop("eventlet", None)
+            sys.modules["eventlet"] = None  # type: ignore[assignment]
+        try:
+            yield
+        finally:
+            if absent:
+                sys.modules.pop("eventlet", None)

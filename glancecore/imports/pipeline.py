@@ -12,6 +12,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import sqlalchemy
@@ -26,6 +27,7 @@ from taskflow.persistence.backends.sqlalchemy import tables
 from glancecore.domain import errors
 from glancecore.imports import fetching, writing
 from glancecore.imports.books import BookBackend
+from glancecore.imports.failing import doom
 from glancecore.imports.loading import without_eventlet
 from glancecore.imports.logbook import LogbookDatabase, LogbookDocuments, Logbooks
 from glancecore.imports.run import Run
@@ -38,6 +40,8 @@ LOG = logging.getLogger(__name__)
 
 #: What stops an atom without failing the import: somebody else has it, this process ends, or the database is away.
 _STOPS = (errors.LeaseLost, errors.ImportSuspended, errors.DatabaseUnavailable)
+#: It can't be written, or somebody who has lost the image wrote into it at this moment.
+_LOGBOOK_FAILURES = (flow_errors.StorageFailure, errors.DatabaseUnavailable, errors.ConcurrentChange)
 #: Task id -> the run in this process.
 _RUNS: dict[str, tuple[Run, Expected]] = {}
 
@@ -60,13 +64,23 @@ class _Atom(task.Task):  # type: ignore[misc]
             self.work(run, expected)
         except _STOPS as exc:
             raise _Stopped from exc
-        except errors.GlanceError as exc:
-            run.failed = run.failed or exc
-            raise
         except Exception as exc:
-            LOG.exception("image %s: import failed in %s", run.image_id, self.stage)
-            run.failed = run.failed or errors.ImportFailed(f"{self.stage.partition(':')[2] or self.stage} failed; the operator's log says why")
-            raise errors.ImportFailed(str(exc)) from exc
+            if run.task.finished:
+                raise
+            cause = self._cause(run, exc)
+            try:
+                doom(run, cause)  # before TaskFlow writes it down: what is in its logbook has no code, and no lease guards it
+            except _STOPS as stop:
+                raise _Stopped from stop
+            if cause is exc:
+                raise
+            raise cause from exc
+
+    def _cause(self, run: Run, exc: Exception) -> errors.GlanceError:
+        if isinstance(exc, errors.GlanceError):
+            return exc
+        LOG.error("image %s: import failed in %s", run.image_id, self.stage, exc_info=exc)
+        return errors.ImportFailed(f"{self.stage.partition(':')[2] or self.stage} failed; the operator's log says why")
 
     def work(self, run: Run, expected: Expected) -> None:
         raise NotImplementedError
@@ -147,6 +161,7 @@ def undo(run: Run, name: str) -> None:
         LOG.exception("image %s: step %s could not be undone", run.image_id, name)
     finally:
         work.close()
+    reach("fail.undone")
 
 
 def make_flow(steps: Sequence[str], stores: Sequence[str], parallel: int) -> Flow:
@@ -163,10 +178,12 @@ class Pipeline:
     """Runs flows; its tables are made at the first use when they are not there."""
 
     def __init__(self, logbooks: Logbooks) -> None:
+        self._logbooks = logbooks
         self._database = logbooks if isinstance(logbooks, LogbookDatabase) else None
         self._documents = logbooks.repository if isinstance(logbooks, LogbookDocuments) else None
         self._lock = threading.Lock()
         self._ready = False
+        self._backend_of_all: SQLAlchemyBackend | None = None
 
     def prepare(self) -> None:
         """Make the tables. Raises DatabaseUnavailable."""
@@ -185,20 +202,24 @@ class Pipeline:
             self._ready = True
 
     def run(self, run: Run, parallel: int) -> None:
-        """Run the flow of a task, or go on with it where it was left. Raises what ``run.failed`` then holds, or LeaseLost,
-        ImportSuspended, DatabaseUnavailable when it was only stopped."""
+        """Run the flow of a task, or go on with it where it was left. Raises something when it has failed, which the task then says
+        unless it was no part of it; LeaseLost, ImportSuspended, DatabaseUnavailable when it was only stopped."""
         self.prepare()
         _RUNS[run.task.id] = run, Expected()
         try:
-            with self._stoppable():
-                engine = self._engine_for(run, parallel)
-                engine.run()
+            # not TaskFlow's own: the end of its threads takes a second
+            with self._stoppable(), ThreadPoolExecutor(parallel, thread_name_prefix=f"{threading.current_thread().name}-write") as writers:
+                self._engine_for(run, parallel, writers).run()
         except _Stopped as exc:
             if isinstance(exc.__cause__, Exception):
                 raise exc.__cause__ from None
             raise
-        except flow_errors.StorageFailure as exc:
+        except _LOGBOOK_FAILURES as exc:
             raise errors.DatabaseUnavailable("the logbook of imports can't be used at the moment") from exc
+        except flow_errors.WrappedFailure as exc:  # several at once
+            if exc.check(*_LOGBOOK_FAILURES):
+                raise errors.DatabaseUnavailable("the logbook of imports can't be used at the moment") from exc
+            raise
         finally:
             del _RUNS[run.task.id]
 
@@ -209,33 +230,49 @@ class Pipeline:
         except sqlalchemy.exc.SQLAlchemyError as exc:
             raise errors.DatabaseUnavailable("the logbook of imports can't be used at the moment") from exc
 
-    def _engine_for(self, run: Run, parallel: int) -> Any:
+    def _engine_for(self, run: Run, parallel: int, writers: ThreadPoolExecutor) -> Any:
         """From the logbook when the task has been begun before; the task's id names book and flow."""
         backend = self._backend(run.task.id)
         connection = backend.get_connection()
-        stores = list(run.task.stores)
-        many = parallel > 1 and len(stores) > 1
-        how: dict[str, Any] = {"backend": backend, "engine": "serial"}
-        if many:
-            how |= {"engine": "parallel", "executor": "threads", "max_workers": min(parallel, len(stores))}
-        store = {"task_id": run.task.id}
         try:
-            book = connection.get_logbook(run.task.id)
-            detail = book.find(run.task.id)
+            detail = connection.get_logbook(run.task.id).find(run.task.id)
         except flow_errors.NotFound:
-            book, detail = models.LogBook("import", uuid=run.task.id), None
+            detail = None
+        if detail is not None and detail.meta:
+            try:
+                return self._load(run, detail, backend, parallel, writers)
+            except (*_LOGBOOK_FAILURES, sqlalchemy.exc.SQLAlchemyError):
+                raise
+            except Exception as exc:  # noqa: BLE001 (whatever TaskFlow makes of what it can't read)
+                LOG.warning("image %s: the logbook of its import can't be used (%s: %s); it begins anew, with what it has done so far",
+                            run.image_id, type(exc).__name__, exc)
+                self._logbooks.forget(run.task.id)
+                backend = self._backend(run.task.id)
+                connection = backend.get_connection()
+                detail = None
         if detail is None:
-            detail = models.FlowDetail("import", uuid=run.task.id)
+            book, detail = models.LogBook("import", uuid=run.task.id), models.FlowDetail("import", uuid=run.task.id)
             book.add(detail)
             connection.save_logbook(book)
-        if not detail.meta:
-            engines.save_factory_details(detail, make_flow, [list(run.steps), stores, parallel], {}, backend=backend)
+        engines.save_factory_details(detail, make_flow, [list(run.steps), list(run.task.stores), parallel], {}, backend=backend)
+        return self._load(run, detail, backend, parallel, writers)
+
+    @staticmethod
+    def _load(run: Run, detail: Any, backend: Any, parallel: int, writers: ThreadPoolExecutor) -> Any:
+        how: dict[str, Any] = {"backend": backend, "engine": "serial"}
+        if parallel > 1 and len(run.task.stores) > 1:
+            how |= {"engine": "parallel", "executor": writers}
         with without_eventlet():  # it loads the engine's module
-            return engines.load_from_detail(detail, store=store, **how)
+            engine = engines.load_from_detail(detail, **how)
+        # not its `store`: TaskFlow saves that in two steps, and can't load what a death between them leaves
+        engine.storage.inject({"task_id": run.task.id}, transient=True)
+        return engine
 
     def _backend(self, task_id: str) -> Any:
         if self._database is not None:
-            return SQLAlchemyBackend({}, engine=self._database.engine)
+            if self._backend_of_all is None:  # it describes all tables anew each time
+                self._backend_of_all = SQLAlchemyBackend({}, engine=self._database.engine)
+            return self._backend_of_all
         if self._documents is None:
             raise errors.ConfigError("[imports] logbook: there is none")
         return BookBackend(self._documents, task_id)

@@ -26,8 +26,14 @@ from glancecore.ports.import_step import ImportStep
 from glancecore.ports.repository import Change, ImageChanged, LeaseChanged, LeaseEnded, WithinLimits
 from glancecore.ports.task_repository import TaskChanged
 
+
+def _too_busy(state: tenacity.RetryCallState) -> None:
+    """That others were always faster is no failure of the import: it is taken up again."""
+    raise errors.DatabaseUnavailable("the import can't be saved at the moment") from (state.outcome.exception() if state.outcome else None)
+
+
 _again = tenacity.retry(retry=tenacity.retry_if_exception_type(errors.ConcurrentChange), stop=tenacity.stop_after_attempt(30),
-                        wait=tenacity.wait_random(0, 0.02), reraise=True)
+                        wait=tenacity.wait_random(0, 0.02), retry_error_callback=_too_busy)
 
 
 class Run:
@@ -43,7 +49,6 @@ class Run:
         self._still_ours = parts.leases.check(lease)
         self._saved = time.monotonic()
         self._unsaved: dict[str, int] = {}
-        self.failed: Exception | None = None
         self.undone: set[str] = set()
 
     @property
@@ -117,7 +122,7 @@ class Run:
         """One commit: what ``image`` and ``task`` make of what is stored now, and the lease with one blob more or less. ``events``
         of the image as it is afterwards are told, and what has become of the task.
 
-        Raises LeaseLost, QuotaExceeded; ConcurrentChange only after many attempts.
+        Raises LeaseLost, QuotaExceeded, DatabaseUnavailable.
         """
         with self._lock:
             changes: list[Change] = []
@@ -150,9 +155,26 @@ class Run:
         told.send()
         return after
 
-    def doom(self, code: str, message: str, stable: Status, kept: Staged | None) -> None:
-        """It has failed; whoever goes on with it from here cleans up, but for what is ``kept`` for another attempt."""
-        self.save(task=lambda x: x.doomed(code, message, kept), stable=stable)
+    def doom(self, code: str, message: str, stable: Status, kept: Staged | None) -> bool:
+        """It has failed; whoever goes on with it from here cleans up, but for what is ``kept`` for another attempt. False: another part
+        had failed before. Raises LeaseLost either way."""
+        with self._lock:
+            first = self._task.error is None
+            if first:
+                self.save(task=lambda x: x.doomed(code, message, kept), stable=stable)
+            else:
+                self.save()
+            return first
+
+    def disown(self, ref: BlobRef) -> None:
+        """The image is somebody else's: what we have staged goes, unless the commit whose answer said otherwise has made it the image's
+        after all."""
+        try:
+            staged = self.parts.database.images.get_any(self.image_id).staged
+        except errors.ImageNotFound:
+            staged = None
+        if staged is None or (staged.store, staged.key) != (ref.store, ref.key):
+            self.parts.area.discard(ref)
 
     def _changed_lease(self, add: BlobRef | None, drop: BlobRef | None, reserved: int) -> Lease:
         blobs = [x for x in self._lease.blobs if x != drop]
@@ -169,7 +191,7 @@ class Run:
             self._saved = time.monotonic()
 
             def told(task: Task) -> Task:
-                message = f"Copied {count >> 20} MiB"
+                message = f"Copied {count >> 20} MiB" if task.error is None else task.message
                 if store is not None:
                     task = task.copy(store, bytes=count)
                 return replace(task, message=message, progress=replace(task.progress, bytes=count, total=total))

@@ -15,14 +15,14 @@ from enum import Enum
 from typing import Protocol
 
 from glancecore.domain import errors
-from glancecore.domain.image import Image, LocationStatus, Staged, Status
+from glancecore.domain.image import Image, Status
 from glancecore.domain.lease import BlobRef, Lease, Operation
 from glancecore.domain.task import Task, TaskStatus
 from glancecore.domain.task import events as task_events
+from glancecore.imports import failing
 from glancecore.imports.logbook import Logbooks
 from glancecore.imports.parts import Parts
 from glancecore.imports.run import Run
-from glancecore.ports.import_method import Source
 from glancecore.ports.repository import LeaseEnded, LeaseTaken
 from glancecore.ports.task_repository import TaskChanged
 from glancecore.services.checkpoints import reach
@@ -35,10 +35,6 @@ _CLOSING = timedelta(seconds=10)
 #: Seconds that running imports have to stop when the process ends.
 _PATIENCE = 5.0
 _GONE = "the image was deleted"
-#: What a failed import has fetched is kept while there is room for so many more of that size.
-_ROOM_FOR_OTHERS = 4
-#: Failures for which the staged data is to blame: it is not kept for another attempt.
-_REJECTED = (errors.BadContent, errors.HashMismatch, errors.SignatureInvalid, errors.StepFailed, errors.TooLarge)
 
 
 class Flows(Protocol):
@@ -276,63 +272,14 @@ class ImportRunner:
                 if run.task.finished:  # it ended well; only its book could not be closed
                     LOG.info("task %s: the end of its flow was not recorded: %s", run.task.id, exc)
                     return
-                if run.failed is None and not isinstance(exc, errors.GlanceError):
-                    LOG.exception("image %s: the import's flow failed", run.image_id)
-                cause = run.failed or (exc if isinstance(exc, errors.GlanceError) else errors.ImportFailed("the import failed; the operator's log says why"))
-                self._fail(run, cause)
-        else:
-            self._clean(run)
+                if run.task.error is None:  # it was no part of the import that failed
+                    if not isinstance(exc, errors.GlanceError):
+                        LOG.exception("image %s: the import's flow failed", run.image_id)
+                    failing.doom(run, exc if isinstance(exc, errors.GlanceError) else errors.ImportFailed("the import failed; the operator's log says why"))
+        if run.task.error is not None:
+            failing.clean(run, self._pipeline.undo)
         if run.task.finished:
             self._forget(run.task.id)
-
-    # -- failing -----------------------------------------------------------------------------------------------------
-    def _fail(self, run: Run, cause: Exception) -> None:
-        reach("fail.begun")
-        LOG.info("image %s: import failed: %s: %s", run.image_id, type(cause).__name__, cause)
-        code = getattr(cause, "code", errors.ImportFailed.code)
-        rejected = isinstance(cause, _REJECTED)
-        stable = Status.QUEUED if rejected and run.lease.stable is Status.UPLOADING else run.lease.stable
-        keep = run.method.source is Source.FETCHED and not rejected and not isinstance(cause, errors.ImportCancelled)
-        run.doom(code, str(cause), stable, self._worth_keeping(run.image()) if keep else None)
-        reach("fail.doomed")
-        self._clean(run)
-
-    def _worth_keeping(self, image: Image) -> Staged | None:
-        """What is staged, unless the staging store has little room for others beside it."""
-        staged = image.staged
-        if staged is None or not self._parts.settings.keep_for:
-            return None
-        try:
-            free = self._parts.area.store.free()
-        except errors.StoreError:
-            return None
-        return staged if free is None or free >= _ROOM_FOR_OTHERS * staged.digests.size else None
-
-    def _clean(self, run: Run) -> None:
-        """Undo steps, remove this run's copies and what is staged and not kept, put the image back. Each part may have been done already."""
-        self._pipeline.undo(run)
-        stable = run.lease.stable
-        ours = frozenset(run.task.stores)
-        marked = run.save(image=lambda x: replace(x, locations=tuple(
-            replace(y, status=LocationStatus.DELETING) if y.store in ours and y.status is not LocationStatus.DAMAGED else y for y in x.locations)))
-        reach("fail.marked")
-        image = marked or run.image()
-        try:
-            for location in image.locations:
-                if location.store in ours and location.status is LocationStatus.DELETING:
-                    self._parts.stores.holding(location).delete(location.url)
-            for ref in run.lease.blobs:
-                self._parts.stores.discard(ref)
-            if stable is not Status.UPLOADING and run.task.kept is None and image.staged is not None:
-                self._parts.area.discard(BlobRef(image.staged.store, image.staged.key))
-        except errors.StoreError as exc:
-            LOG.warning("image %s: what its import left can't be removed now (%s); trying again", run.image_id, exc)
-            return
-        reach("fail.bytes_gone")
-        at = datetime.now(UTC)
-        run.save(image=lambda x: x.fail_import(stable, run.task.message, ours), task=lambda x: x.fail(at, self._parts.settings.keep_for),
-                 end=True)
-        reach("fail.recorded")
 
     def _sweep(self, image: Image, lease: Lease) -> None:
         """The task has ended; only blobs are left, or an import of a foreign or older writer."""

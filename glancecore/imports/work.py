@@ -103,7 +103,11 @@ class StepWork:
         reach("step.replaced")
         old_ref = BlobRef(old.store, old.key)
         done = old.worked.steps if old.worked is not None else ()
-        run.save(image=lambda x: x.takes(staged).worked(*done), drop=ref, add=old_ref)
+        try:
+            run.save(image=lambda x: x.takes(staged).worked(*done), drop=ref, add=old_ref)
+        except errors.LeaseLost:
+            run.disown(ref)
+            raise
         reach("step.recorded")
         area.discard(old_ref)
         run.save(drop=old_ref)

@@ -120,6 +120,8 @@ def _counted(run: Run, store_id: str, pieces: Iterator[bytes], algo: str | None,
                 digest.update(piece)
             seen += len(piece)
             run.progress(seen, size, store_id)
+            if run.task.error is not None:
+                raise errors.ImportFailed("another part of the import has failed")
             yield piece
             if first:
                 first = False

@@ -1,7 +1,8 @@
 """Named steps of the operations that must survive a kill at any of them.
 
 In production ``reach`` does nothing. The crash tests set ``GLANCECORE_TEST_KILL_AT=<name>`` and the process kills itself
-there with SIGKILL, the first time it comes by. The list of names is the tests' list of cases.
+there with SIGKILL, the first time it comes by. ``GLANCECORE_TEST_SLEEP_AT=<name>``: it stops itself there instead, until somebody
+continues it, as a machine does that is moved or starved. The list of names is the tests' list of cases.
 """
 
 from __future__ import annotations
@@ -27,16 +28,19 @@ IMPORT_STEPS = (
     "finish.recorded")
 POST_STEPS = ("import.before_post", "import.after_post")
 FAIL_STEPS = ("fail.begun", "fail.doomed", "fail.marked", "fail.bytes_gone", "fail.recorded")
+#: A step of a failed import has been undone, by TaskFlow.
+UNDO_STEPS = ("fail.undone",)
 #: What a failed import has kept is removed.
 KEPT_STEPS = ("kept.let_go", "kept.gone")
 #: An event between its commit and its receiver.
 EVENT_STEPS = ("events.recorded", "outbox.claimed", "outbox.sent")
 REPAIR_STEPS = ("repair.marked", "repair.copied", "repair.before_drop", "repair.after_drop")
 VARIABLE = "GLANCECORE_TEST_KILL_AT"
-_kill_at = os.environ.get(VARIABLE)
+SLEEP_VARIABLE = "GLANCECORE_TEST_SLEEP_AT"
+_at = {os.environ[variable]: how for variable, how in ((VARIABLE, signal.SIGKILL), (SLEEP_VARIABLE, signal.SIGSTOP)) if variable in os.environ}
 
 
 def reach(step: str) -> None:
     """Note that ``step`` has been reached."""
-    if _kill_at is not None and step == _kill_at:
-        os.kill(os.getpid(), signal.SIGKILL)
+    if step in _at:
+        os.kill(os.getpid(), _at.pop(step))

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import os
 import signal
+import sqlite3
 import subprocess
 import time
 import uuid
@@ -22,7 +23,7 @@ from test_imports import stage, start, tasks, two_stores
 from test_kill_imports import PLAIN, files, until_settled
 
 from glancecore.imports.board import Board
-from glancecore.services.checkpoints import FAIL_STEPS, POST_STEPS, VARIABLE
+from glancecore.services.checkpoints import FAIL_STEPS, POST_STEPS, SLEEP_VARIABLE, VARIABLE
 
 DATA = os.urandom(2_500_000)
 #: Seconds after which a dead worker's claim and lease are free.
@@ -38,13 +39,23 @@ class Cloud:
     name: str
     workers: list[subprocess.Popen[bytes]]
 
-    def worker(self, kill_at: str | None = None) -> subprocess.Popen[bytes]:
-        env = {**os.environ, **({VARIABLE: kill_at} if kill_at else {})}
+    def worker(self, **at: str) -> subprocess.Popen[bytes]:
+        """``kill_at``, ``sleep_at``: the step at which it dies, or falls asleep."""
+        env = {**os.environ, **{{"kill_at": VARIABLE, "sleep_at": SLEEP_VARIABLE}[how]: step for how, step in at.items()}}
         with (self.service.folder / "glance-worker.log").open("ab") as log:
             process = subprocess.Popen([lab.BIN / "glance-worker", "--config-file", self.service.config_file], cwd=self.service.folder,
                                        stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
         self.workers.append(process)
         return process
+
+    def writable(self) -> bool:
+        """Nobody holds the lock of its database."""
+        with contextlib.closing(sqlite3.connect(self.service.folder / "glance.sqlite", timeout=0.5, isolation_level=None)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return False
+            return True
 
     def jobs(self) -> list[str]:
         board = Board(self.board, self.name, TTL)
@@ -154,6 +165,51 @@ def test_a_worker_killed_at(cloud: Cloud, client: Client, method: str, step: str
     nothing_left(cloud, client)
 
 
+def until_asleep(worker: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + 30
+    while Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+        assert time.monotonic() < end, "the step was not passed"
+        time.sleep(0.02)
+
+
+def asleep(cloud: Cloud, client: Client, step: str) -> tuple[subprocess.Popen[bytes], str]:
+    """A worker that sleeps at the step of an import, and the image."""
+    while True:
+        worker = cloud.worker(sleep_at=step)
+        image_id = begin(client, "web-download")
+        until_asleep(worker)
+        if cloud.writable():
+            return worker, image_id
+        worker.kill()  # another thread of it sleeps within a transaction, for which SQLite makes everybody wait
+        worker.wait()
+        other = cloud.worker()
+        check(client, image_id, "web-download")
+        other.kill()
+        other.wait()
+
+
+#: Steps of a download at which a worker may fall asleep.
+SLEEPS = [x for x in PLAIN if not x.startswith("import.") and x != "finish.recorded"]
+
+
+@pytest.mark.parametrize("cloud", ["redis"], indirect=True)
+@pytest.mark.parametrize(("step", "seen"), [*[(x, "import.begun") for x in SLEEPS], ("fetch.all_pieces", "fetch.first_piece"), ("write.first_piece", "finish.begun")])
+def test_a_worker_that_wakes_up_when_another_has_taken_over(cloud: Cloud, client: Client, step: str, seen: str) -> None:
+    """What it goes on with, and fails at, is not the import's failure, neither for the one that has come to ``seen`` nor for another."""
+    first, image_id = asleep(cloud, client, step)
+    second = cloud.worker(sleep_at=seen)
+    until_asleep(second)
+    first.send_signal(signal.SIGCONT)
+    time.sleep(TTL / 2)
+    if seen == "import.begun":
+        second.send_signal(signal.SIGCONT)
+    else:
+        second.kill()
+        second.wait()
+    check(client, image_id, "web-download")
+    nothing_left(cloud, client)
+
+
 @pytest.mark.parametrize("step", POST_STEPS)
 def test_an_api_killed_while_it_posts(cloud: Cloud, client: Client, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     cloud.service.stop(signal.SIGKILL)
@@ -184,7 +240,8 @@ def test_a_stopped_worker_hands_over_at_once(cloud: Cloud, client: Client) -> No
     first.terminate()
     assert first.wait(20) == 0
     cloud.worker()
-    assert ended(client, image_id)["status"] == "success"
+    task = ended(client, image_id)
+    assert task["status"] == "success", task
     assert client.show(image_id)["status"] == "active"
     nothing_left(cloud, client)
 
@@ -209,6 +266,7 @@ def test_ten_imports_arrive_although_a_worker_dies_every_few_seconds(cloud: Clou
             killed += 1
     assert killed >= 2
     for image_id in image_ids:
-        assert tasks(client, image_id)[0]["status"] == "success"
+        task = tasks(client, image_id)[0]
+        assert task["status"] == "success", task
         assert client.show(image_id)["os_hash_value"] == hashlib.sha512(data).hexdigest()
     nothing_left(cloud, client)
