@@ -10,6 +10,8 @@ import requests
 
 #: Configuration of a service that takes identity headers from loopback.
 HEADERS_AUTH = {"DEFAULT": {"auth_strategy": "headers"}}
+#: What a caller sees of a process that is killed while it answers: before the answer, or in the middle of it.
+BROKEN_OFF = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)
 V21 = "application/openstack-images-v2.1-json-patch"
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import lab
 import pytest
-from client import HEADERS_AUTH, Client
+from client import BROKEN_OFF, HEADERS_AUTH, Client
 from test_imports import stage, start, tasks, two_stores
 from test_kill_imports import PLAIN, files, until_settled
 
@@ -217,7 +217,7 @@ def test_an_api_killed_while_it_posts(cloud: Cloud, client: Client, step: str, m
     cloud.service.start()
     image_id = str(client.create(name="x")["id"])
     uri = f"{lab.nginx().url}/board.raw"
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(*BROKEN_OFF):
         start(client, image_id, "web-download", method={"uri": uri}, all_stores=True)
     cloud.service.stop(signal.SIGKILL)
     monkeypatch.delenv(VARIABLE)

@@ -19,8 +19,7 @@ from typing import Any
 
 import lab
 import pytest
-import requests
-from client import HEADERS_AUTH, Client
+from client import BROKEN_OFF, HEADERS_AUTH, Client
 from test_import_retries import without_slow
 from test_imports import stage, start, tasks, two_stores, until_ended
 
@@ -108,7 +107,7 @@ def _killed_at(service: lab.Service, method: str, step: str, monkeypatch: pytest
 
 def _until_killed(service: lab.Service, client: Client, method: str, step: str) -> None:
     """One process dies at the step; then the whole service does."""
-    with contextlib.suppress(requests.ConnectionError):
+    with contextlib.suppress(*BROKEN_OFF):
         _operate(service, client, method, step)
     service.until_killed()
     client.session.close()
