@@ -46,7 +46,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     shared = tmp_path_factory.mktemp("shared")
     with contextlib.ExitStack() as stack:
         served = stack.enter_context(registry(stack.enter_context(lab.new_database("mariadb"))))
-        config = lab.merged(HEADERS_AUTH, {"lease": {"ttl": 3, "reap_interval": 0.5}, "file": {"filesystem_store_datadir": shared / "images"},
+        config = lab.merged(HEADERS_AUTH, {"lease": {"ttl": 6, "reap_interval": 0.5}, "file": {"filesystem_store_datadir": shared / "images"},
                                            "image_import_opts": {"image_import_plugins": "[inject_image_metadata]"},
                                            "inject_metadata_properties": {"inject": "os_distro:debian", "ignore_user_roles": "nobody"}})
         nodes = []
