@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,10 @@ from conftest import DATABASES, built
 from werkzeug.test import TestResponse
 
 from glancecore.bootstrap import Service
+from glancecore.domain import errors
+from glancecore.domain.image import Location
+from glancecore.ports.store import CHUNK
+from glancecore.services.stores import StoreFacade
 
 DATA = os.urandom(300_000)
 DIRECT = {"method": {"name": "glance-direct"}}
@@ -305,3 +311,40 @@ def test_imports_switched_off(without: Service) -> None:
     assert stage(owner, image_id).status_code == 404
     assert begin(owner, image_id, DIRECT).status_code == 400
     assert (owner.call("GET", "/v2/info/import").json or {})["import-methods"]["value"] == []
+
+
+def test_when_one_store_has_failed_the_others_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    begun, put = threading.Event(), StoreFacade.put
+
+    def slowed(self: StoreFacade, key: str, chunks: Iterator[bytes], size: int | None = None, *, owner: str | None = None) -> Location:
+        """``slow`` has no room; ``fast`` takes its second piece only when the import knows of that."""
+        if self.id == "slow":
+            assert begun.wait(10)
+            raise errors.StoreReadOnly("store slow takes nothing", "slow", "put")
+
+        def noted() -> Iterator[bytes]:
+            for number, piece in enumerate(chunks):
+                seen.append(number)
+                yield piece
+                begun.set()
+                end = time.monotonic() + 10
+                while number == 0 and tasks(person, image_id)[0]["error"] is None:
+                    assert time.monotonic() < end, "the failure is not written down while another store is written to"
+                    time.sleep(0.01)
+
+        return put(self, key, noted() if self.id == "fast" else chunks, size, owner=owner)
+
+    def nothing_to_adopt(_store: StoreFacade, _key: str, _path: Path) -> Location:
+        raise errors.Unsupported("no links", "", "adopt")
+
+    with built("sqlite", {"imports": {"max_parallel_stores": 2}}) as made:
+        person = Person(made.app)
+        image_id = str(person.create()["id"])
+        assert stage(person, image_id, os.urandom(4 * CHUNK)).status_code == 204
+        monkeypatch.setattr(StoreFacade, "put", slowed)
+        monkeypatch.setattr(StoreFacade, "adopt", nothing_to_adopt)
+        assert begin(person, image_id, {**DIRECT, "stores": ["fast", "slow"]}).status_code == 202
+        task = ended(person, image_id)
+        assert (task["status"], task["error"], task["message"]) == ("failure", "store_read_only", "store slow takes nothing")
+        assert seen == [0]
