@@ -1,7 +1,7 @@
 """An import as a TaskFlow flow, kept in a logbook so that another process can go on with it.
 
-The atoms are named by what they do and take plain values; what they work with is found by the task's id, in the process that
-runs them. An atom whose process dies runs again from its beginning: each finds what it has done already in the tables.
+The atoms are named by what they do and take plain values; what they work with is found by the token of its lease, in the
+process that runs them. An atom whose process dies runs again from its beginning: each finds what it has done already in the tables.
 Three endings of an atom: it returns; it raises, which fails the import; or it is stopped (``_Stopped``), which leaves the
 logbook as a death of the process would.
 """
@@ -42,7 +42,7 @@ LOG = logging.getLogger(__name__)
 _STOPS = (errors.LeaseLost, errors.ImportSuspended, errors.DatabaseUnavailable)
 #: It can't be written, or somebody who has lost the image wrote into it at this moment.
 _LOGBOOK_FAILURES = (flow_errors.StorageFailure, errors.DatabaseUnavailable, errors.ConcurrentChange)
-#: Task id -> the run in this process.
+#: Token of its lease -> the run in this process. Not by task: a process may take an import over while its own thread that has lost it still ends.
 _RUNS: dict[str, tuple[Run, Expected]] = {}
 
 
@@ -57,8 +57,8 @@ class _Atom(task.Task):  # type: ignore[misc]
         super().__init__(name=stage)
         self.stage = stage
 
-    def execute(self, task_id: str) -> None:
-        run, expected = _RUNS[task_id]
+    def execute(self, token: str) -> None:
+        run, expected = _RUNS[token]
         try:
             run.check_alive()
             self.work(run, expected)
@@ -123,8 +123,8 @@ class Step(_Atom):
             run.save(image=lambda x: x.worked(*names[:names.index(self.step_name) + 1]))
         reach("step.done")
 
-    def revert(self, task_id: str, **_: Any) -> None:
-        run, _expected = _RUNS[task_id]
+    def revert(self, token: str, **_: Any) -> None:
+        run, _expected = _RUNS[token]
         undo(run, self.step_name)
 
 
@@ -205,7 +205,8 @@ class Pipeline:
         """Run the flow of a task, or go on with it where it was left. Raises something when it has failed, which the task then says
         unless it was no part of it; LeaseLost, ImportSuspended, DatabaseUnavailable when it was only stopped."""
         self.prepare()
-        _RUNS[run.task.id] = run, Expected()
+        token = run.lease.token
+        _RUNS[token] = run, Expected()
         try:
             # not TaskFlow's own: the end of its threads takes a second
             with self._stoppable(), ThreadPoolExecutor(parallel, thread_name_prefix=f"{threading.current_thread().name}-write") as writers:
@@ -221,7 +222,7 @@ class Pipeline:
                 raise errors.DatabaseUnavailable("the logbook of imports can't be used at the moment") from exc
             raise
         finally:
-            del _RUNS[run.task.id]
+            del _RUNS[token]
 
     @contextlib.contextmanager
     def _stoppable(self) -> Iterator[None]:
@@ -265,7 +266,7 @@ class Pipeline:
         with without_eventlet():  # it loads the engine's module
             engine = engines.load_from_detail(detail, **how)
         # not its `store`: TaskFlow saves that in two steps, and can't load what a death between them leaves
-        engine.storage.inject({"task_id": run.task.id}, transient=True)
+        engine.storage.inject({"token": run.lease.token}, transient=True)
         return engine
 
     def _backend(self, task_id: str) -> Any:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import queue
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +17,11 @@ from api import Person
 from conftest import built
 
 from glancecore.bootstrap import Service
+from glancecore.domain import errors
+from glancecore.domain.image import Location
 from glancecore.imports.logbook import LogbookDatabase, LogbookDocuments, LogbookTable
 from glancecore.imports.runner import Outcome
+from glancecore.services.stores import StoreFacade
 
 DATA = os.urandom(300_000)
 GOOD = {"sha256": hashlib.sha256(DATA).hexdigest()}
@@ -116,3 +122,30 @@ def test_a_logbook_that_cannot_be_read(service: Service, logbook: Logbook) -> No
     assert task(owner, image_id)["status"] == "success"
     service.imports.tidy()
     assert not service.imports._logbook.books()
+
+
+def test_a_process_that_takes_over_from_itself(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after an outage of the database that was longer than its leases: the thread that has lost the import ends beside the new one."""
+    owner, put, blocked, go = Person(service.app), StoreFacade.put, queue.SimpleQueue[str](), {x: threading.Event() for x in ("first", "second")}
+
+    def held(self: StoreFacade, *args: Any, **more: Any) -> Location:
+        if self.id == "fast":
+            blocked.put(threading.current_thread().name)
+            assert go[threading.current_thread().name].wait(10)
+        return put(self, *args, **more)
+
+    def nothing_to_adopt(_store: StoreFacade, _key: str, _path: Path) -> Location:
+        raise errors.Unsupported("no links", "", "adopt")
+
+    image_id, task_id = begun(owner, GOOD, ["fast"])
+    monkeypatch.setattr(StoreFacade, "put", held)
+    monkeypatch.setattr(StoreFacade, "adopt", nothing_to_adopt)
+    threads = [threading.Thread(target=service.imports.take, args=(task_id,), name=x) for x in go]
+    for thread in threads:
+        thread.start()
+        assert blocked.get(timeout=10) == thread.name
+    for thread in threads:
+        go[thread.name].set()
+        thread.join(10)
+    assert task(owner, image_id)["status"] == "success", task(owner, image_id)
+    assert owner.call("GET", f"/v2/images/{image_id}/file").data == DATA
