@@ -1,5 +1,5 @@
 # ruff: noqa: INP001, S603 - a program, and it runs what the environment has installed
-"""Writes what is generated from the code: sample configuration, sample policies, the OpenAPI document.
+"""Writes what is generated from the code: sample configuration, sample policies, the OpenAPI document, what the hostile suite tries.
 
 generate.py [--check]     --check: change nothing, fail when a file is not what the code says
 """
@@ -34,7 +34,18 @@ def openapi(out: Path) -> None:
         out.write_text(json.dumps(json.load(answer), indent=1) + "\n")
 
 
-FILES = {"etc/glance-api.conf.sample": sample_config, "etc/policy.yaml.sample": sample_policy, "docs/openapi.json": openapi}
+def hostile(out: Path) -> None:
+    subprocess.run([sys.executable, REPO / "tests/hostile/report.py", out], check=True, cwd=REPO, stdin=subprocess.DEVNULL)
+
+
+def glance_options(out: Path) -> None:
+    from glancecore.conf.glance_options import table
+
+    about = "`glance-plugins check --glance-config FILE…` says it of your own files. `<store>` is the section of any store."
+    out.write_text("\n".join(["# What becomes of Glance's options", "", about, "", *table()]) + "\n")
+
+
+FILES = {"docs/glance-options.md": glance_options, "etc/glance-api.conf.sample": sample_config, "etc/policy.yaml.sample": sample_policy, "docs/openapi.json": openapi, "docs/hostile.md": hostile}
 
 
 def _tool(name: str, *arguments: str) -> None:

@@ -9,39 +9,25 @@ import socket
 import sys
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from flask import Flask
 from oslo_config import cfg
-from oslo_middleware import cors, http_proxy_to_wsgi
 from prometheus_client import REGISTRY, CollectorRegistry, multiprocess
 
 from glancecore import plugins
-from glancecore.api import cache_table, metadef_table, table
-from glancecore.api.app import AppSettings, create_app
-from glancecore.api.operator import OperatorApi, OperatorSettings
-from glancecore.api.v2.cache import CacheApi
-from glancecore.api.v2.discovery import DiscoveryApi
-from glancecore.api.v2.image_data import ImageDataApi
-from glancecore.api.v2.images import ImageApiSettings, ImagePresenter, ImagesApi
-from glancecore.api.v2.imports import ImportsApi
-from glancecore.api.v2.locations import LocationsApi
-from glancecore.api.v2.members import MembersApi
-from glancecore.api.v2.metadefs import MetadefApiSettings, MetadefsApi
-from glancecore.api.v2.schemas import images as schemas
 from glancecore.api.v2.schemas.images import Formats
-from glancecore.api.v2.tasks import TasksApi
-from glancecore.api.versions import Versions
+from glancecore.conf import from_glance, review
 from glancecore.conf.imports import STAGING
 from glancecore.conf.store import PER_STORE
 from glancecore.domain import errors
 from glancecore.domain.errors import ConfigError
 from glancecore.domain.lease import Operation
+from glancecore.domain.metadata import MetadataLimits
 from glancecore.imports.loading import without_eventlet
 from glancecore.imports.logbook import LogbookDatabase, LogbookDocuments, Logbooks, LogbookTable
 from glancecore.imports.parts import ImportSettings, Parts
@@ -55,16 +41,18 @@ from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.auth import Auth
 from glancecore.ports.cache import Cache, CacheSettings
 from glancecore.ports.certificates import CertificateSource
-from glancecore.ports.import_method import ImportMethod
+from glancecore.ports.config_files import config_words
+from glancecore.ports.import_method import ImportMethod, Source
 from glancecore.ports.import_step import ImportStep
-from glancecore.ports.notifier import Destination, DurableNotifier, Notifier
-from glancecore.ports.options import Section
+from glancecore.ports.notifier import PER_NOTIFIER, Destination, DurableNotifier, Notifier
+from glancecore.ports.options import section
 from glancecore.ports.periodic import PeriodicJob, job_options
 from glancecore.ports.quota import Quota
 from glancecore.ports.repository import Database
 from glancecore.ports.store import Cap, Store
 from glancecore.registry.app import RegistryApp, RegistrySettings
 from glancecore.registry.probes import Probes
+from glancecore.services import metrics
 from glancecore.services.caching import Caching, CachingSettings
 from glancecore.services.copies import Copies
 from glancecore.services.deletion import Deletion
@@ -73,20 +61,25 @@ from glancecore.services.health import Health
 from glancecore.services.image_cache import ImageCache, told
 from glancecore.services.image_data import DataSettings, ImageData
 from glancecore.services.image_properties import ImageProperties
-from glancecore.services.images import ImageLimits, Images
+from glancecore.services.images import Images
 from glancecore.services.imports import Imports
 from glancecore.services.inspection import InspectionRules
+from glancecore.services.kept_secrets import KeptSecrets
 from glancecore.services.leases import Leases
 from glancecore.services.location_hashing import LocationHashing
 from glancecore.services.locations import Locations, LocationSettings
+from glancecore.services.lookups import Lookups
 from glancecore.services.members import Members
 from glancecore.services.metadef_parts import MetadefParts
 from glancecore.services.metadef_validation import MetadefValidation
 from glancecore.services.metadefs import Metadefs
 from glancecore.services.notifications import Notifications
+from glancecore.services.notifier_queue import NotifierQueue
 from glancecore.services.outbox import Outbox, OutboxSettings
+from glancecore.services.places import Places, needed_but_not_configured
 from glancecore.services.property_protection import PropertyProtection
 from glancecore.services.reaper import Reaper
+from glancecore.services.rechecking import Rechecking
 from glancecore.services.signatures import Signatures
 from glancecore.services.staging import Staging, StagingArea
 from glancecore.services.stores import DirectDownload, StoreFacade, Stores, StoreSettings
@@ -95,11 +88,18 @@ from glancecore.services.tasks import Tasks
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
+    from flask import Flask
+
+    from glancecore.api.cross_site import CrossSite
     from glancecore.imports.board import Board
 
 LOG = logging.getLogger(__name__)
 #: Characters of a secret between nodes.
 SHORTEST_SECRET = 16
+#: Headers that pages of other origins may send and read, unless [cors] says otherwise.
+CORS_TAKEN = ["Content-MD5", "X-Auth-Token", "X-Image-Meta-Store", "X-Identity-Status", "X-Roles", "X-Service-Catalog", "X-User-Id", "X-Tenant-Id",
+              "X-OpenStack-Request-ID", "X-OpenStack-Image-Size"]
+CORS_SHOWN = ["X-Image-Meta-Checksum", "X-OpenStack-Request-ID", "OpenStack-image-import-methods", "OpenStack-image-store-ids", "Location", "Content-MD5"]
 #: Glance's names for what is the file cache here.
 GLANCES_CACHES = frozenset({"sqlite", "xattr", "centralized_db"})
 
@@ -108,12 +108,14 @@ GLANCES_CACHES = frozenset({"sqlite", "xattr", "centralized_db"})
 class Service:
     """A running image service without its HTTP server."""
 
-    app: Flask
+    make_app: Callable[[], Flask]
     database: Database
     stores: Stores
     reaper: Reaper
     outbox: Outbox
+    notifications: Notifications
     hashing: LocationHashing
+    rechecking: Rechecking
     imports: ImportRunner
     board: Board | None
     importing: ImportProcess | None
@@ -125,6 +127,14 @@ class Service:
     holder: str
     #: Everybody who reaches the socket may do everything.
     open_to_all: bool
+    made: Flask | None = None
+
+    @property
+    def app(self) -> Flask:
+        """What serves requests, made when it is first asked for. Raises ConfigError."""
+        if self.made is None:
+            self.made = self.make_app()
+        return self.made
 
     def start(self) -> None:
         """The threads that look after what other processes have left, and deliver events."""
@@ -149,35 +159,40 @@ class Service:
         self.reaper.stop()
         self.outbox.stop()
         self.hashing.stop()
+        self.rechecking.stop()
         self.imports.stop()
         if self.importing:
             self.importing.close()
         if self.board:
             self.board.close()
+        self.notifications.close()
         self.stores.close()
         self.database.close()
 
 
-def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool = False, serving: bool = False) -> Service:
+def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool = False, serving: bool = False, look: bool = False) -> Service:
     """Everything, from the operator's configuration. Raises ConfigError; ``database`` replaces the configured one. ``again``: it was
     built before, so a cache or a store that can't be used now is no mistake of the operator's, and the service runs without. ``serving``: this process
-    answers requests, so imports get a process of their own, unless the operator wants none."""
-    authorizer = Authorizer(conf)
-    authorizer.check_file()
+    answers requests, so imports get a process of their own, unless the operator wants none. ``look``: as for ``load_stores``."""
+    authorizer = Authorizer(conf, metrics.POLICY_VALID.set)
     auth = load_auth(conf)
     database = database or load_database(conf)
     quota = _load_quota(conf)
-    stores = load_stores(conf, again=again)
+    if not again:
+        database.ping()  # its own trouble is told before that of stores, whose places it knows
+    stores = load_stores(conf, database, again=again, look=look)
+    if not again:
+        for told in needed_but_not_configured(database.places, stores.ids).values():
+            LOG.warning("%s", told)
     notifiers = _load_notifiers(conf)
-    destinations = _destinations(conf, notifiers)
-    notifications = Notifications([x for x in notifiers if not isinstance(x, DurableNotifier)], conf.disabled_notifications, destinations,
+    destinations = _destinations(conf, notifiers.values())
+    notifications = Notifications({name: x for name, x in notifiers.items() if x.immediate}, _notifier_queues(conf, notifiers), conf.disabled_notifications, destinations,
                                   database.images)
     outbox = Outbox(database.outbox, destinations if conf.outbox.deliver else (), _outbox_settings(conf))
     notifications.recorded = outbox.recorded
     protection = _load_protection(conf, authorizer)
     formats = Formats(conf.image_format.disk_formats, conf.image_format.container_formats)
-    limits = ImageLimits(_number(conf.image_property_quota), _number(conf.image_tag_quota), _number(conf.image_member_quota),
-                         _number(conf.image_location_quota))
+    limits = _metadata_limits(conf)
     repository = database.images
 
     leases = Leases(repository, conf.lease.ttl)
@@ -187,36 +202,43 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     definitions = None if checked == "off" else ImageProperties(validation, enforce=checked == "enforce")
     about_data = _data_settings(conf)
     hashing = LocationHashing(database, stores, leases, about_data, notifications)
-    locations = Locations(repository, authorizer, quota, stores, leases, hashing, LocationSettings(
-        conf.show_multiple_locations, conf.do_secure_hash, limits.locations, about_data.algorithm, about_data.inspection), notifications)
+    lookups = Lookups(conf.location_lookup_timeout, max(1, conf.server.threads // 4))
+    locations = Locations(repository, authorizer, quota, stores, leases, hashing, lookups, LocationSettings(
+        conf.show_multiple_locations, conf.do_secure_hash, _number(conf.image_location_quota), about_data.algorithm, about_data.inspection), notifications)
     images = Images(repository, authorizer, quota, limits, protection, deletion, locations, notifications, definitions)
     signatures = Signatures(_load_certificates(conf))
+    kept = KeptSecrets(conf.imports.token_keys)
     cache = load_cache(conf, again=again)
     data = ImageData(repository, authorizer, quota, stores, leases, about_data, notifications, signatures, cache)
     caching = Caching(database, authorizer, data, cache, _caching_settings(conf)) if cache else None
     if cache:
         deletion.then(cache.drop)
-    members = Members(repository, authorizer, limits.members, notifications)
+    members = Members(repository, authorizer, _number(conf.image_member_quota), notifications)
     discovery = Discovery(repository, authorizer, quota, stores, conf.enabled_import_methods)
     metadefs = Metadefs(database.metadefs, authorizer, notifications, validation)
     reaper = Reaper(repository, stores, leases, deletion, conf.lease.reap_interval)
     methods, steps = load_methods(conf), load_steps(conf)
-    area = StagingArea(stores, about_data, judged_late=any(x.changes_data for x in steps.values()))
-    parts = Parts(database, stores, area, leases, quota, notifications, methods, steps, signatures, _import_settings(conf))
+    _refuse_bare_tokens(conf, methods, signatures)
+    area = StagingArea(stores, about_data, judged_late=any(x.changes_data and x.takes_anything for x in steps.values()))
+    parts = Parts(database, stores, area, leases, quota, notifications, methods, steps, signatures, kept, _import_settings(conf))
     runner = ImportRunner(parts, _logbooks(conf, database), _pipeline)
     board = load_board(conf) if methods else None
-    importing = ImportProcess(_import_command(conf)) if serving and methods and not board and conf.imports.own_process else None
+    importing = ImportProcess(_own_command(conf, "glancecore.cmd.import_process")) if serving and methods and not board and conf.imports.own_process else None
     jobs_of_imports = board or importing
     engine = Posting(runner, jobs_of_imports, parts) if jobs_of_imports else runner
     reaper.handle(Operation.IMPORT, engine.resume)
     reaper.also(runner.tidy)
     reaper.also(stores.revive)
     staging = Staging(repository, authorizer, quota, area, leases, notifications)
-    imports = Imports(database, authorizer, quota, stores, leases, methods, steps, engine, images, notifications)
+    imports = Imports(database, authorizer, quota, stores, leases, methods, steps, engine, images, lookups, notifications, kept, signatures)
     reaper.handle(Operation.HASH, hashing.start)
     reaper.handle(Operation.DROP_LOCATION, locations.finish_drop)
 
-    tools = Tools(database, stores, Copies(repository, stores, leases, notifications), imports, deletion, reaper,
+    copies = Copies(repository, stores, leases, notifications)
+    rechecking = Rechecking(database, stores, copies, leases.holder)
+    data.when_damaged(rechecking.image)
+    stores.when_back(rechecking.store)
+    tools = Tools(database, stores, copies, imports, deletion, reaper,
                   leases, hashing, locations, caching, conf.do_secure_hash, conf.scrub_time)
     scheduled = [load_job(conf, name, tools, "[periodic] enabled_jobs") for name in conf.periodic.enabled_jobs]
     jobs = {x.name: x for x in scheduled if not x.machine}
@@ -233,26 +255,45 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     if caching:
         caching.when_queued(lambda: machine.now("cache_prefetcher"))
 
-    shown = ImageApiSettings(formats, conf.limit_param_default, conf.api_limit_max, conf.max_json_body,
-                             conf.show_image_direct_url, conf.show_multiple_locations, True, conf.public_endpoint)
-    routes = table.routes(
-        ImagesApi(images, discovery, ImagePresenter(shown, authorizer, protection, stores), shown),
-        ImageDataApi(data, multi_store=True, sendfile=conf.server.sendfile),
-        LocationsApi(locations, conf.max_json_body), MembersApi(members, conf.max_json_body), DiscoveryApi(discovery, formats, multi_store=True),
-        ImportsApi(staging, imports, conf.max_json_body, multi_store=True, can_stage="glance-direct" in methods),
-        TasksApi(Tasks(database, authorizer), imports, schemas.body(formats), conf.max_json_body, conf.limit_param_default, conf.api_limit_max), formats)
-    described = MetadefApiSettings(conf.limit_param_default, conf.api_limit_max, conf.max_json_body, conf.public_endpoint)
-    routes += metadef_table.routes(MetadefsApi(metadefs, described), MetadefParts(metadefs, authorizer),
-                                   conf.max_json_body)
-    routes += cache_table.routes(CacheApi(caching))
-    operator = OperatorApi(Health(database, stores), OperatorSettings(
-        conf.healthcheck.disable_by_file_path, conf.healthcheck.ready_cache_seconds, conf.metrics.enabled,
-        conf.metrics.allowed_networks), _registry())
-    versions = Versions(multi_store=True, cache=cache is not None, public_endpoint=conf.public_endpoint)
-    app = create_app(routes, operator, versions, auth, authorizer,
-                     AppSettings(conf.max_request_id_length, conf.allow_anonymous_access))
-    app.wsgi_app = _outermost(conf, app.wsgi_app)  # type: ignore[assignment, method-assign]
-    return Service(app, database, stores, reaper, outbox, hashing, runner, board, importing, caching, tools, periodic, machine, leases.holder, auth.open_to_all)
+    def make_app() -> Flask:
+        # late: processes that serve no requests are smaller by some 25 MiB without it
+        from glancecore.api import cache_table, metadef_table, table
+        from glancecore.api.app import AppSettings, create_app
+        from glancecore.api.operator import OperatorApi, OperatorSettings
+        from glancecore.api.v2.cache import CacheApi
+        from glancecore.api.v2.discovery import DiscoveryApi
+        from glancecore.api.v2.image_data import ImageDataApi
+        from glancecore.api.v2.images import ImageApiSettings, ImagePresenter, ImagesApi
+        from glancecore.api.v2.imports import ImportsApi
+        from glancecore.api.v2.locations import LocationsApi
+        from glancecore.api.v2.members import MembersApi
+        from glancecore.api.v2.metadefs import MetadefApiSettings, MetadefsApi
+        from glancecore.api.v2.schemas import images as schemas
+        from glancecore.api.v2.tasks import TasksApi
+        from glancecore.api.versions import Versions
+
+        shown = ImageApiSettings(formats, conf.limit_param_default, conf.api_limit_max, conf.max_json_body,
+                                 conf.show_image_direct_url, conf.show_multiple_locations, True)
+        routes = table.routes(
+            ImagesApi(images, discovery, ImagePresenter(shown, authorizer, protection, stores), shown),
+            ImageDataApi(data, multi_store=True, sendfile=conf.server.sendfile),
+            LocationsApi(locations, conf.max_json_body), MembersApi(members, conf.max_json_body), DiscoveryApi(discovery, formats, multi_store=True),
+            ImportsApi(staging, imports, conf.max_json_body, multi_store=True, can_stage="glance-direct" in methods),
+            TasksApi(Tasks(database, authorizer), imports, schemas.body(formats), conf.max_json_body, conf.limit_param_default, conf.api_limit_max), formats)
+        described = MetadefApiSettings(conf.limit_param_default, conf.api_limit_max, conf.max_json_body)
+        routes += metadef_table.routes(MetadefsApi(metadefs, described), MetadefParts(metadefs, authorizer),
+                                       conf.max_json_body)
+        routes += cache_table.routes(CacheApi(caching))
+        operator = OperatorApi(Health(database, stores), OperatorSettings(
+            conf.healthcheck.disable_by_file_path, conf.healthcheck.ready_cache_seconds, conf.metrics.enabled,
+            conf.metrics.allowed_networks), _registry())
+        versions = Versions(multi_store=True, cache=cache is not None)
+        app = create_app(routes, operator, versions, auth, authorizer,
+                         AppSettings(conf.max_request_id_length, conf.allow_anonymous_access, _cross_site(conf, inside=auth.open_to_all) if auth.ambient else None))
+        app.wsgi_app = _outermost(conf, app.wsgi_app)  # type: ignore[assignment, method-assign]
+        return app
+
+    return Service(make_app, database, stores, reaper, outbox, notifications, hashing, rechecking, runner, board, importing, caching, tools, periodic, machine, leases.holder, auth.open_to_all)
 
 
 @dataclass(slots=True)
@@ -284,21 +325,39 @@ def build_registry(conf: cfg.ConfigOpts, database: Database | None = None) -> Re
 
 
 def _outermost(conf: cfg.ConfigOpts, app: WSGIApplication) -> WSGIApplication:
-    """oslo.middleware's part, each only when the operator has switched it on: CORS, and the headers of a proxy in front."""
+    """CORS, when the operator has switched it on, and what proxies in front say. Raises ConfigError."""
+    from oslo_middleware import cors, http_proxy_to_wsgi
+
+    from glancecore.api.outside import Outside, OutsideSettings
+
+    cors.set_defaults(allow_headers=CORS_TAKEN, expose_headers=CORS_SHOWN, allow_methods=["GET", "HEAD", "PUT", "POST", "DELETE", "PATCH"])
     conf.register_opts(cors.CORS_OPTS, group="cors")
     conf.register_opts(http_proxy_to_wsgi.OPTS, group="oslo_middleware")
-    if conf.oslo_middleware.enable_proxy_headers_parsing:
-        app = http_proxy_to_wsgi.HTTPProxyToWSGI(app, conf)
     if conf.cors.allowed_origin:
         app = cors.CORS(app, conf)
-    return app
+    proxies = conf.server.proxies if conf.oslo_middleware.enable_proxy_headers_parsing else 0
+    return Outside(app, OutsideSettings(conf.public_endpoint, proxies, conf.server.proxy_header == "forwarded"))
+
+
+def _cross_site(conf: cfg.ConfigOpts, *, inside: bool) -> CrossSite:
+    """``inside``: whoever reaches us may do everything."""
+    from oslo_middleware import cors, http_proxy_to_wsgi
+
+    from glancecore.api.cross_site import CrossSite
+    from glancecore.server import checks
+
+    conf.register_opts(cors.CORS_OPTS, group="cors")
+    conf.register_opts(http_proxy_to_wsgi.OPTS, group="oslo_middleware")
+    # a Unix socket has no name, and a proxy says its own
+    inside = inside and not (conf.bind_host.startswith("unix:") or conf.oslo_middleware.enable_proxy_headers_parsing or checks.beyond_this_machine(conf))
+    return CrossSite(frozenset(conf.cors.allowed_origin or ()), conf.public_endpoint, inside)
 
 
 # -- plugins, and what a missing or broken one means, by kind ---------------------------------------------------------------
 def load_auth(conf: cfg.ConfigOpts) -> Auth:
     """A missing or broken auth plugin stops the start."""
     name = conf.auth_strategy
-    cls = _load("auth", name, "[DEFAULT] auth_strategy")
+    cls = plugins.required("auth", name, "[DEFAULT] auth_strategy")
     auth: Auth = cls(section(conf, f"auth_{name}", cls.options), conf)
     auth.start()
     return auth
@@ -306,41 +365,61 @@ def load_auth(conf: cfg.ConfigOpts) -> Auth:
 
 def load_database(conf: cfg.ConfigOpts) -> Database:
     """A missing or broken database plugin stops the start."""
-    cls = _load("database", conf.database.driver, "[database] driver")
+    cls = plugins.required("database", conf.database.driver, "[database] driver")
     database: Database = cls(section(conf, "database", cls.options))
     return database
 
 
-def load_stores(conf: cfg.ConfigOpts, *, again: bool = False) -> Stores:
-    """A broken store is listed as unavailable and the others serve, unless it is the default one. ``again``: nothing that is wrong with a
-    store stops the start, for it was good before: it is away, and may come back."""
+def load_stores(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool = False, look: bool = False) -> Stores:
+    """A broken store is listed as unavailable and the others serve, unless it is the default one and was never used. ``again``: nothing that
+    is wrong with a store stops the start, for it was good before: it is away, and may come back. ``database``: knows where the data of the
+    stores is expected; without one, that is not looked at. ``look``: the configuration is only judged, so nothing is made, marked or recorded; a
+    store whose place a start would make has no fault then, and is not available."""
     wanted: Mapping[str, str] = conf.enabled_backends
     if not wanted:
         raise ConfigError("[DEFAULT] enabled_backends: name at least one store, such as file:file")
     default = _default_store(conf, wanted)
-    facades = [_load_store(conf, store_id, driver, required=store_id == default, again=again) for store_id, driver in wanted.items()]
-    staging = _load_staging(conf, default, wanted[default], again=again) if conf.enabled_import_methods else None
-    _refuse_shared_places([*facades, *([staging] if staging else [])])
-    return Stores(facades, default, staging)
+    review.refuse_misspelt_stores(conf)
+    fallbacks = list(conf.glance_store.fallback_stores)
+    wrong = [x for x in fallbacks if x not in wanted or x == default]
+    if wrong:
+        raise ConfigError(f"[glance_store] fallback_stores: {wrong[0]} is {'the default store' if wrong[0] == default else 'no store'}; name others of "
+                          f"{', '.join(x for x in wanted if x != default) or 'enabled_backends'}, or none")
+    places = Places(database.places) if database else None
+    facades: dict[str, StoreFacade] = {}
+    for store_id, driver in wanted.items():
+        facades[store_id] = _load_store(conf, places, store_id, driver, [*facades.values()], required=store_id == default, again=again, look=look)
+    staging = _load_staging(conf, facades[default], wanted[default], again=again, look=look) if conf.enabled_import_methods else None
+    _refuse_shared_places([*facades.values(), *([staging] if staging else [])])
+    return Stores([*facades.values()], default, staging, fallbacks=fallbacks)
 
 
-def _load_staging(conf: cfg.ConfigOpts, default: str, default_driver: str, *, again: bool) -> StoreFacade:
+def _load_staging(conf: cfg.ConfigOpts, default: StoreFacade, default_driver: str, *, again: bool, look: bool) -> StoreFacade:
     """Staged data lies beside the default store's, when both are folders and the operator says nothing else."""
-    cls = _load("store", conf.staging_driver, "[DEFAULT] staging_driver")
+    cls = plugins.required("store", conf.staging_driver, "[DEFAULT] staging_driver")
     options = section(conf, STAGING, cls.options)
+    inside = False
     if conf.staging_driver == "file" and "filesystem_store_datadir" in options:
-        beside = f"{conf[default].filesystem_store_datadir}/.staging" if default_driver == "file" else "/var/lib/glance/staging"
+        beside = from_glance.staging(conf) or (
+            f"{conf[default.id].filesystem_store_datadir}/.staging" if default_driver == "file" else "/var/lib/glance/staging")
         conf.set_default("filesystem_store_datadir", beside, group=STAGING)
+        inside = default_driver == "file" and Path(options.filesystem_store_datadir).parent == Path(conf[default.id].filesystem_store_datadir)
 
     def start() -> Store:
+        if inside and not default.available:
+            raise errors.PlaceMissing(f"it lies in the folder of store {default.id}, which is not available")
         store: Store = cls(STAGING, options)
+        if not look:
+            store.create()
         store.start()
         return store
 
     try:
         return StoreFacade(StoreSettings(STAGING, conf.staging_driver), start())
     except (errors.StoreError, ConfigError) as exc:
-        if not again:
+        if look and isinstance(exc, errors.PlaceMissing):
+            return StoreFacade(StoreSettings(STAGING, conf.staging_driver), None, start)
+        if not again and not (inside and not default.available):
             raise ConfigError(f"[{STAGING}]: {exc}; data can't be staged for imports") from exc
         LOG.error("[%s] is not available: %s; there are no imports until it is", STAGING, exc)
         return StoreFacade(StoreSettings(STAGING, conf.staging_driver, fault=str(exc)), None, start)
@@ -385,10 +464,20 @@ def load_methods(conf: cfg.ConfigOpts) -> dict[str, ImportMethod]:
     """A missing or broken import method stops the start."""
     found: dict[str, ImportMethod] = {}
     for name in conf.enabled_import_methods:
-        cls = _load("import_method", name, "[DEFAULT] enabled_import_methods")
+        cls = plugins.required("import_method", name, "[DEFAULT] enabled_import_methods")
         found[name] = cls(section(conf, cls.section or f"method_{name.replace('-', '_')}", cls.options), conf)
         found[name].start()
     return found
+
+
+def _refuse_bare_tokens(conf: cfg.ConfigOpts, methods: Mapping[str, ImportMethod], signatures: Signatures) -> None:
+    """Raises ConfigError when imports would keep callers' tokens and nothing seals them."""
+    keeping = [f"{name} ([DEFAULT] enabled_import_methods)" for name, x in methods.items() if x.wants_token]
+    if signatures.wants_token and any(x.source is not Source.COPIES for x in methods.values()):
+        keeping.append(f"{conf.certificate_source} ([DEFAULT] certificate_source), for imports of signed images,")
+    if keeping and not conf.imports.token_keys:
+        raise ConfigError(f"[imports] token_keys: none is set, and {keeping[0]} acts with callers' tokens, which tasks keep until an import ends; set "
+                          "a key, the same on each node, such as the output of: openssl rand -base64 32 | tr '+/' '-_'")
 
 
 def load_steps(conf: cfg.ConfigOpts) -> dict[str, ImportStep]:
@@ -397,15 +486,19 @@ def load_steps(conf: cfg.ConfigOpts) -> dict[str, ImportStep]:
     for name in conf.image_import_opts.image_import_plugins:
         if name == "no_op":
             continue
-        cls = _load("import_step", name, "[image_import_opts] image_import_plugins")
-        found[name] = cls(section(conf, cls.section or f"step_{name}", cls.options), conf)
-        found[name].start()
+        step = plugins.make_step(conf, name)
+        if step.isolated:
+            from glancecore.imports.step_process import IsolatedStep  # what it speaks is loaded by those who need it
+
+            command = _own_command(conf, "glancecore.cmd.import_step", "--step", name)
+            step = IsolatedStep(name, step, command, conf.imports.step_timeout)
+        found[name] = step
     return found
 
 
 def load_job(conf: cfg.ConfigOpts, name: str, tools: Tools, option: str) -> Scheduled:
     """A missing or broken job stops the start: one that silently never runs is found when it is too late."""
-    cls = _load("periodic", name, option)
+    cls = plugins.required("periodic", name, option)
     own = section(conf, f"periodic_{name}", job_options(cls.interval, cls.options))
     job: PeriodicJob = cls(own, tools)
     return Scheduled(name, job, own.interval, own.dry_run, this_machine(conf) if cls.of_machine else None)
@@ -445,8 +538,10 @@ def _import_settings(conf: cfg.ConfigOpts) -> ImportSettings:
         work_dir = f"{conf[STAGING].filesystem_store_datadir}/.work"  # the file store looks at files only
     if work_dir is None:
         work_dir = f"{tempfile.gettempdir()}/glance-imports-{os.getuid()}"
-    return ImportSettings(imports.workers, imports.max_parallel_stores, imports.attempts, imports.retry_pause, timedelta(seconds=imports.keep_for),
-                          niceness=imports.niceness, work_dir=Path(work_dir))
+    return ImportSettings(imports.workers, imports.workers_per_project, imports.max_parallel_stores, imports.attempts, imports.retry_pause, timedelta(seconds=imports.keep_for),
+                          min_rate=imports.min_fetch_rate, rate_window=imports.fetch_rate_window, fetch_timeout=imports.fetch_timeout,
+                          takeovers=imports.max_takeovers,
+                          niceness=imports.niceness, work_dir=Path(work_dir), metadata=_metadata_limits(conf))
 
 
 def _logbooks(conf: cfg.ConfigOpts, database: Database) -> Logbooks:
@@ -465,7 +560,7 @@ def _load_certificates(conf: cfg.ConfigOpts) -> CertificateSource | None:
     name = conf.certificate_source
     if not name:
         return None
-    cls = _load("certificates", name, "[DEFAULT] certificate_source")
+    cls = plugins.required("certificates", name, "[DEFAULT] certificate_source")
     source: CertificateSource = cls(section(conf, f"certificates_{name}", cls.options), conf)
     source.start()
     return source
@@ -482,14 +577,12 @@ def load_board(conf: cfg.ConfigOpts) -> Board | None:
     return Board(conf.jobboard.url, conf.jobboard.name, conf.jobboard.claim_ttl)
 
 
-def _import_command(conf: cfg.ConfigOpts) -> list[str]:
-    """With the configuration that ``conf`` was read from."""
+def _own_command(conf: cfg.ConfigOpts, module: str, *words: str) -> list[str]:
+    """A module of ours as a process, with the configuration that ``conf`` was read from."""
     # the server that has loaded us may be another program than Python, and of another environment
     python = Path(sys.prefix, "bin", f"python{sys.version_info.major}.{sys.version_info.minor}")
-    words = [str(python) if python.exists() else sys.executable, "-m", "glancecore.cmd.import_process"]
-    words += [x for path in conf.config_file or () for x in ("--config-file", str(path))]
-    words += [x for path in conf.config_dir or () for x in ("--config-dir", str(path))]
-    return [*words, "--debug"] if conf.debug else words
+    command = [str(python) if python.exists() else sys.executable, "-m", module]
+    return [*command, *config_words(conf), *(["--debug"] if conf.debug else []), *words]
 
 
 def _quiet_taskflow() -> None:
@@ -542,53 +635,83 @@ def _default_store(conf: cfg.ConfigOpts, wanted: Mapping[str, str]) -> str:
     return str(default)
 
 
-def _load_store(conf: cfg.ConfigOpts, store_id: str, driver: str, *, required: bool, again: bool) -> StoreFacade:
+def make_store(conf: cfg.ConfigOpts, store_id: str, driver: str) -> Store:
+    """Not started. Raises PluginBroken, ConfigError."""
+    cls = plugins.load("store", driver, "[DEFAULT] enabled_backends")
+    made: Store = cls(store_id, section(conf, store_id, from_glance.in_old_section(conf, cls.options)))
+    return made
+
+
+def _load_store(conf: cfg.ConfigOpts, places: Places | None, store_id: str, driver: str, others: Sequence[StoreFacade], *,
+                required: bool, again: bool, look: bool) -> StoreFacade:
     if store_id.startswith(("os_glance_", "periodic")) or store_id in {"DEFAULT", "database", "glance_store", "server", "lease", "metadefs", "outbox", "registry"}:
         raise ConfigError(f"[DEFAULT] enabled_backends: {store_id!r} is a reserved name; choose another id for this store")
     store: Store | None = None
     fault: str | None = None
+    missing = False
     options: cfg.ConfigOpts.GroupAttr = section(conf, store_id, PER_STORE)
 
     def start() -> Store:
-        cls = plugins.load("store", driver, "[DEFAULT] enabled_backends")
-        loaded: Store = cls(store_id, section(conf, store_id, cls.options))
-        loaded.start()
+        loaded = make_store(conf, store_id, driver)
+        if places is None:
+            if not look:
+                loaded.create()
+            loaded.start()
+        else:
+            places.start(loaded, read_only=options.read_only, look=look,
+                         judge=lambda made: _refuse_shared_places([*others, StoreFacade(StoreSettings(store_id, driver), made)]))
         return loaded
+
+    def check(found: Store) -> None:
+        if places is not None:
+            places.check(found, read_only=options.read_only)
 
     try:
         store = start()
     except (plugins.PluginBroken, errors.StoreError) as exc:
-        fault = str(exc)
-    except ConfigError as exc:
+        fault, missing = errors.for_operators(exc), isinstance(exc, errors.PlaceMissing)
+        if look and missing and not (places is not None and places.used(store_id)):
+            LOG.debug("store %s: a start makes its place: %s", store_id, fault)
+            fault = None
+    except (ConfigError, errors.DatabaseUnavailable) as exc:
         if not again:
             raise
-        fault = str(exc)
+        fault = errors.for_operators(exc)
     if fault is not None:
-        if required and not again:
+        if required and not again and not (places is not None and places.known(store_id)):
             raise ConfigError(f"[glance_store] default_backend = {store_id}: {fault}")
         LOG.error("store %s is not available: %s; the others serve", store_id, fault)
     settings = StoreSettings(store_id, driver, options.store_description, options.weight, options.read_only, fault,
                              DirectDownload(options.direct_download), options.direct_download_seconds)
     if store is not None and settings.direct_download is not DirectDownload.NEVER and Cap.PRESIGN not in store.caps:
         raise ConfigError(f"[{store_id}] direct_download = {settings.direct_download}: the driver {driver} can't sign URLs; remove the option")
-    return StoreFacade(settings, store, start)
+    return StoreFacade(settings, store, start, check, missing=missing)
 
 
 def _load_quota(conf: cfg.ConfigOpts) -> Quota:
-    cls = _load("quota", conf.quota_driver, "[DEFAULT] quota_driver")
+    cls = plugins.required("quota", conf.quota_driver, "[DEFAULT] quota_driver")
     quota: Quota = cls(section(conf, f"quota_{conf.quota_driver}", cls.options), conf)
     return quota
 
 
-def _load_notifiers(conf: cfg.ConfigOpts) -> list[Notifier]:
-    found = []
+def _load_notifiers(conf: cfg.ConfigOpts) -> dict[str, Notifier]:
+    found = {}
     for name in conf.notifiers:
-        cls = _load("notifier", name, "[DEFAULT] notifiers")
-        found.append(cls(section(conf, f"notify_{name}", cls.options), conf))
+        cls = plugins.required("notifier", name, "[DEFAULT] notifiers")
+        found[name] = cls(section(conf, f"notify_{name}", cls.options), conf)
     return found
 
 
-def _destinations(conf: cfg.ConfigOpts, notifiers: Sequence[Notifier]) -> list[Destination]:
+def _notifier_queues(conf: cfg.ConfigOpts, notifiers: Mapping[str, Notifier]) -> list[NotifierQueue]:
+    found = []
+    for name, notifier in notifiers.items():
+        if not notifier.immediate and not isinstance(notifier, DurableNotifier):
+            options = section(conf, f"notify_{name}", PER_NOTIFIER)
+            found.append(NotifierQueue(name, notifier, options.queue_size, options.drain_seconds))
+    return found
+
+
+def _destinations(conf: cfg.ConfigOpts, notifiers: Iterable[Notifier]) -> list[Destination]:
     """Of all durable notifiers. Raises ConfigError."""
     found = [x for notifier in notifiers if isinstance(notifier, DurableNotifier) for x in notifier.destinations()]
     for destination in found:
@@ -601,21 +724,6 @@ def _destinations(conf: cfg.ConfigOpts, notifiers: Sequence[Notifier]) -> list[D
 def _outbox_settings(conf: cfg.ConfigOpts) -> OutboxSettings:
     outbox = conf.outbox
     return OutboxSettings(outbox.interval, outbox.batch, outbox.claim_seconds, outbox.first_pause, outbox.longest_pause, outbox.max_age)
-
-
-def _load(kind: str, name: str, option: str) -> Any:
-    try:
-        return plugins.load(kind, name, option)
-    except plugins.PluginBroken as exc:
-        raise ConfigError(f"{option} = {name}: {exc}") from exc
-
-
-def section(conf: cfg.ConfigOpts, name: str, options: object) -> Section:
-    """The operator's section with a plugin's options declared in it."""
-    conf.register_group(cfg.OptGroup(name))
-    conf.register_opts(list(options or ()), group=name)  # type: ignore[call-overload]
-    found: Section = conf[name]
-    return found
 
 
 # -- values -----------------------------------------------------------------------------------------------------------------
@@ -634,6 +742,11 @@ def _load_protection(conf: cfg.ConfigOpts, authorizer: Authorizer) -> PropertyPr
     if not conf.property_protection_file:
         return PropertyProtection()
     return PropertyProtection.from_file(conf.property_protection_file, conf.property_protection_rule_format, authorizer)
+
+
+def _metadata_limits(conf: cfg.ConfigOpts) -> MetadataLimits:
+    return MetadataLimits(_number(conf.image_property_quota), _number(conf.image_tag_quota), _number(conf.image_metadata_quota),
+                          _number(conf.project_metadata_quota))
 
 
 def _number(value: int) -> int | None:

@@ -13,10 +13,9 @@ import atexit
 import os
 from typing import TYPE_CHECKING
 
-from oslo_log import log
-
 from glancecore import bootstrap
 from glancecore import conf as configuration
+from glancecore.conf import logs, review
 from glancecore.domain.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,11 +26,12 @@ def make_application() -> WSGIApplication:
     """Build the service and start its background work. Raises ConfigError."""
     named = os.environ.get("OS_GLANCE_CONFIG_FILE")
     conf = configuration.new(files=[named] if named else None)
-    log.setup(conf, "glance")
+    logs.setup(conf)
     service = bootstrap.build(conf, serving=True)
     if service.open_to_all and not conf.allow_open_access:
         raise ConfigError(f"[DEFAULT] auth_strategy = {conf.auth_strategy} lets everybody who reaches the web server do everything; "
                           "choose another auth_strategy, or set allow_open_access = true")
+    review.tell(conf)
     service.database.ping()
     service.start()
     if conf.periodic.embedded:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import http.client
 import os
 import secrets
@@ -24,7 +25,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 from urllib.parse import quote, urlsplit, urlunsplit
+
+import warm
 
 REPO = Path(__file__).resolve().parent.parent
 BACKENDS = REPO / "tests" / "backends"
@@ -198,6 +202,35 @@ def keystone_config(region: str, url: str, remote_url: str = "") -> dict[str, di
                 "region_name": region, "service_token_roles": "service", "service_token_roles_required": True}}
 
 
+Process = warm.Process | subprocess.Popen[bytes]
+
+
+def launch(command: str, *words: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None, log: IO[bytes],
+           cold: bool = False) -> Process:
+    """Start one of our commands; what it says goes to ``log``. ``cold``: with no more in its memory than an operator's has."""
+    if os.environ.get(warm.VARIABLE) and not cold:
+        return warm.start(command, *map(str, words), cwd=cwd, env=env, stdout=log.fileno(), stderr=log.fileno())
+    return subprocess.Popen([BIN / command, *words], cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+
+def command(name: str, *words: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None,
+            timeout: float = 240) -> subprocess.CompletedProcess[str]:
+    """Run one of our commands to its end."""
+    if not os.environ.get(warm.VARIABLE):
+        return subprocess.run([BIN / name, *words], cwd=cwd, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False, timeout=timeout)
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = warm.start(name, *map(str, words), cwd=cwd, env=env, stdout=out.fileno(), stderr=err.fileno())
+        try:
+            code = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+        out.seek(0)
+        err.seek(0)
+        return subprocess.CompletedProcess([name, *words], code, out.read().decode(), err.read().decode())
+
+
 @dataclass
 class Service:
     """Our own glance-api, as a process of its own."""
@@ -205,7 +238,9 @@ class Service:
     folder: Path
     port: int
     config: Config
-    process: subprocess.Popen[bytes] | None = None
+    #: Its memory is measured.
+    cold: bool = False
+    process: Process | None = None
     start_seconds: float = 0.0
     #: Length of the log at the last start.
     log_at: int = 0
@@ -226,7 +261,10 @@ class Service:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.exists() else ""
 
     def manage(self, *args: str) -> str:
-        return _run([BIN / "glance-manage", "--config-file", self.config_file, *args])
+        done = command("glance-manage", "--config-file", self.config_file, *args)
+        if done.returncode:
+            raise RuntimeError(f"glance-manage {' '.join(args)}: {done.stderr.strip() or done.stdout.strip()}")
+        return done.stdout
 
     @property
     def workers(self) -> list[int]:
@@ -237,8 +275,7 @@ class Service:
         began = time.monotonic()
         with self.log.open("ab") as log:
             self.log_at = log.tell()
-            self.process = subprocess.Popen([BIN / "glance-api", "--config-file", self.config_file], cwd=self.folder,
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = launch("glance-api", "--config-file", self.config_file, cwd=self.folder, log=log, cold=self.cold)
         if not answers(self.port, timeout, self.process):
             self.stop()
             raise RuntimeError(f"glance-api does not answer on port {self.port}:\n{self.tail()}")
@@ -259,7 +296,7 @@ class Service:
             self.process = None
 
 
-def end(process: subprocess.Popen[bytes], how: signal.Signals, timeout: float = 40.0) -> None:
+def end(process: Process, how: signal.Signals, timeout: float = 40.0) -> None:
     """Signal a server and wait for its end. KILL goes to its workers as well: they would end by themselves, but a moment
     later, with the environment of the server that is dead and on the port of the next one."""
     workers = []
@@ -299,7 +336,7 @@ def state(pid: int) -> str:
         return "X"
 
 
-def answers(port: int, timeout: float, process: subprocess.Popen[bytes] | None = None) -> bool:
+def answers(port: int, timeout: float, process: Process | None = None) -> bool:
     """An HTTP server answers on that port within the time, and ``process`` still lives."""
     end = time.monotonic() + timeout
     while time.monotonic() < end and (process is None or process.poll() is None):
@@ -316,15 +353,43 @@ def answers(port: int, timeout: float, process: subprocess.Popen[bytes] | None =
     return False
 
 
+def _sync(made: Service) -> None:
+    """By glance-manage, once for each state of the code; then a copy of what it made, when that is a new SQLite file: most services want one,
+    and the schema takes seconds of CPU."""
+    file = made.folder / "glance.sqlite"
+    plain = made.config["database"] == {"connection": f"sqlite:///{quote(str(made.folder))}/glance.sqlite"} and "logbook" not in made.config.get("imports", {})
+    template = LAB / "services" / f"empty-{_code()}.sqlite"
+    if plain and not file.exists() and template.exists():
+        shutil.copy(template, file)  # with the rights that glance-manage gave it
+        return
+    empty = plain and not file.exists()
+    made.manage("db", "sync")
+    if empty and not list(made.folder.glob("glance.sqlite-*")):
+        template.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=template.parent, delete=False) as other:
+            shutil.copy(file, other.name)
+        Path(other.name).replace(template)
+
+
+@functools.cache
+def _code() -> str:
+    """Digest of what an empty database is made from."""
+    digest = hashlib.sha256()
+    for folder in (REPO / "glancecore", REPO / "drivers" / "db_sql" / "src"):
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
 @contextlib.contextmanager
 def service(config: Config | None = None, *, database: str = "", folder: Path | None = None, port: int = 0,
-            start: bool = True) -> Iterator[Service]:
+            start: bool = True, cold: bool = False) -> Iterator[Service]:
     """Our glance-api on a free port: SQLite and one file store, unless ``config`` and ``database`` (a URL) say otherwise."""
     own = folder is None
     if folder is None:
         (LAB / "services").mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=LAB / "services"))
-    made = Service(folder, port or free_port(), {})
+    made = Service(folder, port or free_port(), {}, cold)
     made.config = merged(
         {"DEFAULT": {"bind_host": "127.0.0.1", "bind_port": made.port, "workers": 1, "enabled_backends": "file:file"},
          "glance_store": {"default_backend": "file"},
@@ -333,7 +398,7 @@ def service(config: Config | None = None, *, database: str = "", folder: Path | 
         config or {})
     made.config_file.write_text(config_text(made.config))
     try:
-        made.manage("db", "sync")
+        _sync(made)
         if start:
             made.start()
         yield made

@@ -7,7 +7,6 @@ import http.client
 import shutil
 import signal
 import ssl
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -26,7 +25,7 @@ class Registry:
     port: int
     config: lab.Config
     tls: ssl.SSLContext | None = None
-    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    process: lab.Process | None = field(default=None, repr=False)
 
     @property
     def url(self) -> str:
@@ -48,8 +47,7 @@ class Registry:
 
     def start(self) -> None:
         with (self.folder / "glance-registry.log").open("ab") as log:
-            self.process = subprocess.Popen([lab.BIN / "glance-registry", "--config-file", self.config_file], cwd=self.folder,
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = lab.launch("glance-registry", "--config-file", self.config_file, cwd=self.folder, log=log)
         end = time.monotonic() + 30
         while not self._answers():
             if time.monotonic() > end or self.process.poll() is not None:
@@ -84,7 +82,7 @@ def registry(database: str, config: lab.Config | None = None, tls: ssl.SSLContex
                               "registry": {"secrets": SECRET}}, config or {})
     made.config_file.write_text(lab.config_text(made.config))
     try:
-        subprocess.run([lab.BIN / "glance-manage", "--config-file", made.config_file, "db", "sync"], check=True, capture_output=True)
+        lab.command("glance-manage", "--config-file", made.config_file, "db", "sync").check_returncode()
         if start:
             made.start()
         yield made

@@ -25,6 +25,7 @@ from types import FrameType
 from xml.etree import ElementTree as ET
 
 import lab
+import warm
 
 RESULTS = lab.LAB / "results"
 #: Those of the suites that run.
@@ -36,7 +37,7 @@ class Suite:
     """``command`` runs in the repository's root; ``{junit}`` in it is the JUnit file to write. Without one, the suite
     counts as one test. ``paths``: what must exist, or else the suite is left out. ``check``: part of ``--check``, there
     with the arguments ``without_servers`` and none of its backends. ``breaks``: backends that its tests stop or freeze.
-    ``waits``: for leases and the like, most of the time."""
+    ``waits``: for leases and the like, most of the time. ``minutes``: about how long it takes; the long ones begin."""
 
     name: str
     command: tuple[str, ...]
@@ -66,8 +67,10 @@ def pytest(*args: str, hang: int = 300) -> tuple[str, ...]:
     return python("-m", "pytest", "-q", "--color=no", f"--timeout={hang}", "-o", f"faulthandler_timeout={hang + 60}", "--junitxml={junit}", *args)
 
 
+#: Seconds without a word of a suite after which it hangs. Its tests have limits of their own, a few minutes each.
+STANDSTILL = 1800.0
 #: Suites that need running servers have folders of their own; everything else under tests/ needs none.
-APART = ("api", "e2e", "clients")
+APART = ("api", "e2e", "clients", "hostile")
 
 #: The long ones of tests/e2e.
 IMPORTS = tuple(f"tests/e2e/test_{name}.py" for name in ("imports", "import_steps", "import_retries", "import_stores", "kill_imports", "store_owners"))
@@ -81,7 +84,7 @@ OUTAGES = tuple(f"tests/e2e/test_{name}.py" for name in ("notifications", "unifi
 FIRST = (
     Suite("ruff", tool("ruff", "check", "."), check=True),
     Suite("mypy", tool("mypy", "glancecore", *sorted(str(path) for path in Path("drivers").glob("[!_]*/src"))), check=True),
-    Suite("mypy-tests", tool("mypy", "--explicit-package-bases", "tests/lab.py", "tests/run.py", "tests/receiver.py", "tests/key_manager.py", "tests/signing.py",
+    Suite("mypy-tests", tool("mypy", "--explicit-package-bases", "tests/lab.py", "tests/run.py", "tests/warm.py", "tests/receiver.py", "tests/key_manager.py", "tests/signing.py",
                              "tests/backends/keystone_setup.py",
                              *sorted(str(path) for name in ("bench", "images", "peer", "tempest") for path in Path("tests", name).glob("*.py"))),
           check=True),
@@ -91,13 +94,15 @@ FIRST = (
     Suite("core", pytest("tests", *(f"--ignore=tests/{name}" for name in APART)), check=True, minutes=15),
     Suite("api", pytest("tests/api"), paths=("tests/api",), needs=("mariadb", "postgresql"), minutes=15, check=True,
           without_servers=("-k", "not mariadb and not postgresql and not registry")),
+    Suite("hostile", pytest("tests/hostile"), paths=("tests/hostile",), needs=("mariadb", "postgresql"), minutes=20, check=True,
+          without_servers=("-k", "not mariadb and not postgresql")),
 )
 
 SERVICES = (
     Suite("stores", pytest("tests/e2e/test_stores.py"), needs=("keystone", "swift", "ceph", "rgw", "vcsim"),
           breaks=("swift", "ceph", "rgw", "vcsim"), minutes=25),
     Suite("e2e", pytest("tests/e2e", "--ignore=tests/e2e/test_stores.py", *(f"--ignore={x}" for x in (*IMPORTS, BOARDS, *PEER, *PERIODIC, *OUTAGES))),
-          paths=("tests/e2e",), needs=("mariadb", "postgresql", "keystone", "nginx", "barbican"), minutes=25),
+          paths=("tests/e2e",), needs=("mariadb", "postgresql", "keystone", "nginx", "barbican", "memcached"), minutes=25),
     Suite("outages", pytest(*OUTAGES), needs=("keystone", "rabbitmq"), breaks=("keystone", "rabbitmq")),
     Suite("imports", pytest(*IMPORTS), needs=("nginx", "keystone", "swift"), minutes=25),
     Suite("boards", pytest(BOARDS), needs=("nginx", "redis", "etcd", "zookeeper"), waits=True, minutes=45),
@@ -116,7 +121,7 @@ DRIVER_NEEDS = {
     "store_rbd": ("ceph",),
     "store_s3": ("ceph", "rgw", "keystone", "swift"),
     "store_vmware": ("vcsim",),
-    "auth_keystone": ("keystone",),
+    "auth_keystone": ("keystone", "memcached"),
     "quota_unified": ("keystone",),
     "certificates_castellan": ("keystone", "barbican"),
     "notify_messaging": ("rabbitmq",),
@@ -148,6 +153,8 @@ class Result:
     failed: int = 0
     skipped: int = 0
     seconds: float = 0.0
+    #: Of the suite and those that it has waited for, without backends.
+    cpu: float = 0.0
     why: str = ""
 
 
@@ -175,6 +182,20 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
                 return
 
 
+def ended(process: subprocess.Popen[bytes], log: Path) -> tuple[int, float]:
+    """The exit code, and the seconds of processors that it took with those that it has waited for. Raises TimeoutExpired when the log has not grown
+    for too long: a slow machine is no failure, a standstill is one."""
+    size, grown = -1, time.monotonic()
+    while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+        time.sleep(0.5)
+        if log.stat().st_size != size:
+            size, grown = log.stat().st_size, time.monotonic()
+        elif time.monotonic() - grown > STANDSTILL:
+            raise subprocess.TimeoutExpired(process.args, STANDSTILL)
+    times = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[11:15]
+    return process.wait(), sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
+
+
 def run(suite: Suite, env: dict[str, str]) -> Result:
     junit, log = RESULTS / f"{suite.name}.xml", RESULTS / f"{suite.name}.log"
     junit.unlink(missing_ok=True)
@@ -185,9 +206,9 @@ def run(suite: Suite, env: dict[str, str]) -> Result:
                                    start_new_session=True)
         PROCESSES.add(process)
         try:
-            code = process.wait(suite.minutes * 60)
+            code, result.cpu = ended(process, log)
         except subprocess.TimeoutExpired:
-            code, result.why = -1, f"not done after {suite.minutes:g} minutes"
+            code, result.why = -1, f"no test has ended for {STANDSTILL / 60:g} minutes"
         finally:
             end_group(process)
             PROCESSES.discard(process)
@@ -353,14 +374,15 @@ def one(suite: Suite, backends: Backends) -> Result:
     except RuntimeError as error:
         result = Result(suite, failed=1, why=f"a backend did not start: {error}")
     else:
-        # CI makes pytest compare megabytes line by line and Hypothesis search in another way: the same everywhere instead
-        env = {name: value for name, value in os.environ.items() if name not in ("CI", "BUILD_NUMBER")}
-        env |= {"LAB_DIR": str(lab.LAB), "PYTHONPATH": str(lab.REPO / "tests"), "MYPYPATH": f"{lab.REPO}/tests:{lab.REPO}/tests/bench"}
+        # CI makes pytest compare megabytes line by line and Hypothesis search in another way: the same everywhere instead. Without bytecode each of
+        # the thousand processes compiles all of our sources
+        env = {name: value for name, value in os.environ.items() if name not in ("CI", "BUILD_NUMBER", "PYTHONDONTWRITEBYTECODE")}
+        env |= {warm.VARIABLE: "1", "LAB_DIR": str(lab.LAB), "PYTHONPATH": str(lab.REPO / "tests"), "MYPYPATH": f"{lab.REPO}/tests:{lab.REPO}/tests/bench"}
         for name in suite.needs:
             env |= backends.env[name]
         result = run(suite, env)
     counts = f"{result.passed} passed, {result.failed} failed" + (f", {result.skipped} skipped" if result.skipped else "")
-    say(f"{suite.name:14} {counts} in {result.seconds:.0f} s" + (f" ({result.why})" if result.why else ""))
+    say(f"{suite.name:14} {counts} in {result.seconds:.0f} s, {result.cpu:.0f} s of CPU" + (f" ({result.why})" if result.why else ""))
     return result
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from glancecore.adoption import translate
@@ -55,6 +55,7 @@ class Adoption:
                 report.images["refused"] += 1
                 report.findings.append(Finding(Trouble.REFUSED, str(found.row["id"]), f"its rows can't be understood: {exc}"))
                 continue
+            adopted = replace(adopted, image=self._stores.renamed(adopted.image))
             outcome = "already here" if self._is_here(adopted.image.id) else self._write(adopted, report, dry_run=dry_run)
             report.images[outcome] += 1
             if outcome not in {"already here", "refused"}:

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from glancecore.adoption.source import GlanceImage, GlanceNamespace, Row
+from glancecore.domain import fields
 from glancecore.domain.image import Image, Location, LocationStatus, Status, Visibility
 from glancecore.domain.member import Member, MemberStatus
 from glancecore.domain.metadef import Association, MetadefObject, MetadefVisibility, Namespace, Property, Tag
@@ -32,6 +33,7 @@ class Trouble(StrEnum):
     UNFINISHED = "unfinished"
     UNKNOWN_STORE = "unknown store"
     UNREADABLE_LOCATION = "unreadable location"
+    METADATA = "location metadata"
     MISSING = "missing data"
     DIFFERENT = "different data"
     UNCHECKED = "unchecked data"
@@ -65,7 +67,7 @@ Placing = Callable[[str, str | None], str | None]
 def image(source: GlanceImage, place: Placing) -> Adopted:
     row, findings = source.row, list[Finding]()
     made = Image(
-        id=row["id"], created_at=row["created_at"], updated_at=row["updated_at"] or row["created_at"], name=row["name"], owner=row["owner"],
+        id=row["id"].lower(), created_at=row["created_at"], updated_at=row["updated_at"] or row["created_at"], name=row["name"], owner=row["owner"],
         visibility=Visibility(row["visibility"]), protected=bool(row["protected"]), hidden=bool(row.get("os_hidden")),
         container_format=row["container_format"], disk_format=row["disk_format"], min_ram=row["min_ram"], min_disk=row["min_disk"])
     if row["status"] == "deleted" or (row["deleted"] and row["status"] != "pending_delete"):
@@ -129,7 +131,7 @@ def _location(image_id: str, row: Row, place: Placing, findings: list[Finding]) 
     if "://" not in row["value"]:
         findings.append(Finding(Trouble.UNREADABLE_LOCATION, image_id, "a location is encrypted: turn metadata_encryption_key off in Glance first"))
         return None
-    metadata = {name: str(value) for name, value in _json(row["meta_data"] or "{}").items()}
+    metadata = _metadata(image_id, row["meta_data"], findings)
     named = metadata.get("store") or metadata.get("backend")
     store = place(row["value"], named)
     if store is None:
@@ -138,8 +140,27 @@ def _location(image_id: str, row: Row, place: Placing, findings: list[Finding]) 
     return Location(row["value"], store, {**metadata, "store": store})
 
 
+def _metadata(image_id: str, text: str | None, findings: list[Finding]) -> dict[str, str]:
+    """As the published schema has it: texts by name. Numbers and the like become their JSON text; what does not fit is left out."""
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        findings.append(Finding(Trouble.METADATA, image_id, "the metadata of a location is no JSON object: it is left out"))
+        return {}
+    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in found.items()}
+    fitting = {name: value for name, value in texts.items() if len(name) <= fields.MAX_NAME and len(value) <= fields.MAX_LOCATION_TEXT}
+    ordered = sorted(fitting.items(), key=lambda x: x[0] not in ("store", "backend"))
+    kept = dict(ordered[:fields.MAX_LOCATION_METADATA - 1])  # one is for the store
+    if len(kept) < len(texts):
+        findings.append(Finding(Trouble.METADATA, image_id, f"{len(texts) - len(kept)} of {len(texts)} entries of a location's metadata are too long, "
+                                "or too many: they are left out"))
+    return kept
+
+
 def _member(row: Row) -> Member:
-    return Member(row["image_id"], row["member"], MemberStatus(row["status"]), *_times(row))
+    return Member(row["image_id"].lower(), row["member"], MemberStatus(row["status"]), *_times(row))
 
 
 def _object(row: Row) -> MetadefObject:

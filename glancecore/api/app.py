@@ -1,12 +1,14 @@
 """The Flask application: the route table, and what happens around every request, in this order.
 
-request id → identity → handler (which asks for permission) → errors → conditional answers → metrics.
+request id → where from → identity → path and query → handler (which asks for permission) → errors → conditional answers → metrics.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import os
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,16 +21,19 @@ from werkzeug import exceptions as http_errors
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import parse_etags
 
+from glancecore.api import arguments
 from glancecore.api import errors as error_answers
+from glancecore.api.cross_site import CrossSite
 from glancecore.api.openapi import document
 from glancecore.api.operator import OperatorApi
-from glancecore.api.routes import Route
+from glancecore.api.routes import Lanes, Route
 from glancecore.api.versions import VersionPaths, Versions
 from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.auth import Auth
 from glancecore.services import metrics
+from glancecore.services.notifications import INITIATOR
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -37,12 +42,18 @@ LOG = logging.getLogger(__name__)
 _METHODS = frozenset(HTTPMethod)
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 REQUEST_ID = "x-openstack-request-id"
+#: Where the application keeps its ``Lanes``, in Flask's ``extensions``.
+LANES = "glancecore.lanes"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class AppSettings:
+    """``cross_site`` None: browsers don't bring anybody's rights by themselves."""
+
     max_request_id: int = 64
     allow_anonymous: bool = False
+    cross_site: CrossSite | None = None
 
 
 class Gate:
@@ -62,12 +73,21 @@ class Gate:
             start = time.perf_counter()
             ctx = Context(request_id=self._request_id(request))
             try:
-                if len(ctx.request_id) > self._settings.max_request_id:
+                if (fault := self._wrong_id(ctx.request_id)) is not None:
                     ctx.request_id = Context().request_id
-                    raise errors.HeaderTooLarge(
-                        f"X-OpenStack-Request-Id: at most {self._settings.max_request_id} characters")
+                    raise fault
+                if self._settings.cross_site is not None:
+                    self._settings.cross_site.refuse_name(request)
+                    if request.method not in _SAFE:
+                        self._settings.cross_site.refuse(request)
                 if not route.public:
                     ctx = self._identified(request, ctx.request_id)
+                    if (transfer := request.environ.get("glancecore.transfer")) is not None:
+                        transfer.claim(ctx.project or ctx.user or "")
+                INITIATOR.set(ctx.initiator)
+                arguments.check(request, values)
+                if "image_id" in values:
+                    values["image_id"] = values["image_id"].lower()  # a UUID in another case is the same one
                 log_context.RequestContext(user_id=ctx.user, project_id=ctx.project, request_id=ctx.request_id, overwrite=True)
                 response = route(request, ctx, **values)
                 if not route.public and not ctx.authorized and response.status_code < 300:
@@ -83,7 +103,7 @@ class Gate:
 
     def failed(self, exc: Exception) -> Response:
         response = error_answers.answer(exc, request.headers.get("Accept"))
-        if response.status_code == 401:
+        if response.status_code == 401 and self._auth.challenge is not None:
             response.headers["WWW-Authenticate"] = self._auth.challenge
         return response
 
@@ -98,11 +118,20 @@ class Gate:
         except errors.NotAuthenticated:
             if not self._settings.allow_anonymous:
                 raise
-            ctx = Context(roles=frozenset({"reader", "member"}), read_only=True)
-        ctx.request_id = request_id
-        if ctx.read_only and req.method not in _SAFE:
+            ctx = Context(roles=frozenset({"reader", "member"}), anonymous=True)
+        ctx.request_id, ctx.address = request_id, req.remote_addr
+        if ctx.anonymous and req.method not in _SAFE:
             raise errors.Forbidden("without credentials images can be read only")
         return self._authorizer.identify(ctx)
+
+    def _wrong_id(self, request_id: str) -> errors.GlanceError | None:
+        """What is wrong with a request id: it stands in every line of the log."""
+        most = self._settings.max_request_id
+        if len(request_id) > most:
+            return errors.HeaderTooLarge(f"X-OpenStack-Request-Id: at most {most} characters")
+        if not _REQUEST_ID.fullmatch(request_id):
+            return errors.Invalid("X-OpenStack-Request-Id: letters, digits, dots, hyphens and underscores only")
+        return None
 
     def _request_id(self, req: Request) -> str:
         given = req.headers.get(REQUEST_ID)
@@ -156,6 +185,7 @@ def create_app(routes: Sequence[Route], operator: OperatorApi, versions: Version
         return response
 
     app.register_error_handler(Exception, outside)
+    app.extensions[LANES] = Lanes(table, os.environ.get("SCRIPT_NAME", ""))
     wrapped: WSGIApplication = auth.wrap(app.wsgi_app)
     app.wsgi_app = VersionPaths(wrapped, versions)  # type: ignore[method-assign]
     return app

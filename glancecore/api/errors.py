@@ -18,6 +18,7 @@ LOG = logging.getLogger(__name__)
 STATUS: dict[type[errors.GlanceError], int] = {
     errors.GlanceError: 500,
     errors.NotAuthenticated: 401,
+    errors.TooManyAttempts: 429,
     errors.Forbidden: 403,
     errors.ReservedProperty: 403,
     errors.ReadOnlyProperty: 403,
@@ -37,6 +38,7 @@ STATUS: dict[type[errors.GlanceError], int] = {
     errors.NotEnabled: 404,
     errors.Invalid: 400,
     errors.UnknownMarker: 400,
+    errors.TooBroad: 400,
     errors.UnknownStore: 400,
     errors.PropertiesInvalid: 400,
     errors.UnknownMethod: 400,
@@ -61,6 +63,8 @@ STATUS: dict[type[errors.GlanceError], int] = {
     errors.TooLarge: 413,
     errors.QuotaExceeded: 413,
     errors.QuotaUnavailable: 503,
+    errors.TooManyTransfers: 429,
+    errors.ServerBusy: 503,
     errors.BadContent: 415,
     errors.FormatMismatch: 415,
     errors.UnsafeContent: 415,
@@ -83,6 +87,7 @@ STATUS: dict[type[errors.GlanceError], int] = {
     errors.StoreReadOnly: 410,
     errors.StoreForbidden: 503,
     errors.StoreUnavailable: 503,
+    errors.PlaceMissing: 503,
     errors.DataDamaged: 503,
     errors.Unsupported: 503,
     errors.CacheUnavailable: 503,
@@ -108,7 +113,7 @@ def answer(exc: Exception, accept: str | None) -> Response:
     if isinstance(exc, errors.GlanceError):
         status, code, message = status_of(exc), exc.code, str(exc)
         headers = _headers(exc)
-        if exc.retryable and status == HTTPStatus.SERVICE_UNAVAILABLE:
+        if exc.retryable and status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
             headers["Retry-After"] = "5"
     elif isinstance(exc, HTTPException) and exc.code is not None:
         status, message = exc.code, exc.description or ""
@@ -125,12 +130,12 @@ def answer(exc: Exception, accept: str | None) -> Response:
 
 
 def render(status: int, code: str, message: str, accept: str | None) -> Response:
-    """The three forms that clients know: plain text without Accept, JSON when asked for, else HTML."""
+    """The three forms that clients know: plain text without Accept, JSON when asked for or when Accept is empty, else HTML."""
     title = HTTPStatus(status).phrase
     line = f"{status} {title}"
-    if not accept or "text/plain" in accept:
+    if accept is None or "text/plain" in accept:
         return Response(f"{line}\n\n{message}\n", status, content_type="text/plain; charset=UTF-8")
-    if "application/json" in accept:
+    if not accept or "application/json" in accept:
         body = {"message": message, "code": line, "title": title, "error": code}
         return Response(orjson.dumps(body), status, content_type="application/json")
     text = (f"<html>\n <head>\n  <title>{line}</title>\n </head>\n <body>\n  <h1>{line}</h1>\n  {html.escape(message)}"

@@ -17,6 +17,7 @@ from glancecore.api.answers import empty, json_answer
 from glancecore.api.routes import Handler, Route
 from glancecore.domain import errors
 from glancecore.domain.context import Context
+from glancecore.ports.http import Lane
 from glancecore.services.health import Health
 
 
@@ -40,12 +41,12 @@ class OperatorApi:
     def routes(self) -> list[Route]:
         text = {200: "text/plain"}
         found = [
-            Route("GET", "/healthcheck", self.live, "Whether the process answers", text, public=True, tag="operations"),
+            Route("GET", "/healthcheck", self.live, "Whether the process answers", text, public=True, tag="operations", lane=Lane.PROBE),
             Route("GET", "/healthcheck/ready", self.ready, "Whether database and stores answer",
-                  {200: {"type": "object"}, 503: {"type": "object"}}, public=True, tag="operations"),
+                  {200: {"type": "object"}, 503: {"type": "object"}}, public=True, tag="operations", lane=Lane.PROBE),
         ]
         if self._settings.metrics:
-            found.append(Route("GET", "/metrics", self.metrics, "Prometheus metrics", text, public=True, tag="operations"))
+            found.append(Route("GET", "/metrics", self.metrics, "Prometheus metrics", text, public=True, tag="operations", lane=Lane.PROBE))
         return found
 
     def live(self, request: Request, _ctx: Context) -> Response:

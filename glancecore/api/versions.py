@@ -14,29 +14,29 @@ from glancecore.domain.context import Context
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-_PREFIX = re.compile(r"/v(\d+)(?:\.(\d+))?(/.*)?")
-_ACCEPT = re.compile(r"application/vnd\.openstack\.images-v2(?:\.(\d+))?")
+_PREFIX = re.compile(r"/v([0-9]+)(?:\.([0-9]+))?(/.*)?", re.DOTALL)
+_ACCEPT = re.compile(r"application/vnd\.openstack\.images-v2(?:\.([0-9]+))?(?![\w.])")
 
 
 class Versions:
-    def __init__(self, *, multi_store: bool, cache: bool, public_endpoint: str | None) -> None:
-        self._endpoint = public_endpoint
+    def __init__(self, *, multi_store: bool, cache: bool) -> None:
         self._minors = _advertised(multi_store=multi_store, cache=cache)
         self._current = max(self._minors)
+        self._spoken = frozenset(map(str, self._minors))
 
     def speaks(self, minor: str | None) -> bool:
-        return minor is None or int(minor) in self._minors
+        return minor is None or minor in self._spoken
 
     def list(self, request: Request, _ctx: Context) -> Response:
         """GET /versions."""
-        return self._answer(200, request.host_url)
+        return self._answer(200, request.root_url)
 
     def choices(self, request: Request, _ctx: Context) -> Response:
         """GET / and paths of versions that are not spoken: 300."""
-        return self._answer(300, request.host_url)
+        return self._answer(300, request.root_url)
 
-    def _answer(self, status: int, host: str) -> Response:
-        href = f"{(self._endpoint or host).rstrip('/')}/v2/"
+    def _answer(self, status: int, root: str) -> Response:
+        href = f"{root}v2/"
         rows = [{"id": f"v2.{minor}", "status": "CURRENT" if minor == self._current else "SUPPORTED",
                  "links": [{"rel": "self", "href": href}]} for minor in self._minors]
         return Response(orjson.dumps({"versions": rows}), status, content_type="application/json")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 
-from glancecore.domain.events import Event, ImageEvent, ImageSent, MemberEvent, MetadefEvent, TaskEvent
-from glancecore.ports.notifier import Notifier
+from glancecore.domain.events import ImageEvent, ImageSent, MemberEvent, MetadefEvent, TaskEvent
+from glancecore.ports.notifier import Notification, Notifier
 
 LOG = logging.getLogger("glancecore.events")
 
 
 class LogNotifier(Notifier):
-    def notify(self, event: Event) -> None:
+    immediate = True  # the log's lines name the request that they belong to
+
+    def notify(self, notification: Notification) -> None:
+        event = notification.event
         if isinstance(event, ImageEvent):
             LOG.info("%s id=%s status=%s owner=%s", event.type.value, event.image.id, event.image.status.value,
                      event.image.owner)

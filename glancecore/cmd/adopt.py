@@ -27,7 +27,7 @@ def _adopt(args: argparse.Namespace, database: Database) -> int:
     renamed = _renamed(args.store)
     source = GlanceDatabase(url, "--from" if args.source else VARIABLE)
     try:
-        stores = bootstrap.load_stores(args.conf)
+        stores = bootstrap.load_stores(args.conf, database)
         try:
             wrong = sorted(set(renamed.values()) - set(stores.ids))
             if wrong:

@@ -8,8 +8,8 @@ import signal
 import sys
 from types import FrameType
 
-from glancecore import server
 from glancecore.cmd import start
+from glancecore.server import memory
 
 
 def main() -> None:
@@ -20,15 +20,15 @@ def _main() -> None:
     parser = argparse.ArgumentParser(prog="glance-api (imports)")
     start.add_config_arguments(parser)
     conf = start.read_config(parser.parse_args())
-    server.keep_memory_small()
+    memory.keep_memory_small()
     from glancecore import bootstrap
     from glancecore.imports.feed import Feed
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; our parent ends us
     os.nice(conf.imports.niceness)
     service = bootstrap.build(conf, again=True)
-    server.freeze_memory()
-    feed = Feed(service.imports, conf.imports.workers)
+    memory.freeze_memory()
+    feed = Feed(service.imports, conf.imports.workers, conf.imports.workers_per_project)
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         feed.end()

@@ -200,3 +200,15 @@ def add_actions(area: argparse._SubParsersAction[argparse.ArgumentParser], suffi
     export.add_argument("--path", type=Path, required=True, help="folder; made when it is missing")
     export.add_argument("namespace", nargs="*", help="only these")
     export.set_defaults(run=_export)
+
+
+def add_old_actions(areas: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Glance's oldest words, with positions instead of options."""
+    load = areas.add_parser("db_load_metadefs", description="the same as db load_metadefs")
+    for name, of in (("path", Path), ("merge", str), ("prefer_new", str), ("overwrite", str)):
+        load.add_argument(name, nargs="?", type=of)
+    load.set_defaults(run=_load)
+    areas.add_parser("db_unload_metadefs", description="the same as db unload_metadefs").set_defaults(run=_unload, path=None)
+    export = areas.add_parser("db_export_metadefs", description="the same as db export_metadefs")
+    export.add_argument("path", nargs="?", type=Path, default=Path("/etc/glance/metadefs"))
+    export.set_defaults(run=_export, namespace=[])

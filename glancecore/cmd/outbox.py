@@ -6,6 +6,7 @@ import argparse
 import json
 from datetime import UTC, datetime, timedelta
 
+from glancecore.cmd import arguments
 from glancecore.domain.errors import Invalid
 from glancecore.ports.outbox_repository import Parcel, Waiting
 from glancecore.ports.repository import Database
@@ -60,13 +61,13 @@ def _purge(args: argparse.Namespace, database: Database) -> int:
 def add_area(areas: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     area = areas.add_parser("outbox", help="events that wait for their receivers").add_subparsers(dest="action", required=True, metavar="ACTION")
     show = area.add_parser("list", help="how many wait for whom and for how long, and the first of them")
-    show.add_argument("--limit", type=int, default=20, metavar="N", help="show so many events (default: 20)")
+    show.add_argument("--limit", type=arguments.count, default=20, metavar="N", help="show so many events (default: 20)")
     show.set_defaults(run=_list)
     retry = area.add_parser("retry", help="let events that wait for their next attempt be tried now")
     retry.set_defaults(run=_retry)
     purge = area.add_parser("purge", help="remove events that have not been delivered, for good")
     purge.add_argument("--all", action="store_true", help="of all destinations")
-    purge.add_argument("--age_in_days", "--age-in-days", type=float, default=0, metavar="DAYS", help="only those older than that (default: all)")
+    purge.add_argument("--age_in_days", "--age-in-days", type=arguments.days, default=0, metavar="DAYS", help="only those older than that (default: all)")
     purge.set_defaults(run=_purge)
     for each in (show, retry, purge):
         each.add_argument("--destination", metavar="NAME", help="only what waits for this one, such as webhook:audit")

@@ -15,16 +15,21 @@ from typing import TYPE_CHECKING
 from oslo_config import cfg
 
 from glancecore.cmd import start
+from glancecore.cmd.signals import Signals
+from glancecore.conf import review
 from glancecore.domain import errors
+from glancecore.ports.options import section
 
 if TYPE_CHECKING:
+    from glancecore.bootstrap import Service
     from glancecore.periodic.tools import Tools
     from glancecore.ports.options import Section
     from glancecore.ports.periodic import PeriodicJob
 
 LOG = logging.getLogger(__name__)
-#: Exit codes of ``run``: done; it failed, or told errors; cut off; it is running elsewhere.
-DONE, FAILED, STOPPED, BUSY = 0, 1, 3, 4
+PROG = "glance-periodic"
+#: Exit codes of ``run``: done; it failed, or told errors; cut off; it is running elsewhere; it found what only an operator can mend.
+DONE, FAILED, STOPPED, BUSY, ALARM = 0, 1, 3, 4, 5
 
 
 def main() -> None:
@@ -38,14 +43,9 @@ def _main() -> int:
 
 
 def _serve(_args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
-    from glancecore import bootstrap
-
-    if not conf.periodic.enabled_jobs:
-        raise errors.ConfigError("[periodic] enabled_jobs: no job is enabled, so there is nothing to do")
-    service = bootstrap.build(conf)
-    service.database.ping()
-    start.warn_unknown(conf)
-    _on_signals(service.stop_jobs)
+    service = _built(conf)
+    review.tell(conf)
+    signals = Signals(PROG, service.stop_jobs)
     if conf.periodic.metrics_port:
         from prometheus_client import start_http_server
 
@@ -57,7 +57,25 @@ def _serve(_args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
     service.start_jobs()
     service.periodic.wait()
     service.close()
+    signals.begin_again()
     return 0
+
+
+def judge(words: list[str]) -> None:
+    """As a start would, but places of stores are only looked at. Raises what that would."""
+    conf = start.read_config(parser().parse_args(words))
+    _built(conf, look=True).close()
+    review.tell(conf)
+
+
+def _built(conf: cfg.ConfigOpts, *, look: bool = False) -> Service:
+    from glancecore import bootstrap
+
+    if not conf.periodic.enabled_jobs:
+        raise errors.ConfigError("[periodic] enabled_jobs: no job is enabled, so there is nothing to do")
+    service = bootstrap.build(conf, look=look)
+    service.database.ping()
+    return service
 
 
 def _run(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
@@ -86,7 +104,9 @@ def run_once(conf: cfg.ConfigOpts, job: str, *, dry_run: bool, as_json: bool, cl
     print(json.dumps(run.as_json(), indent=1) if as_json else run.text())
     if run.outcome is Outcome.STOPPED:
         return STOPPED
-    return DONE if run.outcome is Outcome.DONE and not run.report.errors else FAILED
+    if run.outcome is not Outcome.DONE or run.report.errors:
+        return FAILED
+    return ALARM if scheduled.job.alarms & run.report.counts.keys() else DONE
 
 
 def _list(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
@@ -100,7 +120,7 @@ def _list(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
         leader = runner.leader(database.jobs)
         for found in plugins.installed("periodic"):
             cls = plugins.load("periodic", found.name, "name")
-            own = bootstrap.section(conf, f"periodic_{found.name}", job_options(cls.interval, cls.options))
+            own = section(conf, f"periodic_{found.name}", job_options(cls.interval, cls.options))
             record = database.jobs.record(bootstrap.job_row(conf, found.name, cls))
             report = record.report or {}
             rows.append({
@@ -151,11 +171,11 @@ def _on_signals(stop: Callable[[], None]) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(prog="glance-periodic", description="Run the periodic jobs while this process leads; several may wait for it.")
+    made = argparse.ArgumentParser(prog=PROG, description="Run the periodic jobs while this process leads; several may wait for it.")
     start.add_config_arguments(made)
     made.set_defaults(run=_serve)
     actions = made.add_subparsers(dest="action", metavar="ACTION")
-    run = actions.add_parser("run", help="run one job now and print its report; exit 0 done, 1 something failed, 3 cut off, 4 it runs elsewhere")
+    run = actions.add_parser("run", help="run one job now and print its report; exit 0 done, 1 something failed, 3 cut off, 4 it runs elsewhere, 5 data is lost")
     run.add_argument("job", metavar="JOB", help="name of an installed job, enabled or not")
     run.add_argument("--dry-run", action="store_true", help="change nothing; report what would be done")
     run.add_argument("--json", action="store_true", help="print JSON")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,9 +13,15 @@ from typing import Any
 from oslo_config import cfg
 
 from glancecore import bootstrap, plugins
+from glancecore import conf as configuration
 from glancecore.cmd import start
+from glancecore.conf import beside, review
+from glancecore.domain import errors
 from glancecore.domain.errors import ConfigError, GlanceError
+from glancecore.ports.config_files import files_of
+from glancecore.services.places import needed_but_not_configured
 
+_OPTION = re.compile(r"\[\S+\] \w+")
 _COLUMNS = ("kind", "name", "state", "distribution", "reason")
 
 
@@ -32,9 +39,13 @@ def _main() -> int:
     show.add_argument("kind", choices=sorted(plugins.KINDS))
     show.add_argument("name")
     show.set_defaults(run=_show)
-    actions.add_parser("check", help="load everything that the configuration enables; exit 1 when something is wrong"
-                       ).set_defaults(run=_check)
+    check = actions.add_parser("check", help="load everything that the configuration enables; exit 1 when something is wrong")
+    check.add_argument("--glance-config", nargs="+", metavar="FILE",
+                       help="only print what becomes of each option in these files of a Glance deployment; exit 1 when one is not known, or refused")
+    check.set_defaults(run=_check)
     args = parser.parse_args()
+    if args.action == "check" and args.glance_config:
+        return _became(args)
     conf = start.read_config(args, log_level=logging.CRITICAL)
     return int(args.run(args, conf))
 
@@ -71,6 +82,23 @@ def _show(args: argparse.Namespace, _conf: cfg.ConfigOpts) -> int:
     return 0
 
 
+def _became(args: argparse.Namespace) -> int:
+    """Nothing is loaded, and nothing else of this machine is read, so it works anywhere."""
+    conf, wrong = configuration.read(args.glance_config)
+    found = review.review(conf, {})
+    rows = [{"option": f"[{x.section}] {x.name}", "became": x.fate.outcome if x.fate else "unknown", "file": x.where,
+             "words": x.fate.words if x.fate else f"did you mean {x.near}?" if x.near else ""} for x in found]
+    rows += [{"option": match[0] if (match := _OPTION.search(x)) else "", "became": "refused", "file": "", "words": x} for x in wrong]
+    lost = list(beside.lost(files_of(conf), conf.paste_deploy.config_file))
+    if args.json:
+        print(json.dumps({"options": rows, "files": lost}, indent=1))
+    else:
+        _print(args, rows, ("option", "became", "words", "file"))
+        for text in lost:
+            print(text)
+    return 1 if wrong or any(x.fate is None for x in found) else 0
+
+
 def _check(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
     rows = []
     for kind, names in enabled(conf).items():
@@ -81,13 +109,18 @@ def _check(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
                 rows.append({"kind": kind, "name": name, "state": "broken", "distribution": "", "reason": str(exc)})
     if not rows:
         try:
-            service = bootstrap.build(conf)
-            service.database.ping()
-            rows = [{"kind": "store", "name": x.id, "state": "unavailable", "distribution": "", "reason": x.settings.fault or ""}
-                    for x in service.stores if not x.available]
+            service = bootstrap.build(conf, look=True)
+            service.make_app()
+            complaints = bootstrap.load_auth(conf).complaints()
+            rows = [{"kind": "store", "name": x.id, "state": "unavailable", "distribution": "", "reason": x.fault}
+                    for x in service.stores if x.fault]
+            rows += [{"kind": "store", "name": name, "state": "not configured", "distribution": "", "reason": text}
+                     for name, text in needed_but_not_configured(service.database.places, service.stores.ids).items()]
+            rows += [{"kind": "auth", "name": conf.auth_strategy, "state": "wrong", "distribution": "", "reason": x} for x in complaints]
             service.close()
+            rows += [{"kind": "configuration", "name": "", "state": "unknown", "distribution": "", "reason": x.text} for x in review.review(conf) if x.fate is None]
         except GlanceError as exc:
-            rows.append({"kind": "configuration", "name": "", "state": "wrong", "distribution": "", "reason": str(exc)})
+            rows.append({"kind": "configuration", "name": "", "state": "wrong", "distribution": "", "reason": errors.for_operators(exc)})
     _print(args, rows)
     if not rows and not args.json:
         print("Everything that the configuration enables is there and works.")
@@ -124,10 +157,10 @@ def _option(option: cfg.Opt) -> dict[str, Any]:
     return {"name": option.name, "default": option.default, "help": option.help or ""}
 
 
-def _print(args: argparse.Namespace, rows: Sequence[Mapping[str, str]]) -> None:
+def _print(args: argparse.Namespace, rows: Sequence[Mapping[str, str]], columns: Sequence[str] = _COLUMNS) -> None:
     if args.json:
         print(json.dumps(rows, indent=1))
         return
-    widths = {x: max([len(x), *(len(row[x]) for row in rows)]) for x in _COLUMNS}
-    for row in [{x: x.upper() for x in _COLUMNS}, *rows] if rows else []:
-        print("  ".join(row[x].ljust(widths[x]) for x in _COLUMNS).rstrip())
+    widths = {x: max([len(x), *(len(row[x]) for row in rows)]) for x in columns}
+    for row in [{x: x.upper() for x in columns}, *rows] if rows else []:
+        print("  ".join(row[x].ljust(widths[x]) for x in columns).rstrip())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,7 +25,7 @@ from glancecore.remote.server import ImageServer
 WRONG = 1
 EPILOG = """
 SERVER is the name of a cloud in clouds.yaml, with whatever login it says (Keystone's, or auth_type http_basic), or a URL such as
-http://image.example.org:9292, with --source-token and --target-token where it wants a token. It may be any service with the Image API v2, Glance
+http://image.example.org:9292, with a token in GLANCE_SOURCE_TOKEN or GLANCE_TARGET_TOKEN of the environment, or in a file, where it wants one. It may be any service with the Image API v2, Glance
 itself as well. Everything can be broken off and run again: what is there already is not sent again.
 """
 
@@ -43,13 +44,24 @@ def _main() -> int:
 
 # -- places ----------------------------------------------------------------------------------------------------------------
 def _server(args: argparse.Namespace, name: str, side: str) -> ImageServer:
-    token, headers = getattr(args, f"{side}_token"), dict(_header(x) for x in getattr(args, f"{side}_header"))
+    token, headers = _token(args, side), dict(_header(x) for x in getattr(args, f"{side}_header"))
     if "://" in name or ":" in name:
         url = (name if "://" in name else f"http://{name}").rstrip("/").removesuffix("/v2")
         auth = token_endpoint.Token(url, token) if token else noauth.NoAuth(endpoint=url)
         made = adapter.Adapter(session.Session(auth=auth), endpoint_override=url, additional_headers=headers)
         return ImageServer(url, made)
     return ImageServer(name, _of_cloud(name, headers))
+
+
+def _token(args: argparse.Namespace, side: str) -> str:
+    """What stands in the command line is seen by everybody on the machine, so there are better places for it. Raises ConfigError."""
+    path = getattr(args, f"{side}_token_file")
+    if path is None:
+        return str(getattr(args, f"{side}_token") or os.environ.get(f"GLANCE_{side.upper()}_TOKEN", ""))
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"--{side}-token-file {path}: can't be read: {exc}; give a file with nothing but the token in it") from exc
 
 
 def _of_cloud(name: str, headers: dict[str, str]) -> adapter.Adapter:
@@ -150,9 +162,9 @@ def _bars(args: argparse.Namespace) -> Iterator[Callable[[Record, int], None]]:
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="glance-replicator", description="Bring images from one image service to another.", epilog=EPILOG,
                                    formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("-M", "--source-token", "--mastertoken", "--sourcetoken", default="", metavar="TOKEN", help="Keystone token for the source")
-    made.add_argument("-N", "--target-token", "--slavetoken", "--targettoken", default="", metavar="TOKEN", help="and for the target")
-    for side in ("source", "target"):
+    for side, words in (("source", ("-M", "--source-token", "--mastertoken", "--sourcetoken")), ("target", ("-N", "--target-token", "--slavetoken", "--targettoken"))):
+        made.add_argument(*words, dest=f"{side}_token", default="", help=argparse.SUPPRESS)  # as Glance has it; everybody on the machine sees it
+        made.add_argument(f"--{side}-token-file", metavar="PATH", help=f"file with the Keystone token for the {side} (default: GLANCE_{side.upper()}_TOKEN of the environment)")
         made.add_argument(f"--{side}-header", action="append", default=[], metavar="'NAME: VALUE'", help=f"send this header to the {side} too")
     made.add_argument("-D", "--dontreplicate", "--without", dest="without", default="", metavar="FIELDS",
                       help="fields that are not carried over, such as 'owner visibility'")

@@ -14,6 +14,7 @@ from oslo_config import cfg
 
 from glancecore.cmd import start
 from glancecore.domain import errors
+from glancecore.ports.options import section
 
 LOG = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ def _scrub(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    scheduled = Scheduled("scrubber", Scrubber(bootstrap.section(conf, "periodic_reaper", ()), service.tools), conf.wakeup_time)
+    scheduled = Scheduled("scrubber", Scrubber(section(conf, "periodic_reaper", ()), service.tools), conf.wakeup_time)
     code = 0
     try:
         while True:

@@ -12,7 +12,8 @@ from oslo_config import cfg
 
 from glancecore import bootstrap
 from glancecore.cmd import start
-from glancecore.domain.errors import GlanceError
+from glancecore.domain.errors import GlanceError, for_operators
+from glancecore.services.places import needed_but_not_configured
 
 
 def main() -> None:
@@ -53,11 +54,21 @@ def _schema(conf: cfg.ConfigOpts) -> tuple[str, str]:
 
 def _stores(conf: cfg.ConfigOpts) -> tuple[str, str]:
     try:
-        stores = bootstrap.load_stores(conf)
+        database = bootstrap.load_database(conf)
+        database.ping()
     except GlanceError as exc:
-        return "Failure", str(exc)
-    missing = [f"{x.id} ({x.settings.fault})" for x in stores if not x.available]
+        return "Warning", f"not looked at, as the database knows where their data lies: {exc}"
+    try:
+        stores = bootstrap.load_stores(conf, database, look=True)
+        unknown = needed_but_not_configured(database.places, stores.ids)
+    except GlanceError as exc:
+        return "Failure", for_operators(exc)
+    finally:
+        database.close()
+    missing = [f"{x.id} ({x.fault})" for x in stores if x.fault]
     stores.close()
+    if unknown:
+        return "Failure", "; ".join(unknown.values())
     return ("Warning", f"not available: {'; '.join(missing)}") if missing else ("Success", ", ".join(stores.ids))
 
 

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import argparse
 import logging
-import signal
 import sys
-from types import FrameType
+from typing import TYPE_CHECKING
 
-from glancecore import server
+from oslo_config import cfg
+
 from glancecore.cmd import start
+from glancecore.cmd.signals import Signals
+from glancecore.conf import review
 from glancecore.domain.errors import ConfigError
+from glancecore.server import memory
+
+if TYPE_CHECKING:
+    from glancecore.bootstrap import Service
+    from glancecore.imports.board import Board
 
 LOG = logging.getLogger(__name__)
+PROG = "glance-worker"
 
 
 def main() -> None:
@@ -20,31 +28,47 @@ def main() -> None:
 
 
 def _main() -> None:
-    parser = argparse.ArgumentParser(prog="glance-worker", description="Run the imports of a job board, on as many machines as you like.")
-    start.add_config_arguments(parser)
-    conf = start.read_config(parser.parse_args())
-    server.keep_memory_small()
-    from glancecore import bootstrap
+    conf = _read(sys.argv[1:])
+    memory.keep_memory_small()
+    service, board = _built(conf)
+    review.tell(conf)
+    memory.freeze_memory()
 
-    if not conf.jobboard.url:
-        raise ConfigError("[jobboard] url: glance-worker needs a job board; without one each glance-api runs its own imports")
-    service = bootstrap.build(conf)
-    service.database.ping()
-    board = service.board
-    if board is None:
-        raise ConfigError("[DEFAULT] enabled_import_methods: no method is enabled, so there is nothing to work on")
-    board.ping()
-    start.warn_unknown(conf)
-    server.freeze_memory()
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
+    def stop() -> None:
         LOG.info("stopping; other workers go on with what runs")
         service.imports.stop()
         board.stop()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+    signals = Signals(PROG, stop)
     service.reaper.start()
     LOG.info("working as %s, %d imports at once", service.holder, conf.imports.workers)
-    board.conduct(service.imports, conf.imports.workers, service.holder)
+    board.conduct(service.imports, conf.imports.workers, conf.imports.workers_per_project, service.holder)
     service.close()
+    signals.begin_again()
+
+
+def judge(words: list[str]) -> None:
+    """As a start would, but places of stores are only looked at. Raises what that would."""
+    conf = _read(words)
+    service, _ = _built(conf, look=True)
+    service.close()
+    review.tell(conf)
+
+
+def _read(words: list[str]) -> cfg.ConfigOpts:
+    parser = argparse.ArgumentParser(prog=PROG, description="Run the imports of a job board, on as many machines as you like.")
+    start.add_config_arguments(parser)
+    return start.read_config(parser.parse_args(words))
+
+
+def _built(conf: cfg.ConfigOpts, *, look: bool = False) -> tuple[Service, Board]:
+    from glancecore import bootstrap
+
+    if not conf.jobboard.url:
+        raise ConfigError("[jobboard] url: glance-worker needs a job board; without one each glance-api runs its own imports")
+    service = bootstrap.build(conf, look=look)
+    service.database.ping()
+    if service.board is None:
+        raise ConfigError("[DEFAULT] enabled_import_methods: no method is enabled, so there is nothing to work on")
+    service.board.ping()
+    return service, service.board

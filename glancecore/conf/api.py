@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from oslo_config import cfg
 
+from glancecore.ports.options import ListOpt
+
 OPTIONS: dict[str, list[cfg.Opt]] = {
     "DEFAULT": [
-        cfg.StrOpt("auth_strategy", default="none", deprecated_name="flavor", deprecated_group="paste_deploy",
+        cfg.StrOpt("auth_strategy", default="none",
                    help="Who callers are: the name of an installed auth plugin. none: everybody is an admin (loopback only "
                         "unless allow_open_access); basic: HTTP basic with a file of users; keystone: Keystone tokens; "
                         "headers: identity headers of a trusted proxy."),
@@ -31,15 +33,18 @@ OPTIONS: dict[str, list[cfg.Opt]] = {
                    help="File of property protection rules: one section for each pattern of property names."),
         cfg.StrOpt("property_protection_rule_format", default="roles", choices=["roles", "policies"],
                    help="What the values in property_protection_file are: roles, or the name of a policy."),
-        cfg.ListOpt("notifiers", default=["log"], help="Notifier plugins that are told what happened."),
-        cfg.ListOpt("disabled_notifications", default=[],
+        ListOpt("notifiers", default=["log"], help="Notifier plugins that are told what happened."),
+        ListOpt("disabled_notifications", default=[],
                     help="Event types that are not sent: image.create, or image for all that begin so."),
         cfg.StrOpt("quota_driver", default="config", help="Quota plugin that says what a project may use."),
+        cfg.BoolOpt("use_keystone_limits", default=False, help="Glance's word for quota_driver = unified."),
+        cfg.BoolOpt("strict_options", default=False,
+                    help="Refuse to start when the configuration has options or sections that nobody knows, instead of naming them in the log."),
     ],
     "metrics": [
         cfg.BoolOpt("enabled", default=True, help="Answer GET /metrics with Prometheus metrics, to loopback and the "
                                                   "addresses of allowed_networks."),
-        cfg.ListOpt("allowed_networks", default=["127.0.0.0/8", "::1/128"],
+        ListOpt("allowed_networks", default=["127.0.0.0/8", "::1/128"],
                     help="Networks whose hosts may read /metrics and the readiness details."),
     ],
     "healthcheck": [

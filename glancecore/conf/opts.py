@@ -8,6 +8,7 @@ from glancecore.conf import (
     api,
     cache,
     database,
+    flavor,
     image,
     imports,
     lease,
@@ -19,7 +20,7 @@ from glancecore.conf import (
     store,
 )
 
-_GROUPS = (api, image, store, database, lease, imports, metadefs, outbox, periodic, registry, server, cache)
+_GROUPS = (api, flavor, image, store, database, lease, imports, metadefs, outbox, periodic, registry, server, cache)
 
 
 def register(conf: cfg.ConfigOpts) -> None:

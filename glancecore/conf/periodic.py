@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from oslo_config import cfg
 
+from glancecore.ports.options import ListOpt
+
 OPTIONS: dict[str, list[cfg.Opt]] = {
     "periodic": [
-        cfg.ListOpt("enabled_jobs", bounds=True, default=["reaper", "orphans", "auditor", "replicator", "updater", "cache_prefetcher", "cache_pruner", "cache_cleaner"],
+        ListOpt("enabled_jobs", default=["reaper", "orphans", "auditor", "replicator", "updater", "cache_prefetcher", "cache_pruner", "cache_cleaner"],
                     help="Periodic jobs that run: names of installed plugins. Each has its options in a section periodic_NAME. [] "
                          "switches all off."),
         cfg.BoolOpt("embedded", default=True,

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from oslo_config import cfg
 
+from glancecore.ports.options import DictOpt, ListOpt
+
 OPTIONS: dict[str, list[cfg.Opt]] = {
     "DEFAULT": [
-        cfg.DictOpt("enabled_backends", default={"file": "file"},
+        DictOpt("enabled_backends", default={"file": "file"},
                     help="The stores: id:driver, comma-separated, such as fast:file, cheap:swift. Each id has a section of its "
                          "own with the driver's options, store_description, weight and read_only."),
     ],
     "glance_store": [
+        ListOpt("stores", default=[], help="Glance's old word for enabled_backends, read when that is not set: names of drivers, each of which becomes a store "
+                                           "of that name whose options are in this section."),
+        cfg.StrOpt("default_store", help="Glance's old word for default_backend, read together with stores."),
         cfg.StrOpt("default_backend", help="Store for data when the caller names none. Needed with more than one store."),
+        ListOpt("fallback_stores", default=[],
+                help="Ids of stores that take the data when the caller names none and the default store is full, in this order. By default there are "
+                     "none: such an upload is refused (413)."),
     ],
 }
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field
 
+from glancecore.domain.events import Initiator
+
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
@@ -34,13 +36,20 @@ class Context:
     project: str | None = None
     roles: frozenset[str] = frozenset()
     admin: bool = False
-    read_only: bool = False
+    #: Without credentials: reads public images, as far as policies let it, and changes nothing.
+    anonymous: bool = False
     user_domain: str | None = None
     project_domain: str | None = None
     system_scope: str | None = None
     token: str | None = field(default=None, repr=False)
+    #: Where the request came from; behind a proxy that the operator trusts, what that says.
+    address: str | None = None
     request_id: str = field(default_factory=lambda: f"req-{uuid.uuid4()}")
     authorized: bool = False
+
+    @property
+    def initiator(self) -> Initiator:
+        return Initiator(self.user, self.project, self.request_id, self.address)
 
     @property
     def viewer(self) -> Viewer:

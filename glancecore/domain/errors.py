@@ -14,8 +14,20 @@ class GlanceError(Exception):
     retryable = False
 
 
+def for_operators(exc: Exception) -> str:
+    """What users may read, and behind it the notes that they may not."""
+    return ": ".join([str(exc), *getattr(exc, "__notes__", ())])
+
+
 class NotAuthenticated(GlanceError):
     code = "not_authenticated"
+
+
+class TooManyAttempts(GlanceError):
+    """Too many wrong passwords, from there."""
+
+    code = "too_many_attempts"
+    retryable = True
 
 
 class Forbidden(GlanceError):
@@ -114,6 +126,12 @@ class Invalid(GlanceError):
 
 class UnknownMarker(Invalid):
     code = "unknown_marker"
+
+
+class TooBroad(Invalid):
+    """A list that more images would have to be looked through for than it is worth; the message says what would narrow it."""
+
+    code = "too_broad"
 
 
 class UnknownStore(Invalid):
@@ -251,6 +269,20 @@ class QuotaUnavailable(GlanceError):
     retryable = True
 
 
+class TooManyTransfers(GlanceError):
+    """The project, or the client's address, has as many transfers under way as it may."""
+
+    code = "too_many_transfers"
+    retryable = True
+
+
+class ServerBusy(GlanceError):
+    """The server carries as many transfers as it can."""
+
+    code = "server_busy"
+    retryable = True
+
+
 class BadContent(GlanceError):
     """The bytes are not what the image says, or unsafe."""
 
@@ -288,6 +320,12 @@ class FetchFailed(ImportFailed):
 
     code = "fetch_failed"
     retryable = True
+
+
+class SecretsUnreadable(ImportFailed):
+    """What was kept of the caller's secrets is sealed with another key than those of this process."""
+
+    code = "secrets_unreadable"
 
 
 class SignatureInvalid(Invalid):
@@ -381,6 +419,10 @@ class StoreUnavailable(StoreError):
     """The backend does not answer, or not in time."""
 
     code = "store_unavailable"
+
+
+class PlaceMissing(StoreUnavailable):
+    """The store's data is not where it is expected: a disk that is not mounted, or another one. Nothing is known of its blobs."""
 
 
 class DataDamaged(StoreError):

@@ -51,6 +51,17 @@ class EventType(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Initiator:
+    """Who made something happen, as far as the service was told: ids, and the address that the request came from. An import's are those of who
+    asked for it."""
+
+    user: str | None = None
+    project: str | None = None
+    request_id: str | None = None
+    address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ImageEvent:
     """Something happened to an image; ``image`` is its state afterwards (for delete: before). ``store``: where its data will go."""
 

@@ -23,6 +23,9 @@ RESERVED_PREFIX = "os_glance"
 LOCATIONS = "locations"
 
 MAX_NAME = 255
+#: What is said of a location: this many texts of this many characters.
+MAX_LOCATION_METADATA = 32
+MAX_LOCATION_TEXT = 1024
 MAX_INT = 2**31 - 1
 
 

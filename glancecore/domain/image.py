@@ -147,7 +147,8 @@ class Importing:
 class Attachment:
     """Data that lies in a store already, as the store tells of it (size in bytes) and as the caller says it must be.
 
-    ``checksum`` and the hash are what the caller expects, or None."""
+    ``checksum`` and the hash are what the caller expects, or None. ``formats``: disk_format and container_format that its beginning was
+    inspected as, or None."""
 
     location: Location
     size: int
@@ -155,6 +156,7 @@ class Attachment:
     checksum: str | None = None
     hash_algo: str | None = None
     hash_value: str | None = None
+    formats: tuple[str | None, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,8 +336,10 @@ class Image:
     def attach(self, data: Attachment, at: int | None = None, *, to: Status = Status.ACTIVE) -> Image:
         """With one more copy, behind ``at`` others (None: behind all). A queued image goes on to ``to`` by its first one.
 
-        Raises WrongStatus, Invalid (a location twice, another size), Conflict (another hash)."""
+        Raises WrongStatus, Invalid (a location twice, another size), Conflict (another hash, other formats than it was inspected as)."""
         self.require(Status.QUEUED, Status.ACTIVE)
+        if data.formats not in (None, (self.disk_format, self.container_format)):
+            raise errors.Conflict("disk_format or container_format has changed while the data at the location was looked at; try again")
         if any(x.url == data.location.url for x in self.locations):
             raise errors.Invalid(f"image {self.id} has this location already")
         if self.size is not None and self.size != data.size:

@@ -6,6 +6,7 @@ definition is a piece of JSON schema, kept as it was given. Source: contract 13.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,6 +22,10 @@ MAX_DESCRIPTION = 500
 MAX_OWNER = 255
 #: Most properties, objects or tags of one namespace: it is read and written whole.
 MAX_PARTS = 5000
+#: Associations are sent in lists of namespaces, too.
+MAX_ASSOCIATIONS = 64
+#: Of everything in a namespace, as JSON.
+MAX_BYTES = 4 << 20
 
 
 class MetadefVisibility(StrEnum):
@@ -143,6 +148,10 @@ class Namespace(Outline):
         """Itself. Raises MetadefExists for a name given twice, LimitExceeded."""
         for kind in _FIELDS:
             _check_names(self.name, kind, [x.name for x in getattr(self, _FIELDS[kind])])
+        count = sum(_length(x) for x in self.properties) + sum(
+            len(x.name) + len(x.description or "") + sum(map(len, x.required)) + sum(map(_length, x.properties)) for x in self.objects)
+        if count > MAX_BYTES:
+            raise errors.LimitExceeded(f"namespace {self.name}: its definitions have {count} characters; at most {MAX_BYTES}")
         return self
 
     def with_part(self, part: P) -> Namespace:
@@ -181,13 +190,18 @@ _FIELDS: Mapping[type, str] = {
     Property: "properties", MetadefObject: "objects", Tag: "tags", Association: "associations"}
 
 
+def _length(part: Property) -> int:
+    return len(part.name) + len(json.dumps(part.definition, default=dict))
+
+
 def kind_of(part: Part) -> Kind:
     return _KINDS[type(part)]
 
 
 def _check_names(namespace: str, kind: type, names: Sequence[str]) -> None:
-    if len(names) > MAX_PARTS:
-        raise errors.LimitExceeded(f"namespace {namespace}: {len(names)} {_FIELDS[kind]}; at most {MAX_PARTS}")
+    most = MAX_ASSOCIATIONS if kind is Association else MAX_PARTS
+    if len(names) > most:
+        raise errors.LimitExceeded(f"namespace {namespace}: {len(names)} {_FIELDS[kind]}; at most {most}")
     fold: Callable[[str], str] = str.casefold if kind is Tag else str
     seen: set[str] = set()
     for name in names:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -45,30 +45,73 @@ class Rights:
     order: Callable[[Sequence[Location]], Sequence[Location]] = tuple
 
 
-_FORMATS = frozenset({"container_format", "disk_format"})
+#: What the data is; fixed as soon as there is any.
+FORMATS = frozenset({"container_format", "disk_format"})
 
 
 def apply(image: Image, operations: Sequence[Operation], rights: Rights) -> Image:
-    """The image after all operations. Raises Forbidden, Conflict, Invalid; the image given is not changed."""
+    """The image after all operations. Raises Forbidden, Conflict, Invalid; the image given is not changed.
+
+    An operation costs the same however many there are: properties are copied once, and the image is made once."""
+    draft = _Draft(image)
     for operation in operations:
-        image = _apply(image, operation, rights)
-    return image
+        _apply(draft, operation, rights)
+    return draft.image()
 
 
-def _apply(image: Image, operation: Operation, rights: Rights) -> Image:
+class _Draft:
+    """An image that is being changed."""
+
+    def __init__(self, image: Image) -> None:
+        self._image = image
+        self.fields: dict[str, object] = {}
+        self._properties: dict[str, str | None] | None = None
+
+    @property
+    def status(self) -> Status:
+        return self._image.status
+
+    @property
+    def properties(self) -> Mapping[str, str | None]:
+        return self._image.properties if self._properties is None else self._properties
+
+    def changed_properties(self) -> dict[str, str | None]:
+        """Those of the draft, to be changed."""
+        if self._properties is None:
+            self._properties = dict(self._image.properties)
+        return self._properties
+
+    def image(self) -> Image:
+        """As it is now."""
+        if self._properties is not None:
+            self.fields["properties"] = self._properties
+        tags = self.fields.pop("tags", None)
+        if self.fields:
+            self._image = replace(self._image, **self.fields)  # type: ignore[arg-type]
+        if tags is not None:
+            self._image = self._image.tagged(*_strings(tags))
+        self.fields, self._properties = {}, None
+        return self._image
+
+    def become(self, image: Image) -> None:
+        self._image = image
+
+
+def _apply(draft: _Draft, operation: Operation, rights: Rights) -> None:
     name = operation.name
     if name in fields.READ_ONLY or name in fields.HASHES or name in {"id", "image_id"}:
         raise errors.ReadOnlyProperty(f"{name} is set by the service and can't be changed")
     if fields.is_reserved(name):
         raise errors.ReservedProperty(f"{name} is a reserved name and can't be set")
     if name == fields.LOCATIONS:
-        return _locations(image, operation, rights)
-    if name in fields.SETTABLE:
-        return _base(image, operation, rights)
-    return _custom(image, operation, rights)
+        draft.become(_locations(draft.image(), operation, rights))
+    elif name in fields.SETTABLE:
+        _base(draft, operation, rights)
+    else:
+        _custom(draft, operation, rights)
 
 
-def _base(image: Image, operation: Operation, rights: Rights) -> Image:
+def _base(draft: _Draft, operation: Operation, rights: Rights) -> None:
     name = operation.name
     if operation.op is Op.REMOVE:
         raise errors.ReadOnlyProperty(f"{name} is a field of every image and can't be removed")
@@ -76,11 +119,9 @@ def _base(image: Image, operation: Operation, rights: Rights) -> Image:
         raise errors.Conflict(f"{name} exists already; use replace")
     if name == "owner" and not rights.admin:
         raise errors.Forbidden("only an admin may change the owner of an image")
-    if name in _FORMATS and image.status not in (Status.QUEUED, Status.IMPORTING):
-        raise errors.Forbidden(f"{name} can only be changed while the image is queued or importing, not {image.status.value}")
-    if name == "tags":
-        return image.tagged(*_strings(operation.value))
-    return replace(image, **{fields.SETTABLE[name]: operation.value})  # type: ignore[arg-type]
+    if name in FORMATS and draft.status is not Status.QUEUED:  # its data is judged by them from the first byte on
+        raise errors.Forbidden(f"{name} can only be changed while the image is queued, not {draft.status.value}")
+    draft.fields[fields.SETTABLE[name]] = operation.value
 
 
 def _locations(image: Image, operation: Operation, rights: Rights) -> Image:
@@ -118,24 +159,24 @@ def _position(operation: Operation, end: int) -> int:
     return int(token)
 
 
-def _custom(image: Image, operation: Operation, rights: Rights) -> Image:
+def _custom(draft: _Draft, operation: Operation, rights: Rights) -> None:
     name = operation.name
-    exists = name in image.properties and rights.may(name, "read")
+    there = name in draft.properties
+    exists = there and rights.may(name, "read")
     if operation.op is Op.ADD and exists and operation.keep:
         raise errors.Conflict(f"property {name} exists already; use replace")
     if operation.op is not Op.ADD and not exists:
         raise errors.Conflict(f"property {name} does not exist")
     action = {Op.ADD: "update" if exists else "create", Op.REPLACE: "update", Op.REMOVE: "delete"}[operation.op]
-    if not rights.may(name, action):
+    if not rights.may(name, action) or (there and action == "create" and not rights.may(name, "update")):
         raise errors.ProtectedProperty(f"property {name} is protected: you may not {action} it")
-    properties = dict(image.properties)
+    properties = draft.changed_properties()
     if operation.op is Op.REMOVE:
         del properties[name]
     else:
         if operation.value is not None and not isinstance(operation.value, str):
             raise errors.Invalid(f"property {name} must be a string")
         properties[name] = operation.value
-    return replace(image, properties=properties)
 
 
 def _strings(value: object) -> list[str]:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from glancecore.domain import errors
-from glancecore.domain.events import EventType, TaskEvent
+from glancecore.domain.events import EventType, Initiator, TaskEvent
 from glancecore.domain.image import Staged
 
 #: How long a finished task can be read.
@@ -59,13 +59,15 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a task is. ``stage`` is the atom that runs (fetch, step:convert, write:fast …), ``done`` the finished ones;
-    ``bytes`` of ``total`` (None: unknown) went through the stage."""
+    """How far a task is. ``stage`` is the atom that runs (fetch, step:convert, write:fast …);
+    ``bytes`` of ``total`` (None: unknown) went through the stage. ``takeovers``: how often somebody took the task over in this stage from one
+    who had not handed it over, which makes it one less again. Writes to several stores are one stage here, since they may go on at once."""
 
     stage: str = ""
     bytes: int = 0
     total: int | None = None
     copies: tuple[Copy, ...] = ()
+    takeovers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +105,29 @@ class Task:
         return self.status in FINISHED
 
     @property
+    def initiator(self) -> Initiator:
+        """Who asked for it; from where is not kept."""
+        return Initiator(self.user_id, self.owner, self.request_id)
+
+    @property
     def stores(self) -> tuple[str, ...]:
         """The stores that it was asked to write to."""
         return tuple(x.store for x in self.progress.copies)
 
     # -- transitions -----------------------------------------------------------------------------------------------
     def begin(self) -> Task:
-        """Somebody works on it; also when it is taken over."""
+        """Somebody works on it."""
         if self.finished:
             raise errors.WrongStatus(f"task {self.id} has ended: {self.status.value}")
         return replace(self, status=TaskStatus.PROCESSING)
+
+    def taken_over(self) -> Task:
+        """Somebody else works on it from now on."""
+        return replace(self.begin(), progress=replace(self.progress, takeovers=self.progress.takeovers + 1))
+
+    def handed_over(self) -> Task:
+        """Nobody works on it, and nobody has died of it."""
+        return replace(self, progress=replace(self.progress, takeovers=self.progress.takeovers - 1))
 
     def cancel(self) -> Task:
         if self.finished:
@@ -126,7 +141,9 @@ class Task:
         return replace(self, progress=replace(self.progress, copies=copies))
 
     def at(self, stage: str, bytes: int = 0, total: int | None = None) -> Task:  # noqa: A002 (the field's name)
-        return replace(self, progress=replace(self.progress, stage=stage, bytes=bytes, total=total))
+        same = stage.partition(":")[0] == self.progress.stage.partition(":")[0] == "write" or stage == self.progress.stage
+        return replace(self, progress=replace(self.progress, stage=stage, bytes=bytes, total=total,
+                                              takeovers=self.progress.takeovers if same else 0))
 
     def doomed(self, error: str, message: str, kept: Staged | None = None) -> Task:
         """It has failed; what it left must still be removed before it ends, but for ``kept``."""

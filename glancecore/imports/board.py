@@ -17,6 +17,7 @@ from taskflow import exceptions as flow_errors
 from taskflow.conductors.backends.impl_nonblocking import NonBlockingConductor
 
 from glancecore.domain.errors import ConfigError, StoreUnavailable
+from glancecore.imports.fair_queue import FairQueue
 from glancecore.imports.runner import Outcome
 
 LOG = logging.getLogger(__name__)
@@ -44,12 +45,12 @@ class Board:
         self._conductor: Any = None
         self._done = threading.Event()
 
-    def post(self, task_id: str) -> None:
-        """Make sure that there is a job for the task. Raises StoreUnavailable when the board is not there."""
+    def post(self, task_id: str, project: str) -> None:
+        """Make sure that there is a job for the task, which is ``project``'s. Raises StoreUnavailable when the board is not there."""
         try:
             board = self._board()
             if all(x.name != task_id for x in board.iterjobs(ensure_fresh=True)):
-                board.post(task_id, details={"task_id": task_id})
+                board.post(task_id, details={"task_id": task_id, "project": project})
         except Exception as exc:
             LOG.warning("the job board does not take task %s: %s", task_id, exc)
             self._forget_connection()
@@ -64,14 +65,15 @@ class Board:
         except Exception as exc:
             raise ConfigError(f"[jobboard] url: the board can't be reached: {type(exc).__name__}; start it, or correct the address") from exc
 
-    def conduct(self, workplace: Workplace, workers: int, who: str) -> None:
-        """Work on jobs until ``stop``; ``workers`` at once."""
+    def conduct(self, workplace: Workplace, workers: int, share: int, who: str) -> None:
+        """Work on jobs until ``stop``; ``workers`` at once, ``share`` of one project."""
+        shares: FairQueue[str] = FairQueue(share)
         threading.Thread(target=self._extend, name="claims", daemon=True).start()
         while not self._done.is_set():
             try:
                 board = self._board()
-                _guard(board, workplace, self._ttl if self._expires else None)
-                self._conductor = _Conductor(who, board, workplace, workers)
+                _guard(board, workplace, shares, self._ttl if self._expires else None)
+                self._conductor = _Conductor(who, board, workplace, shares, workers)
                 if not self._done.is_set():
                     self._conductor.run()
             except Exception as exc:  # noqa: BLE001 (each board has its own errors; it may come back)
@@ -120,9 +122,10 @@ class Board:
 class _Conductor(NonBlockingConductor):  # type: ignore[misc]
     """Claims, bounds and consumes as TaskFlow does it; what is dispatched is the import of the task that a job names."""
 
-    def __init__(self, who: str, board: Any, workplace: Workplace, workers: int) -> None:
+    def __init__(self, who: str, board: Any, workplace: Workplace, shares: FairQueue[str], workers: int) -> None:
         super().__init__(who, board, max_simultaneous_jobs=workers)
         self._workplace = workplace
+        self._shares = shares
         self.running: set[Any] = set()
 
     def _dispatch_job(self, job: Any) -> bool:
@@ -135,10 +138,15 @@ class _Conductor(NonBlockingConductor):  # type: ignore[misc]
             return False
         finally:
             self.running.discard(job)
+            self._shares.done(_project(job))
 
 
-def _guard(board: Any, workplace: Workplace, ttl: float | None) -> None:
-    """A job is claimed only when its image is free, and for a limited time where the board lets us say so."""
+def _project(job: Any) -> str:
+    return str(job.details.get("project") or "")
+
+
+def _guard(board: Any, workplace: Workplace, shares: FairQueue[str], ttl: float | None) -> None:
+    """A job is claimed only when its image is free and its project has not its share, and for a limited time where the board lets us say so."""
     claim = board.claim
 
     def careful(job: Any, who: str) -> None:
@@ -148,6 +156,15 @@ def _guard(board: Any, workplace: Workplace, ttl: float | None) -> None:
             raise flow_errors.UnclaimableJob(f"job {job.name} can't be looked at now") from exc
         if not free:
             raise flow_errors.UnclaimableJob(f"somebody works on {job.name}")
+        if not shares.takes(_project(job)):
+            raise flow_errors.UnclaimableJob(f"the project of {job.name} has its share of workers")
+        try:
+            claimed(job, who)
+        except BaseException:
+            shares.done(_project(job))
+            raise
+
+    def claimed(job: Any, who: str) -> None:
         try:
             if ttl is None:
                 claim(job, who)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import queue
 import select
 import threading
 import time
 from collections.abc import Iterator
 from typing import BinaryIO, Protocol
+
+from glancecore.imports.fair_queue import FairQueue
 
 LOG = logging.getLogger(__name__)
 #: Seconds without an import after which the parent is told.
@@ -29,10 +30,10 @@ class Runner(Protocol):
 class Feed:
     """``run`` until the input ends: then what runs is stopped and handed over, and what waits as well."""
 
-    def __init__(self, runner: Runner, workers: int, idle: float = IDLE) -> None:
+    def __init__(self, runner: Runner, workers: int, workers_of_project: int, idle: float = IDLE) -> None:
         self._runner = runner
         self._idle = idle
-        self._waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._waiting: FairQueue[str] = FairQueue(workers_of_project)
         self._ending = False
         self._lock = threading.Lock()
         self._known: set[str] = set()
@@ -59,8 +60,7 @@ class Feed:
 
     def _stop(self) -> None:
         self._runner.stop()
-        for _ in self._threads:
-            self._waiting.put(None)
+        self._waiting.close()
         for thread in self._threads:
             thread.join()
 
@@ -79,26 +79,29 @@ class Feed:
             for line in whole:
                 yield line.decode()
 
-    def _add(self, task_id: str) -> None:
+    def _add(self, line: str) -> None:
         """One that is here already is not taken twice: its sender found its lease expired, while it waited or ran."""
+        task_id, _, project = line.partition(" ")
         with self._lock:
             if task_id in self._known:
                 return
             self._known.add(task_id)
-        self._waiting.put(task_id)
+        self._waiting.put(project, task_id)
 
     def _rested(self) -> bool:
         with self._lock:
             return not self._known and time.monotonic() - self._ended >= self._idle
 
     def _work(self) -> None:
-        while (task_id := self._waiting.get()) is not None:
+        while (found := self._waiting.get()) is not None:
+            project, task_id = found
             try:
                 if self._runner.may_take(task_id):  # while it waited here, another process may have begun it
                     self._runner.take(task_id)
             except Exception:
                 LOG.exception("task %s: its import could not be run; another try follows", task_id)
             finally:
+                self._waiting.done(project)
                 with self._lock:
                     self._known.discard(task_id)
                     self._ended = time.monotonic()

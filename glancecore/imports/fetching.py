@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
 from glancecore.domain import errors
-from glancecore.domain.quota import Limits
+from glancecore.imports.room import Room
 from glancecore.imports.run import Run
 from glancecore.imports.verification import Expected
+from glancecore.imports.watch import Watch
 from glancecore.imports.work import MethodWork
 from glancecore.ports.import_method import Part, Source
+from glancecore.ports.pace import Pace, PaceLimits, TooSlow
 from glancecore.services.checkpoints import reach
-from glancecore.services.image_data import FIRST_STEP, LARGEST_STEP
 
 LOG = logging.getLogger(__name__)
 
@@ -23,14 +26,16 @@ def fetch(run: Run, expected: Expected) -> None:
     if run.method.source is not Source.FETCHED:
         return
     if run.image().staged is None:
-        work = MethodWork(run)
+        work = MethodWork(run, preparing=True)
         run.method.prepare(work)
+        work.preparing = False
         ref = run.parts.area.ref(run.lease)
         run.save(add=ref)
         reach("fetch.intent")
-        staged, digests = run.parts.area.put(
-            run.image(), ref, _noted(_resilient(run, work)), room=_Room(run).need, alive=run.check_alive,
-            algorithms=expected.algorithms(run))
+        with Watch(run) as watch:
+            algorithms = watch.over(lambda: expected.algorithms(run))  # a file of checksums is fetched, too
+            staged, digests = run.parts.area.put(run.image(), ref, _noted(_resilient(run, work, watch)), room=Room(run).need, alive=run.check_alive,
+                                                 algorithms=algorithms)
         reach("fetch.before_record")
         known = replace(staged, arrived=digests)
         try:
@@ -41,24 +46,27 @@ def fetch(run: Run, expected: Expected) -> None:
         reach("fetch.recorded")
 
 
-def _resilient(run: Run, work: MethodWork) -> Iterator[bytes]:
+def _resilient(run: Run, work: MethodWork, watch: Watch) -> Iterator[bytes]:
     """All bytes from 0 on. When the source breaks off, it is asked again for what is missing; only attempts that bring nothing count.
 
-    Raises FetchFailed when the content changed in between, or after too many attempts."""
+    Raises FetchFailed when the content changed in between, after too many attempts, and for a source that is too slow."""
     at, validator, idle, total, last = 0, None, 0, None, ""  # type: int, str | None, int, int | None, str
     settings = run.parts.settings
+    pace, end = Pace(PaceLimits(math.inf, settings.min_rate, settings.rate_window)), time.monotonic() + settings.fetch_timeout
     while True:
-        before = at
+        before, ask_from, same_as = at, at, validator
         try:
-            part = run.method.fetch(work, at, validator)
+            part = watch.over(lambda: run.method.fetch(work, ask_from, same_as))  # noqa: B023 (it is called at once)
             if part.offset != at:
-                part = _skipped(part, at, validator, last)
-            validator, total = part.validator, part.total
-            for piece in _closing(part):
+                _check_same(part, validator, last)
+            skip, validator, total = at - part.offset, part.validator, part.total
+            for piece in _behind(_paced(_closing(part), pace, end), skip):
                 at += len(piece)
                 run.progress(at, total)
                 yield piece
         except (errors.FetchFailed, errors.StoreUnavailable) as exc:
+            if watch.failure is not None:
+                raise watch.failure from exc
             idle, last = idle + 1 if at == before else 0, str(exc)
             if not exc.retryable or idle >= settings.attempts:
                 raise
@@ -68,26 +76,42 @@ def _resilient(run: Run, work: MethodWork) -> Iterator[bytes]:
             return
 
 
-def _skipped(part: Part, at: int, validator: str | None, last: str) -> Part:
-    """A source that can only begin at 0: what we have is read again and thrown away, if it surely is the same content."""
+def _paced(pieces: Iterator[bytes], pace: Pace, end: float) -> Iterator[bytes]:
+    """Raises FetchFailed, not to be tried again."""
+    while True:
+        start = time.monotonic()
+        piece = next(pieces, None)
+        if piece is None:
+            return
+        now = time.monotonic()
+        try:
+            pace.add(now - start, len(piece))
+        except TooSlow as exc:
+            raise _final(f"the source is too slow: {exc}") from exc
+        if now > end:
+            raise _final("the source has not sent everything within [imports] fetch_timeout")
+        yield piece
+
+
+def _final(message: str) -> errors.FetchFailed:
+    exc = errors.FetchFailed(message)
+    exc.retryable = False
+    return exc
+
+
+def _check_same(part: Part, validator: str | None, last: str) -> None:
+    """A source that can only begin at 0: what we have is read again and thrown away, if it surely is the same content. Raises FetchFailed."""
     if part.offset != 0 or validator is None or part.validator != validator:
         _close(part.pieces)
-        exc = errors.FetchFailed(f"{last}; it can't be read on from there, as nothing tells that it is still the same" if validator is None
-                                 else "the source changed while it was read")
-        exc.retryable = False
-        raise exc
+        raise _final(f"{last}; it can't be read on from there, as nothing tells that it is still the same" if validator is None
+                     else "the source changed while it was read")
 
-    def rest() -> Iterator[bytes]:
-        seen = 0
-        try:
-            for piece in part.pieces:
-                first, seen = seen, seen + len(piece)
-                if seen > at:
-                    yield piece[max(0, at - first):]
-        finally:
-            _close(part.pieces)
 
-    return Part(at, part.total, rest(), part.validator)
+def _behind(pieces: Iterator[bytes], skip: int) -> Iterator[bytes]:
+    for piece in pieces:
+        if skip < len(piece):
+            yield piece[skip:]
+        skip = max(0, skip - len(piece))
 
 
 def _closing(part: Part) -> Iterator[bytes]:
@@ -101,35 +125,6 @@ def _close(pieces: Iterator[bytes]) -> None:
     close = getattr(pieces, "close", None)
     if close:
         close()
-
-
-class _Room:
-    """Reserves what is fetched, for each store that it will go to, in growing steps."""
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._copies = max(1, len(run.task.stores))
-        self._limit = _limit(run)
-        self._step = FIRST_STEP
-
-    def need(self, seen: int) -> None:
-        """Raises QuotaExceeded."""
-        if self._limit is None or seen * self._copies <= self._run.lease.reserved:
-            return
-        for wanted in ((seen + self._step) * self._copies, seen * self._copies):
-            try:
-                self._run.save(reserved=wanted, limits=Limits(bytes=self._limit))
-            except errors.QuotaExceeded:
-                if wanted == seen * self._copies:
-                    raise
-            else:
-                self._step = min(self._step * 2, LARGEST_STEP)
-                return
-
-
-def _limit(run: Run) -> int | None:
-    """The owner's limit on bytes."""
-    return run.parts.quota.limits(run.task.owner).bytes
 
 
 def _noted(pieces: Iterator[bytes]) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -32,6 +32,7 @@ from glancecore.imports.loading import without_eventlet
 from glancecore.imports.logbook import LogbookDatabase, LogbookDocuments, Logbooks
 from glancecore.imports.run import Run
 from glancecore.imports.verification import Expected
+from glancecore.imports.watch import Watch
 from glancecore.imports.work import StepWork
 from glancecore.services.checkpoints import reach
 from glancecore.services.staging import enforce
@@ -64,7 +65,7 @@ class _Atom(task.Task):  # type: ignore[misc]
             self.work(run, expected)
         except _STOPS as exc:
             raise _Stopped from exc
-        except Exception as exc:
+        except (Exception, SystemExit) as exc:  # a plugin may call sys.exit
             if run.task.finished:
                 raise
             cause = self._cause(run, exc)
@@ -76,7 +77,7 @@ class _Atom(task.Task):  # type: ignore[misc]
                 raise
             raise cause from exc
 
-    def _cause(self, run: Run, exc: Exception) -> errors.GlanceError:
+    def _cause(self, run: Run, exc: Exception | SystemExit) -> errors.GlanceError:
         if isinstance(exc, errors.GlanceError):
             return exc
         LOG.error("image %s: import failed in %s", run.image_id, self.stage, exc_info=exc)
@@ -115,7 +116,9 @@ class Step(_Atom):
             enforce(staged)
         work = StepWork(run, self.step_name)
         try:
-            step.run(work)
+            with Watch(run) as watch:  # a cancelled import ends at the step's next look
+                watch.over(lambda: step.run(work))
+            work.finish()
         finally:
             work.close()
         if work.replaced:  # the steps before it have seen the data that is gone
@@ -125,7 +128,10 @@ class Step(_Atom):
 
     def revert(self, token: str, **_: Any) -> None:
         run, _expected = _RUNS[token]
-        undo(run, self.step_name)
+        try:
+            undo(run, self.step_name)
+        except _STOPS as exc:
+            raise _Stopped from exc
 
 
 class Check(_Atom):
@@ -148,7 +154,7 @@ class Finish(_Atom):
 
 
 def undo(run: Run, name: str) -> None:
-    """Once for a run, at most; what the step raises is logged."""
+    """Once for a run, at most; what the step raises is logged, unless it was only stopped."""
     if name in run.undone or name not in run.steps:
         return
     run.undone.add(name)
@@ -157,7 +163,10 @@ def undo(run: Run, name: str) -> None:
         run.steps[name].undo(work)
     except errors.LeaseLost:
         LOG.info("image %s: %s is not undone: the image is not ours any more", run.image_id, name)
-    except Exception:  # whatever a plugin raises
+    except (errors.ImportSuspended, errors.DatabaseUnavailable):
+        run.undone.discard(name)
+        raise
+    except (Exception, SystemExit):  # whatever a plugin raises
         LOG.exception("image %s: step %s could not be undone", run.image_id, name)
     finally:
         work.close()
@@ -172,6 +181,20 @@ def make_flow(steps: Sequence[str], stores: Sequence[str], parallel: int) -> Flo
     writes.add(*(Write(f"write:{store}") for store in stores))
     flow.add(writes, Finish("finish"))
     return flow
+
+
+class _Backend(SQLAlchemyBackend):  # type: ignore[misc]
+    """Hands out one connection for all: TaskFlow's describes all tables when it is made, and SQLAlchemy compiles each statement of other tables
+    anew, which was more than half of the cost of an import. It holds nothing else but the engine, and its ``close`` does nothing."""
+
+    def __init__(self, conf: Mapping[str, object], engine: sqlalchemy.Engine) -> None:
+        super().__init__(conf, engine=engine)
+        self._connection: Any = None
+
+    def get_connection(self) -> Any:
+        if self._connection is None:
+            self._connection = super().get_connection()
+        return self._connection
 
 
 class Pipeline:
@@ -271,8 +294,8 @@ class Pipeline:
 
     def _backend(self, task_id: str) -> Any:
         if self._database is not None:
-            if self._backend_of_all is None:  # it describes all tables anew each time
-                self._backend_of_all = SQLAlchemyBackend({}, engine=self._database.engine)
+            if self._backend_of_all is None:
+                self._backend_of_all = _Backend({}, engine=self._database.engine)
             return self._backend_of_all
         if self._documents is None:
             raise errors.ConfigError("[imports] logbook: there is none")

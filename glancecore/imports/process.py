@@ -23,8 +23,8 @@ _PATIENCE = 10.0
 
 
 class ImportProcess:
-    """The ``Jobs`` of a process that serves requests; thread-safe. See ``feed.Feed`` for the other end: a line with the task's id for
-    each import, and back a line ``idle N`` when the first N of them are done with."""
+    """The ``Jobs`` of a process that serves requests; thread-safe. See ``feed.Feed`` for the other end: a line with the task's id and its
+    project for each import, and back a line ``idle N`` when the first N of them are done with."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self._command = list(command)
@@ -33,7 +33,7 @@ class ImportProcess:
         self._posted = 0
         self._closed = False
 
-    def post(self, task_id: str) -> None:
+    def post(self, task_id: str, project: str) -> None:
         """Raises StoreUnavailable: it is posted again when its lease has expired."""
         with self._lock:
             for _ in range(2):  # the one that runs may be about to end
@@ -42,7 +42,7 @@ class ImportProcess:
                 process = self._running()
                 try:
                     to = _input(process)
-                    to.write(f"{task_id}\n".encode())
+                    to.write(f"{task_id} {project}\n".encode())
                     to.flush()
                 except OSError:
                     self._drop()

@@ -65,12 +65,12 @@ class Run:
 
     @property
     def request(self) -> Request:
+        """Raises SecretsUnreadable."""
         raw = self._task.input.get("import_req")
         body = raw if isinstance(raw, dict) else {}
         method = body.get("method")
-        secrets = dict(self._task.secrets)
-        roles = tuple(x for x in secrets.pop("roles", "").split(",") if x)
-        return Request(method if isinstance(method, dict) else {}, roles, secrets)
+        roles = tuple(x for x in self._task.secrets.get("roles", "").split(",") if x)
+        return Request(method if isinstance(method, dict) else {}, roles, self.parts.kept.open(self._task.id, self._task.secrets))
 
     @property
     def must_succeed(self) -> bool:
@@ -143,7 +143,8 @@ class Run:
             changes.append(LeaseEnded(lease) if end else LeaseChanged(lease))
             if limits is not None:
                 changes.append(WithinLimits(lease.project, limits))
-            told = self.parts.notifications.about(*(() if after is None else events(after)), *task_events(self._task, next_task))
+            told = self.parts.notifications.about(*(() if after is None else events(after)), *task_events(self._task, next_task),
+                                                   initiator=next_task.initiator)
             try:
                 self.parts.database.images.commit(*changes, *told.changes)
             except errors.ConcurrentChange:

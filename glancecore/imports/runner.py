@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import queue
 import shutil
 import threading
 import time
@@ -20,6 +19,7 @@ from glancecore.domain.lease import BlobRef, Lease, Operation
 from glancecore.domain.task import Task, TaskStatus
 from glancecore.domain.task import events as task_events
 from glancecore.imports import failing
+from glancecore.imports.fair_queue import FairQueue
 from glancecore.imports.logbook import Logbooks
 from glancecore.imports.parts import Parts
 from glancecore.imports.run import Run
@@ -35,6 +35,11 @@ _CLOSING = timedelta(seconds=10)
 #: Seconds that running imports have to stop when the process ends.
 _PATIENCE = 5.0
 _GONE = "the image was deleted"
+
+
+def _leave_as_it_is(run: Run) -> None:
+    """Instead of an undo that ends each process that tries it."""
+    LOG.error("image %s: what the steps of its import did to it is not undone", run.image_id)
 
 
 class Flows(Protocol):
@@ -59,7 +64,7 @@ class Outcome(Enum):
 class Jobs(Protocol):
     """See ``board.Board``."""
 
-    def post(self, task_id: str) -> None: ...
+    def post(self, task_id: str, project: str) -> None: ...
 
     def close(self) -> None: ...
 
@@ -76,7 +81,7 @@ class Posting:
         """Post it. The lease is not extended from here on: a worker takes it over, or the reaper finds it expired."""
         reach("import.before_post")
         try:
-            self._jobs.post(task.id)
+            self._jobs.post(task.id, lease.project or "")
         except errors.StoreUnavailable:
             LOG.warning("task %s: posted later", task.id)
         finally:
@@ -89,7 +94,7 @@ class Posting:
             task = self._runner.task_of(lease)
             if task is None:
                 return True
-            self._jobs.post(task.id)
+            self._jobs.post(task.id, lease.project or "")
             if task.status is TaskStatus.PENDING:
                 return False
             self._runner.hand_over(lease)
@@ -107,9 +112,11 @@ class ImportRunner:
         self._make_flows = make_flows
         self._flows: Flows | None = None
         self._lock = threading.Lock()
-        self._waiting: queue.SimpleQueue[tuple[str, Lease] | None] = queue.SimpleQueue()
+        self._waiting: FairQueue[tuple[str, Lease]] = FairQueue(parts.settings.workers_of_project)
         self._threads: list[threading.Thread] = []
         self._stopping = threading.Event()
+        #: Tasks that this process left when the database was away: who takes them over here, has survived it.
+        self._left: set[str] = set()
 
     # -- from outside ------------------------------------------------------------------------------------------------
     def submit(self, task: Task, lease: Lease) -> None:
@@ -143,8 +150,7 @@ class ImportRunner:
     def stop(self) -> None:
         """Stop what runs at its next piece, and hand it and what waits over: others go on with it at once."""
         self._stopping.set()
-        for _ in self._threads:
-            self._waiting.put(None)
+        self._waiting.close()
         end = time.monotonic() + _PATIENCE
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
@@ -199,16 +205,19 @@ class ImportRunner:
                 thread = threading.Thread(target=self._loop, name=f"import-{len(self._threads)}", daemon=True)
                 self._threads.append(thread)
                 thread.start()
-        self._waiting.put((task_id, lease))
+        self._waiting.put(lease.project or "", (task_id, lease))
 
     def _loop(self) -> None:
         # Linux counts niceness by thread, and threads that we start have ours: hashing, too, gives way to requests
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._parts.settings.niceness)
         while (found := self._waiting.get()) is not None:
+            project, (task_id, lease) = found
             try:
-                self._run(*found)
+                self._run(task_id, lease)
             except Exception:
-                LOG.exception("task %s: its import could not be run; another try follows", found[0])
+                LOG.exception("task %s: its import could not be run; another try follows", task_id)
+            finally:
+                self._waiting.done(project)
 
     @property
     def _pipeline(self) -> Flows:
@@ -228,8 +237,9 @@ class ImportRunner:
             LOG.info("image %s: its import is not ours any more", lease.image_id)
             self._close_if_deleted(task_id, lease.image_id)
         except errors.ImportSuspended:
-            self.hand_over(run.lease if run else lease)
+            self.hand_over(run.lease if run else lease, run)
         except errors.DatabaseUnavailable as exc:
+            self._left.add(task_id)
             LOG.warning("image %s: its import is left to be taken up again: %s", lease.image_id, exc)
         finally:
             self._parts.leases.forget(lease)
@@ -255,13 +265,24 @@ class ImportRunner:
             if staged is None or ref != BlobRef(staged.store, staged.key):
                 self._parts.stores.discard(ref)
         taken_over = bool(task.progress.stage != "waiting")
-        run.save(image=(lambda x: replace(x, attempt=x.attempt + 1)) if taken_over else None, task=lambda x: x.begin())
+        died = taken_over and task.id not in self._left
+        run.save(image=(lambda x: replace(x, attempt=x.attempt + 1)) if taken_over else None,
+                 task=lambda x: x.taken_over() if died else x.begin())
+        self._left.discard(task.id)
         for ref in lease.blobs:
             run.save(drop=ref)
         reach("import.begun")
         return run
 
     def _work(self, run: Run) -> None:
+        undo = self._pipeline.undo
+        progress = run.task.progress
+        if progress.takeovers > self._parts.settings.takeovers:
+            LOG.error("image %s: %d processes have ended in stage %s of its import, which fails", run.image_id, progress.takeovers, progress.stage)
+            if run.task.error is None:
+                failing.doom(run, errors.ImportFailed(f"{progress.stage} was broken off {progress.takeovers} times; the operator's log says why"))
+            else:
+                undo = _leave_as_it_is
         if run.task.error is None:
             try:
                 run.check_alive()
@@ -277,7 +298,7 @@ class ImportRunner:
                         LOG.exception("image %s: the import's flow failed", run.image_id)
                     failing.doom(run, exc if isinstance(exc, errors.GlanceError) else errors.ImportFailed("the import failed; the operator's log says why"))
         if run.task.error is not None:
-            failing.clean(run, self._pipeline.undo)
+            failing.clean(run, undo)
         if run.task.finished:
             self._forget(run.task.id)
 
@@ -290,9 +311,11 @@ class ImportRunner:
         else:
             self._parts.database.images.commit(LeaseEnded(lease))
 
-    def hand_over(self, lease: Lease) -> None:
-        """Let another process take it at once."""
+    def hand_over(self, lease: Lease, run: Run | None = None) -> None:
+        """Let another process take it at once. ``run``: what has ended well here."""
         try:
+            if run is not None:
+                run.save(task=lambda x: x.handed_over())
             self._parts.database.images.commit(LeaseTaken(replace(lease, token=f"{lease.token[:31]}x"), 0, lease.token))
         except errors.GlanceError as exc:
             LOG.info("image %s: its import will be taken over when its lease has expired: %s", lease.image_id, exc)
@@ -306,6 +329,8 @@ class ImportRunner:
         for task in self._parts.database.tasks.outlived(datetime.now(UTC)):
             self._empty(task)
         self._parts.database.tasks.forget(datetime.now(UTC))
+        for task_id in [x for x in list(self._left) if self._ended(x)]:  # others went on with them
+            self._left.discard(task_id)
         for book in self._logbook.books():
             if self._ended(book, _CLOSING):
                 self._forget(book)
@@ -331,7 +356,7 @@ class ImportRunner:
         if not task.finished:
             ended = task.doomed(errors.Gone.code, _GONE, task.kept).fail(datetime.now(UTC))
             ended = replace(ended, version=task.version + 1)
-            told = self._parts.notifications.about(*task_events(task, ended))
+            told = self._parts.notifications.about(*task_events(task, ended), initiator=task.initiator)
             self._parts.database.images.commit(TaskChanged(task, ended), *told.changes)
             told.send()
         self._forget(task.id)

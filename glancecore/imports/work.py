@@ -7,9 +7,11 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from glancecore.domain import errors, fields
+from glancecore.domain import errors, fields, metadata
 from glancecore.domain.image import Image, Staged
 from glancecore.domain.lease import BlobRef
+from glancecore.domain.quota import Limits
+from glancecore.imports.room import Room
 from glancecore.imports.run import Run
 from glancecore.ports.import_method import Request
 from glancecore.services.checkpoints import reach
@@ -18,10 +20,11 @@ LOG = logging.getLogger(__name__)
 
 
 class MethodWork:
-    """``FetchWork`` for a method."""
+    """``FetchWork`` for a method. ``preparing``: the first byte has not come, so the method may still say what the data is."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, *, preparing: bool = False) -> None:
         self._run = run
+        self.preparing = preparing
 
     @property
     def image(self) -> Image:
@@ -35,10 +38,11 @@ class MethodWork:
         self._run.check_alive()
 
     def set_properties(self, **properties: str) -> None:
-        _check_names(properties)
-        self._run.save(image=lambda x: x.given(properties))
+        _give(self._run, properties)
 
     def set_formats(self, disk_format: str | None = None, container_format: str | None = None) -> None:
+        if not self.preparing:
+            raise errors.ImportFailed("the import method says what the data is while the data comes; it must do so before")
         self._run.save(image=lambda x: replace(x, disk_format=disk_format or x.disk_format,
                                                container_format=container_format or x.container_format))
 
@@ -51,12 +55,15 @@ class StepWork:
         self._name = name
         self._scratch: Path | None = None
         self._copy: Path | None = None
+        #: What the step has said that its data is; saved with the data.
+        self._formats: dict[str, str] = {}
+        self._room: Room | None = None
         #: Whether it has made other data of the staged data.
         self.replaced = False
 
     @property
     def image(self) -> Image:
-        return self._run.image()
+        return self._named(self._run.image())
 
     @property
     def request(self) -> Request:
@@ -91,20 +98,30 @@ class StepWork:
     def progress(self, bytes: int, total: int | None = None) -> None:  # noqa: A002 (the port's name)
         self._run.progress(bytes, total)
 
+    def reserve(self, size: int) -> None:
+        self.check_alive()
+        cap = self._run.parts.area.cap
+        if size > cap:
+            raise errors.TooLarge(f"the data would have {size} bytes after step {self._name}; image_size_cap is {cap}")
+        self._room = self._room or Room(self._run)
+        self._room.need(size)
+
     def replace(self, path: Path) -> None:
         """The new data is written and recorded before the old goes, so that a crash leaves one of them."""
         if path.parent != self.scratch or path.is_symlink() or not path.is_file():
             raise errors.StepFailed(f"step {self._name} made no file of its own")
         run, area, old = self._run, self._run.parts.area, self._staged()
+        self.reserve(path.stat().st_size)
         ref = area.ref(run.lease)
         run.save(add=ref)
         reach("step.intent")
-        staged = old.become(area.put_file(run.image(), ref, path, run.progress))
+        staged = old.become(area.put_file(self.image, ref, path, run.progress))
         reach("step.replaced")
         old_ref = BlobRef(old.store, old.key)
         done = old.worked.steps if old.worked is not None else ()
         try:
-            run.save(image=lambda x: x.takes(staged).worked(*done), drop=ref, add=old_ref)
+            run.save(image=lambda x: self._named(x).takes(staged).worked(*done), drop=ref, add=old_ref,
+                     reserved=staged.digests.size * len(run.task.stores))
         except errors.LeaseLost:
             run.disown(ref)
             raise
@@ -112,16 +129,21 @@ class StepWork:
         area.discard(old_ref)
         run.save(drop=old_ref)
         path.unlink()
-        self._copy = None
+        self._copy, self._formats = None, {}
         self.replaced = True
 
     def set_formats(self, disk_format: str | None = None, container_format: str | None = None) -> None:
-        self._run.save(image=lambda x: replace(x, disk_format=disk_format or x.disk_format,
-                                               container_format=container_format or x.container_format))
+        self._formats |= {name: value for name, value in (("disk_format", disk_format), ("container_format", container_format)) if value}
+
+    def finish(self) -> None:
+        """The step has run. What it calls by another name, and has not replaced, is inspected as that. Raises BadContent."""
+        if not self._formats:
+            return
+        staged = self._run.parts.area.judge(self.image, self._staged(), self._run.progress)
+        self._run.save(image=lambda x: self._named(x).takes(staged))
 
     def set_properties(self, **properties: str) -> None:
-        _check_names(properties)
-        self._run.save(image=lambda x: x.given(properties))
+        _give(self._run, properties)
 
     def remove_properties(self, *names: str) -> None:
         self._run.save(image=lambda x: replace(x, properties={key: value for key, value in x.properties.items() if key not in names}))
@@ -130,6 +152,9 @@ class StepWork:
         shutil.rmtree(folder_of(self._run), ignore_errors=True)
 
     # -- inside ------------------------------------------------------------------------------------------------------
+    def _named(self, image: Image) -> Image:
+        return replace(image, **self._formats)  # type: ignore[arg-type]
+
     def _staged(self) -> Staged:
         staged = self._run.image().staged
         if staged is None:
@@ -138,13 +163,27 @@ class StepWork:
 
     def _folder(self, name: str) -> Path:
         folder = folder_of(self._run) / name
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)
         return folder
 
 
 def folder_of(run: Run) -> Path:
     """The scratch folder of this holding of the image: who takes it over has another one."""
     return run.parts.settings.work_dir / f"{run.image_id}.{run.lease.token}"
+
+
+def _give(run: Run, properties: dict[str, str]) -> None:
+    """The image gets these properties, within the limits that users have. Raises StepFailed, Invalid, LimitExceeded, QuotaExceeded."""
+    limits = run.parts.settings.metadata
+
+    def given(image: Image) -> Image:
+        after = image.given(properties)
+        metadata.check(after, limits, image)
+        return after
+
+    _check_names(properties)
+    run.save(image=given, limits=None if limits.project_bytes is None else Limits(metadata_bytes=limits.project_bytes))
 
 
 def _check_names(properties: dict[str, str]) -> None:

@@ -92,7 +92,7 @@ def _copy(run: Run, store: StoreFacade, image: Image, ref: BlobRef) -> Location:
 
 def _copies(run: Run, image: Image) -> Iterator[bytes]:
     """The data from the first copy that gives it whole."""
-    ordered = run.parts.stores.by_preference(image.good_locations)
+    ordered = run.parts.stores.readable(image)
     if not ordered:
         raise errors.DataDamaged(f"the data of image {image.id} is damaged, and there is no good copy")
     at = 0

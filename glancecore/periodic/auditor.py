@@ -6,8 +6,12 @@ could not mend, and takes back a mark when the data is right after all.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import time
-from collections.abc import Callable
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
 
 from glancecore.domain import errors
 from glancecore.domain.image import Image, Location, LocationStatus
@@ -21,6 +25,9 @@ from glancecore.ports.store import Cap
 from glancecore.services.checkpoints import reach
 from glancecore.services.copies import WITH_DATA, Inspected, Verdict
 
+LOG = logging.getLogger(__name__)
+#: Copies that are looked for when one is missing.
+_SAMPLE = 20
 #: Images that are asked for at once.
 _PAGE = 50
 #: Seconds between two times that it is remembered how far the pass is.
@@ -31,29 +38,66 @@ class Auditor(PeriodicJob):
     """Compares stored data with its hashes, marks bad copies, repairs them from good ones."""
 
     options, interval = JOBS["auditor"]
+    alarms = frozenset({"lost"})
     summary = "reads stored data again, marks damaged copies, repairs them from good ones"
 
     def __init__(self, conf: Section, tools: Tools) -> None:
         super().__init__(conf, tools)
         self._tools = tools
         self._copying = Copying(tools)
+        #: Missing copies of this run, by their store.
+        self._missing: Counter[str] = Counter()
+        #: Stores that this run leaves alone, for their data is not where it is expected; each with the image behind which that began.
+        self._left: dict[str, tuple[str, errors.StoreError]] = {}
 
     def run(self, turn: Turn) -> None:
-        """One pass over all images, or the rest of one that was cut off."""
-        self._stores()
-        after = str(turn.state.get("after") or "")
+        """One pass over all images, or the rest of one: it was cut off, or stores were left alone. Raises PlaceMissing, StoreError at its end
+        when some were: nothing is marked there, and until the next pass is due the next runs read those alone."""
+        self._missing.clear()
+        self._left.clear()
+        state, until = dict(turn.state), turn.state.get("until")
+        if isinstance(until, float) and until <= time.time():
+            state = {}
+        rest: dict[str, object] = {x: state[x] for x in ("stores", "until") if x in state}
+        ours = self._stores()
+        ours = ours & frozenset(str(state.get("stores", "")).split(",")) or ours
+        after = str(state.get("after") or "")
+        for store_id in sorted(ours):
+            with self._leaving(store_id, after):
+                self._see(store_id)
         if after:
             turn.count("passes continued")
         pace, remembered = Pace(turn, self.conf.bytes_per_second), time.monotonic()
-        while page := self._tools.database.images.scan(WITH_DATA, after, _PAGE):
+        while ours - self._left.keys() and (page := self._tools.database.images.scan(WITH_DATA, after, _PAGE)):
             for image in page:
                 turn.check()
-                self._audit(turn, image, pace.passed)
+                self._audit(turn, image, after, ours, pace.passed)
                 after = image.id
                 if time.monotonic() - remembered >= _REMEMBER:
-                    turn.remember({"after": after})
+                    turn.remember({**rest, "after": after})
                     remembered = time.monotonic()
-        turn.remember({})
+        self._end(turn, rest)
+
+    def _end(self, turn: Turn, rest: dict[str, object]) -> None:
+        """Raises PlaceMissing, StoreError."""
+        if not self._left:
+            turn.remember({})
+            return
+        until = rest.get("until", time.time() + self.conf.interval)
+        turn.remember({"stores": ",".join(sorted(self._left)), "after": min(after for after, _ in self._left.values()), "until": until})
+        *others, last = (exc for _, exc in self._left.values())
+        for exc in others:
+            turn.fail(str(exc))
+        raise last
+
+    @contextlib.contextmanager
+    def _leaving(self, store_id: str, after: str) -> Iterator[None]:
+        """A store whose data is not there is left alone from now on; the others are read."""
+        try:
+            yield
+        except errors.StoreError as exc:
+            LOG.error("store %s: the auditor leaves it alone: %s", store_id, exc)
+            self._left[store_id] = after, exc
 
     def _stores(self) -> frozenset[str]:
         """Those whose copies are read. Raises UnknownStore."""
@@ -62,9 +106,8 @@ class Auditor(PeriodicJob):
             return frozenset(self._tools.stores.get(x).id for x in wanted)
         return frozenset(x.id for x in self._tools.stores if not x.can(Cap.EXTERNAL))
 
-    def _audit(self, turn: Turn, image: Image, passing: Callable[[int], None]) -> None:
-        ours = self._stores()
-        locations = [x for x in image.live_locations if x.store in ours]
+    def _audit(self, turn: Turn, image: Image, after: str, ours: frozenset[str], passing: Callable[[int], None]) -> None:
+        locations = [x for x in image.live_locations if x.store in ours and x.store not in self._left]
         if not locations:
             return
         if image.checksum is None and not (image.hash_algo and image.hash_value):
@@ -74,9 +117,14 @@ class Auditor(PeriodicJob):
         found = {x.url: self._tools.copies.inspect(image, x, passing) for x in locations}
         for location in locations:
             turn.count("copies")
-            self._judge(turn, image, location, found[location.url])
-        if any(x.verdict in (Verdict.DAMAGED, Verdict.MISSING) for x in found.values()):
-            self._repair(turn, image, [x for x in locations if found[x.url].verdict in (Verdict.DAMAGED, Verdict.MISSING)])
+            if found[location.url].verdict is Verdict.MISSING and location.status is not LocationStatus.DAMAGED:
+                with self._leaving(location.store, after):
+                    self._doubt(turn, location.store)
+            if location.store not in self._left:
+                self._judge(turn, image, location, found[location.url])
+        bad = [x for x in locations if x.store not in self._left and found[x.url].verdict in (Verdict.DAMAGED, Verdict.MISSING)]
+        if bad:
+            self._repair(turn, image, bad)
 
     def _judge(self, turn: Turn, image: Image, location: Location, found: Inspected) -> None:
         if found.verdict is Verdict.UNREAD:
@@ -89,6 +137,38 @@ class Auditor(PeriodicJob):
         else:
             turn.find(found.verdict.value, image.id, found.why)
             self._mark(turn, image, location, LocationStatus.DAMAGED)
+
+    def _see(self, store_id: str) -> None:
+        """Raises PlaceMissing when the store's data is not where it is expected. One that does not answer may do so when it is read."""
+        try:
+            self._tools.stores.get(store_id).ping()
+        except errors.PlaceMissing:
+            LOG.error("store %s: its data is not there, so nothing is marked as missing: see glance-manage store show %s", store_id, store_id)
+            raise
+        except errors.StoreError as exc:
+            LOG.warning("store %s: %s", store_id, exc)
+
+    def _doubt(self, turn: Turn, store_id: str) -> None:
+        """A copy is missing: or is it the store? Looks at the first and at each twentieth. Raises PlaceMissing, StoreError."""
+        self._missing[store_id] += 1
+        if self._missing[store_id] % _SAMPLE != 1:
+            return
+        self._see(store_id)
+        store, places = self._tools.stores.get(store_id), self._tools.database.places
+        start = str(uuid.uuid4())
+        images = [*places.holding(store_id, start, _SAMPLE), *places.holding(store_id, "", _SAMPLE)]
+        urls = list({x.url for image in images for x in image.locations if x.store == store_id and x.status is LocationStatus.ACTIVE})[:_SAMPLE]
+        missing = 0
+        for url in urls:
+            turn.check()
+            try:
+                store.size(url)
+            except errors.BlobNotFound:
+                missing += 1
+        if missing > self.conf.most_missing:
+            raise errors.PlaceMissing(f"store {store_id}: {missing} of {len(urls)} copies that were looked for are missing, so it is the store that is "
+                                      "wrong, and none is marked; bring its data back, or, when they are really gone, run the auditor once with "
+                                      "[periodic_auditor] most_missing = 20", store_id)
 
     def _mark(self, turn: Turn, image: Image, location: Location, status: LocationStatus) -> None:
         if not turn.dry_run:

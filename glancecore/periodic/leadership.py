@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from glancecore.domain import errors
 from glancecore.imports.loading import without_eventlet
@@ -35,6 +36,8 @@ _SURE = 0.8
 def check_url(url: str, option: str) -> None:
     """Raises ConfigError when tooz can't use such a URL; nothing is connected to."""
     scheme = url.partition(":")[0]
+    if scheme == "file" and urlsplit(url).netloc:
+        raise errors.ConfigError(f"{option}: in file://name/folder, name is a host, which nothing asks; write file:///folder, with three slashes")
     try:
         with without_eventlet():
             from tooz import coordination

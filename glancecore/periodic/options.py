@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from oslo_config import cfg
 
+from glancecore.ports.options import ListOpt
 from glancecore.ports.periodic import job_options
 
 REAPER: list[cfg.Opt] = [
@@ -21,7 +22,10 @@ AUDITOR: list[cfg.Opt] = [
     cfg.IntOpt("bytes_per_second", default=20 << 20, min=0,
                help="Stored data that is read in a second, on the average; 0: as fast as it comes."),
     cfg.BoolOpt("repair", default=True, help="Replace a damaged copy from a good one. false: only mark it, so that it is not read."),
-    cfg.ListOpt("stores", default=[], help="Ids of the stores whose data is read; by default all but those of other people's web servers."),
+    cfg.IntOpt("most_missing", default=10, min=0, max=20,
+               help="When a copy is missing, 20 others of its store are looked for; when more of them than this are missing, too, it is the "
+                    "store that is wrong: the run fails and marks none of them. 20: never."),
+    ListOpt("stores", default=[], help="Ids of the stores whose data is read; by default all but those of other people's web servers."),
 ]
 REPLICATOR: list[cfg.Opt] = [
     cfg.StrOpt("rules", default="",

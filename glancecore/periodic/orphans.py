@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
-from urllib.parse import unquote
 
 from glancecore.domain import errors
 from glancecore.domain.image import Image, Staged
@@ -13,10 +11,8 @@ from glancecore.periodic.tools import Tools
 from glancecore.ports.options import Section
 from glancecore.ports.periodic import PeriodicJob, Turn
 from glancecore.ports.store import Cap, StoredBlob
+from glancecore.services.blobs import image_named_by, names_in
 from glancecore.services.stores import StoreFacade
-
-#: Names that this service, or Glance, gives: an image's id, and what tells its attempts apart. Others are other people's.
-_KEY = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:\.\w+)?")
 
 
 class Orphans(PeriodicJob):
@@ -67,18 +63,18 @@ class Orphans(PeriodicJob):
     def _belongs(self, store_id: str, blob: StoredBlob, turn: Turn) -> bool:
         """To an image, a running operation, or somebody else altogether. The lease is asked for first: an operation names its data there
         before the first byte, and ends the lease in the commit that gives the data to the image."""
-        named = _KEY.fullmatch(blob.key)
+        named = image_named_by(blob.key)
         if named is None:
             turn.count("foreign")
             return True
         images = self._tools.database.images
-        lease = images.lease(named[1])
+        lease = images.lease(named)
         if lease is not None and any(x.store == store_id for x in lease.blobs):
             return True
         if images.located(blob.url):
             return True
         try:
-            image = images.get_any(named[1])
+            image = images.get_any(named)
         except errors.ImageNotFound:
             return False
         if _has(image, store_id, blob.key) or any(_is(x.kept, store_id, blob.key)
@@ -92,7 +88,7 @@ class Orphans(PeriodicJob):
 
 def _has(image: Image, store_id: str, key: str) -> bool:
     """Also by an address that is written in another way than the store tells it now."""
-    return _is(image.staged, store_id, key) or any(key in re.split(r"[/?#]", unquote(x.url)) for x in image.locations if x.store == store_id)
+    return _is(image.staged, store_id, key) or any(key in names_in(x.url) for x in image.locations if x.store == store_id)
 
 
 def _is(staged: Staged | None, store_id: str, key: str) -> bool:

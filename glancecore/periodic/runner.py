@@ -32,6 +32,8 @@ PATIENCE = 5.0
 LOOK = 5.0
 #: Seconds between two tries of a wanted run.
 SOON = 0.5
+#: Alarms and errors of a run that its line in the log has; the report has them all.
+_TOLD = 5
 #: In the JobRepository, beside the leader's name.
 PREFIX = "job:"
 
@@ -265,7 +267,7 @@ class PeriodicRunner:
                     self._jobs.let_go(held, self._holder)
                 except errors.DatabaseUnavailable as exc:
                     LOG.warning("periodic job %s: %s", name, exc)
-        self._tell(run)
+        self._tell(run, scheduled.job.alarms)
         return run
 
     def _hold(self, scheduled: Scheduled) -> None:
@@ -289,7 +291,7 @@ class PeriodicRunner:
             LOG.info("periodic job %s: cut off: %s", scheduled.name, exc)
             return Outcome.STOPPED
         except errors.GlanceError as exc:
-            LOG.warning("periodic job %s failed: %s", scheduled.name, exc)
+            LOG.error("periodic job %s failed: %s", scheduled.name, exc)
             turn.fail(str(exc))
             return Outcome.FAILED
         except Exception as exc:
@@ -319,9 +321,13 @@ class PeriodicRunner:
 
         return check
 
-    def _tell(self, run: Run) -> None:
-        LOG.info("periodic job %s: %s in %.1f s%s: %s", run.job, run.outcome.value, run.seconds, " (dry run)" if run.dry_run else "",
-                 ", ".join(f"{name} {number}" for name, number in sorted(run.report.counts.items())) or "nothing to do")
+    def _tell(self, run: Run, alarms: frozenset[str]) -> None:
+        alarming = [x for x in run.report.findings if x.kind in alarms]
+        level = logging.ERROR if alarming or run.outcome is Outcome.FAILED else logging.WARNING if run.report.errors else logging.INFO
+        words = [*(f"{x.kind}: {x.subject}" for x in alarming), *run.report.errors][:_TOLD]
+        LOG.log(level, "periodic job %s: %s in %.1f s%s: %s%s", run.job, run.outcome.value, run.seconds, " (dry run)" if run.dry_run else "",
+                ", ".join(f"{name} {number}" for name, number in sorted(run.report.counts.items())) or "nothing to do",
+                "".join(f"; {x}" for x in words))
         metrics.PERIODIC_RUNS.labels(run.job, run.outcome.value).inc()
         metrics.PERIODIC_LAST_RUN.labels(run.job).set(time.time())
         metrics.PERIODIC_SECONDS.labels(run.job).set(run.seconds)

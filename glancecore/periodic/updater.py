@@ -18,7 +18,8 @@ _LOOK = 0.2
 
 
 class Updater(PeriodicJob):
-    """Hashes and measures data that nobody has hashed or measured, and mends counters of usage that are wrong."""
+    """Hashes and measures data that nobody has hashed or measured, notes locations as their stores name them, and mends counters of usage
+    that are wrong."""
 
     options, interval = JOBS["updater"]
     summary = "fills in missing hashes and sizes, counts anew what projects use"
@@ -45,8 +46,13 @@ class Updater(PeriodicJob):
         turn.remember({})
 
     def _look_at(self, turn: Turn, image: Image) -> None:
+        try:
+            if self._tools.locations.rename(image, dry_run=turn.dry_run):
+                turn.find("renamed", image.id, "its locations are written as their stores name them now")
+        except errors.ImageNotFound:
+            return
         lacking = [name for name, value in (("size", image.size), ("checksum", image.checksum), ("os_hash_value", image.hash_value)) if value is None]
-        if lacking and self._tools.hash_locations:
+        if lacking and (self._tools.hash_locations or not all(map(self._tools.stores.vouch, image.good_locations))):
             turn.find("incomplete", image.id, f"{', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not known")
             if not turn.dry_run:
                 self._hash(turn, image)
@@ -100,4 +106,4 @@ class Updater(PeriodicJob):
 
 
 def _words(usage: Usage) -> str:
-    return f"{usage.bytes} bytes, {usage.staged_bytes} staged, {usage.images} images, {usage.uploading} uploading"
+    return f"{usage.bytes} bytes, {usage.staged_bytes} staged, {usage.images} images, {usage.uploading} uploading, {usage.metadata_bytes} bytes of metadata"

@@ -2,25 +2,32 @@
 
 A decision is a pure function of the rule, the caller's identity and those target attributes that the rule names, unless
 the operator's file uses checks that ask something else (http: …). So decisions are remembered for a few seconds: a list of
-1,000 images costs a handful of evaluations. The operator's file is looked at again when they are forgotten.
+1,000 images costs a handful of evaluations. The operator's files are looked at again when they are forgotten; files that are not right
+change nothing, for a typing error must not open the service.
 """
 
 from __future__ import annotations
 
+import logging
 import re
+import threading
 import time
 from collections.abc import Callable, Hashable, Mapping
 
 from oslo_config import cfg
-from oslo_policy import _checks, policy
+from oslo_policy import _checks
 
 from glancecore.domain import errors
 from glancecore.domain.context import Context
-from glancecore.domain.image import Image
+from glancecore.domain.image import Image, Visibility
 from glancecore.policies import list_rules
+from glancecore.policies.rule_files import Fingerprint, RuleFiles
 
+LOG = logging.getLogger(__name__)
 #: Seconds that decisions are remembered; a changed policy file takes effect within it.
 MEMORY = 5.0
+#: Decisions that are remembered at the most.
+_MOST_KNOWN = 20_000
 _NAMED = re.compile(r"%\(([^)]+)\)s")
 _FIELDS: Mapping[str, Callable[[Image], object]] = {
     "owner": lambda x: x.owner, "project_id": lambda x: x.owner, "member_id": lambda x: x.as_member,
@@ -35,28 +42,19 @@ Target = Image | Mapping[str, object] | None
 
 
 class Authorizer:
-    """Asks oslo.policy. Thread-safe."""
+    """Asks oslo.policy. Thread-safe. Raises ConfigError when the operator's policy files are not right. ``told``: called with whether they
+    are, each time that they have changed."""
 
-    def __init__(self, conf: cfg.ConfigOpts) -> None:
-        self._enforcer = policy.Enforcer(conf)
-        self._enforcer.suppress_default_change_warnings = True
-        self._enforcer.register_defaults(list_rules())
-        self._enforcer.load_rules()
+    def __init__(self, conf: cfg.ConfigOpts, told: Callable[[bool], None] = lambda _valid: None) -> None:
+        self._files = RuleFiles(conf, list_rules())
+        self._told = told
+        self._seen = self._seen_files()
+        self._enforcer = self._files.load()
+        self._told(True)
+        self._lock = threading.Lock()
         self._attributes: dict[str, tuple[str, ...] | None] = {}
         self._known: dict[Hashable, bool] = {}
         self._until = 0.0
-
-    def register(self, *rules: policy.RuleDefault) -> None:
-        """Add a plugin's rules."""
-        self._enforcer.register_defaults(list(rules))
-        self._until = 0.0
-
-    def check_file(self) -> None:
-        """Raises ConfigError when the operator's policy file has undefined or circular rules."""
-        try:
-            self._enforcer.check_rules(raise_on_violation=True)
-        except policy.InvalidDefinitionError as exc:
-            raise errors.ConfigError(f"[oslo_policy] policy_file: {exc}; fix these rules in the file") from exc
 
     def identify(self, ctx: Context) -> Context:
         """Fill in ``ctx.admin``."""
@@ -64,15 +62,18 @@ class Authorizer:
         return ctx
 
     def allows(self, ctx: Context, rule: str, target: Target = None) -> bool:
-        """Whether the policy lets this caller do it; marks the request as checked."""
+        """Whether the policy lets this caller do it; marks the request as checked. Who has no credentials has to do with public images only,
+        whatever the policy says."""
         ctx.authorized = True
+        if ctx.anonymous and isinstance(target, Image) and target.visibility is not Visibility.PUBLIC:
+            return False
         return self._decide(ctx, rule, target)
 
     def authorize(self, ctx: Context, rule: str, target: Target = None) -> None:
         """Raises Forbidden, or ImageNotFound when the caller may not even see the image (contract 1.4)."""
         if self.allows(ctx, rule, target):
             return
-        if isinstance(target, Image) and rule != "get_image" and not self._decide(ctx, "get_image", target):
+        if isinstance(target, Image) and rule != "get_image" and not self.allows(ctx, "get_image", target):
             raise errors.ImageNotFound(f"no image {target.id}")
         if isinstance(target, Image) and rule == "get_image":
             raise errors.ImageNotFound(f"no image {target.id}")
@@ -81,20 +82,44 @@ class Authorizer:
     # -- deciding ----------------------------------------------------------------------------------------------------
     def _decide(self, ctx: Context, rule: str, target: Target) -> bool:
         now = time.monotonic()
-        if now > self._until or len(self._known) > 20_000:
-            self._enforcer.load_rules()
-            self._attributes, self._known, self._until = {}, {}, now + MEMORY
-        names = self._attributes.get(rule, ())
-        if names == () and rule not in self._attributes:
-            names = self._attributes[rule] = self._named_by(rule)
+        if now > self._until or len(self._known) > _MOST_KNOWN:
+            self._look_again(now)
+        attributes, known = self._attributes, self._known
+        names = attributes.get(rule, ())
+        if names == () and rule not in attributes:
+            names = attributes[rule] = self._named_by(rule)
         if names is None:
             return self._enforce(ctx, rule, target)
         key = (rule, ctx.user, ctx.project, ctx.roles, ctx.system_scope, ctx.user_domain, ctx.project_domain,
                *[_attribute(ctx, target, name) for name in names])
-        found = self._known.get(key)
+        found = known.get(key)
         if found is None:
-            found = self._known[key] = self._enforce(ctx, rule, target)
+            found = known[key] = self._enforce(ctx, rule, target)
         return found
+
+    def _look_again(self, now: float) -> None:
+        """Forget what was decided, and take the files' rules if they have changed and are right."""
+        with self._lock:
+            if now <= self._until and len(self._known) <= _MOST_KNOWN:
+                return
+            seen = self._seen_files()
+            if seen != self._seen:
+                self._seen = seen
+                try:
+                    self._enforcer = self._files.load()
+                except errors.ConfigError as exc:
+                    LOG.error("the rules stay as they were: %s", exc)
+                    self._told(False)
+                else:
+                    LOG.info("the policy files have changed; their rules are in force")
+                    self._told(True)
+            self._attributes, self._known, self._until = {}, {}, now + MEMORY
+
+    def _seen_files(self) -> Fingerprint | str:
+        try:
+            return self._files.fingerprint()
+        except errors.ConfigError as exc:
+            return str(exc)
 
     def _enforce(self, ctx: Context, rule: str, target: Target) -> bool:
         creds = {"user_id": ctx.user, "project_id": ctx.project, "tenant": ctx.project, "roles": sorted(ctx.roles),

@@ -17,7 +17,7 @@ MEMBER_OF_VISIBLE = f"{ADMIN} or (role:member and {_SEEN.format(own=OWN)})"
 SERVICE = "rule:service_api"
 
 RULES: list[policy.RuleDefault] = [
-    policy.RuleDefault("default", "", "Rules that are asked for but not defined anywhere."),
+    policy.RuleDefault("default", "!", "Rules that are asked for but not defined anywhere: nobody."),
     policy.RuleDefault("context_is_admin", "role:admin", "Who is an administrator of the image service."),
     policy.RuleDefault("service_api", "role:service or role:admin", "Other services of the cloud, by their service role."),
 ]

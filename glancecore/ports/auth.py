@@ -19,12 +19,20 @@ else:
     WSGIEnvironment = dict[str, Any]
 
 
+#: In a request's environ: the address at the other end of the connection, whatever headers say; empty for a Unix socket.
+PEER = "glancecore.peer"
+#: In a request's environ, where the server tells: the names, in capitals, of the header fields that came more than once.
+REPEATED = "glancecore.repeated"
+
+
 class Auth(ABC):
     """One way to authenticate. A plugin that can't be loaded or started stops the start."""
 
     options: Options = ()
     #: True when anybody who reaches the socket is let in: the server then insists on loopback unless forced.
     open_to_all = False
+    #: True when a browser, or a proxy before us, adds the caller's rights to requests that another web site makes it send: those are refused.
+    ambient = True
 
     def __init__(self, conf: Section, config: cfg.ConfigOpts) -> None:
         """``conf`` is the plugin's own section; ``config`` the whole, for oslo libraries with sections of their own."""
@@ -42,6 +50,11 @@ class Auth(ABC):
         """
         return app
 
+    def complaints(self) -> list[str]:
+        """What is configured but does not work at the moment, each with option, cause and fix; asked by ``glance-plugins check`` only, and may
+        wait for other services. By default nothing. Raises ConfigError."""
+        return []
+
     @abstractmethod
     def identify(self, environ: WSGIEnvironment) -> Context:
         """The caller's identity (``admin`` is decided by policy afterwards). Raises NotAuthenticated.
@@ -50,9 +63,14 @@ class Auth(ABC):
         """
 
     @property
-    def challenge(self) -> str:
-        """The value of WWW-Authenticate on a 401."""
+    def challenge(self) -> str | None:
+        """The value of WWW-Authenticate on a 401; None where the plugin's middleware says it."""
         return "Keystone"
+
+
+#: The headers of an identity.
+IDENTITY = frozenset({"X-IDENTITY-STATUS", "X-USER-ID", "X-PROJECT-ID", "X-TENANT-ID", "X-ROLES", "X-USER-DOMAIN-ID", "X-PROJECT-DOMAIN-ID",
+                      "OPENSTACK-SYSTEM-SCOPE"})
 
 
 def from_identity_headers(environ: WSGIEnvironment) -> Context:

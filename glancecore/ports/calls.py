@@ -15,21 +15,16 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from glancecore.ports import wire
+from glancecore.ports.repeating import is_repeatable
 from glancecore.ports.repository import Database
 
 #: Of how calls travel, beside the types that they are made of: paths, headers, signatures.
-PROTOCOL = 1
+PROTOCOL = 2
 #: Where the database's own methods are found among the repositories.
 OWN = "database"
 
 #: Not carried: they are about the place itself, and need its credentials.
 _LOCAL = frozenset({"sync", "close"})
-#: What may be asked twice with the same effect. Anything else is never repeated blindly.
-_REPEATABLE = frozenset({
-    "images/get", "images/get_any", "images/find", "images/member", "images/members", "images/usage", "images/located", "images/lease",
-    "images/extend", "images/expired", "images/unleased", "metadefs/get", "metadefs/find", "metadefs/find_whole",
-    "metadefs/resource_types", "tasks/get", "tasks/find", "tasks/of_image", "tasks/abandoned", "tasks/outlived", "database/ping", "database/version",
-    "database/head", "logbooks/get", "logbooks/ids", "logbooks/forget"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +127,7 @@ def _call(repository: str, method: Callable[..., Any]) -> Call:
     result = hints["return"]
     try:
         return Call(name, repository, method.__name__, signature.replace(parameters=parameters), wire.shape([*each, rest, result]),
-                    name in _REPEATABLE, [wire.encoder(x) for x in each], wire.encoder(rest), [wire.decoder(x) for x in each],
+                    is_repeatable(method), [wire.encoder(x) for x in each], wire.encoder(rest), [wire.decoder(x) for x in each],
                     wire.decoder(rest), wire.encoder(result), wire.decoder(result), named)
     except TypeError as exc:
         raise TypeError(f"Database.{name.replace('/', '.')}: {exc}") from exc

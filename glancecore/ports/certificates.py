@@ -13,6 +13,8 @@ class CertificateSource(ABC):
     """Thread-safe."""
 
     options: Options = ()
+    #: Ask with the caller's token, so an import keeps it until it ends.
+    wants_token = False
 
     def __init__(self, conf: Section, config: cfg.ConfigOpts) -> None:
         """``conf`` is the plugin's own section; ``config`` the whole, for oslo libraries with sections of their own."""

@@ -56,11 +56,16 @@ class ImportWork(Protocol):
     def progress(self, bytes: int, total: int | None = None) -> None:  # noqa: A002 (the word for it)
         """How far the step is; shown to the user. Also does ``check_alive``."""
 
+    def reserve(self, size: int) -> None:
+        """Make sure that there is room for ``size`` bytes in place of the staged data, under image_size_cap and the project's limit. Call it before
+        so many are written to ``scratch``; ``replace`` does it in any case. Also does ``check_alive``. Raises TooLarge, QuotaExceeded."""
+
     def replace(self, path: Path) -> None:
         """``path``, in ``scratch``, becomes the staged data: it is hashed, inspected as what ``image`` then says it is, and stored."""
 
     def set_formats(self, disk_format: str | None = None, container_format: str | None = None) -> None:
-        """What the data is from now on; call it before ``replace``."""
+        """What the data is from now on; call it before ``replace``, which records both at once. Without a ``replace`` the data is inspected anew,
+        as what it is called now, when the step ends."""
 
     def set_properties(self, **properties: str) -> None:
         """Give the image custom properties, in place of what it has."""
@@ -75,10 +80,15 @@ class ImportStep(ABC):
     options: Options = ()
     #: Section of its options, when operators know one by another name than step_NAME.
     section: str | None = None
-    #: Makes other data of the staged data, or may: what the data looks like is judged after the last such step.
+    #: Makes other data of the staged data, or may.
     changes_data = False
-    #: Wants data of any kind. Other steps run only on data that passed the inspection.
+    #: Wants data of any kind. Other steps run only on data that passed the inspection. With ``changes_data``: what comes is not refused before
+    #: the last such step has run.
     takes_anything = False
+    #: Runs in a process of its own, which is ended when the import is cancelled, or when nothing was heard of the step for
+    #: [imports] step_timeout. False for a step that calls ``check_alive`` once a second whatever the data is, and lets nothing else wait
+    #: for what it can't bound: it spares the start of a process, some tenths of a second.
+    isolated = True
     #: Checks ``signature`` of the method object that the caller sent.
     checks_signatures = False
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from glancecore.ports.repeating import repeatable
+
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
@@ -25,23 +27,28 @@ class JobRecord:
 class JobRepository(ABC):
     """Thread-safe. Any method may raise DatabaseUnavailable. ``name`` has at most 255 characters."""
 
+    @repeatable
     @abstractmethod
     def hold(self, name: str, holder: str, ttl: float) -> bool:
         """Take it, or go on holding it, for ``ttl`` seconds from now by the database's clock. False while another holder's time is
         not over. Of several that take it at once, one gets it."""
 
+    @repeatable
     @abstractmethod
     def let_go(self, name: str, holder: str) -> None:
         """Anybody may take it now; nothing happens unless ``holder`` has it."""
 
+    @repeatable
     @abstractmethod
     def holder(self, name: str) -> str | None:
         """Who holds it and has not run out of time."""
 
+    @repeatable
     @abstractmethod
     def record(self, name: str) -> JobRecord:
         """What was kept last; an empty record at first."""
 
+    @repeatable
     @abstractmethod
     def keep(self, name: str, holder: str, record: JobRecord) -> None:
         """Replace the record. Raises LeaseLost unless ``holder`` took it last, and has not let it go."""

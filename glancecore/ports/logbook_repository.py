@@ -8,6 +8,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+from glancecore.ports.repeating import repeatable
+
 
 @dataclass(frozen=True, slots=True)
 class Logbook:
@@ -20,6 +22,7 @@ class Logbook:
 class LogbookRepository(ABC):
     """Thread-safe. Any method may raise DatabaseUnavailable."""
 
+    @repeatable
     @abstractmethod
     def get(self, task_id: str) -> Logbook | None:
         """The logbook of a task; None: it has none."""
@@ -29,10 +32,12 @@ class LogbookRepository(ABC):
         """Durable when it returns. Raises ConcurrentChange unless the one before is stored: that of ``serial - 1``, or none
         for 1. After DatabaseUnavailable it may have been saved."""
 
+    @repeatable
     @abstractmethod
     def ids(self) -> list[str]:
         """The tasks that have one."""
 
+    @repeatable
     @abstractmethod
     def forget(self, task_id: str) -> None:
         """Remove it; nothing happens when there is none."""

@@ -8,18 +8,40 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
 
 from oslo_config import cfg
 
-from glancecore.domain.events import Event
+from glancecore.domain.events import Event, Initiator
 from glancecore.ports.options import Options, Section
 from glancecore.ports.outbox_repository import OutboxEvent
 
+#: Registered in the section of every notifier that has a queue, beside its own options.
+PER_NOTIFIER: list[cfg.Opt] = [
+    cfg.IntOpt("queue_size", default=1000, min=1,
+               help="Most events of one process that wait while the notifier is slow or its receiver away; more are lost, logged and counted."),
+    cfg.FloatOpt("drain_seconds", default=5.0, min=0,
+                 help="Seconds that a process which ends waits for its events to be sent. Keep it below [server] graceful_timeout."),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """What a notifier is told: what happened, when (aware UTC), and who did it; None: the service itself, such as a periodic job."""
+
+    event: Event
+    at: datetime
+    initiator: Initiator | None = None
+
 
 class Notifier(ABC):
-    """Receives each event after the commit that made it true. Thread-safe."""
+    """Receives each event after the commit that made it true."""
 
     options: Options = ()
+    #: Waits for nothing outside of the process: ``notify`` is called in the thread of the request, by several at once.
+    immediate: ClassVar[bool] = False
 
     def __init__(self, conf: Section, config: cfg.ConfigOpts) -> None:
         """``conf`` is the plugin's own section; ``config`` the whole, for oslo libraries with sections of their own."""
@@ -27,11 +49,14 @@ class Notifier(ABC):
         self.config = config
 
     @abstractmethod
-    def notify(self, event: Event) -> None:
-        """Send it, or hand it to something that will; must not block the request for longer than a second.
+    def notify(self, notification: Notification) -> None:
+        """Send it. Called in a thread of the notifier's own, in the order of the events, one at a time: the others wait in a queue of ``queue_size``.
 
-        What it raises is logged and goes no further: the user's operation has happened.
+        What it raises is logged, counted and goes no further: the user's operation has happened.
         """
+
+    def close(self) -> None:
+        """Give back connections: the last call, in the same thread."""
 
 
 class NotDelivered(Exception):
@@ -79,5 +104,5 @@ class DurableNotifier(Notifier):
     def destinations(self) -> Sequence[Destination]:
         """Where to. Raises ConfigError naming option and fix."""
 
-    def notify(self, event: Event) -> None:
+    def notify(self, notification: Notification) -> None:
         """Not called: see ``destinations``."""

@@ -20,6 +20,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 PORTS = {"http": 80, "https": 443}
+_SIX = 6
 
 #: Addresses that ``ipaddress`` calls global, although they lead to our own side, or through a translator to any IPv4 address.
 _NOT_PUBLIC: tuple[Network, ...] = tuple(map(ipaddress.ip_network, (
@@ -92,8 +93,45 @@ class AddressFilter:
         addresses = [ipaddress.ip_address(x) for x in target.addresses]
         return target.host in self._names or all(any(x in network for network in self._networks) for x in addresses)
 
+    def touches(self, target: Target) -> bool:
+        """Whether any address of it is one of an entry's, whatever name leads to it."""
+        if target.host in self._names:
+            return True
+        addresses = {ipaddress.ip_address(x) for x in target.addresses}
+        if any(x in network for network in self._networks for x in addresses):
+            return True
+        return any(x in addresses for name in self._names for x in _known(name, target.port))
+
     def _allows(self, address: Address) -> bool:
         return is_public(address) or any(address in network for network in self._networks)
+
+
+def canonical(url: str) -> str:
+    """The one text of an http or https URL (RFC 3986 6.2): scheme and host in lower case, no default port, no fragment, no needless
+    percent-encoding in the path. What a query means is the server's to say: it stays as it is. Nobody is asked.
+
+    Raises BadLocation for what ``AddressFilter.target`` would never take, and for paths with ``.`` or ``..`` in them.
+    """
+    scheme, host, port, path = _parse(url)
+    path, mark, query = path.partition("?")
+    if re.search(r"%(?![0-9A-Fa-f]{2})", path):
+        raise errors.BadLocation("a % in the URL's path does not begin the code of a character")
+    path = re.sub(r"%[0-9A-Fa-f]{2}", _plain, path)
+    if {".", ".."} & set(path.split("/")):
+        raise errors.BadLocation("a URL with . or .. in its path is not taken")
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        pass
+    else:
+        host = f"[{address}]" if address.version == _SIX else str(address)
+    return f"{scheme}://{host}{'' if port == PORTS[scheme] else f':{port}'}{path}{mark}{query}"
+
+
+def _plain(code: re.Match[str]) -> str:
+    """An unreserved character as itself, the others in upper case."""
+    character = chr(int(code[0][1:], 16))
+    return character if re.fullmatch(r"[A-Za-z0-9._~-]", character, re.ASCII) else code[0].upper()
 
 
 def _parse(url: str) -> tuple[str, str, int, str]:
@@ -112,6 +150,14 @@ def _parse(url: str) -> tuple[str, str, int, str]:
         raise errors.BadLocation("a URL with a user or a password in it is not taken")
     path = parts.path or "/"
     return parts.scheme, host, port or PORTS[parts.scheme], f"{path}?{parts.query}" if parts.query else path
+
+
+def _known(name: str, port: int) -> list[Address]:
+    """The addresses of a name of the operator's; none when nobody knows it."""
+    try:
+        return _resolve(name, port)
+    except errors.StoreUnavailable:
+        return []
 
 
 def _looks_like_an_address(host: str) -> bool:

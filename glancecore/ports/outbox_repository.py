@@ -12,12 +12,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from glancecore.domain.events import Initiator
+from glancecore.ports.repeating import repeatable
+
 
 @dataclass(frozen=True, slots=True)
 class OutboxEvent:
     """An event for one ``destination``. ``id`` stays the same however often it is delivered, and is the same for all
     destinations. Events of one ``subject`` (an image, a namespace) reach a destination in the order of their commits.
-    ``data`` is JSON."""
+    ``data`` is JSON; ``initiator`` who made it happen, None for the service itself."""
 
     id: str
     destination: str
@@ -25,6 +28,7 @@ class OutboxEvent:
     type: str
     at: datetime
     data: Mapping[str, object]
+    initiator: Initiator | None = None
 
 
 # -- changes ---------------------------------------------------------------------------------------------------------------
@@ -89,10 +93,12 @@ class OutboxRepository(ABC):
         """Remove what was delivered; let the rest be claimed again after its delay, with its error (None: the one before
         stays). A parcel whose claim is not the stored one any more is left alone."""
 
+    @repeatable
     @abstractmethod
     def waiting(self) -> list[Waiting]:
         """Of each destination for which something waits, by name."""
 
+    @repeatable
     @abstractmethod
     def find(self, destination: str | None = None, limit: int = 100, behind: int = 0) -> list[Parcel]:
         """At most ``limit`` parcels, the first positions first, from behind position ``behind``."""

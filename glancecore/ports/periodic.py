@@ -128,6 +128,8 @@ class PeriodicJob(ABC):
     of_machine: ClassVar[bool] = False
     #: Seconds from one start to the next, unless the operator says otherwise.
     interval: ClassVar[float]
+    #: Kinds of findings that can't be mended without an operator: they are errors in the log, and have an exit code of their own.
+    alarms: ClassVar[frozenset[str]] = frozenset()
     #: One line for ``glance-periodic list``.
     summary: ClassVar[str]
 

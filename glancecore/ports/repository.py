@@ -9,11 +9,12 @@ The kit ``glancecore.testing.repository`` checks each rule.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from glancecore.domain import errors, metadata
 from glancecore.domain.context import EVERYTHING, Viewer
 from glancecore.domain.image import Image, Status, Visibility
 from glancecore.domain.lease import Lease
@@ -25,10 +26,15 @@ from glancecore.ports.logbook_repository import LogbookRepository
 from glancecore.ports.metadef_repository import MetadefRepository
 from glancecore.ports.options import Options, Section
 from glancecore.ports.outbox_repository import EventsRecorded, OutboxRepository
+from glancecore.ports.place_repository import PlaceRepository
+from glancecore.ports.repeating import repeatable
 from glancecore.ports.task_repository import TaskChange, TaskRepository
 
-
 # -- questions -------------------------------------------------------------------------------------------------------------
+#: Images that a list may look through: what the answer costs does not depend on how many there are.
+MOST = 1000
+
+
 class SortField(StrEnum):
     NAME = "name"
     STATUS = "status"
@@ -90,6 +96,10 @@ class ImageQuery:
     ``sort`` ends with the id (added, in the last key's direction, when absent), so the order is total; null sorts before
     everything.
     ``marker``: start behind this image, which must be visible to the viewer but need not match the filters.
+    ``max_bytes``: the page also ends behind the first image with which the metadata of those found (``metadata.size``) has so many
+    bytes; at least one image is found.
+    ``most``: so many images may be looked through for a page. When no more than that are listed for the viewer without the filters, whatever
+    their visibility, the answer is whole; else the page may end early, or the question be refused: see ``ImageRepository.find``.
     """
 
     viewer: Viewer
@@ -105,6 +115,36 @@ class ImageQuery:
     sort: tuple[Sort, ...] = (Sort(SortField.CREATED_AT), Sort(SortField.ID))
     marker: str | None = None
     limit: int = 25
+    max_bytes: int | None = None
+    most: int = MOST
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePage:
+    """``marker``: the image to go on behind, not always one of those found, but one that the viewer may see; None: nothing is left.
+    A page with a marker has images."""
+
+    images: Sequence[Image] = ()
+    marker: str | None = None
+
+    @classmethod
+    def ended(cls, images: Sequence[Image], query: ImageQuery, looked: str | None = None) -> ImagePage:
+        """The page of what was found. ``looked``: the last image that was looked at, when others are behind it. Raises TooBroad."""
+        if images and cls(images).full(query):
+            return cls(images, images[-1].id)
+        if looked is not None and not images:
+            raise errors.TooBroad(f"none of the next images fits, and too many are left to be looked through: {NARROWER}")
+        return cls(images, looked)
+
+
+    def full(self, query: ImageQuery) -> bool:
+        """Whether it has as many images, or bytes of metadata, as were asked for."""
+        return len(self.images) >= query.limit or (query.max_bytes is not None and sum(map(metadata.size, self.images)) >= query.max_bytes)
+
+
+#: What is told to those whose question is refused.
+NARROWER = ("add a filter that few images fit: id, name, owner, checksum, os_hash_value, a tag, a property, or a short span of created_at; or "
+            "a visibility")
 
 
 # -- changes ---------------------------------------------------------------------------------------------------------------
@@ -204,6 +244,7 @@ Change = (ImageAdded | ImageChanged | ImageRemoved | MemberAdded | MemberChanged
 class ImageRepository(ABC):
     """Images, their members and leases. Thread-safe. Any method may raise DatabaseUnavailable."""
 
+    @repeatable
     @abstractmethod
     def get(self, image_id: str, viewer: Viewer = EVERYTHING) -> Image:
         """The image if it exists, is not in a hidden status, and ``viewer`` may see it; else ImageNotFound.
@@ -213,15 +254,19 @@ class ImageRepository(ABC):
         image is shared.
         """
 
+    @repeatable
     @abstractmethod
     def get_any(self, image_id: str) -> Image:
         """The image in whatever status, for the service's own work. Raises ImageNotFound when it is removed."""
 
+    @repeatable
     @abstractmethod
-    def find(self, query: ImageQuery) -> list[Image]:
-        """At most ``query.limit`` images in the asked order. Raises UnknownMarker.
+    def find(self, query: ImageQuery) -> ImagePage:
+        """At most ``query.limit`` images in the asked order. Raises UnknownMarker, TooBroad.
 
-        Cost: a fixed number of statements, whatever the number of images; keyset paging, no offset.
+        Cost: a fixed number of statements, each of bounded work, whatever the number of images; keyset paging. A page ends where ``query.most``
+        images have been looked through, and leads on; when none of them fits, or when more of them would have to be sorted, it is TooBroad.
+        Who follows the markers finds each image that fits once, in order.
         """
 
     @abstractmethod
@@ -232,18 +277,22 @@ class ImageRepository(ABC):
         Also keeps each project's usage (``domain.quota``) exact.
         """
 
+    @repeatable
     @abstractmethod
     def member(self, image_id: str, member: str) -> Member:
         """Raises MemberNotFound."""
 
+    @repeatable
     @abstractmethod
     def members(self, image_id: str) -> list[Member]:
         """All of an image's members, by member id."""
 
+    @repeatable
     @abstractmethod
     def usage(self, project: str | None) -> Usage:
         """What the project uses and has reserved."""
 
+    @repeatable
     @abstractmethod
     def projects(self) -> list[str | None]:
         """Those that have images, or a usage that is kept, in order; None comes first, for images without owner."""
@@ -254,32 +303,39 @@ class ImageRepository(ABC):
         Commits of others meanwhile are in both or in neither. Keeping the usage exact is ``commit``'s: this is for rows that
         somebody else has written."""
 
+    @repeatable
     @abstractmethod
     def located(self, url: str) -> list[str]:
         """Ids of the images that have a location at exactly this URL, in whatever store and status, in order."""
 
+    @repeatable
     @abstractmethod
     def lease(self, image_id: str) -> Lease | None:
         """The stored lease, expired or not."""
 
+    @repeatable
     @abstractmethod
     def extend(self, holder: str, ttl: float) -> frozenset[str]:
         """Heartbeat: every lease of ``holder`` lives ``ttl`` seconds from now; the tokens that it still holds."""
 
+    @repeatable
     @abstractmethod
     def expired(self, limit: int = 100) -> list[Lease]:
         """Leases that nobody has extended in time, oldest first."""
 
+    @repeatable
     @abstractmethod
     def unleased(self, limit: int = 100) -> list[Image]:
         """Images in a transient status (saving, importing, deleting) without any lease: left by a foreign or older
         writer. Oldest save first. Staged images (uploading) rest without a lease and are not told."""
 
+    @repeatable
     @abstractmethod
     def scan(self, statuses: frozenset[Status], after: str = "", limit: int = 100) -> list[Image]:
         """Images in one of these statuses, hidden or not, in the order of their ids by code points, behind the id ``after``, which need not
         exist. Who goes on behind the last one of each page has seen every image that was there all the time."""
 
+    @repeatable
     @abstractmethod
     def pending(self, before: datetime, limit: int = 100) -> list[Image]:
         """Images that are pending_delete and were saved last before that time. Oldest save first."""
@@ -295,6 +351,7 @@ class Database(ABC):
     cached: CachedRepository
     outbox: OutboxRepository
     jobs: JobRepository
+    places: PlaceRepository
     #: Logbooks of imports for those who can't reach ``logbook``; None: nobody needs it.
     logbooks: LogbookRepository | None = None
 
@@ -306,6 +363,7 @@ class Database(ABC):
         """An SQLAlchemy URL where TaskFlow may keep its logbook, beside this driver's own tables; None: there is none."""
         return None
 
+    @repeatable
     @abstractmethod
     def ping(self) -> None:
         """Raises DatabaseUnavailable, or ConfigError when the schema is missing or too old or too new."""
@@ -314,10 +372,12 @@ class Database(ABC):
     def sync(self, revision: str = "head") -> None:
         """Bring the schema to ``revision``; safe to call twice and from two processes at once."""
 
+    @repeatable
     @abstractmethod
     def version(self) -> str | None:
         """The schema's revision; None for an empty database."""
 
+    @repeatable
     @abstractmethod
     def head(self) -> str:
         """The revision that this driver works with."""

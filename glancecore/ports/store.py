@@ -7,7 +7,7 @@ does none of it. Source of the rules: design section 5; the kit ``glancecore.tes
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -20,6 +20,10 @@ from glancecore.ports.options import Options, Section
 #: Bytes per piece that is read from files and sockets. It stays in the processor's cache from hashing to writing, and no system
 #: call with it keeps a processor from a request for long: many kernels let nobody else in before a write is done.
 CHUNK = 1 << 18
+#: The marker's name in its place. No key begins with a dot.
+MARKER = ".glance-store"
+#: Bytes that a marker has at most.
+MARKER_SIZE = 4096
 
 
 class Cap(Enum):
@@ -37,8 +41,12 @@ class Cap(Enum):
     ADOPT = "adopt"
     #: ``presign`` makes a short-lived URL that a client may read directly.
     PRESIGN = "presign"
-    #: Reads a URL that somebody else made (a location on any web server).
+    #: Reads a URL that somebody else made (a location on any web server), who may change the bytes at any time: they are read only
+    #: against a hash, each time anew.
     EXTERNAL = "external"
+    #: Each place of the store can hold a marker, by which it is known from an empty one that stands where it was: a mount point without
+    #: its disk, a bucket made anew.
+    MARK = "mark"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +57,17 @@ class StoredBlob:
     url: str
     size: int
     modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceMarker:
+    """One place of a store, and the marker there. ``where``: the option and its value that lead to the place, for operators; no secret in
+    it. ``content``: of the marker, None when there is none. ``address``: how the locations of data in this place begin, for a store whose
+    places may move; else empty."""
+
+    where: str
+    content: bytes | None
+    address: str = ""
 
 
 class Store(ABC):
@@ -72,11 +91,18 @@ class Store(ABC):
         self.name = name
         self.conf = conf
 
+    def create(self) -> None:
+        """Make the places that are not there, as far as the settings allow; those that are there stay as they are.
+
+        Called before ``start`` while nothing is known of the store. Later on ``start`` alone is called, which must not make what is
+        expected to be there: a place that is not there is away. Safe in several processes at once. Raises as ``start`` does.
+        """
+
     def start(self) -> None:
         """Check the settings and reach the backend, once per process before the first use.
 
         Must be safe to call in several processes at once. Raises ConfigError naming option and fix when the settings
-        are wrong, StoreUnavailable or StoreForbidden when the backend is.
+        are wrong, StoreUnavailable or StoreForbidden when the backend is; PlaceMissing for a place that ``create`` would make.
         """
 
     def ping(self) -> None:
@@ -98,6 +124,30 @@ class Store(ABC):
     def properties(self) -> Mapping[str, object]:
         """Facts for ``GET /v2/info/stores/detail``; JSON values, no secrets."""
         return {}
+
+    # -- places --------------------------------------------------------------------------------------------------------
+    def markers(self) -> Sequence[PlaceMarker]:
+        """Each place of the store with its marker (``MARKER``), in any order; called after ``start``.
+
+        The marker is no blob: ``list`` does not tell it, no location leads to it, and neither ``delete`` nor ``discard`` touches it.
+        The places that were looked at are those that every other method uses from then on. Must return within 5 s after a ``ping``.
+        Raises StoreForbidden, StoreUnavailable.
+        """
+        raise errors.Unsupported(f"store {self.name} keeps no markers", self.name, "markers")
+
+    def mark(self, where: str, content: bytes) -> bytes:
+        """Make ``content`` the marker of the place that ``markers`` calls ``where``, unless it has one; what its marker is now.
+
+        ``content`` has at most ``MARKER_SIZE`` bytes. Of several processes that do so at once, one makes the marker and all are told its
+        content. As durable as ``put``, and never seen in part. Raises StoreFull, StoreForbidden, StoreUnavailable.
+        """
+        raise errors.Unsupported(f"store {self.name} keeps no markers", self.name, "mark")
+
+    def moved_from(self, where: str, addresses: Sequence[str]) -> None:
+        """The place that ``markers`` calls ``where`` had these addresses before: locations that begin so lead to its data, too.
+
+        Called after ``markers``, before other threads use the store. Only for stores whose places have an ``address``.
+        """
 
     # -- writing -------------------------------------------------------------------------------------------------------
     def put(self, key: str, chunks: Iterable[bytes], size: int | None = None) -> str:
@@ -143,6 +193,16 @@ class Store(ABC):
         uses ``put``), BlobExists.
         """
         raise errors.Unsupported(f"store {self.name} can't adopt local files", self.name, "adopt")
+
+    # -- locations -----------------------------------------------------------------------------------------------------
+    @abstractmethod
+    def canonical(self, url: str) -> str:
+        """The one text for the blob that ``url`` names: what ``put``, ``adopt`` and ``list`` would call it.
+
+        Whose bytes they are is judged by this text, so two texts by which the same bytes can be read, measured, signed or deleted must
+        become one, whatever user, port, case, encoding or query they are written with. Tell it without asking whether the blob is there.
+        The canonical text is its own. Raises BadLocation for what is no location of this store.
+        """
 
     # -- reading -------------------------------------------------------------------------------------------------------
     @abstractmethod

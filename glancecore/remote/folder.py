@@ -57,7 +57,7 @@ class ImageFolder(Place):
 
     def create(self, record: Record) -> None:  # noqa: ARG002 - it is written when its data is there
         with _told(self._path):
-            self._path.mkdir(parents=True, exist_ok=True)
+            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def held(self, image_id: str) -> int:
         part = self._part(image_id)

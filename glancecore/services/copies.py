@@ -19,6 +19,7 @@ from glancecore.domain.events import EventType, ImageEvent
 from glancecore.domain.image import Image, Location, LocationStatus, Status
 from glancecore.domain.lease import Operation
 from glancecore.ports.repository import ImageChanged, ImageRepository, LeaseEnded
+from glancecore.services.blobs import Blobs
 from glancecore.services.checkpoints import reach
 from glancecore.services.leases import Leases
 from glancecore.services.notifications import Notifications
@@ -51,6 +52,7 @@ class Copies:
     def __init__(self, repository: ImageRepository, stores: Stores, leases: Leases, notifications: Notifications) -> None:
         self._repository = repository
         self._stores = stores
+        self._blobs = Blobs(repository, stores)
         self._leases = leases
         self._notifications = notifications
 
@@ -120,7 +122,7 @@ class Copies:
             self._repository.commit(ImageChanged(image, held), self._leases.taken(lease))
             reach("repair.before_drop")
             try:
-                self._stores.remove(found)
+                self._blobs.remove(held, found)
             except BaseException:
                 self._repository.commit(LeaseEnded(lease))
                 raise

@@ -17,6 +17,7 @@ from glancecore.domain.events import EventType, ImageEvent
 from glancecore.domain.image import Image, Location, Status
 from glancecore.domain.lease import Lease, Operation
 from glancecore.ports.repository import ImageChanged, ImageRemoved, ImageRepository, LeaseEnded
+from glancecore.services.blobs import Blobs
 from glancecore.services.checkpoints import reach
 from glancecore.services.leases import Leases
 from glancecore.services.notifications import Notifications
@@ -35,6 +36,7 @@ class Deletion:
                  delayed: bool = False) -> None:
         self._repository = repository
         self._stores = stores
+        self._blobs = Blobs(repository, stores)
         self._leases = leases
         self._notifications = notifications
         self._delayed = delayed
@@ -142,7 +144,7 @@ class Deletion:
             if image.staged is not None:
                 self._stores.recorded(image.staged.store).discard(image.staged.key)
             for location in image.locations:
-                self._stores.remove(location)
+                self._blobs.remove(image, location)
                 image = self._forget_location(image, location)
         except errors.StoreError as exc:
             self._restore(lease, exc)

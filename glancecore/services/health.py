@@ -39,6 +39,8 @@ class Health:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
         for store in self._stores:
-            metrics.STORE_UP.labels(store.id).set(found[f"store {store.id}"] == "ok")
+            up = found[f"store {store.id}"] == "ok"
+            metrics.STORE_UP.labels(store.id).set(up)
+            metrics.STORE_WRITABLE.labels(store.id).set(up and store.takes_data)
         found["default store"] = found[f"store {self._stores.default_id}"]
         return found

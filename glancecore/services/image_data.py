@@ -18,6 +18,7 @@ from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.quota import Quota
 from glancecore.ports.repository import ImageChanged, ImageRepository, LeaseChanged, LeaseEnded, WithinLimits
 from glancecore.services.checkpoints import reach
+from glancecore.services.hashing import Hashes
 from glancecore.services.image_cache import CachedData, ImageCache
 from glancecore.services.inspection import InspectionRules, Inspector
 from glancecore.services.intake import Intake
@@ -54,6 +55,7 @@ class ImageData:
         self._notifications = notifications
         self._signatures = signatures or Signatures(None)
         self._cache = cache
+        self._when_damaged: Callable[[Image], None] | None = None
 
     # -- upload ------------------------------------------------------------------------------------------------------
     def upload(self, ctx: Context, image_id: str, body: Iterable[bytes], *, size: int | None = None,
@@ -69,7 +71,7 @@ class ImageData:
         self._policy.authorize(ctx, "upload_image", image)
         image.require(Status.QUEUED)
         image.require_formats()
-        store = self._stores.get(store_id)
+        store = self._stores.for_data(store_id, size)
         if not store.available:
             raise errors.StoreUnavailable(f"store {store.id} is not available", store.id)
         if not store.writable:
@@ -175,17 +177,23 @@ class ImageData:
         if image.status not in (Status.ACTIVE, Status.DEACTIVATED) or not image.live_locations:
             return None
         if not image.good_locations:
+            if self._when_damaged is not None:
+                self._when_damaged(image)
             raise errors.DataDamaged(f"the data of image {image_id} is damaged, and there is no good copy: its os_hash_value is not that of "
                                      "the stored bytes")
-        return Download(image, self._stores.by_preference(image.good_locations, prefer), self._stores, None if prefer else self._cache)
+        return Download(image, self._stores.readable(image, prefer), self._stores, None if prefer else self._cache)
+
+    def when_damaged(self, call: Callable[[Image], None]) -> None:
+        """``call`` is told each image that was asked for and has damaged copies only."""
+        self._when_damaged = call
 
     def to_cache(self, image: Image) -> Download:
         """The data of an active image, for the service itself."""
-        return Download(image, self._stores.by_preference(image.good_locations), self._stores)
+        return Download(image, self._stores.readable(image), self._stores)
 
-    def sent(self, ctx: Context, image: Image, count: int, address: str | None) -> None:
+    def sent(self, ctx: Context, image: Image, count: int) -> None:
         """Tell that ``count`` bytes of the image have gone to the caller."""
-        self._notifications.send(ImageSent(image, count, ctx.user, ctx.project, address))
+        self._notifications.send(ImageSent(image, count, ctx.user, ctx.project, ctx.address), initiator=ctx.initiator)
 
 
 class Download:
@@ -202,6 +210,11 @@ class Download:
         if self.image.size is not None:
             return self.image.size
         return self._stores.holding(self._locations[0]).size(self._locations[0].url)
+
+    @property
+    def ranged(self) -> bool:
+        """Whether parts may be asked for. What lies on other people's servers only is proved by its hash, which only the whole has."""
+        return any(map(self._stores.vouch, self._locations))
 
     def cached(self) -> CachedData | None:
         """The cache's copy, when it has one."""
@@ -232,7 +245,11 @@ class Download:
     def open(self, offset: int, length: int) -> Iterator[bytes]:
         """``length`` bytes from ``offset``. The first copy that gives its first piece is read; when one breaks off, the
         next goes on where it ended. Raises StoreUnavailable now when none answers."""
-        pieces = self._through(self._cache, length) if self._cache and self.fills(offset, length) else self._read(offset, length)
+        whole = offset == 0 and length == self.size
+        pieces = self._through(self._cache, length) if self._cache and self.fills(offset, length) else (
+            self._read(offset, length) if whole else self._read(offset, length, [x for x in self._locations if self._stores.vouch(x)]))
+        if whole and not all(map(self._stores.vouch, self._locations)):
+            pieces = _proved(pieces, self.image)
         first = next(pieces, b"")
         return _chain(first, pieces)
 
@@ -255,7 +272,7 @@ class Download:
     def _read(self, offset: int, length: int, locations: Sequence[Location] | None = None) -> Iterator[bytes]:
         at, end = offset, offset + length
         last: errors.StoreError | None = None
-        for location in locations or self._locations:
+        for location in self._locations if locations is None else locations:
             if at >= end:
                 return
             try:
@@ -320,6 +337,28 @@ def _noted(body: Iterable[bytes]) -> Iterator[bytes]:
             first = False
             reach("upload.first_piece")
     reach("upload.all_pieces")
+
+
+def _proved(pieces: Iterator[bytes], image: Image) -> Iterator[bytes]:
+    """The pieces; the last one only when all of them have the image's hash. Raises DataDamaged instead."""
+    algorithm = image.hash_algo or ""
+    hashes = Hashes([algorithm])
+    held = b""
+    try:
+        for piece in pieces:
+            hashes.update(piece)
+            if held:
+                yield held
+            held = piece
+        if hashes.result()[algorithm] != image.hash_value:
+            LOG.error("image %s: a server of somebody else gives other data than was hashed", image.id)
+            raise errors.DataDamaged(f"the data of image {image.id} is not what it was: its os_hash_value is not that of what its server sends now")
+        yield held
+    finally:
+        hashes.close()
+        close: Callable[[], None] | None = getattr(pieces, "close", None)
+        if close:
+            close()
 
 
 def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

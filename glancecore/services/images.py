@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from glancecore.domain import errors, fields, patch
+from glancecore.domain import errors, fields, metadata, patch, text
 from glancecore.domain.context import Context
 from glancecore.domain.events import EventType, ImageEvent
 from glancecore.domain.image import Image, Visibility
+from glancecore.domain.metadata import MetadataLimits
 from glancecore.domain.quota import Limits
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.quota import Quota
-from glancecore.ports.repository import Change, ImageAdded, ImageChanged, ImageQuery, ImageRepository, WithinLimits
+from glancecore.ports.repository import (
+    NARROWER,
+    Change,
+    ImageAdded,
+    ImageChanged,
+    ImagePage,
+    ImageQuery,
+    ImageRepository,
+    WithinLimits,
+)
 from glancecore.services.checkpoints import reach
 from glancecore.services.deletion import Deletion
 from glancecore.services.image_properties import ImageProperties
@@ -23,15 +34,13 @@ from glancecore.services.notifications import Notifications
 from glancecore.services.property_protection import PropertyProtection
 from glancecore.services.retrying import on_concurrent_change
 
-
-@dataclass(frozen=True, slots=True)
-class ImageLimits:
-    """Numbers per image; None means no limit."""
-
-    properties: int | None = 128
-    tags: int | None = 128
-    members: int | None = 128
-    locations: int | None = 10
+#: Most bytes of metadata in one page of a list, but for those of its last image. A list of 1,000 usual images has less.
+PAGE_BYTES = 4 << 20
+#: Images that may be looked through for a page. Most pages fill at the first look; where it is not enough, the second one is taken.
+LOOKS = (1_000, 10_000)
+#: Pages that are read for one when the policy shows none of their images, those behind the first of ``LOOKS[0]`` images or more: a page without
+#: images does not lead on.
+PAGES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +53,6 @@ class NewImage:
     properties: Mapping[str, str | None] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One page of a list; ``marker`` is where the next one begins, None when this one was not full."""
-
-    images: Sequence[Image] = ()
-    marker: str | None = None
-
-
 def now() -> datetime:
     return datetime.now(UTC)
 
@@ -59,7 +60,7 @@ def now() -> datetime:
 class Images:
     """Use cases on images without their data."""
 
-    def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, limits: ImageLimits,
+    def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, limits: MetadataLimits,
                  protection: PropertyProtection, deletion: Deletion, locations: Locations, notifications: Notifications,
                  definitions: ImageProperties | None = None) -> None:
         self._repository = repository
@@ -79,16 +80,45 @@ class Images:
         self._policy.authorize(ctx, "get_image", image)
         return image
 
-    def find(self, ctx: Context, query: ImageQuery) -> Page:
-        """Raises Forbidden, UnknownMarker."""
+    def find(self, ctx: Context, query: ImageQuery) -> ImagePage:
+        """Raises Forbidden, UnknownMarker, TooBroad."""
         self._policy.authorize(ctx, "get_images")
         if query.limit == 0:
-            return Page()
+            return ImagePage()
         if any(not self._protection.may(ctx, name, "read") for name in query.properties):
-            return Page()  # a property that the caller may not read can't be probed by filtering
-        found = self._repository.find(query)
-        marker = found[-1].id if found and len(found) == query.limit else None
-        return Page([x for x in found if self._policy.allows(ctx, "get_image", x)], marker)
+            return ImagePage()  # a property that the caller may not read can't be probed by filtering
+        limit = query.limit
+        for _ in range(PAGES):
+            found = self._found(replace(query, max_bytes=PAGE_BYTES))
+            shown = [x for x in found.images if self._policy.allows(ctx, "get_image", x)]
+            if shown or found.marker is None:
+                return ImagePage(shown[:limit], shown[limit - 1].id if len(shown) > limit else self._end(ctx, found, shown))
+            query = replace(query, marker=found.marker, limit=max(limit, LOOKS[0]))
+        raise errors.TooBroad(f"the policy shows you none of the next images, and too many are left to be looked through: {NARROWER}")
+
+    def _end(self, ctx: Context, found: ImagePage, shown: Sequence[Image]) -> str | None:
+        """Where a page with all of ``shown`` leads on: an image that the policy shows."""
+        if found.marker is None or found.marker == shown[-1].id:
+            return found.marker
+        if found.marker != found.images[-1].id:  # one that was looked at and does not fit
+            with suppress(errors.ImageNotFound):
+                if self._policy.allows(ctx, "get_image", self._repository.get(found.marker, ctx.viewer)):
+                    return found.marker
+        return shown[-1].id
+
+    def _found(self, query: ImageQuery) -> ImagePage:
+        """A page that ends early, or a refusal, costs a second question; most pages fill at the first."""
+        for most in LOOKS:
+            last = most == LOOKS[-1]
+            try:
+                page = self._repository.find(replace(query, most=most))
+            except errors.TooBroad:
+                if last:
+                    raise
+                continue
+            if last or page.marker is None or page.full(query):
+                return page
+        raise AssertionError("the last look returns or raises")
 
     # -- changing ----------------------------------------------------------------------------------------------------
     def create(self, ctx: Context, new: NewImage) -> Image:
@@ -101,16 +131,16 @@ class Images:
         image = replace(image, **{**new.fields, "owner": owner}).tagged(*new.tags)  # type: ignore[arg-type]
         self._policy.authorize(ctx, "add_image", {"owner": owner, "project_id": owner, "visibility": image.visibility.value})
         self._check_visibility(ctx, image)
-        self._check_counts(image)
+        metadata.check(image, self._limits)
         for name in new.properties:
             if not self._protection.may(ctx, name, "create"):
                 raise errors.ProtectedProperty(f"property {name} is protected: you may not create it")
         if self._definitions is not None:
             self._definitions.check(image)
+        limits = Limits(images=self._quota.limits(owner).images, metadata_bytes=self._limits.project_bytes)
         changes: list[Change] = [ImageAdded(image)]
-        limit = self._quota.limits(owner).images
-        if limit is not None:
-            changes.append(WithinLimits(owner, Limits(images=limit)))
+        if limits != Limits():
+            changes.append(WithinLimits(owner, limits))
         reach("create.before_commit")
         told = self._notifications.about(ImageEvent(EventType.IMAGE_CREATE, image))
         self._repository.commit(*changes, *told.changes)
@@ -118,22 +148,24 @@ class Images:
         told.send()
         return image
 
-    def update(self, ctx: Context, image_id: str, operations: Sequence[patch.Operation]) -> Image:
-        """Apply a patch. Raises ImageNotFound, Forbidden, Conflict, Invalid, LimitExceeded; all or nothing."""
-        if not operations:
-            return self.show(ctx, image_id)
+    def update(self, ctx: Context, image_id: str, read: Callable[[], Sequence[patch.Operation]]) -> Image:
+        """Apply a patch, which is read when the caller has been found to be allowed to change the image.
+
+        Raises ImageNotFound, Forbidden, Conflict, Invalid, LimitExceeded, QuotaExceeded, and what ``read`` raises; all or nothing."""
         rights = patch.Rights(ctx.admin, lambda name, action: self._protection.may(ctx, name, action), self._locations.order)
-        if any(x.name == fields.LOCATIONS for x in operations):
-            image = self.show(ctx, image_id)
-            self._policy.authorize(ctx, "modify_image", image)
-            operations = self._locations.looked_up(ctx, image, operations)
+        wanted: list[Sequence[patch.Operation]] = []
 
         def change(image: Image) -> Image:
-            after = patch.apply(image, operations, rights)
+            if not wanted:
+                operations = read()
+                if any(x.name == fields.LOCATIONS for x in operations):
+                    operations = self._locations.looked_up(ctx, image, operations)
+                wanted.append(operations)
+            after = patch.apply(image, wanted[0], rights)
             if after.visibility is not image.visibility:
                 self._check_visibility(ctx, after)
-            self._check_counts(after, image)
             if self._definitions is not None:
+                metadata.check(after, self._limits, image)  # counts before costly rules
                 self._definitions.check(after, image)
             return after
 
@@ -155,11 +187,10 @@ class Images:
         """Idempotent. Raises Invalid, LimitExceeded."""
         if len(tag) > fields.MAX_NAME:
             raise errors.Invalid(f"tag: at most {fields.MAX_NAME} characters")
+        text.name("tag", tag)
 
         def change(image: Image) -> Image:
-            after = image.tagged(*image.tags, tag)
-            self._check_counts(after, image)
-            return after
+            return image.tagged(*image.tags, tag)
 
         self._change(ctx, image_id, "modify_image", change)
 
@@ -180,10 +211,11 @@ class Images:
         after = change(image)
         if after == image:
             return image
+        metadata.check(after, self._limits, image)
         after = replace(after, version=image.version + 1, updated_at=now())
         effects = self._locations.effects(image, after)
         told = self._notifications.about(ImageEvent(EventType.IMAGE_UPDATE, after))
-        effects.commit(self._repository, ImageChanged(image, after), *told.changes)
+        effects.commit(self._repository, ImageChanged(image, after), *self._within_project(after, image), *told.changes)
         told.send()
         effects.follow()
         return after
@@ -194,12 +226,9 @@ class Images:
         elif image.visibility is Visibility.COMMUNITY:
             self._policy.authorize(ctx, "communitize_image", image)
 
-    def _check_counts(self, after: Image, before: Image | None = None) -> None:
-        """An image above a quota stays editable as long as nothing is added (contract 6)."""
-        had, tagged = (set(before.properties), len(before.tags)) if before else (set(), 0)
-        most = self._limits.properties
-        if most is not None and len(after.properties) > most and not set(after.properties) <= had:
-            raise errors.LimitExceeded(f"{len(after.properties)} properties; image_property_quota allows {most}")
-        most = self._limits.tags
-        if most is not None and len(after.tags) > most and len(after.tags) > tagged:
-            raise errors.LimitExceeded(f"{len(after.tags)} tags; image_tag_quota allows {most}")
+    def _within_project(self, after: Image, before: Image) -> list[Change]:
+        """What keeps the metadata of all images of a project within its limit."""
+        limit = self._limits.project_bytes
+        if limit is None or (after.owner == before.owner and not metadata.grows(after, before)):
+            return []
+        return [WithinLimits(after.owner, Limits(metadata_bytes=limit))]

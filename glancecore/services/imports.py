@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -24,10 +24,12 @@ from glancecore.ports.task_repository import TaskAdded, TaskChanged
 from glancecore.services import expected
 from glancecore.services.checkpoints import reach
 from glancecore.services.images import Images, NewImage
+from glancecore.services.kept_secrets import KeptSecrets
 from glancecore.services.leases import Leases
+from glancecore.services.lookups import Lookups
 from glancecore.services.notifications import Notifications
 from glancecore.services.retrying import on_concurrent_change
-from glancecore.services.signatures import CERTIFICATE
+from glancecore.services.signatures import CERTIFICATE, Signatures
 from glancecore.services.stores import StoreFacade, Stores
 
 #: Where an image that is importing came from, and goes back to when the import fails.
@@ -63,7 +65,7 @@ class Wanted:
 class Imports:
     def __init__(self, database: Database, authorizer: Authorizer, quota: Quota, stores: Stores, leases: Leases,
                  methods: Mapping[str, ImportMethod], steps: Mapping[str, ImportStep], engine: Engine, images: Images,
-                 notifications: Notifications) -> None:
+                 lookups: Lookups, notifications: Notifications, kept: KeptSecrets, signatures: Signatures) -> None:
         self._repository = database.images
         self._tasks = database.tasks
         self._policy = authorizer
@@ -74,25 +76,35 @@ class Imports:
         self._steps = steps
         self._engine = engine
         self._images = images
+        self._lookups = lookups
         self._notifications = notifications
+        self._kept = kept
+        self._signatures = signatures
 
-    def start(self, ctx: Context, image_id: str, wanted: Wanted, failed: Task | None = None) -> Task | None:
-        """Begin an import; it goes on after this returns. None when there is nothing to do. ``failed``: an earlier task for the same,
-        whose data is taken over.
+    def start(self, ctx: Context, image_id: str, read: Callable[[], Wanted]) -> Task | None:
+        """Begin an import; it goes on after this returns. None when there is nothing to do. What is wanted is read when the caller has
+        been found to be allowed to import by some method.
 
         Raises UnknownMethod, Invalid, BadLocation, ImageNotFound, Forbidden, WrongStatus, ImageBusy, UnknownImportStore,
-        QuotaExceeded.
+        QuotaExceeded, and what ``read`` raises.
         """
+        image = self._repository.get(image_id, ctx.viewer)
+        self._policy.authorize(ctx, "get_image", image)
+        policies = sorted({x.policy for x in self._methods.values()}, reverse=True)
+        if policies and not any(self._policy.allows(ctx, x, image) for x in policies):
+            self._policy.authorize(ctx, policies[0], image)
+        return self._start(ctx, image, read())
+
+    def _start(self, ctx: Context, image: Image, wanted: Wanted, failed: Task | None = None) -> Task | None:
+        """``failed``: an earlier task for the same, whose data is taken over."""
+        image_id = image.id
         method = self._methods.get(wanted.name)
         if method is None:
             raise errors.UnknownMethod(f"method.name: {wanted.name!r} is not one of {', '.join(self._methods) or 'none'}")
+        self._policy.authorize(ctx, method.policy, image)
         expected.wanted(wanted.method)
         request = Request(wanted.method, sorted(ctx.roles), {"token": ctx.token} if ctx.token and method.wants_token else {})
-        method.check(request)
-        self._check_signature(method, request)
-        image = self._repository.get(image_id, ctx.viewer)
-        self._policy.authorize(ctx, "get_image", image)
-        self._policy.authorize(ctx, method.policy, image)
+        self._check(ctx, method, request)
         if image.importing is not None and image.importing.task is not None:
             raise errors.ImageBusy(f"image {image_id} has an active task: {image.importing.task}")
         image.require(*method.statuses)
@@ -103,21 +115,24 @@ class Imports:
         stores = self._targets(image, wanted, method)
         if not stores:
             return None
-        if ctx.token and CERTIFICATE in image.properties:  # fetched in the caller's name
+        if ctx.token and CERTIFICATE in image.properties and self._signatures.wants_token:
             request = replace(request, secrets={"token": ctx.token})
         return self._begin(ctx, image, wanted, request, stores, failed=failed)
 
-    def start_task(self, ctx: Context, uri: str, new: NewImage, given: Mapping[str, object]) -> Task:
-        """An image and its import from the web in one call: the tasks API. Raises what ``Images.create`` and ``start`` raise."""
+    def start_task(self, ctx: Context, read: Callable[[], tuple[str, NewImage, Mapping[str, object]]]) -> Task:
+        """An image and its import from the web in one call: the tasks API. ``read`` gives the URL, the image, and both as they came.
+
+        Raises what ``Images.create`` and ``start`` raise."""
         self._policy.authorize(ctx, "tasks_api_access")
         self._policy.authorize(ctx, "add_task")
+        uri, new, given = read()
         method = self._methods.get("web-download")
         if method is None:
             raise errors.UnknownMethod("import method web-download is not enabled in this deployment")
         wanted = Wanted({"name": "web-download", "uri": uri}, body={"method": {"name": "web-download", "uri": uri}}, given=given)
-        method.check(Request(wanted.method))
+        self._check(ctx, method, Request(wanted.method))
         image = self._images.create(ctx, new)
-        task = self.start(ctx, image.id, wanted)
+        task = self._start(ctx, image, wanted)
         if task is None:
             raise errors.Conflict("there is no store to import to")
         return task
@@ -146,7 +161,7 @@ class Imports:
         """Begin a failed import again, or the copies that have failed; what is done already is not done again.
 
         Raises ImageNotFound, TaskNotFound, Forbidden, and what ``start`` raises."""
-        task = self._own_task(ctx, image_id, task_id)
+        image, task = self._own_task(ctx, image_id, task_id)
         if not task.finished:
             raise errors.WrongStatus(f"task {task_id} is {task.status.value}: only an ended task can be retried")
         raw = task.input.get("import_req")
@@ -159,17 +174,17 @@ class Imports:
             if not failed:
                 raise errors.WrongStatus(f"task {task_id} has succeeded in all its stores")
             wanted = replace(wanted, method={"name": "copy-image"}, stores=failed)
-        return self.start(ctx, image_id, wanted, task)
+        return self._start(ctx, image, wanted, task)
 
     # -- inside ------------------------------------------------------------------------------------------------------
-    def _own_task(self, ctx: Context, image_id: str, task_id: str) -> Task:
+    def _own_task(self, ctx: Context, image_id: str, task_id: str) -> tuple[Image, Task]:
         image = self._repository.get(image_id, ctx.viewer)
         self._policy.authorize(ctx, "get_image", image)
         self._policy.authorize(ctx, "upload_image", image)
         task = self._tasks.get(task_id)
         if task.image_id != image_id:
             raise errors.TaskNotFound(f"image {image_id} has no task {task_id}")
-        return task
+        return image, task
 
     @on_concurrent_change
     def _cancel(self, task_id: str) -> None:
@@ -177,6 +192,15 @@ class Imports:
         after = task.cancel()
         if after != task:
             self._repository.commit(TaskChanged(task, replace(after, version=task.version + 1)))
+
+    def _check(self, ctx: Context, method: ImportMethod, request: Request) -> None:
+        """What a caller's request must be; where it leads may be asked of name servers. Raises Invalid, BadLocation, Forbidden, StoreUnavailable,
+        ServerBusy."""
+        if method.source is Source.FETCHED:
+            self._lookups.run(lambda _: method.check(request), ctx.project, outside=True)
+        else:
+            method.check(request)
+        self._check_signature(method, request)
 
     def _check_signature(self, method: ImportMethod, request: Request) -> None:
         """A signature that nobody would look at is refused. Raises Invalid."""
@@ -188,7 +212,8 @@ class Imports:
         having = {x.store for x in image.good_locations}
         if wanted.all_stores:
             return tuple(x.id for x in self._stores if x.writable and (method.source is not Source.COPIES or x.id not in having))
-        found = dict.fromkeys(self._target(x).id for x in wanted.stores or [self._stores.default_id])
+        size = image.staged.digests.size if image.staged is not None else image.size
+        found = dict.fromkeys(self._target(x).id for x in wanted.stores or [self._stores.for_data(None, size).id])
         if method.source is Source.COPIES and having & set(found):
             raise errors.Invalid(f"stores: {', '.join(sorted(having & set(found)))} has the image already")
         return tuple(found)
@@ -209,10 +234,11 @@ class Imports:
         """One commit: the image is importing, held by a lease, and the task says so; what ``failed`` keeps goes over to the image."""
         at = datetime.now(UTC)
         kind = TaskType.API_IMAGE_IMPORT if wanted.given is None else TaskType.IMPORT
-        task = Task(str(uuid.uuid4()), kind, at, at, owner=image.owner, image_id=image.id, user_id=ctx.user,
+        task_id = str(uuid.uuid4())
+        task = Task(task_id, kind, at, at, owner=image.owner, image_id=image.id, user_id=ctx.user,
                     request_id=ctx.request_id, progress=Progress("waiting", copies=tuple(Copy(x) for x in stores)),
                     input={"image_id": image.id, "import_req": dict(wanted.body), "backend": list(stores), **(wanted.given or {})},
-                    secrets={"roles": ",".join(request.roles), **request.secrets})
+                    secrets={"roles": ",".join(request.roles), **self._kept.seal(task_id, request.secrets)})
         kept = failed.kept if failed is not None and failed.keeps(at) else None
         begun = replace(image.begin_import(task.id, stores, kept), version=image.version + 1, updated_at=at)
         limits = self._quota.limits(image.owner) if limited else Limits()

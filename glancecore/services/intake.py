@@ -25,7 +25,7 @@ class Judge(Protocol):
 
 
 class Intake:
-    """Iterate once, then ask ``digests``.
+    """Iterate once, then ask ``digests``. The source is closed when it has ended, well or badly.
 
     ``size``: bytes that the sender declared, or None. ``cap``: most bytes allowed. ``room``: called with the bytes seen so
     far before a piece is taken; raises QuotaExceeded. ``alive``: called for each piece; raises LeaseLost.
@@ -69,6 +69,9 @@ class Intake:
             self._digests = Digests(self._seen, found["md5"], self._algorithm, found[self._algorithm], virtual_size)
         finally:
             hashes.close()
+            close = getattr(self._source, "close", None)
+            if close:
+                close()  # or whoever sends goes on until the garbage collector comes
 
     def _check(self, piece: bytes) -> None:
         if self._declared is not None and self._seen > self._declared:

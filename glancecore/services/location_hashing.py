@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -34,6 +34,8 @@ from glancecore.services.stores import Stores
 LOG = logging.getLogger(__name__)
 #: Locations that one process reads at once; the others wait.
 AT_ONCE = 2
+#: Somebody who makes the data can make other data with the same digest: where he may change it, such a digest proves nothing.
+WEAK = frozenset({"md5", "sha1"})
 #: Seconds that a process which ends waits for each to notice.
 PATIENCE = 5.0
 
@@ -88,7 +90,6 @@ class LocationHashing:
         image = self._repository.get_any(lease.image_id)
         try:
             digests = self._read(image, lease)
-            _compare(image, digests)
         except (errors.LeaseLost, errors.ImportSuspended):
             raise
         except (errors.StoreError, errors.BadContent, errors.LimitExceeded, errors.Invalid) as exc:
@@ -101,12 +102,16 @@ class LocationHashing:
     @tenacity.retry(retry=tenacity.retry_if_exception_type((errors.StoreUnavailable, errors.StoreForbidden)),
                     stop=tenacity.stop_after_attempt(4), wait=tenacity.wait_exponential(0.5, max=8), reraise=True)
     def _read(self, image: Image, lease: Lease) -> Digests:
-        location = (image.good_locations or image.live_locations)[0]
+        location = min(image.good_locations or image.live_locations, key=lambda x: not self._stores.vouch(x))
+        algorithm, announced = self._settings.algorithm, image.hash_algo
+        if announced and (announced not in WEAK or self._stores.vouch(location)):
+            algorithm = announced
         inspector = Inspector(image.disk_format or "", image.container_format or "", self._settings.inspection)
         with contextlib.closing(self._stores.holding(location).open(location.url)) as source:
-            intake = Intake(source, image.hash_algo or self._settings.algorithm, size=image.size, cap=self._settings.size_cap,
-                            inspector=inspector, alive=lambda: self._check(lease))
+            intake = Intake(source, algorithm, size=image.size, cap=self._settings.size_cap, inspector=inspector,
+                            alive=lambda: self._check(lease), algorithms=[announced] if announced else [])
             _exhaust(iter(intake))
+        _compare(image, intake.digests.checksum, intake.extra_digests)
         return intake.digests
 
     def _accept(self, lease: Lease, digests: Digests) -> None:
@@ -154,11 +159,11 @@ class LocationHashing:
         told.send()
 
 
-def _compare(image: Image, found: Digests) -> None:
+def _compare(image: Image, checksum: str, digests: Mapping[str, str]) -> None:
     """Raises HashMismatch unless the data has the hashes that were announced."""
-    for name, expected, is_ in (("hash_value", image.hash_value, found.hash_value), ("checksum", image.checksum, found.checksum)):
+    hashed = [(image.hash_algo, image.hash_value, digests[image.hash_algo])] if image.hash_algo else []
+    for algorithm, expected, is_ in (*hashed, ("md5", image.checksum, checksum)):
         if expected is not None and expected != is_:
-            algorithm = image.hash_algo if name == "hash_value" else "md5"
             raise errors.HashMismatch(f"{algorithm} {expected} was expected, but the data has {is_}")
 
 

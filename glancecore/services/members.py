@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
-from glancecore.domain import errors
+from glancecore.domain import errors, text
 from glancecore.domain.context import Context
 from glancecore.domain.events import EventType, MemberEvent
 from glancecore.domain.image import Image, Visibility
@@ -23,11 +24,16 @@ class Members:
         self._limit = limit
         self._notifications = notifications
 
-    def add(self, ctx: Context, image_id: str, project: str) -> Member:
-        """Share with ``project``, status pending. Raises Forbidden (not shared), MemberExists, QuotaExceeded."""
+    def add(self, ctx: Context, image_id: str, read: Callable[[], str]) -> Member:
+        """Share with the project that ``read`` gives, status pending; it is read when the caller has been found to be allowed to.
+
+        Raises Forbidden (not shared), Invalid, MemberExists, QuotaExceeded, and what ``read`` raises."""
         image = self._image(ctx, image_id)
         self._policy.authorize(ctx, "add_member", image)
         _require_shared(image)
+        project = text.name("member", read())
+        if "/" in project:
+            raise errors.Invalid("member: a project id has no slash")
         at = now()
         member = Member(image.id, project, MemberStatus.PENDING, at, at)
         told = self._notifications.about(MemberEvent(EventType.MEMBER_CREATE, member))
@@ -51,13 +57,15 @@ class Members:
             raise _no_member(image, project)
         return self._repository.member(image.id, project)
 
-    def set_status(self, ctx: Context, image_id: str, project: str, status: MemberStatus) -> Member:
-        """Only that project itself, or an admin. Raises Forbidden, MemberNotFound."""
+    def set_status(self, ctx: Context, image_id: str, project: str, read: Callable[[], MemberStatus]) -> Member:
+        """Only that project itself, or an admin: nobody else is told whether it is a member. Raises Forbidden, MemberNotFound, and what
+        ``read`` raises."""
         image = self._image(ctx, image_id)
-        member = self._repository.member(image.id, project)
         if project != ctx.project and not ctx.admin:
             raise errors.Forbidden("only the member project itself may change its status")
         self._policy.authorize(ctx, "modify_member", replace(image, as_member=project))
+        member = self._repository.member(image.id, project)
+        status = read()
         after = replace(member, status=status, updated_at=now())
         told = self._notifications.about(MemberEvent(EventType.MEMBER_UPDATE, after))
         self._repository.commit(MemberChanged(after), *told.changes)

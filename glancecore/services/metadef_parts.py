@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TypeVar
 
 from glancecore.domain import errors
@@ -85,26 +86,25 @@ class MetadefParts:
         return namespace
 
     # -- changing ----------------------------------------------------------------------------------------------------
-    def add(self, ctx: Context, namespace: str, part: P) -> P:
-        """Raises MetadefExists, LimitExceeded."""
-        rules = RULES[type(part)]
-        self._metadefs.change(ctx, namespace, rules.add, lambda x: x.with_part(part), lambda after: _events(rules.created, after, part))
-        return part
+    def add(self, ctx: Context, namespace: str, kind: type[P], read: Callable[[], P]) -> P:
+        """What ``read`` gives, when the caller may add it. Raises MetadefExists, LimitExceeded, and what ``read`` raises."""
+        rules, part = RULES[kind], cache(read)
+        self._metadefs.change(ctx, namespace, rules.add, lambda x: x.with_part(part()), lambda after: _events(rules.created, after, part()))
+        return part()
 
-    def update(self, ctx: Context, namespace: str, name: str, part: P) -> P:
-        """Replace it by ``part``, which may have another name; it keeps its created_at. Raises MetadefNotFound,
-        MetadefExists (the new name)."""
-        kind: type[P] = type(part)
-        rules = RULES[kind]
+    def update(self, ctx: Context, namespace: str, kind: type[P], name: str, read: Callable[[], P]) -> P:
+        """Replace it by what ``read`` gives when the caller may change it, which may have another name; it keeps its created_at. Raises
+        MetadefNotFound, MetadefExists (the new name), and what ``read`` raises."""
+        rules, part = RULES[kind], cache(read)
 
         def change(before: Namespace) -> Namespace:
             old = before.part(kind, name)
-            new = part if isinstance(part, Property) else replace(part, created_at=old.created_at)  # type: ignore[union-attr]
+            new = part() if isinstance(old, Property) else replace(part(), created_at=old.created_at)  # type: ignore[arg-type]
             return before.replaced(name, new)
 
         after = self._metadefs.change(ctx, namespace, str(rules.modify), change,
-                                      lambda after: _events(rules.updated, after, after.part(kind, part.name), name))
-        return after.part(kind, part.name)
+                                      lambda after: _events(rules.updated, after, after.part(kind, part().name), name))
+        return after.part(kind, part().name)
 
     def remove(self, ctx: Context, namespace: str, kind: type[P], name: str) -> None:
         """Raises MetadefNotFound, ProtectedMetadef."""
@@ -121,12 +121,13 @@ class MetadefParts:
         self._metadefs.change(ctx, namespace, str(RULES[kind].delete_all), lambda x: x.without_all(kind),
                               lambda after: _events(RULES[kind].deleted_all, after))
 
-    def set_tags(self, ctx: Context, namespace: str, tags: Sequence[Tag], *, append: bool) -> Sequence[Tag]:
-        """Instead of the tags that are there, or beside them. Raises MetadefExists, LimitExceeded."""
+    def set_tags(self, ctx: Context, namespace: str, read: Callable[[], Sequence[Tag]], *, append: bool) -> Sequence[Tag]:
+        """Instead of the tags that are there, or beside them. Raises MetadefExists, LimitExceeded, and what ``read`` raises."""
+        tags = cache(read)
         self._metadefs.change(
-            ctx, namespace, "add_metadef_tags", lambda x: x.with_parts(Tag, [*x.tags, *tags] if append else tags),
-            lambda after: [MetadefEvent(EventType.METADEF_TAG_CREATE, after, x) for x in tags])
-        return tags
+            ctx, namespace, "add_metadef_tags", lambda x: x.with_parts(Tag, [*x.tags, *tags()] if append else tags()),
+            lambda after: [MetadefEvent(EventType.METADEF_TAG_CREATE, after, x) for x in tags()])
+        return tags()
 
 
 def _events(event: EventType | None, namespace: Namespace, part: Part | None = None, old_name: str | None = None) -> list[MetadefEvent]:

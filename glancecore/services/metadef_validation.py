@@ -14,14 +14,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
-import jsonschema
+import jsonschema_rs
 import orjson
-from jsonschema.protocols import Validator
 
 from glancecore.domain.context import Viewer
 from glancecore.domain.metadef import MetadefVisibility, Namespace, Property
+from glancecore.domain.text import shortened
 from glancecore.ports.metadef_repository import MetadefField, MetadefQuery, MetadefRepository, MetadefSort
 
 #: Seconds that definitions are remembered; a change takes effect within it.
@@ -30,6 +31,10 @@ _PAGE = 500
 _RULES = ("type", "minimum", "maximum", "minLength", "maxLength", "pattern", "items", "minItems", "maxItems", "uniqueItems")
 _TRUE, _FALSE = frozenset({"true", "yes", "on", "1", "t", "y"}), frozenset({"false", "no", "off", "0", "f", "n"})
 _INTEGER = re.compile(r"[+-]?\d{1,18}")
+#: What is told of one value at most, and characters of one sentence.
+_MOST_TOLD, _LONGEST = 10, 500
+#: Steps that one pattern may take with one value: definitions are users' own.
+_PATTERNS = jsonschema_rs.FancyRegexOptions(backtrack_limit=100_000, size_limit=1 << 20)
 _BY_NAME = (MetadefSort(MetadefField.NAMESPACE, descending=False),)
 
 
@@ -61,18 +66,18 @@ class _Definition:
         self.operators = [str(x) for x in operators] if isinstance(operators, list) else []
         enum = given.definition.get("enum")
         self.enum = enum if isinstance(enum, list) else None
-        self._validator: Validator = jsonschema.Draft202012Validator(
-            {name: given.definition[name] for name in _RULES if name in given.definition})
+        self._allowed = frozenset(map(str, self.enum or ()))
+        self._validator = _validator({name: given.definition[name] for name in _RULES if name in given.definition})
 
     def violations(self, name: str, value: object) -> Iterator[Violation]:
         for each in self._values(value):
             typed = _typed(each, self.type)
-            if self.enum is not None and self.type != "array" and not _among(each, typed, self.enum):
+            if self.enum is not None and self.type != "array" and not _among(each, typed, self._allowed):
                 allowed = ", ".join(str(x) for x in self.enum)
-                yield Violation(self.namespace, name, "enum", f"{each!r} is not one of {allowed}")
+                yield Violation(self.namespace, name, "enum", shortened(f"{shortened(repr(each))} is not one of {allowed}", _LONGEST))
                 continue
             for error in self._validator.iter_errors(typed):
-                yield Violation(self.namespace, name, str(error.validator), _explain(error, each))
+                yield Violation(self.namespace, name, error.kind.name, shortened(_explain(error, each, self.type), _LONGEST))
 
     def _values(self, value: object) -> list[object]:
         """A value in front of which an operator of the definition stands is what follows it; ``<or>`` may part several."""
@@ -112,15 +117,39 @@ def _typed(value: object, wanted: str) -> Any:
     return value
 
 
-def _among(value: object, typed: object, allowed: Sequence[object]) -> bool:
-    return any(x == typed and type(x) is type(typed) for x in allowed) or str(value) in {str(x) for x in allowed}
+def _among(value: object, typed: object, allowed: frozenset[str]) -> bool:
+    return str(typed) in allowed or str(value) in allowed
 
 
-def _explain(error: jsonschema.ValidationError, value: object) -> str:
-    limit = error.validator_value
-    match error.validator:
+def is_pattern(pattern: str) -> bool:
+    """Whether it is a regular expression of JSON schema, of a size that can be searched by."""
+    try:
+        jsonschema_rs.Draft202012Validator({"pattern": pattern}, pattern_options=_PATTERNS)
+    except (jsonschema_rs.ValidationError, ValueError):
+        return False
+    return True
+
+
+def _validator(schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator:
+    """Of the rules that are good ones: definitions of a database that was taken over may have others, which nobody can follow."""
+    try:
+        return jsonschema_rs.Draft202012Validator(schema, pattern_options=_PATTERNS)
+    except (jsonschema_rs.ValidationError, ValueError):
+        good = {}
+        for name, value in schema.items():
+            try:
+                jsonschema_rs.Draft202012Validator({name: value}, pattern_options=_PATTERNS)
+            except (jsonschema_rs.ValidationError, ValueError):
+                continue
+            good[name] = value
+        return jsonschema_rs.Draft202012Validator(good, pattern_options=_PATTERNS)
+
+
+def _explain(error: jsonschema_rs.ValidationError, value: object, type_: str) -> str:
+    limit, value = error.kind.value, shortened(str(value))
+    match error.kind.name:
         case "type":
-            return f"{value!r} is no {limit}"
+            return f"{value!r} is no {type_}"
         case "minimum":
             return f"{value} is less than {limit}"
         case "maximum":
@@ -154,7 +183,7 @@ class MetadefValidation:
         checked: list[str] = []
         violations: list[Violation] = []
         for name, value in properties.items():
-            found = [list(x.violations(name, value)) for definitions in sets for x in definitions.get(name, ())
+            found = [list(islice(x.violations(name, value), _MOST_TOLD)) for definitions in sets for x in definitions.get(name, ())
                      ] if value is not None else []
             if found:
                 checked.append(name)

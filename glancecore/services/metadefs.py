@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from glancecore.domain import errors
 from glancecore.domain.context import Context
@@ -59,9 +60,11 @@ class Metadefs:
         self._policy.authorize(ctx, "list_metadef_resource_types")
         return self._repository.resource_types()
 
-    def validate(self, ctx: Context, resource_type: str, properties: Mapping[str, object]) -> Verdict:
-        """By the public definitions and those of the caller's project. Raises Forbidden."""
+    def validate(self, ctx: Context, read: Callable[[], tuple[str, Mapping[str, object]]]) -> Verdict:
+        """By the public definitions and those of the caller's project. ``read`` gives resource type and properties. Raises Forbidden, and
+        what ``read`` raises."""
         self._policy.authorize(ctx, "get_metadef_namespaces")
+        resource_type, properties = read()
         return self._validation.check(ctx.project, resource_type, properties)
 
     # -- changing ----------------------------------------------------------------------------------------------------
@@ -74,11 +77,14 @@ class Metadefs:
         told.send()
         return namespace
 
-    def update(self, ctx: Context, name: str, fields: Mapping[str, object]) -> Namespace:
-        """Replace the own fields, by the names of Outline, and nothing that is in it. Raises NamespaceNotFound, Forbidden,
-        MetadefExists (the new name)."""
+    def update(self, ctx: Context, name: str, read: Callable[[], Mapping[str, object]]) -> Namespace:
+        """Replace the own fields, which ``read`` gives by the names of Outline when the caller may change them, and nothing that is in it.
+
+        Raises NamespaceNotFound, Forbidden, MetadefExists (the new name), and what ``read`` raises."""
+        fields = cache(read)
+
         def change(namespace: Namespace) -> Namespace:
-            after = replace(namespace, updated_at=now(), **fields)  # type: ignore[arg-type]
+            after = replace(namespace, updated_at=now(), **fields())  # type: ignore[arg-type]
             if after.owner != namespace.owner:
                 _check_owner(ctx, after.owner)
             return after
@@ -102,7 +108,7 @@ class Metadefs:
         """The namespace after ``change``, saved, and ``events`` of it told. For the use cases of what is in a namespace, too."""
         namespace = self.show(ctx, name)
         self._policy.authorize(ctx, policy, target(namespace))
-        after = replace(change(namespace), version=namespace.version + 1)
+        after = replace(change(namespace).checked(), version=namespace.version + 1)
         told = self._notifications.about(*events(after))
         self._repository.commit(NamespaceChanged(namespace, after), *told.changes)
         told.send()

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from datetime import UTC, datetime
 
 from glancecore.domain.errors import GlanceError
 from glancecore.domain.event_payload import payload, subject
-from glancecore.domain.events import Event
-from glancecore.ports.notifier import Destination, Notifier
+from glancecore.domain.events import Event, Initiator
+from glancecore.ports.notifier import Destination, Notification, Notifier
 from glancecore.ports.outbox_repository import EventsRecorded, OutboxEvent
 from glancecore.ports.repository import ImageRepository
 from glancecore.services.checkpoints import reach
+from glancecore.services.notifier_queue import NotifierQueue
 
 LOG = logging.getLogger(__name__)
+#: For whom this thread works at the moment.
+INITIATOR: ContextVar[Initiator | None] = ContextVar("initiator", default=None)
 
 
 class Telling:
     """What is to be told of a change: ``changes`` belong into its commit, ``send`` is called when that has succeeded."""
 
-    __slots__ = ("_send", "changes", "events")
+    __slots__ = ("_send", "changes", "notifications")
 
-    def __init__(self, events: Sequence[Event], changes: tuple[EventsRecorded, ...], send: Callable[[Telling], None]) -> None:
-        self.events = events
+    def __init__(self, notifications: Sequence[Notification], changes: tuple[EventsRecorded, ...], send: Callable[[Telling], None]) -> None:
+        self.notifications = notifications
         self.changes = changes
         self._send = send
 
@@ -35,56 +39,65 @@ class Telling:
 class Notifications:
     """All configured notifiers. A failing one is logged: the user's operation has happened.
 
-    ``destinations`` are those of durable notifiers; without any, no commit has more to write. ``repository`` takes what is
-    told of something that is no change.
+    ``immediate`` are told at once, by name; the others have ``queues``. ``destinations`` are those of durable notifiers; without any, no commit has
+    more to write. ``repository`` takes what is told of something that is no change.
     """
 
-    def __init__(self, notifiers: Sequence[Notifier], disabled: Collection[str] = (), destinations: Sequence[Destination] = (),
-                 repository: ImageRepository | None = None) -> None:
-        self._notifiers = notifiers
+    def __init__(self, immediate: Mapping[str, Notifier], queues: Sequence[NotifierQueue] = (), disabled: Collection[str] = (),
+                 destinations: Sequence[Destination] = (), repository: ImageRepository | None = None) -> None:
+        self._immediate = immediate
+        self._queues = queues
         self._disabled = frozenset(disabled)
         self._destinations = destinations
         self._repository = repository
         #: Called when something new is in the outbox.
         self.recorded: Callable[[], None] = lambda: None
 
-    def about(self, *events: Event) -> Telling:
-        """To be called before the commit; the events are as they will be true after it."""
-        wanted = [x for x in events if not self._off(x.type.value)]
+    def about(self, *events: Event, initiator: Initiator | None = None) -> Telling:
+        """To be called before the commit; the events are as they will be true after it. ``initiator``: when it is another one than this thread's."""
+        now, initiator = datetime.now(UTC), initiator or INITIATOR.get()
+        wanted = [Notification(x, now, initiator) for x in events if not self._off(x.type.value)]
         changes: tuple[EventsRecorded, ...] = ()
         if self._destinations:
-            now = datetime.now(UTC)
-            recorded = tuple(x for event in wanted for x in self._outgoing(event, now))
+            recorded = tuple(x for notification in wanted for x in self._outgoing(notification))
             changes = (EventsRecorded(recorded),) if recorded else ()
         return Telling(wanted, changes, self._tell)
 
-    def send(self, *events: Event) -> None:
+    def send(self, *events: Event, initiator: Initiator | None = None) -> None:
         """Tell of something that is no change: it needs no commit of its own."""
-        telling = self.about(*events)
+        telling = self.about(*events, initiator=initiator)
         if telling.changes and self._repository is not None:
             try:
                 self._repository.commit(*telling.changes)
             except GlanceError as exc:
-                LOG.error("%s is not told: %s", ", ".join(x.type.value for x in telling.events), exc)
+                LOG.error("%s is not told: %s", ", ".join(x.event.type.value for x in telling.notifications), exc)
         telling.send()
 
-    def _outgoing(self, event: Event, now: datetime) -> Iterator[OutboxEvent]:
+    def close(self) -> None:
+        """At the end of the process: what waits is sent, as far as the operator lets it take time."""
+        for line in self._queues:
+            line.close()
+
+    def _outgoing(self, notification: Notification) -> Iterator[OutboxEvent]:
+        event = notification.event
         names = [x.name for x in self._destinations if x.wants(event.type.value)]
         if names:
-            id_, about, data = str(uuid.uuid4()), subject(event), payload(event, now)
+            id_, about, data = str(uuid.uuid4()), subject(event), payload(event, notification.at)
             for name in names:
-                yield OutboxEvent(id_, name, about, event.type.value, now, data)
+                yield OutboxEvent(id_, name, about, event.type.value, notification.at, data, notification.initiator)
 
     def _tell(self, telling: Telling) -> None:
         if telling.changes:
             reach("events.recorded")
             self.recorded()
-        for event in telling.events:
-            for notifier in self._notifiers:
+        for notification in telling.notifications:
+            for name, notifier in self._immediate.items():
                 try:
-                    notifier.notify(event)
+                    notifier.notify(notification)
                 except Exception:  # whatever a plugin raises
-                    LOG.exception("notifier %s failed on %s", type(notifier).__name__, event.type.value)
+                    LOG.exception("notifier %s failed on %s", name, notification.event.type.value)
+            for line in self._queues:
+                line.put(notification)
 
     def _off(self, name: str) -> bool:
         """``image`` switches off image.create and all others that begin so."""

@@ -19,6 +19,7 @@ from glancecore.ports.certificates import CertificateSource
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.hashes import HashAlgorithm
+    from cryptography.x509 import Certificate
 
 SIGNATURE, METHOD = "img_signature", "img_signature_hash_method"
 KEY_TYPE, CERTIFICATE = "img_signature_key_type", "img_signature_certificate_uuid"
@@ -44,6 +45,11 @@ class Signatures:
     def __init__(self, source: CertificateSource | None) -> None:
         self._source = source
 
+    @property
+    def wants_token(self) -> bool:
+        """Whether certificates are asked for in the caller's name."""
+        return self._source is not None and self._source.wants_token
+
     def check_of(self, image: Image, token: str | None = None) -> SignatureCheck | None:
         """How the data of ``image`` is to be checked, before its first byte; None when not all four properties are set.
 
@@ -67,6 +73,19 @@ class Signatures:
         return SignatureCheck(HASHES[method], verify)
 
 
+def _may_sign(certificate: Certificate) -> bool:
+    """A certificate that says nothing of what its key is for may. Raises SignatureInvalid."""
+    from cryptography import x509
+
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound:
+        return True
+    except ValueError as exc:
+        raise errors.SignatureInvalid(f"{CERTIFICATE}: what it names is no certificate that can be used") from exc
+    return usage.digital_signature or usage.content_commitment
+
+
 def _verifier(raw: bytes, kind: str, algorithm: str, signature: bytes) -> Callable[[str], None]:
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -82,6 +101,8 @@ def _verifier(raw: bytes, kind: str, algorithm: str, signature: bytes) -> Callab
     now = datetime.now(UTC)
     if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
         raise errors.SignatureInvalid(f"{CERTIFICATE}: the certificate is not valid now")
+    if not _may_sign(certificate):
+        raise errors.SignatureInvalid(f"{CERTIFICATE}: the certificate's key is not for signing data: its key usage must be digitalSignature or nonRepudiation")
     kinds: Mapping[str, HashAlgorithm] = {"sha224": hashes.SHA224(), "sha256": hashes.SHA256(), "sha384": hashes.SHA384(),
                                           "sha512": hashes.SHA512()}
     used = kinds[algorithm]

@@ -86,6 +86,15 @@ class StagingArea:
     def _judge(self, image: Image) -> _Judge:
         return _Judge(Inspector(image.disk_format or "", image.container_format or "", self._settings.inspection), late=self._judged_late)
 
+    def judge(self, image: Image, staged: Staged, progress: Callable[[int, int], None]) -> Staged:
+        """The same data, inspected as what ``image`` says now that it is. Raises BadContent, StoreError, and what ``progress`` raises."""
+        judge, seen = self._judge(image), 0
+        for piece in self._stores.recorded(staged.store).open(staged.url):
+            judge.eat(piece)
+            seen += len(piece)
+            progress(seen, staged.digests.size)
+        return replace(staged, digests=replace(staged.digests, virtual_size=judge.conclude()), verdict=judge.verdict)
+
     def discard(self, ref: BlobRef) -> None:
         self._stores.discard(ref)
 
@@ -191,11 +200,15 @@ class _Judge:
         self.verdict: Verdict | None = None
 
     def eat(self, piece: bytes) -> None:
-        self._inspector.eat(piece)
+        if self.verdict is None:
+            self._noted(lambda: self._inspector.eat(piece))
 
     def conclude(self) -> int | None:
+        return self._noted(self._inspector.conclude) if self.verdict is None else None
+
+    def _noted(self, look: Callable[[], int | None]) -> int | None:
         try:
-            return self._inspector.conclude()
+            return look()
         except errors.BadContent as exc:
             if not self._late:
                 raise

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from urllib.parse import urlsplit, urlunsplit
 
 from glancecore.domain import errors
 from glancecore.domain.context import Context
@@ -14,6 +13,9 @@ from glancecore.domain.task import Task
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.repository import Database
 from glancecore.ports.task_repository import TaskQuery
+
+#: The list of an image's tasks has no pages.
+MOST_OF_IMAGE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +33,10 @@ class Tasks:
         self._policy = authorizer
 
     def of_image(self, ctx: Context, image_id: str) -> list[Task]:
-        """The tasks of an image that the caller sees, newest first. Who does not own it is not told who asked, and what for."""
+        """The newest tasks of an image that the caller sees, newest first. Who does not own it is not told who asked, and what for."""
         image = self._repository.get(image_id, ctx.viewer)
         self._policy.authorize(ctx, "get_image", image)
-        found = self._tasks.of_image(image_id, datetime.now(UTC))
+        found = self._tasks.of_image(image_id, datetime.now(UTC), MOST_OF_IMAGE)
         return found if _owns(ctx, image) else [_for_others(x) for x in found]
 
     def find(self, ctx: Context, query: TaskQuery) -> TaskPage:
@@ -64,13 +66,16 @@ def _for_others(task: Task) -> Task:
 
 def _bare(value: Mapping[str, object]) -> dict[str, object]:
     """Without what may be secret: users, passwords and queries of URLs."""
-    found: dict[str, object] = {}
-    for name, inner in value.items():
-        if isinstance(inner, dict):
-            found[name] = _bare(inner)
-        elif isinstance(inner, str) and "://" in inner:
-            parts = urlsplit(inner)
-            found[name] = urlunsplit((parts.scheme, parts.hostname or "", "", "", ""))
-        else:
-            found[name] = inner
-    return found
+    return {name: _bare_value(inner) for name, inner in value.items()}
+
+
+def _bare_value(value: object) -> object:
+    if isinstance(value, dict):
+        return _bare(value)
+    if isinstance(value, (list, tuple)):
+        return [_bare_value(x) for x in value]
+    if isinstance(value, str) and "://" in value:
+        scheme, _, rest = value.partition("://")
+        host = rest.split("/", 1)[0].rpartition("@")[2].split("?", 1)[0].split("#", 1)[0]
+        return f"{scheme}://{host}"
+    return value

@@ -27,9 +27,10 @@ Test = TypeVar("Test", bound=Callable[..., None])
 
 
 def make_store(cls: type[AnyStore], name: str = "kit", **options: Any) -> AnyStore:
-    """A started store of ``cls`` whose section holds ``options``, and nothing that the driver did not declare."""
+    """A started store of ``cls``, never used before, whose section holds ``options``, and nothing that the driver did not declare."""
     store = _store_process.build(cls, name, options)
     assert isinstance(store, cls)
+    store.create()
     store.start()
     return store
 
@@ -56,8 +57,11 @@ class Backdoor:
         raise NotImplementedError
 
     def names(self) -> set[str]:
-        """Everything that lies in the store's room: blobs, parts, temporary files, under whatever names."""
+        """Everything that lies in the store's room: blobs, parts, temporary files, under whatever names. Markers may be among them."""
         raise NotImplementedError
+
+    def unmark(self) -> None:
+        """Remove the markers; needed where the next test gets the same place."""
 
     def make(self, data: bytes) -> str:
         """Put a blob there; its URL."""
@@ -114,6 +118,7 @@ def refuses(store: Store, cap: Cap) -> None:
         Cap.LOCAL: [lambda: store.local_path(url)],
         Cap.ADOPT: [lambda: store.adopt("kit-undeclared", Path(__file__))],
         Cap.PRESIGN: [lambda: store.presign(url, 60)],
+        Cap.MARK: [store.markers, lambda: store.mark("kit", b"kit")],
         Cap.EXTERNAL: [],  # such URLs are among the foreign ones, which have a test of their own
     }
     for operation in operations[cap]:

@@ -113,7 +113,7 @@ def _load(task: dict[str, Any]) -> type[Store]:
 def main() -> None:
     task = json.load(sys.stdin)
     store = build(_load(task), task["name"], task["options"])
-    store.start()
+    store.start()  # the place is there
     answer = _obey(store, task)
     store.close()
     sys.stdout.write(json.dumps(answer) + "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Collection
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 
-from glancecore.domain import errors
+from glancecore.domain import errors, metadata
 from glancecore.domain.context import EVERYTHING, Viewer
 from glancecore.domain.image import HIDDEN, Image, Status, Visibility
 from glancecore.domain.lease import Lease, Operation
@@ -22,6 +23,7 @@ from glancecore.ports import task_repository as task_port
 from glancecore.ports.cached_repository import CachedRepository
 from glancecore.ports.job_repository import JobRecord, JobRepository
 from glancecore.ports.options import Section
+from glancecore.ports.place_repository import PlaceRepository, StorePlaces
 from glancecore.testing.memory_metadefs import MemoryMetadefs
 from glancecore.testing.memory_outbox import Kept, MemoryOutbox, record
 
@@ -49,6 +51,7 @@ class MemoryDatabase(port.Database):
         self.images: MemoryImages = MemoryImages()
         self.metadefs: MemoryMetadefs = MemoryMetadefs(lambda x: self.images.commit(x))  # noqa: PLW0108 - the tests put other images in
         self.jobs: MemoryJobs = MemoryJobs()
+        self.places: MemoryPlaces = MemoryPlaces(self)
 
     @property
     def tasks(self) -> MemoryTasks:  # type: ignore[override]  # the tests put other images in
@@ -106,10 +109,10 @@ class MemoryImages(port.ImageRepository):
             raise errors.ImageNotFound(f"no image {image_id}")
         return image
 
-    def find(self, query: port.ImageQuery) -> list[Image]:
+    def find(self, query: port.ImageQuery) -> port.ImagePage:
         with self.lock:
             seen = [self._seen_by(x, query.viewer) for x in self.state.images.values()]
-            found = [x for x in seen if self.listed(x, query) and self.matches(x, query)]
+            found = [x for x in seen if self.listed(x, query)]
             marker = None
             if query.marker is not None:
                 try:
@@ -120,7 +123,13 @@ class MemoryImages(port.ImageRepository):
             found.append(marker)
         self.sort(found, query)
         start = 0 if marker is None else [x.id for x in found].index(marker.id) + 1
-        return found[start:start + max(query.limit, 0)]
+        if query.limit <= 0:
+            return port.ImagePage()
+        window = found[start:start + query.most]
+        page = [x for x in window if self.matches(x, query)][:query.limit]
+        before = itertools.accumulate((metadata.size(x) for x in page), initial=0)
+        page = [x for x, count in zip(page, before, strict=False) if query.max_bytes is None or count < query.max_bytes]
+        return port.ImagePage.ended(page, query, window[-1].id if len(found) > start + query.most else None)
 
     def member(self, image_id: str, member: str) -> Member:
         try:
@@ -389,9 +398,9 @@ class MemoryTasks(task_port.TaskRepository):
         start = 0 if query.marker is None else [x.id for x in found].index(query.marker) + 1
         return found[start:start + max(query.limit, 0)]
 
-    def of_image(self, image_id: str, now: datetime) -> list[Task]:
+    def of_image(self, image_id: str, now: datetime, limit: int = 1000) -> list[Task]:
         found = [x for x in self._alive(now) if x.image_id == image_id]
-        return sorted(found, key=lambda x: (x.created_at, x.id), reverse=True)
+        return sorted(found, key=lambda x: (x.created_at, x.id), reverse=True)[:limit]
 
     def abandoned(self, limit: int = 100) -> list[Task]:
         leases = self._images.state.leases
@@ -470,6 +479,38 @@ class MemoryJobs(JobRepository):
             if self._held.get(name, ("", 0.0))[0] != holder:
                 raise errors.LeaseLost(f"{holder} no longer holds the job {name}")
             self._records[name] = record
+
+
+class MemoryPlaces(PlaceRepository):
+    def __init__(self, database: MemoryDatabase) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._records: dict[str, StorePlaces] = {}
+
+    def get(self, store: str) -> StorePlaces | None:
+        return self._records.get(store)
+
+    def all(self) -> list[StorePlaces]:
+        return [x for _, x in sorted(self._records.items())]
+
+    def replace(self, store: str, before: StorePlaces | None, after: StorePlaces | None) -> None:
+        with self._lock:
+            if self._records.get(store) not in (before, after):
+                raise errors.ConcurrentChange(f"the places of store {store} were changed by somebody else meanwhile")
+            if after is None:
+                self._records.pop(store, None)
+            else:
+                self._records[store] = after
+
+    def needed(self) -> list[str]:
+        return sorted({x.store for image in self._database.images.state.images.values() for x in image.locations})
+
+    def count(self, store: str) -> int:
+        return len(self.holding(store, limit=len(self._database.images.state.images)))
+
+    def holding(self, store: str, after: str = "", limit: int = 100) -> list[Image]:
+        found = [x for x in self._database.images.state.images.values() if any(y.store == store for y in x.locations) and x.id > after]
+        return sorted(found, key=lambda x: x.id)[:limit]
 
 
 #: Which method applies which change.

@@ -28,6 +28,8 @@ from glancecore.testing.examples import make_image
 AnyStep = TypeVar("AnyStep", bound=ImportStep)
 #: Most bytes that may be read or made between two calls of check_alive or progress.
 PATIENCE = 32 << 20
+#: Most bytes that may be made before room for them is asked for.
+ROOM_PATIENCE = 4 << 20
 
 
 def make_step(cls: type[AnyStep], **options: Any) -> AnyStep:
@@ -46,10 +48,11 @@ def make_step(cls: type[AnyStep], **options: Any) -> AnyStep:
 
 
 class Bench:
-    """An ``ImportWork`` on one file in a folder. ``stop_after``: the call of check_alive or progress that raises."""
+    """An ``ImportWork`` on one file in a folder. ``stop_after``: the call of check_alive, progress or reserve that raises; ``room``: most bytes that
+    may be reserved."""
 
     def __init__(self, folder: Path, data: bytes, image: Image | None = None, *, roles: Sequence[str] = ("member",),
-                 stop_after: int | None = None) -> None:
+                 stop_after: int | None = None, room: int | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._file = folder / "staged"
         self._file.write_bytes(data)
@@ -59,6 +62,8 @@ class Bench:
         self.request = Request({"name": "web-download"}, tuple(roles))
         self.calls = 0
         self._stop_after = stop_after
+        self._room = room
+        self.reserved = 0
         self.replaced: list[bytes] = []
         self._read_only()
 
@@ -83,10 +88,17 @@ class Bench:
         assert total is None or bytes <= total, "more than all"
         self.check_alive()
 
+    def reserve(self, size: int) -> None:
+        self.check_alive()
+        if self._room is not None and size > self._room:
+            raise errors.QuotaExceeded(f"there is room for {self._room} bytes")
+        self.reserved = max(self.reserved, size)
+
     def replace(self, path: Path) -> None:
         assert path.parent == self._scratch, "made outside of scratch"
         assert path.is_file(), "replaced by something that is no file"
         assert not path.is_symlink(), "replaced by a link"
+        self.reserve(path.stat().st_size)
         self.replaced.append(path.read_bytes())
         self._file.chmod(0o600)
         path.replace(self._file)
@@ -197,6 +209,19 @@ class ImportStepConformance:
         work = bench()
         step.run(work)
         assert work.calls >= max(1, len(self.good) // PATIENCE), "call check_alive at least once a second"
+
+    def test_it_asks_for_room_before_it_writes(self, step: ImportStep, bench: Make) -> None:
+        """``reserve``, as it goes: what a project may not have is not written first."""
+        whole = bench()
+        step.run(whole)
+        if not whole.replaced:
+            return
+        work = bench(room=0)
+        with pytest.raises(errors.QuotaExceeded):
+            step.run(work)
+        written = sum(x.stat().st_blocks * 512 for x in work.scratch.iterdir())
+        assert written <= ROOM_PATIENCE, f"{written} bytes were written before it asked for room: call reserve"
+        assert not work.replaced
 
     @pytest.mark.parametrize("data", [b"", b"\x00", os.urandom(5000), b"QFI\xfb" + bytes(600), b"\x1f\x8b\x08junk", b"PK\x03\x04junk",
                                       b"\xfd7zXZ\x00junk", b"\x28\xb5\x2f\xfdjunk"])

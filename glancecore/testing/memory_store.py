@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from threading import Lock
 from typing import ClassVar
@@ -12,7 +13,7 @@ from oslo_config import cfg
 
 from glancecore.domain import errors
 from glancecore.ports.options import Options, Section
-from glancecore.ports.store import CHUNK, Cap, Store, StoredBlob
+from glancecore.ports.store import CHUNK, Cap, PlaceMarker, Store, StoredBlob
 
 
 class Room:
@@ -20,11 +21,15 @@ class Room:
 
     def __init__(self) -> None:
         self.blobs: dict[str, tuple[bytes, datetime]] = {}
+        self.marker: bytes | None = None
         self.lock = Lock()
 
 
 #: Rooms live as long as a store uses them, so that one test never sees another one's blobs.
 _ROOMS: WeakValueDictionary[str, Room] = WeakValueDictionary()
+
+
+_KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
 
 class _Pieces(Iterator[bytes]):
@@ -46,7 +51,7 @@ class MemoryStore(Store):
     """Keeps blobs in the process's memory; passes the kit but for rules about other processes."""
 
     schemes = ("memory",)
-    caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE, Cap.LIST})
+    caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE, Cap.LIST, Cap.MARK})
     options: ClassVar[Options] = [
         cfg.StrOpt("memory_store_place", default="", help="Stores with the same place share their blobs; empty: a place of its own."),
     ]
@@ -60,6 +65,14 @@ class MemoryStore(Store):
     def place(self) -> str:
         return f"memory:{self._place}"
 
+    def markers(self) -> Sequence[PlaceMarker]:
+        return [PlaceMarker(f"memory_store_place = {self._place}", self._room.marker)]
+
+    def mark(self, where: str, content: bytes) -> bytes:
+        with self._room.lock:
+            self._room.marker = self._room.marker or content
+            return self._room.marker
+
     def put(self, key: str, chunks: Iterable[bytes], size: int | None = None) -> str:
         data = b"".join(chunks)
         if size is not None and size != len(data):
@@ -68,6 +81,11 @@ class MemoryStore(Store):
             if key in self._room.blobs:
                 raise errors.BlobExists(f"{key} is already in store {self.name}", self.name, "put")
             self._room.blobs[key] = data, datetime.now(UTC)
+        return self._url(key)
+
+    def canonical(self, url: str) -> str:
+        if not (key := self._key(url)):
+            raise errors.BadLocation(f"not a location of store {self.name}", self.name, "canonical")
         return self._url(key)
 
     def open(self, url: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
@@ -96,7 +114,7 @@ class MemoryStore(Store):
 
     def _key(self, url: str) -> str:
         place, _, key = url.rpartition("/")
-        return key if f"{place}/" == self._url("") else ""
+        return key if f"{place}/" == self._url("") and _KEY.fullmatch(key) else ""
 
     def _blob(self, url: str, operation: str) -> bytes:
         try:

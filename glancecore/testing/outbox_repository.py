@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from glancecore.domain import errors
+from glancecore.domain.events import Initiator
 from glancecore.ports.metadef_repository import NamespaceAdded
 from glancecore.ports.outbox_repository import EventsRecorded, OutboxEvent, Outcome, Parcel, Waiting
 from glancecore.ports.repository import Database, ImageAdded
@@ -24,7 +25,8 @@ from glancecore.testing.repository import TEXTS, race
 
 
 def make_event(subject: str = "s", second: float = 0, destination: str = "d", **fields: Any) -> OutboxEvent:
-    given: dict[str, Any] = {"id": str(uuid.uuid4()), "type": "image.update", "data": {"id": subject}, **fields}
+    given: dict[str, Any] = {"id": str(uuid.uuid4()), "type": "image.update", "data": {"id": subject},
+                             "initiator": Initiator("user", "project", "req-1", "192.0.2.1"), **fields}
     return OutboxEvent(destination=destination, subject=subject, at=after(second), **given)
 
 

@@ -1,11 +1,11 @@
-"""A TCP relay that cuts the connection at a chosen message, as a failing network or a dying server would."""
+"""A TCP relay that cuts the connection at a chosen message, as a failing network or a dying server would, or listens and forges."""
 
 from __future__ import annotations
 
 import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
@@ -18,6 +18,10 @@ class Relay:
         self.word: re.Pattern[bytes] | None = None
         self.deliver = False
         self.cuts = 0
+        #: Messages to the server.
+        self.heard: list[bytes] = []
+        #: What becomes of a message from the server.
+        self.rewrite: Callable[[bytes], bytes] = bytes
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._open: list[socket.socket] = []
         self._threads[0].start()
@@ -45,6 +49,7 @@ class Relay:
                     server.settimeout(5)
                     _read(server)
                 break
+            self.heard.append(data)
             server.sendall(data)
         _close(client)
         _close(server)
@@ -52,9 +57,10 @@ class Relay:
     def _down(self, client: socket.socket, server: socket.socket) -> None:
         while data := _read(server):
             try:
-                client.sendall(data)
+                client.sendall(self.rewrite(data))
             except OSError:
                 break
+        _close(client)
 
     def close(self) -> None:
         for each in (self._listener, *self._open):

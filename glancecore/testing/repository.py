@@ -11,15 +11,15 @@ import itertools
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeVar
 
 import pytest
 
-from glancecore.domain import errors
+from glancecore.domain import errors, metadata
 from glancecore.domain.context import EVERYTHING, Viewer
 from glancecore.domain.image import HIDDEN, Image, Location, LocationStatus, Status, Visibility
 from glancecore.domain.lease import BlobRef, Operation
@@ -32,6 +32,7 @@ from glancecore.ports.repository import (
     ImageChanged,
     ImageQuery,
     ImageRemoved,
+    ImageRepository,
     LeaseChanged,
     LeaseEnded,
     LeaseTaken,
@@ -120,18 +121,47 @@ def ids(images: Iterable[Image]) -> list[str]:
 
 def found(database: Database, viewer: Viewer = OWNER, **query: object) -> set[str]:
     """Names of the images found."""
-    return {x.name or "" for x in database.images.find(ImageQuery(viewer, **{"limit": 1000, **query}))}  # type: ignore[arg-type]
+    return {x.name or "" for x in listed(database.images, ImageQuery(viewer, **{"limit": 1000, **query}))}  # type: ignore[arg-type]
+
+
+def listed(images: ImageRepository, query: ImageQuery) -> list[Image]:
+    """The images of one page."""
+    return list(images.find(query).images)
 
 
 def pages(database: Database, query: ImageQuery) -> list[str]:
     """Ids of all pages."""
-    seen: list[str] = []
-    while page := database.images.find(query):
-        assert len(page) <= query.limit, "a page is longer than its limit"
-        seen += ids(page)
-        assert len(seen) <= 1000, "paging does not end"
-        query = replace(query, marker=seen[-1])
-    return seen
+    return list(itertools.chain.from_iterable(each_page(database, query)))
+
+
+def each_page(database: Database, query: ImageQuery) -> Iterator[list[str]]:
+    """Ids of each page. Raises TooBroad."""
+    for _ in range(1000):
+        page = database.images.find(query)
+        assert len(page.images) <= query.limit, "a page is longer than its limit"
+        yield ids(page.images)
+        if page.marker is None:
+            return
+        assert page.images, "a page without images leads on"
+        database.images.get(page.marker, query.viewer)  # else its id is told to somebody who may not know it, and is no marker for him
+        query = replace(query, marker=page.marker)
+    pytest.fail("paging does not end")
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """``listed``: images that OWNER lists. ``by_all``: others that everybody lists by ``all_visible``. ``unseen``: what else only an admin sees."""
+
+    listed: Sequence[Image]
+    by_all: Sequence[Image]
+    unseen: Sequence[Image]
+
+    def of(self, query: ImageQuery) -> list[Image]:
+        """What is listed without the filters, whatever the visibility."""
+        listed = [x for x in self.listed if query.viewer != STRANGER or x.visibility is PUBLIC]
+        if query.viewer.admin:
+            return [*listed, *self.unseen, *(x for x in self.by_all if query.all_visible or x.visibility is not COMMUNITY)]
+        return [*listed, *(self.by_all if query.all_visible else ())]
 
 
 def in_order(images: Iterable[Image], sort: Sequence[Sort]) -> list[str]:
@@ -174,7 +204,7 @@ class RepositoryConformance:
         add(database, image)
         assert database.images.get(image.id) == image
         assert database.images.get_any(image.id) == image
-        assert database.images.find(ImageQuery(OWNER, hidden=True)) == [image]
+        assert listed(database.images, ImageQuery(OWNER, hidden=True)) == [image]
 
     def test_an_image_with_defaults_is_read_as_it_was_added(self, database: Database) -> None:
         image = Image(str(uuid.uuid4()), START, START)
@@ -193,10 +223,10 @@ class RepositoryConformance:
         assert database.images.get(image.id, me) == image
         assert database.images.lease(image.id) == lease
         assert database.images.members(image.id) == [member]
-        assert database.images.find(ImageQuery(Viewer(f"m{text}"), member_status=PENDING))[0].as_member == f"m{text}"
+        assert listed(database.images, ImageQuery(Viewer(f"m{text}"), member_status=PENDING))[0].as_member == f"m{text}"
         for asked in ({"equal": {"name": (text,)}}, {"tags": (text,)}, {"properties": {text: text}},
                       {"equal": {"owner": (f"o{text}",)}}):
-            assert database.images.find(ImageQuery(me, **asked)) == [image], asked
+            assert listed(database.images, ImageQuery(me, **asked)) == [image], asked
 
     def test_an_unknown_image_is_not_found(self, database: Database) -> None:
         for read in (database.images.get, database.images.get_any):
@@ -217,10 +247,10 @@ class RepositoryConformance:
         if status in HIDDEN:
             with pytest.raises(errors.ImageNotFound):
                 database.images.get(image.id)
-            assert [database.images.find(x) for x in queries] == [[]] * len(queries)
+            assert [listed(database.images, x) for x in queries] == [[]] * len(queries)
         else:
             assert database.images.get(image.id).id == image.id
-            assert [len(database.images.find(x)) for x in queries] == [int(not x.hidden) for x in queries]
+            assert [len(listed(database.images, x)) for x in queries] == [int(not x.hidden) for x in queries]
 
     # -- who sees what ---------------------------------------------------------------------------------------------
     def _check_view(self, database: Database, who: Relation, image: Image) -> None:
@@ -235,21 +265,21 @@ class RepositoryConformance:
         else:
             with pytest.raises(errors.ImageNotFound):
                 images.get(image.id, who.viewer)
-        assert images.find(ImageQuery(who.viewer)) == ([seen] if visibility in who.default else []), "default list"
+        assert listed(images, ImageQuery(who.viewer)) == ([seen] if visibility in who.default else []), "default list"
         for asked in Visibility:
             expected = [seen] if asked is visibility and visibility in who.by_visibility else []
-            assert images.find(ImageQuery(who.viewer, visibility=asked)) == expected, f"visibility={asked.value}"
+            assert listed(images, ImageQuery(who.viewer, visibility=asked)) == expected, f"visibility={asked.value}"
         expected = [seen] if visibility in who.everything else []
-        assert images.find(ImageQuery(who.viewer, all_visible=True)) == expected, "all visible"
+        assert listed(images, ImageQuery(who.viewer, all_visible=True)) == expected, "all visible"
         # The same lists by tag, by property and by owner.
         for query in (ImageQuery(who.viewer, tags=("t",)), ImageQuery(who.viewer, properties={"p": "v"})):
-            assert images.find(query) == ([seen] if visibility in who.default else []), "default list with a filter"
-            assert images.find(replace(query, all_visible=True)) == expected, "all visible with a filter"
+            assert listed(images, query) == ([seen] if visibility in who.default else []), "default list with a filter"
+            assert listed(images, replace(query, all_visible=True)) == expected, "all visible with a filter"
         if image.owner is not None:
             by_owner = ImageQuery(who.viewer, equal={"owner": (image.owner,)})
-            assert images.find(by_owner) == ([seen] if visibility in who.default else []), "default list by owner"
-            assert images.find(replace(by_owner, all_visible=True)) == expected, "all visible by owner"
-            assert not images.find(ImageQuery(who.viewer, equal={"owner": ("others",)}, all_visible=True))
+            assert listed(images, by_owner) == ([seen] if visibility in who.default else []), "default list by owner"
+            assert listed(images, replace(by_owner, all_visible=True)) == expected, "all visible by owner"
+            assert not listed(images, ImageQuery(who.viewer, equal={"owner": ("others",)}, all_visible=True))
 
     @pytest.mark.parametrize("visibility", Visibility)
     @pytest.mark.parametrize("relation", RELATIONS)
@@ -283,14 +313,14 @@ class RepositoryConformance:
         database.images.commit(MemberAdded(make_member(image, status=ACCEPTED)), ImageChanged(image, private))
         with pytest.raises(errors.ImageNotFound):
             database.images.get(image.id, FRIEND)
-        assert database.images.find(ImageQuery(FRIEND)) == []
+        assert listed(database.images, ImageQuery(FRIEND)) == []
 
     def test_an_image_is_found_once_although_it_is_listed_for_several_reasons(self, database: Database) -> None:
         mine, shared = make_image(visibility=PUBLIC), make_image(1)
         add(database, mine, shared)
         database.images.commit(MemberAdded(make_member(shared, "ours", ACCEPTED)))
         for field in SortField:
-            assert len(database.images.find(ImageQuery(OWNER, sort=(Sort(field),)))) == 2
+            assert len(listed(database.images, ImageQuery(OWNER, sort=(Sort(field),)))) == 2
 
     # -- filters ---------------------------------------------------------------------------------------------------
     def _varied(self, database: Database) -> None:
@@ -327,8 +357,8 @@ class RepositoryConformance:
     def test_equal_finds_by_id(self, database: Database) -> None:
         one, two, three = (make_image(n) for n in range(3))
         add(database, one, two, three)
-        assert ids(database.images.find(ImageQuery(OWNER, equal={"id": (two.id,)}))) == [two.id]
-        assert ids(database.images.find(ImageQuery(ADMIN, equal={"id": (one.id, three.id, "x")}))) == [three.id, one.id]
+        assert ids(listed(database.images, ImageQuery(OWNER, equal={"id": (two.id,)}))) == [two.id]
+        assert ids(listed(database.images, ImageQuery(ADMIN, equal={"id": (one.id, three.id, "x")}))) == [three.id, one.id]
 
     @pytest.mark.parametrize(("field", "low", "high", "expected"), [
         ("size", 5, None, {"big", "small"}), ("size", 6, None, {"big"}), ("size", None, 5, {"small"}),
@@ -374,12 +404,12 @@ class RepositoryConformance:
             assert found(database, viewer, tags=("a", "b")) == {"a+b"}
             assert found(database, viewer, tags=("A",)) == {"A"}
             assert found(database, viewer, tags=("a", "A")) == set()
-            assert len(database.images.find(ImageQuery(viewer, tags=("",)))) == 1
+            assert len(listed(database.images, ImageQuery(viewer, tags=("",)))) == 1
         assert found(database, FRIEND, tags=("b", "a")) == {"a+b"}
         assert found(database, FRIEND, tags=("c",)) == set()
 
     def _only(self, database: Database, name: str) -> Image:
-        (image,) = database.images.find(ImageQuery(EVERYTHING, equal={"name": (name,)}))
+        (image,) = listed(database.images, ImageQuery(EVERYTHING, equal={"name": (name,)}))
         return image
 
     def test_properties_must_equal_exactly(self, database: Database) -> None:
@@ -401,7 +431,7 @@ class RepositoryConformance:
         assert database.images.get(self._hidden(database).id, OWNER).hidden
 
     def _hidden(self, database: Database) -> Image:
-        (image,) = database.images.find(ImageQuery(EVERYTHING, hidden=True))
+        (image,) = listed(database.images, ImageQuery(EVERYTHING, hidden=True))
         return image
 
     def test_a_changed_image_is_found_by_what_it_is_now(self, database: Database) -> None:
@@ -473,11 +503,108 @@ class RepositoryConformance:
 
     def test_an_admin_pages_through_everything(self, database: Database) -> None:
         self._mixture(database)
-        everything = list(database.images.find(ImageQuery(ADMIN, all_visible=True, limit=1000)))
+        everything = list(listed(database.images, ImageQuery(ADMIN, all_visible=True, limit=1000)))
         assert len(everything) == 20
         for field, down in itertools.product(SortField, (False, True)):
             sort = (Sort(field, down), Sort(SortField.ID, down))
             assert pages(database, ImageQuery(ADMIN, all_visible=True, sort=sort, limit=3)) == in_order(everything, sort)
+
+    # -- pages that end early ------------------------------------------------------------------------------------
+    def _crowd(self, database: Database) -> Crowd:
+        """One in five is ``iso``, the oldest one alone is ``vdi``; two of three of theirs, and of those without owner, OWNER may not see."""
+        made = [make_image(
+            n // 2, name=f"n{n % 7}" if n % 9 else None, owner=("ours", "theirs", "ours", "others")[n % 4],
+            visibility=(PRIVATE, PUBLIC, PUBLIC, SHARED)[n % 4], disk_format="vdi" if n == 0 else "raw" if n % 5 else "iso",
+            size=n * n % 11 or None, min_ram=n % 3, tags=("all", f"t{n % 3}"), properties={"k": str(n % 4)},
+            updated_at=after(60 + n * 7 % 40)) for n in range(40)]
+        aside = [make_image(
+            n // 2 + 0.5, name=f"n{n % 7}", owner=("theirs", "others", None)[n % 3], visibility=(PRIVATE, SHARED, COMMUNITY, PRIVATE, PRIVATE, SHARED)[n % 6],
+            disk_format="raw" if n % 5 else "iso", size=n % 11 or None, min_ram=n % 3, tags=("all", f"t{n % 3}"), properties={"k": str(n % 4)},
+            updated_at=after(60 + n * 7 % 40)) for n in range(40)]
+        add(database, *made, *aside)
+        database.images.commit(*(MemberAdded(make_member(x, "ours", ACCEPTED)) for x in made if x.visibility is SHARED))
+        by_all = [x for x in aside if x.visibility is COMMUNITY or (x.owner is None and x.visibility is SHARED)]
+        return Crowd(made, by_all, [x for x in aside if x not in by_all])
+
+    QUESTIONS: Sequence[tuple[dict[str, object], Callable[[Image], bool]]] = (
+        ({}, lambda _: True), ({"equal": {"disk_format": ("iso",)}}, lambda x: x.disk_format == "iso"),
+        ({"equal": {"disk_format": ("vdi",)}}, lambda x: x.disk_format == "vdi"), ({"tags": ("t1",)}, lambda x: "t1" in x.tags),
+        ({"tags": ("t1", "all")}, lambda x: "t1" in x.tags),
+        ({"tags": ("all",), "properties": {"k": "2"}}, lambda x: x.properties["k"] == "2"),
+        ({"equal": {"name": ("n3",)}}, lambda x: x.name == "n3"),
+        ({"equal": {"name": ("n3", "n4"), "min_ram": (1,)}}, lambda x: x.name in ("n3", "n4") and x.min_ram == 1),
+        ({"equal": {"name": ("n2",)}, "tags": ("t2",)}, lambda x: x.name == "n2" and "t2" in x.tags),
+        ({"ranges": (RangeFilter("size", 3),)}, lambda x: x.size is not None and x.size >= 3),
+        ({"times": (TimeFilter(SortField.UPDATED_AT, TimeOp.GT, after(70)),)}, lambda x: x.updated_at > after(70)),
+        ({"times": (TimeFilter(SortField.CREATED_AT, TimeOp.LT, after(9)),)}, lambda x: x.created_at < after(9)),
+        ({"visibility": SHARED}, lambda x: x.visibility is SHARED),
+        ({"equal": {"owner": ("theirs",)}}, lambda x: x.owner == "theirs"))
+
+    def _ask(self, database: Database, query: ImageQuery, expected: Sequence[str]) -> bool:
+        """Whether it was answered to the end: then with what was expected, else with the first of it."""
+        seen: list[str] = []
+        try:
+            for page in each_page(database, query):
+                seen += page
+        except errors.TooBroad:
+            assert seen == expected[:len(seen)], query
+            return False
+        assert seen == expected, query
+        return True
+
+    @pytest.mark.parametrize("most", [1, 3, 8])
+    def test_pages_that_end_early_give_each_image_once(self, database: Database, most: int) -> None:
+        crowd = self._crowd(database)
+        for field, down in itertools.product(SortField, (True, False)):
+            sort = tuple(Sort(x, down) for x in dict.fromkeys((field, SortField.CREATED_AT, SortField.ID)))
+            for viewer, (asked, fits) in itertools.product((OWNER, ADMIN), self.QUESTIONS):
+                query = ImageQuery(viewer, sort=sort, limit=4, most=most, **asked)  # type: ignore[arg-type]
+                self._ask(database, query, in_order(filter(fits, crowd.of(query)), sort))
+
+    @pytest.mark.parametrize("most", [3, 8])
+    def test_pages_lead_on_from_images_that_the_viewer_sees(self, database: Database, most: int) -> None:
+        """Those that he may not see are beside, and are not told by a marker; ``each_page`` looks."""
+        crowd = self._crowd(database)
+        narrower: tuple[tuple[dict[str, object], Callable[[Image], bool]], ...] = (
+            ({}, lambda _: True), ({"tags": ("all",)}, lambda _: True), ({"tags": ("t1",), "properties": {"k": "2"}}, lambda x: "t1" in x.tags and x.properties["k"] == "2"),
+            ({"times": (TimeFilter(SortField.UPDATED_AT, TimeOp.GT, after(70)),)}, lambda x: x.updated_at > after(70)),
+            ({"equal": {"name": ("n3", "n4")}}, lambda x: x.name in ("n3", "n4")))
+        for field, viewer, everything in itertools.product((SortField.CREATED_AT, SortField.NAME, SortField.UPDATED_AT), (OWNER, STRANGER), (False, True)):
+            sort = tuple(Sort(x) for x in dict.fromkeys((field, SortField.CREATED_AT, SortField.ID)))
+            for owners, (asked, fits) in itertools.product(((), ("theirs",), ("ours",), ("theirs", "others")), narrower):
+                query = ImageQuery(viewer, sort=sort, limit=4, most=most, all_visible=everything, **asked)  # type: ignore[arg-type]
+                expected = in_order((x for x in crowd.of(query) if fits(x) and (not owners or x.owner in owners)), sort)
+                self._ask(database, replace(query, equal={**query.equal, "owner": owners}) if owners else query, expected)
+
+    @pytest.mark.parametrize("asked", [{}, {"tags": ("all",)}, {"equal": {"status": ("queued",)}}, {"equal": {"min_ram": (0, 1, 2)}},
+                                       {"ranges": (RangeFilter("min_ram", 0, 2),)}, {"tags": ("all",), "equal": {"status": ("queued",)}}])
+    def test_what_most_images_fit_is_never_refused_in_the_order_of_an_index(self, database: Database, asked: dict[str, object]) -> None:
+        crowd = self._crowd(database)
+        for field, down in itertools.product((SortField.CREATED_AT, SortField.NAME, SortField.UPDATED_AT), (True, False)):
+            sort = tuple(Sort(x, down) for x in dict.fromkeys((field, SortField.CREATED_AT, SortField.ID)))
+            # images that are shared with the viewer may have to be sorted for any order but the first
+            for viewer in (OWNER, STRANGER, ADMIN) if field is SortField.CREATED_AT else (STRANGER, ADMIN):
+                query = ImageQuery(viewer, sort=sort, limit=4, most=8, **asked)  # type: ignore[arg-type]
+                assert self._ask(database, query, in_order(crowd.of(query), sort)), f"refused: {query}"
+
+    def test_a_list_of_few_is_whole_whatever_is_asked(self, database: Database) -> None:
+        made = self._crowd(database).listed
+        for field, (asked, fits) in itertools.product(SortField, self.QUESTIONS):
+            for sort in ((Sort(field), Sort(SortField.ID)), (Sort(field, False), Sort(SortField.SIZE), Sort(SortField.ID))):
+                expected = in_order(filter(fits, made), sort)
+                for limit in (1, 5, 40):
+                    page = database.images.find(ImageQuery(OWNER, sort=sort, limit=limit, most=40, **asked))  # type: ignore[arg-type]
+                    assert ids(page.images) == expected[:limit], (asked, sort, limit)
+
+    def test_a_list_without_filters_is_never_refused(self, database: Database) -> None:
+        crowd = self._crowd(database)
+        made = [x for x in crowd.listed if x.visibility is not SHARED]
+        for field, down in itertools.product((SortField.CREATED_AT, SortField.NAME, SortField.UPDATED_AT), (True, False)):
+            sort = tuple(Sort(x, down) for x in dict.fromkeys((field, SortField.CREATED_AT, SortField.ID)))
+            for viewer in (OWNER, ADMIN):
+                for limit in (1, 7, 50):
+                    asked = ImageQuery(viewer, sort=sort, limit=limit, most=1, member_status=REJECTED)
+                    assert pages(database, asked) == in_order(made if viewer is OWNER else crowd.of(asked), sort), asked
 
     def test_the_order_is_total_though_the_id_is_not_asked_for(self, database: Database) -> None:
         add(database, *(make_image(name="same") for _ in range(9)))
@@ -488,13 +615,44 @@ class RepositoryConformance:
     def test_the_default_order_is_newest_first(self, database: Database) -> None:
         made = [make_image(n) for n in (3, 1, 2)]
         add(database, *made)
-        assert ids(database.images.find(ImageQuery(OWNER))) == [made[0].id, made[2].id, made[1].id]
+        assert ids(listed(database.images, ImageQuery(OWNER))) == [made[0].id, made[2].id, made[1].id]
 
     def test_a_page_has_at_most_limit_images(self, database: Database) -> None:
         add(database, *(make_image(n) for n in range(30)))
-        assert len(database.images.find(ImageQuery(OWNER))) == 25
+        assert len(listed(database.images, ImageQuery(OWNER))) == 25
         for limit in (0, 1, 29, 30, 31):
-            assert len(database.images.find(ImageQuery(OWNER, limit=limit))) == min(limit, 30)
+            assert len(listed(database.images, ImageQuery(OWNER, limit=limit))) == min(limit, 30)
+
+    def test_a_page_ends_behind_the_image_that_reaches_the_bound_of_bytes(self, database: Database) -> None:
+        big = [make_image(n, owner=("ours", "theirs")[n % 2], visibility=Visibility.PUBLIC, properties={"p": "ü\n" * 500}, tags=("a",)) for n in range(9)]
+        add(database, *big)
+        each = metadata.size(big[0])
+        for most, count in ((1, 1), (each, 1), (each + 1, 2), (3 * each, 3), (3 * each + 1, 4), (9 * each, 9), (20 * each, 9)):
+            for sort in ((), (Sort(SortField.NAME, False),)):
+                query = ImageQuery(OWNER, sort=sort, max_bytes=most)
+                whole = listed(database.images, replace(query, max_bytes=None))
+                assert listed(database.images, query) == whole[:count], (most, each)
+        seen: list[str] = []
+        for page in each_page(database, ImageQuery(OWNER, max_bytes=2 * each)):
+            assert len(page) <= 2
+            seen += page
+        assert len(seen) == len(set(seen)) == 9
+        assert len(listed(database.images, ImageQuery(OWNER, limit=2, max_bytes=5 * each))) == 2
+
+    def test_metadata_is_counted_and_limited(self, database: Database) -> None:
+        one = make_image(tags=("a", "ü"), properties={"p": "x\n" * 100, "q": "\N{GRINNING FACE}"})
+        count = metadata.size(one)
+        assert count > 300
+        database.images.commit(ImageAdded(one), WithinLimits("ours", Limits(metadata_bytes=count)))
+        assert database.images.usage("ours") == Usage(images=1, metadata_bytes=count)
+        with pytest.raises(errors.QuotaExceeded, match="image_metadata_total"):
+            database.images.commit(ImageChanged(one, saved(one, tags=("a", "ü", "b"))), WithinLimits("ours", Limits(metadata_bytes=count)))
+        less = saved(one, properties={})
+        database.images.commit(ImageChanged(one, less))
+        assert database.images.usage("ours") == Usage(images=1, metadata_bytes=metadata.size(less))
+        given = saved(less, owner="theirs")
+        database.images.commit(ImageChanged(less, given))
+        assert (database.images.usage("ours"), database.images.usage("theirs")) == (Usage(), weigh(given))
 
     def test_the_marker_need_not_match_the_filters(self, database: Database) -> None:
         images = [make_image(n, name=str(n), tags=("odd",) if n % 2 else ("even",), visibility=PUBLIC) for n in range(6)]
@@ -517,8 +675,8 @@ class RepositoryConformance:
         database.images.commit(ImageRemoved(gone, START))
         for marker in (foreign.id, gone.id, deleting.id, str(uuid.uuid4()), ""):
             with pytest.raises(errors.UnknownMarker):
-                database.images.find(ImageQuery(OWNER, marker=marker, limit=limit))
-        assert database.images.find(ImageQuery(ADMIN, marker=foreign.id, limit=limit)) == []
+                listed(database.images, ImageQuery(OWNER, marker=marker, limit=limit))
+        assert listed(database.images, ImageQuery(ADMIN, marker=foreign.id, limit=limit)) == []
 
     # -- changes of images -----------------------------------------------------------------------------------------
     def test_an_id_is_used_once(self, database: Database) -> None:
@@ -588,8 +746,8 @@ class RepositoryConformance:
             with pytest.raises(errors.ImageNotFound):
                 read(image.id)
         for viewer in (OWNER, FRIEND, ADMIN):
-            assert database.images.find(ImageQuery(viewer, all_visible=True)) == []
-            assert database.images.find(ImageQuery(viewer, tags=("t",))) == []
+            assert listed(database.images, ImageQuery(viewer, all_visible=True)) == []
+            assert listed(database.images, ImageQuery(viewer, tags=("t",))) == []
         assert database.images.members(image.id) == []
         with pytest.raises(errors.ImageNotFound):
             database.images.commit(ImageRemoved(image, START))
@@ -693,7 +851,7 @@ class RepositoryConformance:
         changed = replace(member, status=ACCEPTED, updated_at=after(9))
         database.images.commit(MemberChanged(replace(changed, created_at=after(5))))
         assert database.images.member(image.id, "friends") == changed
-        assert ids(database.images.find(ImageQuery(FRIEND))) == [image.id]
+        assert ids(listed(database.images, ImageQuery(FRIEND))) == [image.id]
         with pytest.raises(errors.MemberNotFound):
             database.images.commit(MemberChanged(make_member(image, "nobody")))
 
@@ -923,22 +1081,22 @@ class RepositoryConformance:
 
     @pytest.mark.parametrize(("limits", "name"), [
         (Limits(bytes=29), "image_size_total"), (Limits(staged_bytes=6), "image_stage_total"),
-        (Limits(images=1), "image_count_total"), (Limits(uploading=0), "image_count_uploading")])
+        (Limits(images=1), "image_count_total"), (Limits(uploading=0), "image_count_uploading"), (Limits(metadata_bytes=0), "image_metadata_total")])
     def test_a_commit_beyond_a_limit_is_undone(self, database: Database, limits: Limits, name: str) -> None:
-        one, two = with_data(make_image(), 10, copies=2), make_image(status=Status.UPLOADING, size=7)
+        one, two = with_data(make_image(), 10, copies=2), make_image(status=Status.UPLOADING, size=7, tags=("a",))
         judge = WithinLimits("ours", limits)
         three = WithinLimits("ours", Limits(bytes=30, staged_bytes=7, images=2, uploading=1))
         add(database, one)
         lease = make_lease(two, reserved=10)
         with pytest.raises(errors.QuotaExceeded) as told:
             database.images.commit(judge, ImageAdded(two), LeaseTaken(lease, 60))
-        value = next(x for x in (limits.bytes, limits.staged_bytes, limits.images, limits.uploading) if x is not None)
+        value = next(x for x in (limits.bytes, limits.staged_bytes, limits.images, limits.uploading, limits.metadata_bytes) if x is not None)
         assert name in str(told.value), "the message names the resource"
         assert str(value) in str(told.value), "and the limit"
         assert database.images.usage("ours") == weigh(one)
         assert database.images.lease(two.id) is None
         database.images.commit(three, ImageAdded(two), LeaseTaken(lease, 60))
-        assert database.images.usage("ours") == Usage(bytes=30, staged_bytes=7, images=2, uploading=1)
+        assert database.images.usage("ours") == Usage(bytes=30, staged_bytes=7, images=2, uploading=1, metadata_bytes=metadata.size(two))
 
     def test_limits_are_those_of_their_project(self, database: Database) -> None:
         add(database, make_image(), make_image(owner="theirs"), make_image(owner=None))
@@ -982,7 +1140,7 @@ class RepositoryConformance:
             MemberChanged(replace(member, status=ACCEPTED)), LeaseEnded(lease), LeaseTaken(again, 60))
         assert database.images.get(image.id) == second
         assert database.images.lease(image.id) == again
-        assert ids(database.images.find(ImageQuery(FRIEND, tags=("t",)))) == [image.id]
+        assert ids(listed(database.images, ImageQuery(FRIEND, tags=("t",)))) == [image.id]
         database.images.commit(LeaseEnded(again), MemberRemoved(image.id, "friends"), ImageRemoved(second, START))
         assert database.images.usage("ours") == Usage()
 
@@ -1016,11 +1174,13 @@ class RepositoryConformance:
             assert database.images.members(kept.id) == [member]
             assert database.images.lease(kept.id) == lease
             assert database.images.lease(new.id) is None
-            assert database.images.usage("ours") == Usage(bytes=5, images=2)
+            assert database.images.usage("ours") == Usage(bytes=5, images=2, metadata_bytes=metadata.size(kept) + metadata.size(gone))
             assert database.images.usage("theirs") == Usage()
             assert database.purge(after(1000)) == 0
 
     def test_sixty_four_writers_and_readers_see_no_error(self, database: Database) -> None:
+        each = metadata.size(make_image(tags=("a", "b0"), properties={"k": "0", "l": "x"}))
+
         def work(number: int) -> None:
             images = database.images
             for n in range(3):
@@ -1032,14 +1192,14 @@ class RepositoryConformance:
                 images.extend(f"process-{number}", 60)
                 images.commit(ImageChanged(image, done), LeaseEnded(lease), MemberAdded(make_member(image), 10))
                 assert images.get(image.id, Viewer(image.owner)).size == 5
-                assert len(images.find(ImageQuery(Viewer(image.owner), tags=("a",), limit=2))) >= 1
+                assert len(listed(images, ImageQuery(Viewer(image.owner), tags=("a",), limit=2))) >= 1
                 if n == 0:
                     images.commit(ImageRemoved(done, START))
 
         assert race(64, work) == [None] * 64
         for project in range(4):
-            assert database.images.usage(f"project-{project}") == Usage(bytes=16 * 2 * 5, images=16 * 2)
-            assert len(database.images.find(ImageQuery(Viewer(f"project-{project}"), limit=1000))) == 32
+            assert database.images.usage(f"project-{project}") == Usage(bytes=16 * 2 * 5, images=16 * 2, metadata_bytes=16 * 2 * each)
+            assert len(listed(database.images, ImageQuery(Viewer(f"project-{project}"), limit=1000))) == 32
 
     # -- against a model -------------------------------------------------------------------------------------------
     @pytest.mark.parametrize("seed", range(4))
@@ -1078,9 +1238,10 @@ def _read(database: Database, image_id: str) -> object:
     return image, database.images.members(image_id), database.images.lease(image_id)
 
 
-def _answer(database: Database, query: ImageQuery) -> list[Image] | type[errors.GlanceError]:
+def _answer(database: Database, query: ImageQuery) -> tuple[list[Image], str | None] | type[errors.GlanceError]:
     try:
-        return database.images.find(query)
+        page = database.images.find(query)
+        return list(page.images), page.marker
     except errors.UnknownMarker as error:
         return type(error)
 

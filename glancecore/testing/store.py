@@ -14,7 +14,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 from uuid import uuid4
 
 import pytest
@@ -23,7 +23,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from oslo_config import cfg
 
 from glancecore.domain import errors
-from glancecore.ports.store import CHUNK, Cap, Store
+from glancecore.ports.store import CHUNK, MARKER, MARKER_SIZE, Cap, Store
 from glancecore.testing import _store_process
 from glancecore.testing._store_harness import (
     MIB,
@@ -145,10 +145,12 @@ class StoreConformance:
                 for key in self._keys:
                     store.discard(key)
             store.close()
+            if backdoor is not None:
+                backdoor.unmark()
 
     def names(self, store: Store, backdoor: Backdoor | None) -> set[str]:
-        """All that is known to lie in the backend."""
-        names = backdoor.names() if backdoor is not None else set()
+        """All that is known to lie in the backend, but markers: those stay."""
+        names = {x for x in backdoor.names() if not x.endswith(MARKER)} if backdoor is not None else set()
         return names | {blob.url for blob in store.list()} if Cap.LIST in store.caps else names
 
     def key(self, name: str = "") -> str:
@@ -267,6 +269,71 @@ class StoreConformance:
     def test_free_is_bytes_or_unknown(self, store: Store) -> None:
         free = store.free()
         assert free is None or free >= 0
+
+    # -- places ----------------------------------------------------------------------------------------------------------
+    @needs(Cap.MARK)
+    def test_places_without_a_marker_say_so(self, store: Store) -> None:
+        """Each place is named, by the words of the operator; looking makes no marker."""
+        for _ in range(2):
+            found = store.markers()
+            assert found
+            assert [x.content for x in found] == [None] * len(found)
+            assert len({x.where for x in found}) == len(found)
+            assert all(x.where.partition(" = ")[0] in {opt.dest for opt in store.options} for x in found), "`where` is OPTION = VALUE"
+            assert not any(secret in x.where.partition(" = ")[2] for x in found for secret in self.secrets(store))
+
+    @needs(Cap.MARK)
+    @pytest.mark.parametrize("content", [b"{}", bytes(range(256)) * (MARKER_SIZE // 256)], ids=["short", "long"])
+    def test_a_marker_is_read_as_it_was_written(self, store: Store, content: bytes) -> None:
+        """In each place its own, also by another instance, and after a start."""
+        wanted = {x.where: content[:-1] + bytes([number]) for number, x in enumerate(store.markers())}
+        for where, mark in wanted.items():
+            assert store.mark(where, mark) == mark
+        other = self.again(store)
+        for each in (store, other):
+            assert {x.where: x.content for x in each.markers()} == wanted
+        other.close()
+
+    @needs(Cap.MARK)
+    def test_a_marker_is_never_replaced(self, store: Store) -> None:
+        for place in store.markers():
+            assert store.mark(place.where, b"old") == b"old"
+            assert store.mark(place.where, b"new") == b"old"
+        assert {x.content for x in store.markers()} == {b"old"}
+
+    @needs(Cap.MARK)
+    def test_of_many_that_mark_at_once_one_does(self, store: Store) -> None:
+        """Nodes that start together must agree on what their place is."""
+        stores = [store, *(self.again(store) for _ in range(3))]
+        for place in store.markers():
+            with ThreadPoolExecutor(len(stores)) as pool:
+                told = set(pool.map(lambda x, where=place.where: x[1].mark(where, b"mark %d" % x[0]), enumerate(stores)))
+            assert len(told) == 1
+            assert [x.content for x in store.markers() if x.where == place.where] == [*told]
+        for other in stores[1:]:
+            other.close()
+
+    @needs(Cap.MARK, Cap.WRITE, Cap.DELETE)
+    def test_a_marker_is_no_blob(self, store: Store) -> None:
+        """It is not listed, no location leads to it, and nothing removes it."""
+        key = self.key("kit-beside-the-marker")
+        url = self.put(store, b"kept", key=key)
+        wanted = {x.where: store.mark(x.where, b"mark") for x in store.markers()}
+        if Cap.LIST in store.caps:
+            assert [blob.key for blob in store.list()] == [key]
+        location = url.replace(key, MARKER)
+        operations: list[Callable[[str], object]] = [store.size, store.open, store.delete]
+        operations += [store.local_path] if Cap.LOCAL in store.caps else []
+        operations += [lambda bad: store.presign(bad, 60)] if Cap.PRESIGN in store.caps else []
+        for operation in operations:
+            try:
+                operation(location)
+            except REFUSALS:
+                continue
+            self.worked(f"{operation} accepted {location!r}")
+        store.delete(url)
+        store.discard(key)
+        assert {x.where: x.content for x in store.markers()} == wanted
 
     # -- put: what it stores ---------------------------------------------------------------------------------------------
     @needs(Cap.WRITE)
@@ -693,6 +760,67 @@ class StoreConformance:
                                                   f"x/../{key}", f"x%2F..%2F{key}", f"{key}%2F..%2F{key}", "%2Fetc%2Fpasswd", ".%2E/.%2E/etc/passwd")]
         yield from [f"{head}%2F{key}", f"{url}?x=1", f"{url}#x", f"{url};x", f"{head}/../../../../../../../../etc/passwd", urlsplit(url).path]
 
+    def spellings(self, store: Store, url: str) -> Iterator[str]:
+        """Other texts that may lead to the blob, some of them through other software's eyes."""
+        scheme, _, rest = url.partition("://")
+        where, slash, path = rest.partition("/")
+        head, _, key = url.rpartition("/")
+        host, query = where.rpartition("@")[2], urlsplit(url).query
+        user = [f"{who}@{host}" for who in ("x", "x:y", "x%3Ay:z", "kit:kit:z", "")]
+        ports = [f"{host}:{port}" for port in ("", 80, 443, "0443", 6000, 8080)] if ":" not in host else [f"{host}0", host.replace(":", ":0")]
+        for place in (*user, *ports, host.upper(), host.title(), f"{host}.", f"%{ord(host[:1] or 'x'):02x}{host[1:]}", "", f"x{host}"):
+            yield f"{scheme}://{place}{slash}{path}"
+        yield from (f"{other}://{place}{slash}{path}" for other in (*store.schemes, scheme.upper(), f"{scheme}+http", f"{scheme}+https", f"{scheme}+x")
+                    for place in (where, *user))
+        for at in {index for index, letter in enumerate(path) if letter == "/" or index in (0, 1, len(path) - 1)}:
+            yield f"{scheme}://{where}{slash}{path[:at]}%{ord(path[at]):02x}{path[at + 1:]}"
+            yield f"{scheme}://{where}{slash}{path[:at]}%25{ord(path[at]):02X}{path[at + 1:]}"
+        yield from (f"{scheme}://{where}{slash}{other}" for other in (
+            path.upper(), path.title(), path.swapcase(), unquote(path), quote(path), quote(path, safe=""), path.replace("/", "//"),
+            path.replace("/", "/./"), path.replace("%20", "+"), path.replace("+", "%20"), path.replace("-", "%2D"), path.replace("-", "%2d"), f"/{path}",
+            f"./{path}", f"../{path}", f"x/../{path}", f"{path}/", f"{path}//", f"{path}/.", f"{path}/x/..", f"{path};x", f"{path}%00", f"{path}%20",
+            f"{path}+", f"{path}."))
+        yield from (f"{head}/{name}" for name in (key.upper(), key.lower(), key.swapcase(), f"./{key}", f"x/../{key}", f"/{key}", f"{key}/", f" {key}", f"{key}\n"))
+        yield from (f"{url}{tail}" for tail in ("?", "?x=1", "#", "#x", "?x#y", "&x=1", f"?{query}", " ", "\n", "\0", "/"))
+        yield from (f" {url}", f"\t{url}", f"{url[:3]}\n{url[3:]}", url.replace("://", ":/"), url.replace("://", ":///"), url.replace("/", "\\"))
+
+    def test_one_blob_has_one_url(self, store: Store, backdoor: Backdoor | None) -> None:
+        """Whose bytes they are is judged by the text: what reaches them under another one is recognised, and is refused or becomes this one."""
+        url = self.blob(store, backdoor, b"kept")
+        mine = store.canonical(url)
+        assert store.canonical(mine) == mine
+        if Cap.WRITE in store.caps:
+            assert mine == url, "put names another location than the canonical one"
+        if Cap.LIST in store.caps:
+            assert [store.canonical(x.url) for x in store.list()] == [x.url for x in store.list()], "list names another location"
+        assert self.read(store, mine) == b"kept"
+        for other in dict.fromkeys(self.spellings(store, url)):
+            if other == url:
+                continue
+            try:
+                said = store.canonical(other)
+            except errors.BadLocation:
+                reached = False if Cap.EXTERNAL in store.caps else self.reached(store, other)  # such a server says itself what lies where
+                assert not reached, f"{other!r} is no location, but reaches the bytes of {url!r}"
+                continue
+            assert store.canonical(said) == said, f"{said!r} is the canonical text of {other!r}, but not of itself"
+            if Cap.EXTERNAL not in store.caps:
+                assert said == mine or not (self.reached(store, other) or self.reached(store, said)), f"{other!r} reaches the bytes of {url!r}"
+
+    def reached(self, store: Store, url: str) -> bool:
+        operations: list[Callable[[str], object]] = [store.size, store.open]
+        operations += [store.local_path] if Cap.LOCAL in store.caps else []
+        operations += [lambda bad: store.presign(bad, 60)] if Cap.PRESIGN in store.caps else []
+        for operation in operations:
+            with suppress(*REFUSALS):
+                operation(url)
+                return True
+        if Cap.DELETE in store.caps:
+            with suppress(*REFUSALS):
+                store.delete(url)
+                return True
+        return False
+
     def test_foreign_urls_are_refused(self, store: Store, backdoor: Backdoor | None) -> None:
         """Locations come from users, too: nothing that the store did not make is read, measured, signed or deleted."""
         url = self.blob(store, backdoor, b"kept")
@@ -700,6 +828,9 @@ class StoreConformance:
         operations += [store.delete] if Cap.DELETE in store.caps else []
         operations += [store.local_path] if Cap.LOCAL in store.caps else []
         operations += [lambda bad: store.presign(bad, 60)] if Cap.PRESIGN in store.caps else []
+        for bad in ("", "x", "/", "kit://x/y", "file:///etc/shadow", "\0", "\udcff"):
+            with pytest.raises(errors.BadLocation):
+                store.canonical(bad)
         for bad in self.foreign(store, url):
             for operation in operations:
                 try:
@@ -724,6 +855,8 @@ class StoreConformance:
             for operation in (store.open, store.size, store.delete):
                 with pytest.raises(REFUSALS):
                     operation(theirs)
+            with pytest.raises(errors.BadLocation):
+                store.canonical(theirs)
             assert self.read(neighbour, theirs) == b"theirs"
         finally:
             neighbour.discard(key)
@@ -885,6 +1018,9 @@ class StoreConformance:
         operations: list[Callable[[], object]] = [lambda: self.read(store, url), lambda: store.size(url)]
         known = Cap.EXTERNAL not in store.caps  # else no backend is known before somebody names one
         operations += [store.ping] if known else []
+        if Cap.MARK in store.caps:
+            where = store.markers()[0].where
+            operations += [store.markers, lambda: store.mark(where, b"mark")]
         if Cap.WRITE in store.caps:
             operations.append(lambda: store.put(self.key(), iter([b"x"])))
         if Cap.DELETE in store.caps:

@@ -2,75 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import sys
-import tempfile
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 import pytest
-from flask import Flask
-from flask.testing import FlaskClient
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
-import lab
-import registries
+from building import DATABASES, built
 
 from glancecore import bootstrap
-from glancecore import conf as configuration
 
-if TYPE_CHECKING:
-    from wsgiref.types import StartResponse, WSGIEnvironment
-
-DATABASES = ("sqlite", "mariadb", "postgresql", "registry")
-
-
-#: Nodes that share a registry: each request goes to the next one.
-NODES = 3
-
-
-@contextlib.contextmanager
-def built(database: str, config: lab.Config | None = None) -> Iterator[bootstrap.Service]:
-    """The service over a fresh database of that kind; ``registry``: three nodes over a glance-registry on MariaDB."""
-    with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        if database == "registry":
-            served = stack.enter_context(registries.registry(stack.enter_context(lab.new_database("mariadb"))))
-            where: lab.Config = {"database": served.client}
-        else:
-            where = {"database": {"connection": f"sqlite:///{folder}/glance.sqlite" if database == "sqlite"
-                                  else stack.enter_context(lab.new_database(database))}}
-        file = folder / "glance-api.conf"
-        file.write_text(lab.config_text(lab.merged({
-            "DEFAULT": {"auth_strategy": "headers", "enabled_backends": "fast:file, slow:file", "notifiers": ""},
-            "glance_store": {"default_backend": "fast"},
-            "fast": {"filesystem_store_datadir": folder / "fast", "weight": 10},
-            "slow": {"filesystem_store_datadir": folder / "slow", "store_description": "the slow one"},
-        }, where, config or {})))
-        nodes = [bootstrap.build(configuration.new(files=[str(file)])) for _ in range(NODES if database == "registry" else 1)]
-        nodes[0].database.sync()
-        yield nodes[0] if len(nodes) == 1 else replace(nodes[0], app=cast("Flask", Turns([x.app for x in nodes])))
-        for node in nodes:
-            node.close()
-
-
-class Turns:
-    """Several nodes as one application, as behind a load balancer: each client and each request gets the next one."""
-
-    def __init__(self, apps: Sequence[Flask]) -> None:
-        self._turn = itertools.cycle(apps)
-        self.url_map = apps[0].url_map
-
-    def test_client(self) -> FlaskClient:
-        return next(self._turn).test_client()
-
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        return next(self._turn)(environ, start_response)
+__all__ = ["DATABASES", "built"]
 
 
 @pytest.fixture(scope="session", params=DATABASES)

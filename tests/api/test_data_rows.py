@@ -38,7 +38,7 @@ def _status(person: Person, image_id: str) -> str:
 
 
 def _blobs(service: Service) -> int:
-    return sum(len([x for x in Path(str(store.properties["data_dir"])).iterdir() if x.is_file()]) for store in service.stores)
+    return sum(len([x for x in Path(str(store.properties["data_dir"])).iterdir() if x.is_file() and not x.name.startswith(".")]) for store in service.stores)
 
 
 # -- upload ------------------------------------------------------------------------------------------------------------------
@@ -156,9 +156,19 @@ def test_the_declared_format_must_be_true(who: dict[str, Person], name: str, dec
     assert declared in (answer.json or {})["message"]
 
 
-def test_anything_safe_is_a_raw_disk(who: dict[str, Person]) -> None:
+@pytest.mark.parametrize("name", ["qcow2", "vmdk", "vmdk-stream", "vhd", "vhdx", "vdi"])
+def test_a_disk_in_a_format_is_no_raw_disk(who: dict[str, Person], name: str) -> None:
+    """Whoever guesses the format would read something else than who believes it."""
+    image_id, disk_format = who["owner"].create(disk_format="raw")["id"], samples.SAMPLES[name].disk_format
+    answer = who["owner"].upload(image_id, samples.path(name).read_bytes())
+    assert (answer.status_code, (answer.json or {})["error"]) == (415, "format_mismatch")
+    assert disk_format in (answer.json or {})["message"]
+
+
+@pytest.mark.parametrize("name", ["gpt", "luks", "iso", "raw"])
+def test_what_a_disk_holds_is_a_raw_disk(who: dict[str, Person], name: str) -> None:
     image_id = who["owner"].create(disk_format="raw")["id"]
-    data = samples.path("qcow2").read_bytes()
+    data = samples.path(name).read_bytes()
     assert who["owner"].upload(image_id, data).status_code == 204
     assert (who["owner"].call("GET", f"/v2/images/{image_id}").json or {})["virtual_size"] == len(data)
 

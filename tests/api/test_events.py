@@ -54,13 +54,13 @@ def told(commits: Commits) -> Commits:
 
 def test_images_and_their_data(owner: Person, commits: Commits) -> None:
     image = owner.create(name="n")["id"]
-    assert told(commits) == [({"ImageAdded"}, ["image.create"])]
+    assert told(commits) == [({"ImageAdded", "WithinLimits"}, ["image.create"])]
     assert owner.upload(image).status_code == 204
     assert told(commits) == [({"ImageChanged", "LeaseTaken"}, ["image.prepare"]),
                              ({"ImageChanged", "LeaseEnded"}, ["image.upload", "image.activate"])]
     assert owner.patch(image, {"op": "replace", "path": "/name", "value": "m"}).status_code == 200
     assert owner.call("PUT", f"/v2/images/{image}/tags/t").status_code == 204
-    assert told(commits) == [({"ImageChanged"}, ["image.update"])] * 2
+    assert told(commits) == [({"ImageChanged"}, ["image.update"]), ({"ImageChanged", "WithinLimits"}, ["image.update"])]
     answer = owner.call("GET", f"/v2/images/{image}/file")
     assert answer.data == b"data"
     answer.close()  # it is told when the server is done with it
@@ -128,3 +128,30 @@ def test_metadata_definitions(commits: Commits, telling: bootstrap.Service) -> N
         ({"NamespaceAdded"}, ["metadef_namespace.create"]), (changed, ["metadef_namespace.update"]), (changed, ["metadef_tag.create"]),
         (changed, ["metadef_object.create"]), (changed, ["metadef_object.delete"]), (changed, ["metadef_namespace.delete_tags"]),
         ({"NamespaceRemoved"}, ["metadef_namespace.delete"])]
+
+
+def test_who_did_it(owner: Person, telling: bootstrap.Service) -> None:
+    """By a request, from its beginning to the download's end; and an import's events name who asked for it."""
+    image = owner.create(name="n")["id"]
+    assert owner.upload(image).status_code == 204
+    owner.call("GET", f"/v2/images/{image}/file", X_OpenStack_Request_Id="req-mine").close()
+    found = [x.event for x in telling.database.outbox.find(limit=1000) if x.event.subject == image]
+    assert [x.type for x in found] == ["image.create", "image.prepare", "image.upload", "image.activate", "image.send"]
+    for event in found:
+        assert event.initiator is not None
+        assert (event.initiator.user, event.initiator.project, event.initiator.address) == (f"user-{owner.project}", owner.project, "127.0.0.1")
+    assert found[-1].initiator is not None
+    assert found[-1].initiator.request_id == "req-mine"
+    assert len({x.initiator.request_id for x in found if x.initiator}) == 3
+
+    image = owner.create(name="m")["id"]
+    owner.call("PUT", f"/v2/images/{image}/stage", b"data", Content_Type="application/octet-stream")
+    asked = owner.call("POST", f"/v2/images/{image}/import", {"method": {"name": "glance-direct"}}, X_OpenStack_Request_Id="req-import")
+    assert asked.status_code == 202
+    end = time.monotonic() + 30
+    while (owner.call("GET", f"/v2/images/{image}").json or {})["status"] != "active":
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    imported = [x.event for x in telling.database.outbox.find(limit=1000) if x.event.type in ("task.success", "image.activate") and x.event.subject == image]
+    assert len(imported) == 2
+    assert {(x.initiator.user, x.initiator.project, x.initiator.request_id) for x in imported if x.initiator} == {(f"user-{owner.project}", owner.project, "req-import")}

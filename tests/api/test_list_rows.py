@@ -12,6 +12,7 @@ import pytest
 from api import Person
 
 from glancecore.bootstrap import Service
+from glancecore.services import images
 
 #: The images that the rows are about, by name, oldest first.
 IMAGES: dict[str, dict[str, Any]] = {
@@ -95,7 +96,7 @@ def test_found(owner: Person, ids: dict[str, str], query: str, names: str) -> No
 #: (query, a word of the message)
 REFUSED = [
     ("visibility=secret", "visibility"), ("member_status=maybe", "member_status"), ("os_hidden=perhaps", "os_hidden"),
-    ("protected=True", "protected"), ("protected=", "protected"), ("name=neq:x", "name"), ("id=like:x", "id"),
+    ("protected=True", "protected"), ("protected=", "protected"), ("name=neq:x", "name"), ("id=lt:x", "id"),
     ("name=in:\"x", "name"), ("name=in:", "name"), ("status=gt:x", "status"),
     ("created_at=yesterday", "created_at"), ("created_at=near:2000-01-01", "created_at"), ("updated_at=gt:", "updated_at"),
     ("size_min=x", "size_min"), ("size_max=", "size_max"), ("foo_min=1", "foo_min"), ("foo_max=1", "foo_max"),
@@ -170,3 +171,45 @@ def test_a_marker_need_not_match_the_filters_but_must_be_visible(owner: Person, 
     assert listed == [ids["alpha"]]
     stranger = Person(owner.app, f"{owner.project}-x")
     assert stranger.call("GET", f"/v2/images?marker={ids['alpha']}").status_code == 400
+
+
+# -- pages that end early ----------------------------------------------------------------------------------------------
+@pytest.fixture
+def crowd(service: Service, monkeypatch: pytest.MonkeyPatch) -> Person:
+    """Somebody with 30 images, one in ten of them with min_ram 7, where a page looks through 8."""
+    person = Person(service.app, f"p-{uuid.uuid4().hex[:6]}")
+    for n in range(30):
+        person.create(name=f"n{n}", min_ram=7 if n % 10 == 9 else 1, min_disk=n % 3)
+    monkeypatch.setattr(images, "LOOKS", (4, 8))
+    return person
+
+
+def test_a_short_page_leads_on(crowd: Person) -> None:
+    for query, expected in (("min_disk=1", [f"n{n}" for n in range(29, -1, -1) if n % 3 == 1]), ("", [f"n{n}" for n in range(29, -1, -1)]),
+                            ("min_disk=0&sort=name:asc", sorted(f"n{n}" for n in range(0, 30, 3)))):
+        path, names, counts = f"/v2/images?limit=5&visibility=shared&{query}", list[str](), list[int]()
+        while path:
+            answer = crowd.call("GET", path)
+            assert answer.status_code == 200, answer.text
+            page = answer.json or {}
+            names += [x["name"] for x in page["images"]]
+            counts.append(len(page["images"]))
+            path = page.get("next", "")
+            assert page["images"] or not path
+        assert names == expected, query
+        assert ("min_" in query) == (min(counts[:-2]) < 5), (query, counts)
+
+
+@pytest.mark.parametrize(("query", "told"), [
+    ("min_ram=99", "id, name, owner"), ("size_min=5&sort=name:asc", "id, name, owner"), ("sort=size:desc", "created_at, updated_at or name"),
+    ("sort=name:asc,size:desc", "created_at, updated_at or name"), ("disk_format=vdi", "a tag, a property")])
+def test_a_list_that_too_much_would_have_to_be_looked_through_for_is_refused(crowd: Person, query: str, told: str) -> None:
+    answer = crowd.call("GET", f"/v2/images?limit=5&{query}")
+    assert (answer.status_code, (answer.json or {})["error"]) == (400, "too_broad"), answer.text
+    assert told in (answer.json or {})["message"]
+
+
+def test_what_narrows_a_list_makes_it_whole(crowd: Person) -> None:
+    for query in ("name=n3&sort=size:desc", "name=in:n3,x&min_ram=1&sort=status:asc"):
+        answer = crowd.call("GET", f"/v2/images?limit=25&{query}")  # so many are looked at then; others have such names, too
+        assert [x["name"] for x in (answer.json or {})["images"]] == ["n3"], answer.text

@@ -21,7 +21,7 @@ DATA = os.urandom(2_000_000)
 KEYS: dict[str, Any] = {
     "RSA-PSS": rsa.generate_private_key(65537, 2048), "DSA": dsa.generate_private_key(2048),
     "ECC_SECP384R1": ec.generate_private_key(ec.SECP384R1()), "ECC_SECP521R1": ec.generate_private_key(ec.SECP521R1())}
-IDS = {kind: str(uuid.uuid4()) for kind in (*KEYS, "expired", "junk")}
+IDS = {kind: str(uuid.uuid4()) for kind in (*KEYS, "expired", "not yet", "encipher", "issues", "signs", "commits", "junk")}
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +30,9 @@ def owner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
     for kind, key in KEYS.items():
         (folder / f"{IDS[kind]}.pem").write_bytes(certificate(key))
     (folder / f"{IDS['expired']}.pem").write_bytes(certificate(KEYS["RSA-PSS"], -1))
+    (folder / f"{IDS['not yet']}.pem").write_bytes(certificate(KEYS["RSA-PSS"], 20, begins=1))
+    for name, usage in (("encipher", "key_encipherment"), ("issues", "key_cert_sign"), ("signs", "digital_signature"), ("commits", "content_commitment")):
+        (folder / f"{IDS[name]}.pem").write_bytes(certificate(KEYS["RSA-PSS"], usage=usage))
     (folder / f"{IDS['junk']}.pem").write_bytes(b"no certificate")
     with built("sqlite", {"DEFAULT": {"certificate_source": "folder"}, "certificates_folder": {"path": folder}}) as service:
         yield Person(service.app)
@@ -49,6 +52,15 @@ def test_a_good_signature(owner: Person, kind: str, method: str) -> None:
     assert stage(owner, image_id, DATA).status_code == 204
     assert begin(owner, image_id, DIRECT).status_code == 202
     assert ended(owner, image_id)["status"] == "success"
+
+
+@pytest.mark.parametrize(("name", "status"), [("expired", 400), ("not yet", 400), ("encipher", 400), ("issues", 400), ("signs", 204), ("commits", 204)])
+def test_what_a_certificate_must_be_for(owner: Person, name: str, status: int) -> None:
+    image_id = owner.create(**signed(img_signature_certificate_uuid=IDS[name]))["id"]
+    answer = owner.upload(image_id, DATA)
+    assert answer.status_code == status, answer.text
+    if status == 400:
+        assert "img_signature_certificate_uuid" in (answer.json or {})["message"]
 
 
 @pytest.mark.parametrize("kind", KEYS)

@@ -18,7 +18,7 @@ import pytest
 from oslo_config import cfg
 
 from glancecore.domain import errors
-from glancecore.ports.store import CHUNK, Cap, Store, StoredBlob, read_chunks
+from glancecore.ports.store import CHUNK, MARKER, Cap, PlaceMarker, Store, StoredBlob, read_chunks
 from glancecore.testing.store import Backdoor, Reach, StoreConformance, make_store
 
 
@@ -26,7 +26,7 @@ class FolderStore(Store):
     schemes = ("kitfolder",)
     options = [cfg.StrOpt("folder", help="Where the blobs are."), cfg.PortOpt("port", default=9, help="Where signed URLs lead."),
                cfg.StrOpt("password", default="correct horse", secret=True, help="Unused.")]
-    caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE, Cap.LIST, Cap.LOCAL, Cap.ADOPT})
+    caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE, Cap.LIST, Cap.LOCAL, Cap.ADOPT, Cap.MARK})
 
     def start(self):
         try:
@@ -60,7 +60,7 @@ class FolderStore(Store):
 
     def located(self, url):
         key = url.rpartition("/")[2]
-        if key in {"", ".", ".."} or url != self.url(key) or not key.isprintable() or not key.isascii() or "%" in key or set(key) & set("?#; "):
+        if key.startswith(".") or not key or url != self.url(key) or not key.isprintable() or not key.isascii() or "%" in key or set(key) & set("?#; "):
             raise errors.BadLocation(f"not a location of {self.name}")
         return self.path(key)
 
@@ -74,6 +74,23 @@ class FolderStore(Store):
             raise (errors.BlobNotFound if self.folder().is_dir() else errors.StoreUnavailable)("it is not there") from None
         except OSError as exc:
             raise errors.StoreUnavailable(exc.strerror) from exc
+
+    def marker(self):
+        return self.folder() / MARKER
+
+    def markers(self):
+        with self.translated():
+            list(self.folder().iterdir())
+            return [PlaceMarker(f"folder = {self.conf.folder}", self.marker().read_bytes() if self.marker().exists() else None)]
+
+    def mark(self, where, content):
+        part = self.folder() / f".{threading.get_ident()}"
+        with self.translated():
+            part.write_bytes(content)
+            with suppress(FileExistsError):
+                os.link(part, self.marker())
+            part.unlink()
+        return self.marker().read_bytes()
 
     def put(self, key, chunks, size=None):
         part = self.part(key)
@@ -122,6 +139,9 @@ class FolderStore(Store):
         with self.translated():
             os.link(path, self.path(key))
         return self.url(key)
+
+    def canonical(self, url):
+        return self.url(self.located(url).name)
 
     def open(self, url, offset=0, length=None):
         size = self.size(url)
@@ -211,7 +231,8 @@ class ReadOnlyStore(FolderStore):
     """No mistake: the kit must also know what a store that only reads has to do."""
 
     caps = frozenset()
-    put, delete, discard, adopt, local_path, list = (vars(Store)[name] for name in ("put", "delete", "discard", "adopt", "local_path", "list"))
+    put, delete, discard, adopt, local_path, list, markers, mark = (
+        vars(Store)[name] for name in ("put", "delete", "discard", "adopt", "local_path", "list", "markers", "mark"))
 
     def open(self, url, offset=0, length=None):
         if offset or length is not None:
@@ -674,6 +695,42 @@ class BelievesPaths(FolderStore):
         return path
 
 
+class LooksAtTheKeyOnly(FolderStore):
+    """As a driver does that drops the user, the port or the case of a location without saying so."""
+
+    caught_by = ("test_one_blob_has_one_url",)
+
+    def located(self, url):
+        head, _, key = url.rpartition("/")
+        return super().located(f"{head.replace('x@', '', 1)}/{key}")
+
+    def canonical(self, url):
+        self.located(url)
+        return url
+
+
+class RefusesButReads(FolderStore):
+    """Says that it is none of its own, and reads it all the same."""
+
+    caught_by = ("test_one_blob_has_one_url",)
+
+    def canonical(self, url):
+        return self.url(FolderStore.located(self, url).name)
+
+    def located(self, url):
+        return super().located(url.partition("?")[0])
+
+
+class PutsUnderAnotherName(FolderStore):
+    caught_by = ("test_one_blob_has_one_url",)
+
+    def canonical(self, url):
+        return super().canonical(url).replace("kitfolder://", "kitfolder://localhost", 1)
+
+    def located(self, url):
+        return super().located(url.replace("kitfolder://localhost", "kitfolder://", 1))
+
+
 class TalksTooMuch(FolderStore):
     caught_by = ("test_errors_name_no_url_path_or_credential",)
 
@@ -735,6 +792,67 @@ class SignsForEver(PresigningStore):
 
     def presign(self, url, seconds):
         return super().presign(url, 1e9)
+
+
+# -- places ------------------------------------------------------------------------------------------------------------------
+class MarksWhenAsked(FolderStore):
+    """Whoever looks after a mount is there has a marker on the disk below."""
+
+    caught_by = ("test_places_without_a_marker_say_so",)
+
+    def markers(self):
+        self.mark("", b"here")
+        return super().markers()
+
+
+class CutsMarkers(FolderStore):
+    caught_by = ("test_a_marker_is_read_as_it_was_written",)
+
+    def mark(self, where, content):
+        return super().mark(where, content[:512])
+
+
+class ReplacesMarkers(FolderStore):
+    caught_by = ("test_a_marker_is_never_replaced",)
+
+    def mark(self, where, content):
+        self.marker().unlink(missing_ok=True)
+        return super().mark(where, content)
+
+
+class LooksThenMarks(FolderStore):
+    caught_by = ("test_of_many_that_mark_at_once_one_does",)
+
+    def mark(self, where, content):
+        if self.marker().exists():
+            return self.marker().read_bytes()
+        time.sleep(0.05)
+        self.marker().write_bytes(content)
+        return content
+
+
+class ListsItsMarker(FolderStore):
+    caught_by = ("test_a_marker_is_no_blob",)
+
+    def list(self):
+        yield from super().list()
+        if self.marker().exists():
+            yield StoredBlob(MARKER, self.url(MARKER), 1, datetime.now(UTC))
+
+
+class DeletesItsMarker(FolderStore):
+    caught_by = ("test_a_marker_is_no_blob",)
+
+    def located(self, url):
+        return self.marker() if url == self.url(MARKER) else super().located(url)
+
+
+class DiscardsWithItsMarker(FolderStore):
+    caught_by = ("test_a_marker_is_no_blob",)
+
+    def discard(self, key):
+        super().discard(key)
+        self.marker().unlink(missing_ok=True)
 
 
 # -- many at once, trouble ---------------------------------------------------------------------------------------------------

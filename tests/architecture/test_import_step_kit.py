@@ -4,6 +4,7 @@ documentation passes it."""
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -126,7 +127,20 @@ class OutsideOfScratch(ChecksumStep):
         work.replace(out)
 
 
+class MakesFirst(ChecksumStep):
+    """Room is asked for when all is written."""
+
+    changes_data = True
+
+    def run(self, work: ImportWork) -> None:
+        super().run(work)
+        out = work.scratch / "out"
+        out.write_bytes(os.urandom(8 << 20))
+        work.replace(out)
+
+
 @pytest.mark.parametrize(("saboteur", "test", "arguments"), [
+    (MakesFirst, Kit.test_it_asks_for_room_before_it_writes, ()),
     (InPlace, Kit.test_it_keeps_what_is_not_its_own, ()),
     (DropsOthers, Kit.test_it_keeps_what_is_not_its_own, ()),
     (ChangesSilently, Kit.test_only_a_step_that_says_so_changes_the_data, ()),

@@ -7,6 +7,7 @@ import pytest
 from glancecore.testing.cached_repository import CachedConformance
 from glancecore.testing.fakes import MemoryDatabase
 from glancecore.testing.job_repository import JobConformance
+from glancecore.testing.place_repository import PlaceConformance
 from glancecore.testing.repository import RepositoryConformance
 from glancecore.testing.task_repository import TaskConformance
 
@@ -30,6 +31,12 @@ class TestMemoryCached(CachedConformance):
 
 
 class TestMemoryJobs(JobConformance):
+    @pytest.fixture
+    def database(self) -> MemoryDatabase:
+        return MemoryDatabase()
+
+
+class TestMemoryPlaces(PlaceConformance):
     @pytest.fixture
     def database(self) -> MemoryDatabase:
         return MemoryDatabase()

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from glancecore.domain.context import EVERYTHING, Viewer
-from glancecore.domain.errors import GlanceError
+from glancecore.domain.errors import GlanceError, TooBroad
 from glancecore.domain.image import HIDDEN, Image, Status, Visibility
 from glancecore.domain.lease import Lease
 from glancecore.domain.quota import Usage
@@ -96,9 +96,11 @@ class SameOrderForTies(MemoryImages):
 
 
 class RepeatsTheMarker(MemoryImages):
-    def find(self, query: port.ImageQuery) -> list[Image]:
-        found = super().find(query)
-        return found if query.marker is None or len(found) < 2 else [self.get(query.marker, query.viewer), *found[:-1]]
+    def find(self, query: port.ImageQuery) -> port.ImagePage:
+        page = super().find(query)
+        if query.marker is None or len(page.images) < 2:
+            return page
+        return replace(page, images=[self.get(query.marker, query.viewer), *page.images[:-1]])
 
 
 class AcceptsAnyMarker(MemoryImages):
@@ -204,6 +206,83 @@ class ForgetsTheOwnerless(MemoryImages):
         return [x for x in super().projects() if x is not None]
 
 
+class ReadsTooMuch(MemoryImages):
+    """It ends a page behind the image that goes beyond the bound, not with the one that reaches it."""
+
+    def find(self, query: port.ImageQuery) -> port.ImagePage:
+        return super().find(replace(query, max_bytes=None if query.max_bytes is None else query.max_bytes + 1))
+
+
+class LeadsOnFromNothing(MemoryImages):
+    """Clients take an empty page for the last one."""
+
+    def find(self, query: port.ImageQuery) -> port.ImagePage:
+        try:
+            return super().find(query)
+        except TooBroad:
+            marker = super().find(replace(query, equal={}, tags=(), properties={}, times=(), ranges=(), limit=query.most)).marker
+            return port.ImagePage([], marker)
+
+
+class LeadsOnFromTheUnseen(MemoryImages):
+    """It looks at images that are not listed for the viewer, as an index on something else would make it, and ends at one of those."""
+
+    def find(self, query: port.ImageQuery) -> port.ImagePage:
+        page = super().find(query)
+        if page.marker is None or page.full(query):
+            return page
+        every = super().find(port.ImageQuery(EVERYTHING, all_visible=True, sort=query.sort, marker=page.marker, limit=1)).images
+        return replace(page, marker=every[0].id) if every and not self.listed(every[0], query) else page
+
+
+class EndsTooSoon(MemoryImages):
+    """A page that is not full is the last one for it."""
+
+    def find(self, query: port.ImageQuery) -> port.ImagePage:
+        page = super().find(query)
+        return page if len(page.images) == query.limit else replace(page, marker=None)
+
+
+class GoesOnBehindWhatItFound(MemoryImages):
+    """Of a page that is cut to half its images, the marker stays."""
+
+    def find(self, query: port.ImageQuery) -> port.ImagePage:
+        page = super().find(query)
+        return replace(page, images=page.images[:len(page.images) // 2 + 1])
+
+
+class LooksAtFew(MemoryImages):
+    def find(self, query: port.ImageQuery) -> port.ImagePage:
+        return super().find(replace(query, most=query.most // 2))
+
+
+class RefusesWhatIsInOrder(MemoryImages):
+    def find(self, query: port.ImageQuery) -> port.ImagePage:
+        page = super().find(query)
+        if len(page.images) < query.limit and page.marker is not None:
+            raise TooBroad("not now")
+        return page
+
+
+class RefusesEverything(MemoryImages):
+    def find(self, query: port.ImageQuery) -> port.ImagePage:
+        raise TooBroad("not now")
+
+
+class RefusesFilters(MemoryImages):
+    """Whatever else but one question is asked."""
+
+    def find(self, query: port.ImageQuery) -> port.ImagePage:
+        if query.equal or query.tags or query.ranges or query.times or query.properties:
+            raise TooBroad("not now")
+        return super().find(query)
+
+
+class CountsNoMetadata(MemoryImages):
+    def _usage(self, state: _State, project: str | None) -> Usage:
+        return replace(super()._usage(state, project), metadata_bytes=0)
+
+
 NAME, CREATED, SIZE = port.SortField.NAME, port.SortField.CREATED_AT, port.SortField.SIZE
 SHARED, PRIVATE, COMMUNITY = Visibility.SHARED, Visibility.PRIVATE, Visibility.COMMUNITY
 ASTRAL = next(x for x in TEXTS if max(map(ord, x), default=0) > 0xFFFF)
@@ -243,6 +322,16 @@ ASTRAL = next(x for x in TEXTS if max(map(ord, x), default=0) > 0xFFFF)
     (CountsReservations, Kit.test_what_is_reserved_is_not_counted_anew, ()),
     (ForgetsTheOwnerless, Kit.test_projects_are_told_and_counted, ()),
     (ForgetsWhatItWas, Kit.test_what_a_deleted_image_was_is_kept, (Status.DEACTIVATED,)),
+    (ReadsTooMuch, Kit.test_a_page_ends_behind_the_image_that_reaches_the_bound_of_bytes, ()),
+    (LeadsOnFromNothing, Kit.test_pages_that_end_early_give_each_image_once, (3,)),
+    (EndsTooSoon, Kit.test_pages_that_end_early_give_each_image_once, (8,)),
+    (GoesOnBehindWhatItFound, Kit.test_pages_that_end_early_give_each_image_once, (8,)),
+    (LeadsOnFromTheUnseen, Kit.test_pages_lead_on_from_images_that_the_viewer_sees, (3,)),
+    (RefusesEverything, Kit.test_what_most_images_fit_is_never_refused_in_the_order_of_an_index, ({},)),
+    (RefusesFilters, Kit.test_what_most_images_fit_is_never_refused_in_the_order_of_an_index, ({"tags": ("all",)},)),
+    (LooksAtFew, Kit.test_a_list_of_few_is_whole_whatever_is_asked, ()),
+    (RefusesWhatIsInOrder, Kit.test_a_list_without_filters_is_never_refused, ()),
+    (CountsNoMetadata, Kit.test_metadata_is_counted_and_limited, ()),
     (ForgetsIds, Kit.test_a_random_history_ends_as_in_memory, (0,)),
 ])
 def test_the_kit_catches(saboteur: type[MemoryImages], test: Callable[..., None], arguments: tuple[object, ...]) -> None:

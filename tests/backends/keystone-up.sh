@@ -28,6 +28,10 @@ key_repository = $DIR/fernet
 key_repository = $DIR/credential
 [identity]
 password_hash_rounds = 4
+[cache]
+# roles and projects are looked up again for each token; one process serves, so that it knows of each change
+enabled = true
+backend = oslo_cache.dict
 [oslo_policy]
 enforce_scope = true
 [oslo_messaging_notifications]

@@ -53,7 +53,7 @@ def test_namespaces(admin: Shell) -> None:
 
 
 def test_a_namespace_from_a_file(admin: Shell, tmp_path: Path) -> None:
-    file = lab.REPO / "glancecore" / "metadefs" / "disk.json"
+    file = lab.REPO / "glancecore" / "metadefs" / "libvirt.json"
     wanted = json.loads(file.read_text())
     made = admin.run("glance", "md-namespace-import", "--file", file)
     assert row(made, "namespace") == wanted["namespace"]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import lab
 from backends import keystone_setup
+from cryptography.fernet import Fernet
 from shell import ISO, Shell
 
 README = lab.REPO / "drivers" / "certificates_castellan" / "README.md"
@@ -25,6 +26,7 @@ def test_signing_an_image(clients: Path, tmp_path: Path) -> None:
     auth_url = lab.keystone().url
     config = lab.merged(lab.keystone_config(REGION, f"http://127.0.0.1:{port}"), {
         "DEFAULT": {"certificate_source": "castellan"}, "key_manager": {"backend": "barbican"},
+        "imports": {"token_keys": Fernet.generate_key().decode()},
         "barbican": {"auth_endpoint": auth_url, "barbican_region_name": REGION}})
     keystone = keystone_setup.Keystone(auth_url)
     keystone_setup.endpoint(keystone, keystone.ensure("service", {"type": "key-manager"}), REGION, barbican.url)

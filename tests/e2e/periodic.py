@@ -15,7 +15,9 @@ import lab
 from client import HEADERS_AUTH, Client
 
 #: Two file stores in the service's folder: fast (the default one) and cheap.
-ALONE: dict[str, dict[str, object]] = {"periodic": {"embedded": False, "leader_ttl": 2}, "lease": {"ttl": 2, "reap_interval": 0.2}}
+#: Seconds for which a process that was killed has a job.
+HOLD = 6
+ALONE: dict[str, dict[str, object]] = {"periodic": {"embedded": False, "leader_ttl": HOLD}, "lease": {"ttl": 2, "reap_interval": 0.2}}
 
 
 def two_stores(folder: Path) -> dict[str, dict[str, object]]:
@@ -32,8 +34,7 @@ class Jobs:
     service: lab.Service
 
     def command(self, name: str, *args: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([lab.BIN / name, "--config-file", self.service.config_file, *args], capture_output=True, text=True,
-                              stdin=subprocess.DEVNULL, check=False, env={**os.environ, **(env or {})}, timeout=240)
+        return lab.command(name, "--config-file", self.service.config_file, *args, env={**os.environ, **(env or {})})
 
     def run(self, job: str, *args: str, env: Mapping[str, str] | None = None) -> dict[str, Any]:
         """The report of one run."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import lab
 import pytest
 from client import Client
-from periodic import Jobs, config, copied, kinds
+from periodic import HOLD, Jobs, config, copied, kinds
 from stores import flip
 
 from glancecore.services.checkpoints import REPAIR_STEPS, VARIABLE
@@ -44,7 +44,7 @@ def client(service: lab.Service) -> Iterator[Client]:
 
 
 def files(service: lab.Service) -> list[Path]:
-    return [x for name in ("fast", "cheap") for x in (service.folder / name).iterdir() if x.is_file()]
+    return [x for name in ("fast", "cheap") for x in (service.folder / name).iterdir() if x.is_file() and not x.name.startswith(".")]
 
 
 def two_copies(client: Client, **fields: object) -> str:
@@ -202,7 +202,7 @@ def test_killed_while_it_repairs(service: lab.Service, jobs: Jobs, client: Clien
     assert killed.returncode == -signal.SIGKILL
     if step != "repair.marked":
         assert right(client, image_id), "from the mark on, downloads are right"
-    time.sleep(2.5)  # its hold on the job
+    time.sleep(HOLD + 0.5)
     end = time.monotonic() + 30
     while (report := jobs.run("auditor"))["errors"]:  # a lease of the dead one
         assert time.monotonic() < end, report

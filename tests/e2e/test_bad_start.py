@@ -10,9 +10,13 @@ from pathlib import Path
 
 import lab
 import pytest
+import signing
 from client import Client
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
 Config = dict[str, dict[str, object]]
+KEYS = {name: ec.generate_private_key(ec.SECP256R1()) for name in ("own", "other")}
 
 
 def _unwritable(folder: Path) -> Config:
@@ -28,6 +32,21 @@ def _protection(text: str) -> Callable[[Path], Config]:
     return make
 
 
+def _tls(**wrong: str) -> Callable[[Path], Config]:
+    """A certificate with its key, but for one file: its text, or the name of another file."""
+    def make(folder: Path) -> Config:
+        for name in ("own", "other"):
+            signed = signing.certificate(KEYS[name], -1 if "expired" in wrong and name == "own" else 30)
+            (folder / f"{name}.pem").write_bytes(signed)
+            (folder / f"{name}.key").write_bytes(KEYS[name].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        (folder / "locked.key").write_bytes(KEYS["own"].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"sesame")))
+        (folder / "junk").write_text("junk")
+        files = {"cert_file": "own.pem", "key_file": "own.key", **{option: name for option, name in wrong.items() if option != "expired"}}
+        return {"DEFAULT": {option: folder / name for option, name in files.items()}}
+
+    return make
+
+
 def _policy(folder: Path) -> Config:
     (folder / "policy.yaml").write_text('"get_image": "rule:nowhere"\n')
     return {"oslo_policy": {"policy_file": folder / "policy.yaml"}}
@@ -35,8 +54,11 @@ def _policy(folder: Path) -> Config:
 
 #: name -> (what is wrong, words that the line must have)
 MISTAKES: dict[str, tuple[Config | Callable[[Path], Config], tuple[str, ...]]] = {
-    "value of an option": ({"DEFAULT": {"workers": "many"}}, ("workers", "many")),
-    "unknown store driver": ({"DEFAULT": {"enabled_backends": "file:fiel"}}, ("enabled_backends", "fiel", "'file'", "pip install")),
+    "value of an option": ({"DEFAULT": {"workers": "many"}}, ("glance-api.conf: [DEFAULT] workers", "many")),
+    "misspelt option, strictly": ({"DEFAULT": {"worker": "3", "strict_options": "true"}}, ("strict_options", "[DEFAULT] worker", "workers?")),
+    "misspelt section of a store": ({"DEFAULT": {"enabled_backends": "file:file, fast:file"}, "fats": {"filesystem_store_datadir": "{folder}/fast"}},
+                                    ("the store fast has no section", "[fats]")),
+    "unknown store driver": ({"DEFAULT": {"enabled_backends": "file:fiel"}}, ("enabled_backends", "fiel", "'file'")),
     "unknown auth": ({"DEFAULT": {"auth_strategy": "keystne"}}, ("auth_strategy", "keystne", "keystone")),
     "unknown database": ({"database": {"driver": "sqll"}}, ("[database] driver", "sqll", "'sql'")),
     "unknown notifier": ({"DEFAULT": {"notifiers": "lug"}}, ("notifiers", "lug", "'log'")),
@@ -49,13 +71,23 @@ MISTAKES: dict[str, tuple[Config | Callable[[Path], Config], tuple[str, ...]]] =
     "direct download from files": ({"file": {"direct_download": "asked"}}, ("[file] direct_download", "file")),
     "reserved store name": ({"DEFAULT": {"enabled_backends": "database:file"}, "glance_store": {"default_backend": "database"}},
                             ("enabled_backends", "database", "reserved")),
-    "unreachable database": ({"database": {"connection": "mysql+pymysql://glance:sesame@127.0.0.1:1/glance"}}, ("database",)),
+    "unreachable database": ({"database": {"connection": "mysql+pymysql://glance:sesame@127.0.0.1:1/glance"}},
+                             ("[database] connection", "glance:***@127.0.0.1:1/glance", "correct its host and port")),
     "no such database driver": ({"database": {"connection": "nosuchdb://x/y"}}, ("[database] connection",)),
     "schema not made": ({"database": {"connection": "sqlite:///{folder}/empty.sqlite"}}, ("glance-manage db sync",)),
     "store folder can't be made": (_unwritable, ("filesystem_store_datadir",)),
     "unknown hash": ({"DEFAULT": {"hashing_algorithm": "sha9000"}}, ("hashing_algorithm", "sha512")),
     "quota without a unit": ({"DEFAULT": {"user_storage_quota": "10 bananas"}}, ("user_storage_quota", "GB")),
     "open to the network": ({"DEFAULT": {"bind_host": "0.0.0.0"}}, ("auth_strategy", "bind_host", "allow_open_access")),
+    "certificate is not there": (_tls(cert_file="none.pem"), ("cert_file", "none.pem", "No such file")),
+    "key is not there": (_tls(key_file="none.key"), ("key_file", "none.key", "No such file")),
+    "authority is not there": (_tls(ca_file="none.pem"), ("ca_file", "none.pem", "No such file")),
+    "certificate is none": (_tls(cert_file="junk"), ("cert_file", "junk", "PEM")),
+    "key is none": (_tls(key_file="junk"), ("key_file", "junk", "PEM")),
+    "authority is none": (_tls(ca_file="junk"), ("ca_file", "junk", "PEM")),
+    "key of another certificate": (_tls(key_file="other.key"), ("key_file", "other.key", "own.pem")),
+    "key with a password": (_tls(key_file="locked.key"), ("key_file", "locked.key", "password")),
+    "certificate has ended": (_tls(expired="yes"), ("cert_file", "own.pem", "good until")),
     "half of TLS": ({"DEFAULT": {"cert_file": "/nowhere.pem"}}, ("cert_file", "key_file")),
     "protection file missing": ({"DEFAULT": {"property_protection_file": "/nowhere"}}, ("property_protection_file", "/nowhere")),
     "protection rule incomplete": (_protection("[x_.*]\ncreate = admin\n"), ("property_protection_file", "x_.*", "read")),
@@ -68,7 +100,10 @@ MISTAKES: dict[str, tuple[Config | Callable[[Path], Config], tuple[str, ...]]] =
     "message bus of an unknown kind": ({"DEFAULT": {"notifiers": "messaging", "transport_url": "rabbot://glance:sesame@127.0.0.1/"},
                                         "oslo_messaging_notifications": {"driver": "messagingv2"}}, ("transport_url", "rabbot", "rabbit")),
     "limits without Keystone": ({"DEFAULT": {"quota_driver": "unified"}}, ("[oslo_limit] auth_type", "password")),
-    "unknown cache": ({"DEFAULT": {"image_cache_driver": "fiel"}}, ("image_cache_driver", "fiel", "'file'", "pip install")),
+    "tokens without a key": ({"DEFAULT": {"enabled_import_methods": "[glance-download]"},
+                              "keystone_authtoken": {"auth_url": "http://127.0.0.1:1/v3"}}, ("[imports] token_keys", "glance-download", "openssl rand")),
+    "no key for tokens": ({"imports": {"token_keys": "sesame"}}, ("[imports] token_keys", "openssl rand")),
+    "unknown cache": ({"DEFAULT": {"image_cache_driver": "fiel"}}, ("image_cache_driver", "fiel", "'file'")),
     "cache folder not whole": ({"DEFAULT": {"image_cache_dir": "cache"}}, ("image_cache_dir", "whole path")),
     "cache folder can't be made": ({"DEFAULT": {"image_cache_dir": "{folder}/no/cache"}}, ("image_cache_dir", "make the folder")),
     "cache without room": ({"DEFAULT": {"image_cache_dir": "{folder}/cache", "image_cache_max_size": "0"}}, ("image_cache_max_size",)),
@@ -175,3 +210,30 @@ def test_misspelt_options_are_pointed_out(tmp_path: Path) -> None:
     with lab.service({"DEFAULT": {"worker": 3}}, folder=tmp_path) as service:
         assert "[DEFAULT] worker is not an option" in service.log.read_text()
         assert "did you mean workers?" in service.log.read_text()
+
+
+def test_what_becomes_of_a_glance_deployments_options(tmp_path: Path) -> None:
+    file = tmp_path / "glance-api.conf"
+    file.write_text("[DEFAULT]\nworkers = 2\nscrub_pool_size = 2\n[image_import_opts]\nmax_parallel_stores = 2\n[profiler]\nenabled = true\n")
+
+    def check() -> tuple[int, list[str]]:
+        done = subprocess.run([lab.BIN / "glance-plugins", "check", "--glance-config", file], capture_output=True, text=True, timeout=60, check=False)
+        return done.returncode, [" ".join(x.split()) for x in done.stdout.splitlines()]
+
+    code, lines = check()
+    assert code == 0
+    assert lines[1:] == [f"[DEFAULT] workers same {file}", f"[DEFAULT] scrub_pool_size not needed one image is removed after the other {file}",
+                         f"[image_import_opts] max_parallel_stores renamed [imports] max_parallel_stores {file}",
+                         f"[profiler] enabled not supported there are no traces {file}"]
+    file.write_text(file.read_text() + "enabeld = true\n")
+    code, lines = check()
+    assert code == 1
+    assert lines[-1] == f"[profiler] enabeld unknown did you mean enabled? {file}"
+
+
+def test_check_finds_typing_errors(tmp_path: Path) -> None:
+    with lab.service({"DEFAULT": {"worker": 3}}, folder=tmp_path, start=False) as service:
+        told = subprocess.run([lab.BIN / "glance-plugins", "--config-file", service.config_file, "check"], capture_output=True, text=True, timeout=60, check=False)
+    assert told.returncode == 1
+    assert "[DEFAULT] worker is not an option" in told.stdout
+    assert "did you mean workers?" in told.stdout

@@ -8,7 +8,6 @@ import hashlib
 import os
 import signal
 import sqlite3
-import subprocess
 import time
 import uuid
 from collections.abc import Iterator
@@ -37,14 +36,13 @@ class Cloud:
     service: lab.Service
     board: str
     name: str
-    workers: list[subprocess.Popen[bytes]]
+    workers: list[lab.Process]
 
-    def worker(self, **at: str) -> subprocess.Popen[bytes]:
+    def worker(self, **at: str) -> lab.Process:
         """``kill_at``, ``sleep_at``: the step at which it dies, or falls asleep."""
         env = {**os.environ, **{{"kill_at": VARIABLE, "sleep_at": SLEEP_VARIABLE}[how]: step for how, step in at.items()}}
         with (self.service.folder / "glance-worker.log").open("ab") as log:
-            process = subprocess.Popen([lab.BIN / "glance-worker", "--config-file", self.service.config_file], cwd=self.service.folder,
-                                       stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
+            process = lab.launch("glance-worker", "--config-file", self.service.config_file, cwd=self.service.folder, env=env, log=log)
         self.workers.append(process)
         return process
 
@@ -165,14 +163,14 @@ def test_a_worker_killed_at(cloud: Cloud, client: Client, method: str, step: str
     nothing_left(cloud, client)
 
 
-def until_asleep(worker: subprocess.Popen[bytes]) -> None:
+def until_asleep(worker: lab.Process) -> None:
     end = time.monotonic() + 30
     while Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
         assert time.monotonic() < end, "the step was not passed"
         time.sleep(0.02)
 
 
-def asleep(cloud: Cloud, client: Client, step: str) -> tuple[subprocess.Popen[bytes], str]:
+def asleep(cloud: Cloud, client: Client, step: str) -> tuple[lab.Process, str]:
     """A worker that sleeps at the step of an import, and the image."""
     while True:
         worker = cloud.worker(sleep_at=step)

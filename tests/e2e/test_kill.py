@@ -100,7 +100,7 @@ def test_killed_at(service: lab.Service, kept: str, web: str, step: str, monkeyp
         if image["status"] == "queued" and image["name"] == "upload":
             assert client.upload(image["id"], DATA).status_code == 204, "an image that was given up can be uploaded again"
         assert client.delete(image["id"]).status_code == 204
-    assert [x.name for x in (service.folder / "images").iterdir() if x.is_file()] == [kept]
+    assert [x.name for x in (service.folder / "images").iterdir() if x.is_file() and not x.name.startswith(".")] == [kept]
     client.session.close()
     service.stop(signal.SIGKILL)
 
@@ -132,6 +132,6 @@ def _check_rules(service: lab.Service, client: Client) -> None:
             assert hashlib.new(image["os_hash_algo"], data).hexdigest() == image["os_hash_value"]
             if "file" in image["stores"]:
                 located.add(image["id"])
-    names = {x.name for x in (service.folder / "images").iterdir() if x.is_file()}
+    names = {x.name for x in (service.folder / "images").iterdir() if x.is_file() and not x.name.startswith(".")}
     assert {name.partition(".")[0] for name in names} == located
     assert len(names) == len(located)

@@ -168,4 +168,4 @@ def rows(service: lab.Service, statement: str) -> list[tuple[Any, ...]]:
 def files(service: lab.Service) -> list[str]:
     """Everything in stores and staging."""
     found = [x for name in ("fast", "slow") for x in (service.folder / name).rglob("*")]
-    return sorted(str(x.relative_to(service.folder)) for x in found if x.name not in (".staging", ".work") and ".locks" not in x.parts)
+    return sorted(str(x.relative_to(service.folder)) for x in found if x.name not in (".staging", ".work", ".glance-store") and ".locks" not in x.parts)

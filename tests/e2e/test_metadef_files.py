@@ -131,7 +131,7 @@ def test_unload_by_files(service: lab.Service, tmp_path: Path) -> None:
 def test_validate_a_file_and_an_image(service: lab.Service, tmp_path: Path) -> None:
     manage(service, "metadefs", "load")
     image = Client(service.url).call("POST", "/v2/images", {"name": "x", "hw_disk_bus": "floppy", "os_type": "linux", "mine": "x"}).json()
-    wanted = [{"namespace": "Image::Disk", "property": "hw_disk_bus", "rule": "enum"}]
+    wanted = [{"namespace": "OS::Compute::LibvirtImage", "property": "hw_disk_bus", "rule": "enum"}]
     file = tmp_path / "properties.json"
     file.write_text(json.dumps({"hw_disk_bus": "floppy", "os_type": "linux", "mine": "x"}))
     for words in (("--image", image["id"]), (str(file),)):

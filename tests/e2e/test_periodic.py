@@ -38,7 +38,7 @@ def _coordinator(name: str) -> str:
 class Node:
     """One glance-periodic, as on a machine of its own: with its own folder for the candidates' lock."""
 
-    process: subprocess.Popen[bytes]
+    process: lab.Process
     log: Path
     killed: datetime | None = None
 
@@ -77,14 +77,12 @@ class Cloud:
         if self.service.config["periodic"].get("coordination_url"):
             env["OS_PERIODIC__LOCK_PATH"] = str(self.service.folder / f"node-{number}")
         with log.open("ab") as out:
-            process = subprocess.Popen([lab.BIN / "glance-periodic", "--config-file", self.service.config_file], cwd=self.service.folder,
-                                       stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env)
+            process = lab.launch("glance-periodic", "--config-file", self.service.config_file, cwd=self.service.folder, env=env, log=out)
         self.nodes.append(Node(process, log))
         return self.nodes[-1]
 
     def run(self, *args: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([lab.BIN / "glance-periodic", "--config-file", self.service.config_file, *args], capture_output=True,
-                              text=True, stdin=subprocess.DEVNULL, check=False)
+        return lab.command("glance-periodic", "--config-file", self.service.config_file, *args)
 
     def leader(self) -> Node:
         until(lambda: any(x.leads() and x.killed is None for x in self.nodes), "nobody leads: " + "".join(x.log.read_text()[-2000:] for x in self.nodes))

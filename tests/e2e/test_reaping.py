@@ -52,7 +52,7 @@ AT_ONCE = {"OS_DEFAULT__SCRUB_TIME": "0"}
 
 
 def files(service: lab.Service) -> list[str]:
-    return sorted(x.name for name in ("fast", "cheap") for x in (service.folder / name).iterdir() if x.is_file())
+    return sorted(x.name for name in ("fast", "cheap") for x in (service.folder / name).iterdir() if x.is_file() and not x.name.startswith("."))
 
 
 def used(service: lab.Service) -> int:

@@ -217,12 +217,12 @@ def test_killed_in_the_middle_of_commits(cloud: Cloud) -> None:
         if image["status"] == "active":
             assert hashlib.md5(client.download(image["id"]).content, usedforsecurity=False).hexdigest() == image["checksum"]
         assert client.delete(image["id"]).status_code == 204
-    _until(lambda: not [x for x in cloud.images.iterdir() if x.is_file()], "bytes are left behind")
+    _until(lambda: not [x for x in cloud.images.iterdir() if x.is_file() and not x.name.startswith(".")], "bytes are left behind")
 
 
 def _settled(cloud: Cloud, client: Client) -> bool:
     """As many files as active images."""
-    return len([x for x in cloud.images.iterdir() if x.is_file()]) == len([x for x in _images(client) if x["status"] == "active"])
+    return len([x for x in cloud.images.iterdir() if x.is_file() and not x.name.startswith(".")]) == len([x for x in _images(client) if x["status"] == "active"])
 
 
 def _images(client: Client) -> list[dict[str, Any]]:

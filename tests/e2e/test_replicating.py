@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import lab
 import pytest
@@ -64,7 +65,7 @@ def test_a_rule_by_tag(service: lab.Service, jobs: Jobs, client: Client) -> None
     assert client.show(plain)["stores"] == "fast"
     assert client.call("GET", f"/v2/images/{golden}/file?prefer=cheap").content == DATA
     assert jobs.run("replicator", env=rule)["findings"] == []
-    assert len(list((service.folder / "cheap").glob("*-*"))) == 1
+    assert len(list((service.folder / "cheap").glob("[!.]*-*"))) == 1
 
 
 def test_rules_of_the_configuration_file(service: lab.Service, jobs: Jobs, client: Client) -> None:
@@ -101,31 +102,59 @@ def test_a_wrong_rule_stops_the_start(jobs: Jobs) -> None:
 
 
 # -- the updater -----------------------------------------------------------------------------------------------------------
-@pytest.fixture
-def located(service: lab.Service, client: Client) -> Iterator[str]:
-    """An image whose data lies on a web server and was never hashed."""
+def test_missing_hashes_are_filled_in(service: lab.Service, jobs: Jobs, client: Client) -> None:
+    image_id = uploaded(client)
+    without_hash(service, image_id)
+    assert client.show(image_id)["os_hash_value"] is None
+    assert "incomplete" not in kinds(jobs.run("updater")), "the operator wants no hashes"
+    wanted = {"OS_DEFAULT__DO_SECURE_HASH": "true"}
+    assert kinds(jobs.run("updater", "--dry-run", env=wanted)) == ["incomplete"]
+    assert client.show(image_id)["os_hash_value"] is None
+    report = jobs.run("updater", env=wanted)
+    assert (kinds(report), report["errors"]) == (["hashed", "incomplete"], [])
+    assert_whole(client.show(image_id))
+    assert jobs.run("updater", env=wanted)["findings"] == []
+
+
+def test_what_others_may_change_is_hashed_whatever_the_operator_wants(service: lab.Service, jobs: Jobs, client: Client) -> None:
     nginx = lab.nginx()
     file = Path(nginx.settings["NGINX_ROOT"], f"updater-{uuid.uuid4().hex}")
     file.write_bytes(DATA)
     image_id = str(client.create()["id"])
     assert client.call("POST", f"/v2/images/{image_id}/locations", {"url": f"{nginx.url}/{file.name}"}).status_code == 202
-    yield image_id
+    end = time.monotonic() + 30
+    while not client.show(image_id)["os_hash_value"]:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    without_hash(service, image_id)
+    assert client.download(image_id).status_code == 503
+    assert kinds(jobs.run("updater")) == ["hashed", "incomplete"]
+    assert_whole(client.show(image_id))
+    assert client.download(image_id).content == DATA
     file.unlink()
 
 
-def test_missing_hashes_are_filled_in(jobs: Jobs, client: Client, located: str) -> None:
-    assert client.show(located)["os_hash_value"] is None
-    assert "incomplete" not in kinds(jobs.run("updater")), "the operator wants no hashes"
-    wanted = {"OS_DEFAULT__DO_SECURE_HASH": "true"}
-    assert kinds(jobs.run("updater", "--dry-run", env=wanted)) == ["incomplete"]
-    assert client.show(located)["os_hash_value"] is None
-    report = jobs.run("updater", env=wanted)
-    assert (kinds(report), report["errors"]) == (["hashed", "incomplete"], [])
-    image = client.show(located)
+def without_hash(service: lab.Service, image_id: str) -> None:
+    change(service, "update images set checksum = null, hash_algo = null, hash_value = null where id = ?", image_id)
+    change(service, "delete from image_facets where image_id = ?", image_id)
+
+
+def assert_whole(image: dict[str, Any]) -> None:
     assert (image["status"], image["size"], image["virtual_size"]) == ("active", len(DATA), len(DATA))
     assert image["os_hash_value"] == hashlib.sha512(DATA).hexdigest()
     assert image["checksum"] == hashlib.md5(DATA).hexdigest()
-    assert jobs.run("updater", env=wanted)["findings"] == []
+
+
+def test_locations_are_noted_as_their_stores_name_them(service: lab.Service, jobs: Jobs, client: Client) -> None:
+    image_id = uploaded(client)
+    [(written,)] = looked(service, "select locations from images where id = ?", image_id)
+    change(service, "update images set locations = replace(locations, 'file:///', 'filesystem:///') where id = ?", image_id)
+    change(service, "delete from image_locations where image_id = ?", image_id)
+    assert kinds(jobs.run("updater", "--dry-run")) == ["renamed"]
+    assert kinds(jobs.run("updater")) == ["renamed"]
+    assert looked(service, "select locations from images where id = ?", image_id) == [(written,)]
+    assert jobs.run("updater")["findings"] == []
+    assert client.download(image_id).content == DATA
 
 
 def test_a_missing_virtual_size_is_filled_in(service: lab.Service, jobs: Jobs, client: Client) -> None:
@@ -151,6 +180,11 @@ def change(service: lab.Service, statement: str, *values: str) -> None:
     with sqlite3.connect(service.folder / "glance.sqlite", timeout=10) as database:
         database.execute(statement, values)
     time.sleep(0.01)
+
+
+def looked(service: lab.Service, statement: str, *values: str) -> list[Any]:
+    with sqlite3.connect(service.folder / "glance.sqlite") as database:
+        return database.execute(statement, values).fetchall()
 
 
 def used(service: lab.Service) -> tuple[int, int]:

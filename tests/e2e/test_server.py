@@ -148,9 +148,26 @@ def test_https(tmp_path: Path) -> None:
             assert client.upload(image_id, data).status_code == 204
             assert client.download(image_id).content == data
             assert client.download(image_id, Range="bytes=5-9").content == data[5:10]
+            _asks_without_waiting(service.port, cert, client.create()["id"])
+            told = next(x for x in client.call("GET", "/metrics").text.splitlines() if x.startswith("glance_tls_certificate_expires_seconds"))
+            assert time.time() + 86_400 < float(told.split()[-1]) < time.time() + 3 * 86_400
         finally:
             process.terminate()
             process.wait(40)
+
+
+def _asks_without_waiting(port: int, cert: Path, image_id: str) -> None:
+    """The next request is in the same record of TLS as the end of a body."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as plain, ssl.create_default_context(cafile=str(cert)).wrap_socket(
+            plain, server_hostname="127.0.0.1") as connection:
+        connection.sendall(f"PUT /v2/images/{image_id}/file HTTP/1.1\r\nHost: x\r\nX-Identity-Status: Confirmed\r\nX-User-Id: u\r\nX-Project-Id: demo\r\n"
+                           "X-Roles: member,reader\r\nContent-Type: application/octet-stream\r\nContent-Length: 300000\r\n\r\n".encode()
+                           + bytes(300_000) + b"GET /healthcheck HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answers = b""
+        while piece := connection.recv(10_000):
+            answers += piece
+        assert answers.startswith(b"HTTP/1.1 204 "), answers
+        assert answers.endswith(b"OK")
 
 
 def test_a_unix_socket(tmp_path: Path) -> None:
@@ -168,6 +185,14 @@ def test_a_unix_socket(tmp_path: Path) -> None:
                 connection.sendall(b"GET /v2/images HTTP/1.1\r\nHost: x\r\nX-Identity-Status: Confirmed\r\nX-User-Id: u\r\n"
                                    b"X-Project-Id: p\r\nX-Roles: reader\r\nConnection: close\r\n\r\n")
                 assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
+            with socket.socket(socket.AF_UNIX) as connection:  # what a client says of proxies is no more believed than elsewhere
+                connection.connect(str(path))
+                connection.sendall(b"GET /evil/versions HTTP/1.1\r\nHost: x\r\nX-Forwarded-Proto: https\r\nSCRIPT_NAME: /evil\r\nConnection: close\r\n\r\n")
+                assert connection.recv(100).startswith(b"HTTP/1.1 404 ")
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(str(path))
+                connection.sendall(b"GET /versions HTTP/1.1\r\nHost: x\r\nX-Forwarded-Proto: https\r\nConnection: close\r\n\r\n")
+                assert b'"http://x/v2/"' in connection.makefile("rb").read()
         finally:
             process.terminate()
             process.wait(40)

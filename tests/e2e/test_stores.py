@@ -78,7 +78,7 @@ def setup(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setup]:
     config = lab.merged(HEADERS_AUTH, ALONE, {
         "DEFAULT": {"enabled_backends": f"file:file, remote:{remote.driver}", "enabled_import_methods": "[copy-image]"},
         "remote": remote.options(tmp_path), "lease": {"ttl": 4, "reap_interval": 0.5}})
-    with lab.service(config) as service:
+    with lab.service(config, cold=True) as service:
         made = Setup(service, remote, Client(service.url, roles="admin,member,reader"))
         made.before = frozenset(made.blobs())
         yield made

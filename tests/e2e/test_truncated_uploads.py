@@ -91,7 +91,7 @@ def _until_queued(client: Client, image_id: str) -> None:
 
 
 def _names(folder: Path) -> set[str]:
-    return {x.name for x in (folder / "images").iterdir() if x.is_file()}
+    return {x.name for x in (folder / "images").iterdir() if x.is_file() and not x.name.startswith(".")}
 
 
 def test_a_complete_upload_in_any_framing_becomes_active(service: lab.Service) -> None:

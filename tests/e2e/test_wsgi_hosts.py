@@ -97,7 +97,7 @@ def test_uwsgi_never_makes_a_truncated_upload_active(uwsgi: Hosted, sent: int) -
         assert status == "saving", f"a truncated upload became {status}"
         assert time.monotonic() < end, "still saving"
         time.sleep(0.05)
-    assert not [x for x in (uwsgi.folder / "images").iterdir() if x.is_file()]
+    assert not [x for x in (uwsgi.folder / "images").iterdir() if x.is_file() and not x.name.startswith(".")]
     assert client.upload(image_id, DATA).status_code == 204
     assert client.delete(image_id).status_code == 204
 
@@ -152,12 +152,30 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, lab
 
 
 def _nginx(folder: Path, port: int, upstream: str) -> str:
-    """The location block is the one in docs/deploying.md."""
+    """The location block is the one in docs/deploying.md; this proxy is the login, and everybody is the same member to it."""
     block = _documented("nginx", "location").replace("http://127.0.0.1:9292", upstream)
+    for name, value in (("X-Identity-Status", "Confirmed"), ("X-User-Id", "user-demo"), ("X-Project-Id", "demo"), ("X-Roles", "member,reader")):
+        assert f'proxy_set_header {name} "";' in block
+        block = block.replace(f'proxy_set_header {name} "";', f'proxy_set_header {name} "{value}";')
     places = "".join(f"{kind}_temp_path {folder}/{kind}; " for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     user = "user root; " if os.geteuid() == 0 else ""
     return (f"{user}daemon off; pid {folder}/pid; error_log {folder}/error.log; worker_processes 1;\n"
             f"events {{ }}\nhttp {{ access_log off; {places}\nserver {{ listen 127.0.0.1:{port};\n{block}\n}} }}\n")
+
+
+def test_what_a_client_claims_to_be_ends_at_nginx(proxied: tuple[str, lab.Service]) -> None:
+    url, _service = proxied
+    image_id = Client(url).create()["id"]
+    claims = {"X-Tenant-Id": "other", "OpenStack-System-Scope": "all", "X-User-Domain-Id": "d", "Forwarded": "for=127.0.0.1;host=evil;proto=https",
+              "X-Forwarded-Host": "evil", "X-Forwarded-Proto": "https", "X-Forwarded-Prefix": "/evil", "X-Forwarded-For": "192.0.2.1"}
+    stranger = Client(url, project="other", roles="admin")
+    stranger.session.headers.update(claims)
+    assert stranger.show(image_id)["owner"] == "demo", "who is the same member to nginx"
+    made = stranger.call("POST", "/v2/images", {"visibility": "public"})
+    assert made.status_code == 403, "no admin"
+    made = stranger.call("POST", "/v2/images", {})
+    assert made.json()["owner"] == "demo"
+    assert made.headers["Location"] == f"{url}/v2/images/{made.json()['id']}"
 
 
 def test_nginx_passes_a_chunked_upload_and_a_big_download(proxied: tuple[str, lab.Service]) -> None:

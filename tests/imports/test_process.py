@@ -68,43 +68,43 @@ def child(tmp_path: Path) -> Iterator[Child]:
 def test_it_begins_with_the_first_import_and_ends_with_its_parent(child: Child) -> None:
     assert child.pids == []
     for number in range(3):
-        child.process.post(f"task-{number}")
-    until(lambda: child.lines("told") == ["task-0", "task-1", "task-2"])
+        child.process.post(f"task-{number}", "p")
+    until(lambda: child.lines("told") == ["task-0 p", "task-1 p", "task-2 p"])
     assert len(child.pids) == 1
     child.process.close()
     assert (child.folder / "ended").exists()
     with pytest.raises(errors.StoreUnavailable):
-        child.process.post("late")
+        child.process.post("late", "p")
     assert len(child.pids) == 1
 
 
 def test_one_that_is_idle_ends_and_the_next_import_has_another(child: Child) -> None:
-    child.process.post("first")
+    child.process.post("first", "p")
     until(lambda: child.lines("told"))
     (child.folder / "idle").touch()
     until((child.folder / "ended").exists)
     (child.folder / "idle").unlink()
-    child.process.post("second")
-    until(lambda: child.lines("told") == ["first", "second"])
+    child.process.post("second", "p")
+    until(lambda: child.lines("told") == ["first p", "second p"])
     assert len(child.pids) == 2
 
 
 def test_one_that_has_not_read_all_is_not_ended(child: Child) -> None:
     (child.folder / "idle").write_text("1")
-    child.process.post("first")
-    child.process.post("second")
+    child.process.post("first", "p")
+    child.process.post("second", "p")
     until(lambda: len(child.lines("told")) == 2)
     time.sleep(0.2)
     assert not (child.folder / "ended").exists()
 
 
 def test_one_that_was_killed_is_replaced(child: Child, caplog: pytest.LogCaptureFixture) -> None:
-    child.process.post("first")
+    child.process.post("first", "p")
     until(lambda: child.lines("told"))
     os.kill(child.pids[0], signal.SIGKILL)
     until(lambda: "SIGKILL" in caplog.text)
-    child.process.post("second")
-    until(lambda: child.lines("told") == ["first", "second"])
+    child.process.post("second", "p")
+    until(lambda: child.lines("told") == ["first p", "second p"])
 
 
 def test_one_that_dies_at_once_costs_no_request_its_answer(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_one_that_dies_at_once_costs_no_request_its_answer(tmp_path: Path) -> No
     process = ImportProcess([sys.executable, "-c", ""])
     for number in range(20):
         with contextlib.suppress(errors.StoreUnavailable):
-            process.post(f"task-{number}")
+            process.post(f"task-{number}", "p")
         time.sleep(0.01)
     process.close()
 
@@ -120,7 +120,7 @@ def test_one_that_dies_at_once_costs_no_request_its_answer(tmp_path: Path) -> No
 def test_a_command_that_is_not_there_is_said_so() -> None:
     process = ImportProcess(["/nowhere/python"])
     with pytest.raises(errors.StoreUnavailable, match="can't be started"):
-        process.post("task")
+        process.post("task", "p")
     process.close()
 
 
@@ -150,7 +150,7 @@ class Runner:
 class Fed:
     def __init__(self, workers: int, idle: float) -> None:
         self.runner = Runner()
-        self.feed = Feed(self.runner, workers, idle)
+        self.feed = Feed(self.runner, workers, 2, idle)
         source, to = os.pipe()
         answers, back = os.pipe()
         self.source, self.to = os.fdopen(source, "rb"), os.fdopen(to, "wb", buffering=0)
@@ -197,6 +197,19 @@ def test_one_that_can_not_be_run_keeps_nobody_from_running(fed: Fed) -> None:
     fed.to.write(b"broken\nbroken\na\n")
     assert line(fed.answers) == "idle 3\n"
     assert fed.runner.taken[-1] == "a"
+
+
+def test_a_project_has_its_share_of_the_workers_and_no_more() -> None:
+    made = Fed(4, 0.2)
+    made.to.write(b"a1 a\na2 a\na3 a\nb1 b\n")
+    until(lambda: sorted(made.runner.taken) == ["a1", "a2", "b1"])
+    time.sleep(0.1)
+    assert "a3" not in made.runner.taken, "there is a worker, but not for this project"
+    made.runner.go_on.set()
+    assert line(made.answers) == "idle 4\n"
+    made.to.close()
+    made.thread.join(10)
+    made.close()
 
 
 def test_what_runs_elsewhere_by_now_is_left_there(fed: Fed) -> None:

@@ -56,8 +56,15 @@ def dead(database: str) -> Iterator[Peer]:
         lab.down("peer")
 
 
+def _client(peer: Peer, *who: str) -> Client:
+    """Its server ends a connection that was idle for two seconds, which a slow machine takes between two calls."""
+    client = Client(peer.url, *who)
+    client.session.headers["Connection"] = "close"
+    return client
+
+
 def _fill(peer: Peer) -> None:
-    client, admin = Client(peer.url), Client(peer.url, "admin", "admin,member,reader")
+    client, admin = _client(peer), _client(peer, "admin", "admin,member,reader")
 
     def image(name: str, **fields: object) -> str:
         peer.ids[name] = client.create(name=name, **fields)["id"]
@@ -75,7 +82,7 @@ def _fill(peer: Peer) -> None:
     for member, status in (("friend", "accepted"), ("stranger", None)):
         assert client.call("POST", f"/v2/images/{shared}/members", {"member": member}).status_code == 200
         if status:
-            answer = Client(peer.url, member).call("PUT", f"/v2/images/{shared}/members/{member}", {"status": status})
+            answer = _client(peer, member).call("PUT", f"/v2/images/{shared}/members/{member}", {"status": status})
             assert answer.status_code == 200
     assert admin.call("POST", f"/v2/images/{active('deactivated')}/actions/deactivate").status_code == 204
     copied = active("in two stores")
@@ -99,7 +106,7 @@ def _fill(peer: Peer) -> None:
 
 def _begin_upload(peer: Peer, image_id: str) -> None:
     """Half of an upload, which the service's death ends."""
-    client = Client(peer.url)
+    client = _client(peer)
     headers = "".join(f"{name}: {client.session.headers[name]!s}\r\n" for name in ("X-Identity-Status", "X-User-Id", "X-Project-Id", "X-Roles"))
     sock = socket.create_connection(("127.0.0.1", int(peer.url.rpartition(":")[2])))
     sock.sendall(f"PUT /v2/images/{image_id}/file HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\n"

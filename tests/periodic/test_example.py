@@ -10,9 +10,9 @@ from typing import Any
 
 from oslo_config import cfg
 
-from glancecore import bootstrap
 from glancecore.periodic.runs import RunningTurn
 from glancecore.ports.job_repository import JobRecord
+from glancecore.ports.options import section
 from glancecore.ports.periodic import PeriodicJob, job_options
 from glancecore.ports.store import Cap
 from glancecore.services.stores import StoreFacade, Stores, StoreSettings
@@ -29,7 +29,7 @@ def test_the_example_counts_blobs() -> None:
     census = names["Census"]
     conf = cfg.ConfigOpts()
     conf([])
-    options = bootstrap.section(conf, "periodic_census", job_options(census.interval, census.options))
+    options = section(conf, "periodic_census", job_options(census.interval, census.options))
     store = make_store(MemoryStore)
     for n in range(3):
         store.put(f"key-{n}", [b"data"])

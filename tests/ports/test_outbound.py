@@ -4,7 +4,7 @@ import socket
 import pytest
 
 from glancecore.domain import errors
-from glancecore.ports.outbound import AddressFilter, is_public
+from glancecore.ports.outbound import AddressFilter, canonical, is_public
 
 NOT_PUBLIC = [
     "0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.0.1", "100.100.100.200", "127.0.0.1", "127.255.255.254", "168.63.129.16", "169.254.169.254",
@@ -56,6 +56,22 @@ def test_target_is_what_to_connect_to_and_what_to_ask():
     target = AddressFilter().target("HTTP://8.8.8.8:8080?a=/b#c")
     assert (target.scheme, target.host, target.port, target.path) == ("http", "8.8.8.8", 8080, "/?a=/b")
     assert AddressFilter().target("https://8.8.8.8:/x/../y?").path == "/x/../y"
+
+
+@pytest.mark.parametrize(("url", "text"), [
+    ("HTTP://Example.ORG", "http://example.org/"), ("http://example.org.:80/x", "http://example.org/x"), ("https://example.org:443/x?", "https://example.org/x"),
+    ("https://example.org:80/x", "https://example.org:80/x"), ("http://example.org:/x", "http://example.org/x"), ("http://example.org/x#y", "http://example.org/x"),
+    ("http://example.org/%7ea%2Db%2fc%c3", "http://example.org/~a-b%2Fc%C3"), ("http://example.org/x?%7e=%2f&+#z", "http://example.org/x?%7e=%2f&+"),
+    ("http://[2001:DB8:0::1]:80/", "http://[2001:db8::1]/"), ("http://example.org//x/", "http://example.org//x/"), ("http://8.8.8.8:080/x", "http://8.8.8.8/x")])
+def test_a_url_has_one_text(url, text):
+    assert canonical(url) == canonical(text) == text
+
+
+@pytest.mark.parametrize("url", ["", "ftp://example.org/", "http://x@example.org/", "http://example.org/../x", "http://example.org/x/./y", "http://example.org/%2E%2e/x",
+                                 "http://example.org/.", "http://example.org/%", "http://example.org/%zz", "http://example.org/%%34%31", "http://example.org:0/", "http://:80/"])
+def test_urls_that_have_none(url):
+    with pytest.raises(errors.BadLocation):
+        canonical(url)
 
 
 def test_allowed_hosts_addresses_and_networks():

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from glancecore.domain import errors
@@ -31,11 +31,17 @@ REPOSITORIES = {name: kind for name, kind in typing.get_type_hints(port.Database
     *(f"{name}/{method}" for name, kind in REPOSITORIES.items() for method in kind.__abstractmethods__)]))
 def test_every_method_of_the_port_is_served(name: str) -> None:
     served = RegistryApp(MemoryDatabase(), RegistrySettings(), None)._served  # type: ignore[arg-type]
-    assert f"/1/{name}" in served
+    assert f"/2/{name}" in served
 
 
 def test_only_what_is_about_the_place_itself_is_not_served() -> None:
     assert {f"database/{x}" for x in HERE} & set(calls()) == set()
+
+
+def test_all_but_changes_may_be_repeated() -> None:
+    assert {name for name, call in calls().items() if not call.repeatable} == {
+        "images/commit", "images/recount", "metadefs/commit", "tasks/forget", "database/purge", "logbooks/put",
+        "outbox/claim", "outbox/settle", "outbox/retry", "outbox/forget"}
 
 
 # -- a port that has grown -------------------------------------------------------------------------------------------------
@@ -168,12 +174,18 @@ QUERIES = st.builds(port.ImageQuery, viewer=st.builds(port.Viewer, project=st.no
                     sort=st.lists(st.builds(port.Sort, field=st.sampled_from(port.SortField), descending=st.booleans())).map(tuple))
 
 
+#: How fast the machine is, is no property of the code.
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@UNTIMED
 @given(QUERIES)
 def test_any_query_travels(query: port.ImageQuery) -> None:
     find = calls()["images/find"]
     assert find.read_request(find.request([query])) == [query]
 
 
+@UNTIMED
 @given(JSON)
 def test_any_document_travels(value: Any) -> None:
     assert wire.loads(wire.dumps(value)) == value

@@ -14,7 +14,7 @@ import pytest
 
 from glancecore.domain import errors
 from glancecore.domain.events import Event, EventType, ImageEvent, ImageSent
-from glancecore.ports.notifier import Destination, NotDelivered, Notifier
+from glancecore.ports.notifier import Destination, NotDelivered, Notification, Notifier
 from glancecore.ports.outbox_repository import EventsRecorded, OutboxEvent
 from glancecore.ports.repository import ImageAdded
 from glancecore.services.notifications import Notifications
@@ -52,8 +52,8 @@ class Listening(Notifier):
     def __init__(self) -> None:
         self.told: list[Event] = []
 
-    def notify(self, event: Event) -> None:
-        self.told.append(event)
+    def notify(self, notification: Notification) -> None:
+        self.told.append(notification.event)
 
 
 def refuse(event: OutboxEvent) -> None:
@@ -78,7 +78,7 @@ CREATED = ImageEvent(EventType.IMAGE_CREATE, IMAGE)
 
 def test_without_a_durable_notifier_a_commit_has_nothing_more() -> None:
     listening = Listening()
-    telling = Notifications([listening]).about(CREATED)
+    telling = Notifications({"log": listening}).about(CREATED)
     assert telling.changes == ()
     assert listening.told == []
     telling.send()
@@ -88,7 +88,7 @@ def test_without_a_durable_notifier_a_commit_has_nothing_more() -> None:
 def test_each_destination_gets_what_it_wants_with_one_id() -> None:
     everything, tasks, images = Told("a"), Told("b", wanted="task"), Told("c", wanted="image")
     woken: list[bool] = []
-    notifications = Notifications([], (), (everything, tasks, images))
+    notifications = Notifications({}, (), (), (everything, tasks, images))
     notifications.recorded = lambda: woken.append(True)
     telling = notifications.about(CREATED)
     (change,) = telling.changes
@@ -102,13 +102,13 @@ def test_each_destination_gets_what_it_wants_with_one_id() -> None:
 
 
 def test_what_is_disabled_or_wanted_by_nobody_is_in_no_commit() -> None:
-    assert Notifications([], ("image",), (Told(),)).about(CREATED).changes == ()
-    assert Notifications([], (), (Told(wanted="task"),)).about(CREATED).changes == ()
+    assert Notifications({}, (), ("image",), (Told(),)).about(CREATED).changes == ()
+    assert Notifications({}, (), (), (Told(wanted="task"),)).about(CREATED).changes == ()
 
 
 def test_what_is_no_change_has_a_commit_of_its_own_whose_failure_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     database, sent = MemoryDatabase(), ImageSent(IMAGE, 7, "u", "p", "192.0.2.1")
-    notifications = Notifications([], (), (Told(),), database.images)
+    notifications = Notifications({}, (), (), (Told(),), database.images)
     notifications.send(sent)
     assert [(x.event.type, x.event.data["bytes_sent"]) for x in database.outbox.find()] == [("image.send", 7)]
 
@@ -123,7 +123,7 @@ def test_what_is_no_change_has_a_commit_of_its_own_whose_failure_is_logged(caplo
 def test_a_change_that_fails_tells_nobody() -> None:
     database = MemoryDatabase()
     database.images.commit(ImageAdded(IMAGE))
-    telling = Notifications([], (), (Told(),), database.images).about(CREATED)
+    telling = Notifications({}, (), (), (Told(),), database.images).about(CREATED)
     with pytest.raises(errors.ImageExists):
         database.images.commit(ImageAdded(IMAGE), *telling.changes)
     assert database.outbox.find() == []

@@ -9,6 +9,7 @@ must pass here, unless ``left-out.txt`` names it with a reason. A test that is s
 from __future__ import annotations
 
 import argparse
+import base64
 import contextlib
 import os
 import re
@@ -126,6 +127,7 @@ def endpoint(profile: Profile, peer: bool) -> Iterator[str]:
     config = lab.merged(profile.server_config(), lab.keystone_config(
         region, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{beside}"), {
         "DEFAULT": {"workers": 2, "enabled_import_methods": "[glance-direct, web-download, copy-image, glance-download]"},
+        "imports": {"token_keys": base64.urlsafe_b64encode(os.urandom(32)).decode()},
         "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]"}})
     with contextlib.ExitStack() as stack:
         deployment = stack.enter_context(dead("mariadb")) if profile.adopted else None

@@ -12,7 +12,7 @@ from glancecore_auth_basic.driver import BasicAuth
 from glancecore_auth_basic.options import OPTIONS, list_opts
 from oslo_config import cfg
 
-from glancecore.domain.errors import ConfigError, NotAuthenticated
+from glancecore.domain.errors import ConfigError, NotAuthenticated, TooManyAttempts
 from glancecore.testing.settings import make_section
 
 
@@ -95,3 +95,42 @@ def test_the_challenge_names_the_scheme(users: Path) -> None:
 
 def test_options_are_listed_for_the_sample() -> None:
     assert list_opts() == [("auth_basic", OPTIONS)]
+
+
+WRONG = [("alice", "wrong"), ("nobody", "sesame"), ("alice", "x" * 73), ("alice", "a\0b"), ("alice", ""), ("", "sesame")]
+
+
+@pytest.mark.parametrize(("user", "password"), WRONG)
+def test_whatever_is_wrong_takes_the_same_work_and_is_told_the_same(users: Path, user: str, password: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    costs: list[bytes] = []
+    checkpw = bcrypt.checkpw
+    monkeypatch.setattr(bcrypt, "checkpw", lambda given, stored: costs.append(stored[:7]) or checkpw(given, stored))
+    with pytest.raises(NotAuthenticated) as caught:
+        _auth(users).identify(_login(user, password))
+    assert str(caught.value) == "wrong user or password"
+    assert costs == [b"$2b$04$"]
+
+
+def test_the_first_72_bytes_are_not_the_password(tmp_path: Path) -> None:
+    (tmp_path / "htpasswd").write_text(_line("alice", "x" * 72))
+    assert _auth(tmp_path / "htpasswd").identify(_login("alice", "x" * 72)).user == "alice"
+    with pytest.raises(NotAuthenticated):
+        _auth(tmp_path / "htpasswd").identify(_login("alice", "x" * 73))
+
+
+def test_attempts_are_limited_by_address_and_user(users: Path) -> None:
+    auth = _auth(users, attempts_per_user=3, attempts_per_address=5)
+    here, there = {"REMOTE_ADDR": "192.0.2.1"}, {"REMOTE_ADDR": "192.0.2.2"}
+    auth.identify({**_login("bob", "pass:with:colons \u00fc"), **here})
+    for _ in range(3):
+        with pytest.raises(NotAuthenticated):
+            auth.identify({**_login("alice", "wrong"), **here})
+    with pytest.raises(TooManyAttempts):
+        auth.identify({**_login("alice", "sesame"), **here})
+    assert auth.identify({**_login("alice", "sesame"), **there}).user == "alice", "elsewhere nobody is locked out"
+    for name in ("carol", "dave"):
+        with pytest.raises(NotAuthenticated):
+            auth.identify({**_login(name, "x"), **here})
+    with pytest.raises(TooManyAttempts):
+        auth.identify({**_login("eve", "x"), **here})
+    assert auth.identify({**_login("bob", "pass:with:colons \u00fc"), **here}).user == "bob", "whose password is remembered"

@@ -7,7 +7,9 @@ from glancecore_auth_headers.driver import HeaderAuth
 from glancecore_auth_headers.options import OPTIONS, list_opts
 from oslo_config import cfg
 
+from glancecore.api.outside import Outside, OutsideSettings
 from glancecore.domain.errors import ConfigError, NotAuthenticated
+from glancecore.ports.auth import REPEATED
 from glancecore.testing.settings import make_section
 
 HEADERS = {"HTTP_X_IDENTITY_STATUS": "Confirmed", "HTTP_X_USER_ID": "alice", "HTTP_X_PROJECT_ID": "red",
@@ -66,3 +68,33 @@ def test_an_address_that_is_none_stops_the_start() -> None:
 
 def test_options_are_listed_for_the_sample() -> None:
     assert list_opts() == [("auth_headers", OPTIONS)]
+
+
+@pytest.mark.parametrize("header", sorted({x for x in HEADERS if x != "HTTP_X_ROLES"}))
+def test_two_in_one_header_are_refused(header: str) -> None:
+    with pytest.raises(NotAuthenticated):
+        _auth().identify({**HEADERS, header: f"{HEADERS[header]},other", "REMOTE_ADDR": "127.0.0.1"})
+
+
+def test_headers_that_came_twice_are_refused() -> None:
+    with pytest.raises(NotAuthenticated, match="more than once"):
+        _auth().identify({**HEADERS, REPEATED: frozenset({"X-ROLES"}), "REMOTE_ADDR": "127.0.0.1"})
+    assert _auth().identify({**HEADERS, REPEATED: frozenset({"ACCEPT"}), "REMOTE_ADDR": "127.0.0.1"}).user == "alice"
+
+
+@pytest.mark.parametrize("said", [{"HTTP_FORWARDED": "for=127.0.0.1"}, {"HTTP_X_FORWARDED_FOR": "127.0.0.1"}, {"HTTP_X_FORWARDED_FOR": "unknown"},
+                                  {"HTTP_X_FORWARDED_FOR": "127.0.0.1, 127.0.0.1"}])
+@pytest.mark.parametrize("forwarded", [True, False])
+def test_what_a_proxy_says_of_addresses_makes_nobody_trusted(said: dict[str, str], forwarded: bool) -> None:
+    found: list[object] = []
+
+    def app(environ: dict[str, object], _start: object) -> list[bytes]:
+        try:
+            found.append(_auth().identify(environ))
+        except NotAuthenticated as exc:
+            found.append(exc)
+        return []
+
+    environ = {**HEADERS, **said, "REMOTE_ADDR": "192.0.2.1", "HTTP_HOST": "x", "SERVER_NAME": "x", "SERVER_PORT": "80", "wsgi.url_scheme": "http"}
+    Outside(app, OutsideSettings(proxies=1, forwarded=forwarded))(environ, lambda *_: None)  # type: ignore[arg-type]
+    assert isinstance(found[0], NotAuthenticated)

@@ -118,8 +118,8 @@ def test_the_request_id_is_in_the_registrys_log(own: Registry, opened: Open) -> 
 # -- another release, another server ------------------------------------------------------------------------------------------
 def test_another_protocol_is_refused_at_the_start_and_later(own: Registry, opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     database = opened(own.url)
-    monkeypatch.setattr(line, "PROTOCOL", 2)
-    with pytest.raises(errors.ConfigError, match=r"protocol 2 is not spoken here but 1.*install the same release"):
+    monkeypatch.setattr(line, "PROTOCOL", 3)
+    with pytest.raises(errors.ConfigError, match=r"protocol 3 is not spoken here but 2.*install the same release"):
         database.ping()
     with pytest.raises(errors.DatabaseUnavailable, match="refuses this node"):
         database.images.get("x")

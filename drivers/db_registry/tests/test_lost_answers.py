@@ -225,13 +225,13 @@ def test_a_member_that_was_added_anew_meanwhile_is_not_removed_twice(
 
 def test_a_read_whose_answer_is_lost_is_asked_again(broken: tuple[Relay, RegistryDatabase], world: World) -> None:
     between, through = broken
-    between.word, between.deliver = re.compile(rb"/1/images/get_any"), False
+    between.word, between.deliver = re.compile(rb"/2/images/get_any"), False
     assert through.images.get_any(world.image.id) == world.image
     assert between.cuts == 1
 
 
 def test_what_counts_is_not_repeated(broken: tuple[Relay, RegistryDatabase], world: World) -> None:
     between, through = broken
-    between.word, between.deliver = re.compile(rb"/1/database/purge"), False
+    between.word, between.deliver = re.compile(rb"/2/database/purge"), False
     with pytest.raises(errors.DatabaseUnavailable, match="may or may not"):
         through.purge(after(0))

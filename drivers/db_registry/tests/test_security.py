@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
+import json
+import socket
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator
@@ -14,6 +17,9 @@ from glancecore_db_registry.driver import RegistryDatabase
 from registries import SECRET, Registry, registry
 
 from glancecore.domain import errors
+from glancecore.ports.repository import ImageAdded
+from glancecore.testing.examples import make_image
+from glancecore.testing.relay import Relay, relay
 
 from .certificates import Authority
 
@@ -49,6 +55,94 @@ def test_secrets_can_be_changed_one_node_after_the_other(plain: Registry, opened
 def test_the_secret_is_in_no_log(plain: Registry, opened: Open) -> None:
     opened(plain.url).ping()
     assert SECRET not in plain.log
+
+
+# -- somebody between ------------------------------------------------------------------------------------------------------
+@pytest.fixture
+def overheard(plain: Registry, opened: Open) -> Iterator[tuple[Relay, RegistryDatabase]]:
+    with relay("127.0.0.1", plain.port) as between:
+        yield between, opened(f"http://127.0.0.1:{between.port}", registry_attempts=1)
+
+
+def _send(registry: Registry, message: bytes) -> list[tuple[int, bytes]]:
+    """The answers of as many connections as reach each of its processes."""
+    answers = []
+    for _ in range(12):
+        with socket.create_connection(("127.0.0.1", registry.port), 10) as end:
+            end.sendall(message)
+            answer = http.client.HTTPResponse(end)
+            answer.begin()
+            answers.append((answer.status, answer.read()))
+    return answers
+
+
+def test_a_call_that_was_overheard_is_good_for_nobody(plain: Registry, overheard: tuple[Relay, RegistryDatabase]) -> None:
+    between, database = overheard
+    image = make_image()
+    database.images.commit(ImageAdded(image))
+    database.images.get_any(image.id)
+    for message in between.heard:
+        answers = [x for x in _send(plain, message) if b"/instance" not in message or x != (200, b"{}")]  # another process says who it is
+        assert {status for status, _ in answers} <= {401, 421}, "the same process, or the other one"
+        assert {json.loads(body)["refused"] for _, body in answers} <= {"replay", "instance"}
+    plain.stop()
+    plain.start()
+    for message in between.heard:
+        if b"/instance" not in message:
+            assert {status for status, _ in _send(plain, message)} == {421}, "processes that have seen nothing"
+    assert database.images.get_any(image.id) == image
+
+
+@pytest.mark.parametrize("forge", [lambda x: x.replace(b"the truth", b"some lies"), lambda x: x.replace(b"200 OK", b"409 No"),
+                                   lambda x: x.replace(b"Glance-Proof", b"Glance-Pr00f"),
+                                   lambda x: x.replace(b"Glance-Proof", b"Glance-Pr00f").replace(b"200 OK", b"401 No")],
+                         ids=["body", "status", "proof", "refusal"])
+def test_an_answer_that_was_forged_is_not_believed(overheard: tuple[Relay, RegistryDatabase], forge: Callable[[bytes], bytes]) -> None:
+    between, database = overheard
+    image = make_image(name="the truth")
+    database.images.commit(ImageAdded(image))
+    between.rewrite = forge
+    with pytest.raises(errors.DatabaseUnavailable, match="can't be reached"):
+        database.images.get_any(image.id)
+    between.rewrite = bytes
+    assert database.images.get_any(image.id).name == "the truth"
+
+
+def test_no_change_was_sent_to_who_did_not_prove_himself(overheard: tuple[Relay, RegistryDatabase]) -> None:
+    between, database = overheard
+    between.rewrite = lambda x: x.replace(b"Glance-Proof", b"Glance-Pr00f")
+    image = make_image()
+    with pytest.raises(errors.DatabaseUnavailable, match="can't be reached"):
+        database.images.commit(ImageAdded(image))
+    assert not [x for x in between.heard if b"/images/commit" in x]
+    between.rewrite = bytes
+    database.images.commit(ImageAdded(image))
+
+
+def test_the_answer_to_another_call_is_not_believed(overheard: tuple[Relay, RegistryDatabase]) -> None:
+    between, database = overheard
+    told: list[bytes] = []
+    between.rewrite = lambda x: told.append(x) or x  # type: ignore[func-returns-value]
+    first, second = (make_image(n) for n in range(2))
+    database.images.commit(ImageAdded(first), ImageAdded(second))
+    database.images.get_any(first.id)
+    between.rewrite = lambda _: told[-1]
+    with pytest.raises(errors.DatabaseUnavailable):
+        database.images.get_any(second.id)
+
+
+def test_a_registry_that_knows_no_secret_is_not_believed(tmp_path: Path, opened: Open) -> None:
+    with registry(f"sqlite:///{tmp_path}/glance.sqlite", {"registry": {"secrets": ""}}) as made, \
+            pytest.raises(errors.ConfigError, match=r"registry_secret is set.*\[registry\] secrets"):
+        opened(made.url).ping()
+
+
+def test_a_strangers_body_is_not_waited_for(plain: Registry) -> None:
+    with socket.create_connection(("127.0.0.1", plain.port), 10) as end:
+        end.sendall(b"POST /2/images/get_any HTTP/1.1\r\nHost: x\r\nContent-Length: 33554432\r\n\r\n")
+        answer = http.client.HTTPResponse(end)
+        answer.begin()
+        assert (answer.status, json.loads(answer.read())["refused"]) == (401, "secret")
 
 
 # -- listening -------------------------------------------------------------------------------------------------------------

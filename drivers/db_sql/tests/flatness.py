@@ -2,7 +2,7 @@
 
     python flatness.py URL [IMAGES…]      (default 1000 1000000; the database is filled up from one size to the next)
 
-The images: 5 properties, 3 tags of small vocabularies, 200 projects; 1 in 50 public, 1 in 50 community, 1 in 10 shared
+The images: 5 properties, 3 tags of small vocabularies, 200 projects and a large one, which has 1 in 8; 1 in 50 public, 1 in 50 community, 1 in 10 shared
 (half of these with a member), the others private; 1 in 100 os_hidden. One property is unlike any other's.
 """
 
@@ -31,10 +31,11 @@ from glancecore.testing.examples import START, after, make_image, make_location,
 from glancecore.testing.settings import make_section
 
 PROJECTS, BATCH = 200, 500
+LARGE = "large"
 TABLES = {
     "images": ", ".join(rows.COLUMNS), "image_facets": "image_id, facet, owner, visibility, shelf, created_at",
     "image_locations": "url, image_id, store",
-    "image_members": "image_id, member, status, image_created_at, created_at, updated_at",
+    "image_members": "image_id, member, status, image_created_at, image_shelf, created_at, updated_at",
 }
 
 
@@ -45,7 +46,7 @@ def made(number: int) -> Image:
                   else Visibility.SHARED if draw < 0.14 else Visibility.PRIVATE)
     image_id = str(uuid.UUID(int=rng.getrandbits(128)))
     return make_image(
-        number, id=image_id, name=f"image-{rng.randrange(5000)}", owner=f"project-{number % PROJECTS}", status=Status.ACTIVE,
+        number, id=image_id, name=f"image-{rng.randrange(5000)}", owner=LARGE if number % 8 == 1 else f"project-{number % PROJECTS}", status=Status.ACTIVE,
         visibility=visibility, hidden=rng.random() < 0.01, disk_format=rng.choice(("raw", "qcow2", "iso")),
         container_format="bare", size=rng.randrange(2**40), checksum=f"{rng.getrandbits(128):032x}", hash_algo="sha512",
         hash_value=f"{rng.getrandbits(512):0128x}", locations=(make_location(image_id),),
@@ -63,7 +64,8 @@ def records(image: Image, number: int) -> Iterator[tuple[str, rows.Row]]:
         yield "image_locations", (url, image.id, store)
     if image.visibility is Visibility.SHARED and number % 2:
         status = (MemberStatus.ACCEPTED, MemberStatus.PENDING)[number % 3 == 0]
-        yield "image_members", (image.id, f"project-{(number * 7 + 1) % PROJECTS}", status.value, created, created, created)
+        member = LARGE if number % 5 == 0 else f"project-{(number * 7 + 1) % PROJECTS}"
+        yield "image_members", (image.id, member, status.value, created, rows.shared_shelf(image), created, created)
 
 
 def fill(database: SqlDatabase, start: int, end: int) -> None:
@@ -84,10 +86,42 @@ def fill(database: SqlDatabase, start: int, end: int) -> None:
                 text = f"INSERT INTO {table} ({TABLES[table]}) VALUES {', '.join([marks] * len(part))}"
                 db.change(text, *(x for record in part for x in record))
         for project, (size, count) in usage.items():
-            db.change(db.flavor.count, project, size, 0, count, 0)
+            db.change(db.flavor.count, project, size, 0, count, 0, 0)
 
     for first in range(start, end, BATCH):
         database.connections.write(partial(work, first=first))
+
+
+def multiply(database: SqlDatabase, base: int, end: int) -> None:
+    """Copies of the first ``base`` images, each time younger by all of them: many images in a tenth of the time."""
+    images = ", ".join({"id": "c.new", "created_at": "i.created_at + ?", "updated_at": "i.updated_at + ?"}.get(x, f"i.{x}") for x in rows.COLUMNS)
+    texts = [
+        f"INSERT INTO images ({TABLES['images']}) SELECT {images} FROM copies c JOIN images i ON i.id = c.old",
+        (f"INSERT INTO image_facets ({TABLES['image_facets']}) SELECT c.new, f.facet, f.owner, f.visibility, f.shelf, f.created_at + ? "
+        "FROM copies c JOIN image_facets f ON f.image_id = c.old"),
+        (f"INSERT INTO image_members ({TABLES['image_members']}) SELECT c.new, m.member, m.status, m.image_created_at + ?, m.image_shelf, m.created_at, m.updated_at "
+        "FROM copies c JOIN image_members m ON m.image_id = c.old")]
+
+    def work(db: Session, old: list[str], shift: int) -> None:
+        db.change("DELETE FROM copies")
+        for n in range(0, len(old), 1000):
+            pairs = [(x, str(uuid.uuid4())) for x in old[n:n + 1000]]
+            db.change(f"INSERT INTO copies (old, new) VALUES {', '.join(['(?, ?)'] * len(pairs))}", *(y for x in pairs for y in x))
+        for text in texts:
+            db.change(text, *[shift] * text.count("?"))
+
+    def known(db: Session) -> list[str]:
+        if db.flavor.name == "sqlite":
+            db.change("PRAGMA cache_size = -400000")
+        db.change("DROP TABLE IF EXISTS copies")
+        db.change("CREATE TABLE copies AS SELECT id AS old, id AS new FROM images WHERE id = ''")
+        return [x for (x,) in db.rows("SELECT id FROM images ORDER BY created_at, id LIMIT ?", base)]
+
+    old = database.connections.write(known)
+    filled = database.connections.read(lambda db: int(db.rows("SELECT COUNT(*) FROM images")[0][0]))
+    for start in range(filled, end, base):
+        database.connections.write(partial(work, old=old[:end - start], shift=start * 1_000_000))
+    database.connections.write(lambda db: db.change("DROP TABLE copies"))
 
 
 def refresh(database: SqlDatabase, flavor: Flavor) -> None:
@@ -103,7 +137,7 @@ def calls(database: SqlDatabase, count: int) -> dict[str, Callable[[], object]]:
     me, friend, admin = Viewer("project-7"), Viewer("project-8"), Viewer("project-9", admin=True)
     some = [made(n).id for n in range(0, count, max(1, count // 97))]
     old = images.find(ImageQuery(admin, all_visible=True, sort=(Sort(SortField.CREATED_AT, False), Sort(SortField.ID, False)),
-                                 limit=count // 2 % 1000 + 1))[-1].id
+                                 limit=count // 2 % 1000 + 1)).images[-1].id
     deep = made(count // 3).id
     by_name = (Sort(SortField.NAME, False), Sort(SortField.CREATED_AT, False), Sort(SortField.ID, False))
     by_update = (Sort(SortField.UPDATED_AT), Sort(SortField.CREATED_AT), Sort(SortField.ID))

@@ -9,6 +9,7 @@ from glancecore.testing.cached_repository import CachedConformance
 from glancecore.testing.job_repository import JobConformance
 from glancecore.testing.metadefs import MetadefConformance
 from glancecore.testing.outbox_repository import OutboxConformance
+from glancecore.testing.place_repository import PlaceConformance
 from glancecore.testing.repository import RepositoryConformance
 from glancecore.testing.task_repository import TaskConformance
 
@@ -44,6 +45,12 @@ class TestSqlOutbox(OutboxConformance):
 
 
 class TestSqlJobs(JobConformance):
+    @pytest.fixture
+    def database(self, database: SqlDatabase) -> SqlDatabase:
+        return database
+
+
+class TestSqlPlaces(PlaceConformance):
     @pytest.fixture
     def database(self, database: SqlDatabase) -> SqlDatabase:
         return database

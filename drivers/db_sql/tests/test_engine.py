@@ -85,7 +85,7 @@ class TestConnections:
             database.images.commit(ImageAdded(image))
         except errors.Invalid:
             assert database.connections.flavor.name != "sqlite"
-            assert database.images.find(ImageQuery(OWNER)) == []
+            assert list(database.images.find(ImageQuery(OWNER)).images) == []
         else:
             assert database.images.get(image.id) == image
 
@@ -147,7 +147,7 @@ class TestConnections:
                 os._exit(status)
         assert os.waitpid(child, 0)[1] == 0
         database.images.commit(ImageAdded(third))
-        assert len(database.images.find(ImageQuery(OWNER))) == 3
+        assert len(database.images.find(ImageQuery(OWNER)).images) == 3
 
     def test_several_processes_write_at_once(self, database: SqlDatabase, url: str) -> None:
         running = [subprocess.Popen([sys.executable, WRITER, url, "25"], stderr=subprocess.PIPE) for _ in range(4)]
@@ -155,12 +155,12 @@ class TestConnections:
             _, told = process.communicate(timeout=120)
             assert process.returncode == 0, told.decode()
         assert database.images.usage("ours").images == 100
-        assert len(database.images.find(ImageQuery(OWNER, tags=("a",), limit=1000))) == 100
+        assert len(database.images.find(ImageQuery(OWNER, tags=("a",), limit=1000)).images) == 100
 
     def test_a_closed_database_opens_again(self, database: SqlDatabase) -> None:
         database.close()
         database.close()
-        assert database.images.find(ImageQuery(OWNER)) == []
+        assert list(database.images.find(ImageQuery(OWNER)).images) == []
 
 
 def test_sqlite_commits_are_on_disk_and_readers_do_not_wait(opened: Open, tmp_path: Path) -> None:
@@ -206,17 +206,17 @@ class TestBrokenConnections:
             image = remote.images.get(image.id)
             assert image.name == f"name {n}"
             assert between is None or between.cuts == n + 1
-        assert len(remote.images.find(ImageQuery(OWNER))) == 5
+        assert len(remote.images.find(ImageQuery(OWNER)).images) == 5
 
     @pytest.mark.parametrize("deliver", [False, True])
     def test_a_commit_whose_answer_is_lost_is_not_repeated(
             self, remote: SqlDatabase, between: Relay | None, deliver: bool) -> None:
         image, next_one = make_image(), make_image()
         if between is not None:
-            assert remote.images.find(ImageQuery(OWNER)) == []
+            assert list(remote.images.find(ImageQuery(OWNER)).images) == []
             between.word, between.deliver = re.compile(rb"COMMIT(?!TED)"), deliver
             with pytest.raises(errors.DatabaseUnavailable, match="may or may not"):
                 remote.images.commit(ImageAdded(image))
-            assert ([x.id for x in remote.images.find(ImageQuery(OWNER))] == [image.id]) is deliver
+            assert ([x.id for x in remote.images.find(ImageQuery(OWNER)).images] == [image.id]) is deliver
         remote.images.commit(ImageAdded(next_one))
         assert remote.images.get(next_one.id) == next_one

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,12 +19,15 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from glancecore_db_sql import rows, schema
 from glancecore_db_sql.driver import SqlDatabase
+from glancecore_db_sql.engine import Session
 from glancecore_db_sql.tables import METADATA
-from sqlalchemy import inspect
+from sqlalchemy import event, inspect
 
 from glancecore.domain import errors
-from glancecore.domain.image import Digests, Staged
+from glancecore.domain.image import Digests, Image, Staged, Visibility
 from glancecore.domain.task import Task, TaskType
+from glancecore.ports.repository import ImageQuery, Sort, SortField
+from glancecore.testing.examples import ADMIN, FRIEND, make_image
 
 Open = Callable[..., SqlDatabase]
 WRITER = Path(__file__).with_name("writer.py")
@@ -35,6 +41,57 @@ def empty(url: str, opened: Open) -> SqlDatabase:
 def _rename(database: SqlDatabase, old: str, new: str) -> None:
     database.connections.write(
         lambda db: db.change("UPDATE alembic_version SET version_num = ? WHERE version_num = ?", new, old))
+
+
+def assert_expected(database: SqlDatabase) -> None:
+    """The tables and indexes that the code expects, and no others."""
+    with database.connections.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        # Of indexes, Alembic does not understand NULLS FIRST; of primary keys, it does not look at the order.
+        assert [x for x in compare_metadata(context, METADATA) if "index" not in x[0]] == []
+        found = inspect(connection)
+        for table in METADATA.sorted_tables:
+            assert {x["name"]: x["column_names"] for x in found.get_indexes(table.name)
+                    if not x.get("duplicates_constraint")} == {
+                str(x.name): [column.name for column in x.columns] for x in table.indexes}, table.name
+            assert found.get_pk_constraint(table.name)["constrained_columns"] == list(table.primary_key.columns.keys())
+
+
+class Killed(BaseException):
+    """As a process is, between two statements."""
+
+
+WRITES = ("CREATE", "ALTER", "DROP", "UPDATE", "INSERT", "DELETE")
+
+
+@contextmanager
+def watched(database: SqlDatabase, before: Callable[[int], None]) -> Iterator[None]:
+    """``before`` each statement that changes something is told its number."""
+    count = itertools.count(1)
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.lstrip().startswith(WRITES):
+            before(next(count))
+
+    event.listen(database.connections.engine, "before_cursor_execute", note)
+    yield
+    event.remove(database.connections.engine, "before_cursor_execute", note)
+
+
+def sync_interrupted(database: SqlDatabase, revision: str) -> None:
+    """Killed again and again: before every statement that changes something, where what came before stays."""
+    stays = database.connections.flavor.name == "mysql"
+    for attempt in itertools.count(1):
+        most = 1 + attempt % 3 if stays else 10 * attempt  # an UPDATE is made again each time
+
+        def kill(number: int, most: int = most) -> None:
+            if number > most:
+                raise Killed
+
+        with watched(database, kill), suppress(Killed):
+            database.sync(revision)
+        if database.version() == revision:
+            return
 
 
 class TestFirstSync:
@@ -59,16 +116,7 @@ class TestSyncedSchema:
         assert synced.version() == synced.head()
 
     def test_migrations_make_the_tables_that_the_code_expects(self, synced: SqlDatabase) -> None:
-        with synced.connections.engine.connect() as connection:
-            context = MigrationContext.configure(connection, opts={"compare_type": True})
-            # Of indexes, Alembic does not understand NULLS FIRST; of primary keys, it does not look at the order.
-            assert [x for x in compare_metadata(context, METADATA) if "index" not in x[0]] == []
-            found = inspect(connection)
-            for table in METADATA.sorted_tables:
-                assert {x["name"]: x["column_names"] for x in found.get_indexes(table.name)
-                        if not x.get("duplicates_constraint")} == {
-                    str(x.name): [column.name for column in x.columns] for x in table.indexes}, table.name
-                assert found.get_pk_constraint(table.name)["constrained_columns"] == list(table.primary_key.columns.keys())
+        assert_expected(synced)
 
     def test_an_unknown_revision_is_refused(self, synced: SqlDatabase) -> None:
         with pytest.raises(errors.ConfigError, match="never"):
@@ -89,6 +137,90 @@ class TestSyncedSchema:
                     with pytest.raises(errors.ConfigError, match="newer version or another program"):
                         call()
         synced.ping()
+
+
+class TestFilledSchema:
+    def test_lists_are_the_same_behind_an_upgrade(self, empty: SqlDatabase) -> None:
+        empty.sync("0008")
+        made = fill(empty)
+        empty.sync()
+        assert_listed(empty, made)
+
+
+class TestInterruptedSync:
+    def test_an_upgrade_that_was_interrupted_is_run_again(self, empty: SqlDatabase) -> None:
+        sync_interrupted(empty, "0008")
+        made = fill(empty)
+        sync_interrupted(empty, empty.head())
+        assert_expected(empty)
+        assert_listed(empty, made)
+
+
+@pytest.mark.parametrize("url", ["sqlite", "mariadb"], indirect=True)
+class TestSyncBesideReaders:
+    """PostgreSQL names no index in a list, and lets readers wait."""
+
+    def test_no_index_is_missing_meanwhile(self, empty: SqlDatabase, url: str, opened: Open) -> None:
+        empty.sync("0008")
+        fill(empty)
+        other, asked = opened(url), []
+
+        def read(_number: int) -> None:
+            for table, index in (("images", "images_owner_created"), ("images", "images_visibility_created"), ("image_members", "image_members_member")):
+                asked.append(other.connections.read(partial(Session.rows, text=f"SELECT 1 FROM {table}{other.connections.flavor.by_index(index)}")))
+
+        with watched(empty, read):
+            empty.sync()
+        assert {len(x) for x in asked} == {5}
+
+
+@pytest.mark.parametrize("url", ["mariadb"], indirect=True)
+class TestLockOfTheSchema:
+    def test_who_does_not_get_it_changes_nothing(self, empty: SqlDatabase, url: str, opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+        other = opened(url)
+        flavor = type(empty.connections.flavor)
+        text = str(flavor.lock_schema)
+
+        def beside(db: Session) -> None:
+            db.rows(text)
+            monkeypatch.setattr(flavor, "lock_schema", text.replace("600", "0"))
+            with pytest.raises(errors.DatabaseUnavailable, match="another process"):
+                empty.sync()
+            monkeypatch.undo()
+            db.rows(str(flavor.unlock_schema))
+
+        other.connections.read(beside)
+        assert empty.version() is None
+        empty.sync()
+        assert empty.version() == empty.head()
+
+
+def fill(empty: SqlDatabase) -> list[Image]:
+    """At revision 0008, which knows nothing of the images in its members' lists."""
+    made = [make_image(n, name=str(n), visibility=visibility, hidden=n == 3, size=n, tags=("t",)) for n, visibility in enumerate(
+        (Visibility.SHARED, Visibility.SHARED, Visibility.PRIVATE, Visibility.SHARED, Visibility.PUBLIC))]
+
+    def work(db: Session) -> None:
+        for image in made:
+            db.change(f"INSERT INTO images ({', '.join(rows.COLUMNS)}) VALUES ({', '.join('?' * len(rows.COLUMNS))})", *rows.encode(image))
+            for facet in rows.facets(image):
+                db.change("INSERT INTO image_facets (image_id, facet, owner, visibility, shelf, created_at) VALUES (?, ?, ?, ?, ?, ?)", image.id,
+                          facet, image.owner, image.visibility.value, rows.shelf(image), rows.micros(image.created_at))
+            at = rows.micros(image.created_at)
+            db.change("INSERT INTO image_members (image_id, member, status, image_created_at, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)",
+                      image.id, "friends", "accepted" if image is not made[1] else "pending", at, at, at)
+
+    empty.connections.write(work)
+    return made
+
+
+def assert_listed(empty: SqlDatabase, made: list[Image]) -> None:
+    empty.ping()
+    for asked, names in (({}, "40"), ({"hidden": True}, "3"), ({"member_status": None}, "410"), ({"tags": ("t",)}, "40"),
+                         ({"sort": (Sort(SortField.SIZE, descending=False), Sort(SortField.ID))}, "04"),
+                         ({"visibility": Visibility.SHARED}, "0")):
+        assert "".join(x.name or "" for x in empty.images.find(ImageQuery(FRIEND, **asked)).images) == names, asked  # type: ignore[arg-type]
+    assert len(empty.images.find(ImageQuery(ADMIN)).images) == 4
 
 
 def test_the_revisions_are_the_migrations() -> None:

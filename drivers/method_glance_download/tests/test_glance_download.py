@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from glancecore_method_glance_download.driver import GlanceDownload
@@ -16,10 +17,15 @@ from glancecore.ports.import_method import Request
 GOOD = {"glance_region": "two", "glance_image_id": str(uuid.uuid4())}
 
 
-def make(**options: object) -> GlanceDownload:
+def make(folder: Path | None = None, text: str | None = None, /, **options: object) -> GlanceDownload:
+    """``text``: the operator's file."""
     conf = cfg.ConfigOpts()
     conf.register_opts(OPTIONS, group=SECTION)
-    conf([])
+    files = []
+    if folder is not None and text is not None:
+        files = [str(folder / "glance-api.conf")]
+        (folder / "glance-api.conf").write_text(text)
+    conf([], default_config_files=files, default_config_dirs=[])
     for name, value in options.items():
         conf.set_override(name, value, group=SECTION)
     method = GlanceDownload(conf[SECTION], conf)
@@ -41,6 +47,15 @@ def test_a_caller_without_a_token() -> None:
     make(auth_url="http://keystone").check(Request(GOOD, (), {"token": "t"}))
 
 
-def test_without_keystone_it_does_not_start() -> None:
+@pytest.mark.parametrize("text", [None, "", "[keystone_authtoken]\nauth_type = password\n"])
+def test_without_keystone_it_does_not_start(text: str | None, tmp_path: Path) -> None:
     with pytest.raises(errors.ConfigError, match="auth_url"):
-        make()
+        make(tmp_path, text)
+
+
+@pytest.mark.parametrize("text", ["[keystone_authtoken]\nauth_url = http://keystone/\nwww_authenticate_uri = http://other\n",
+                                  "[keystone_authtoken]\nwww_authenticate_uri = http://keystone\n", "[keystone_authtoken]\nauth_uri = http://keystone\n",
+                                  "[keystone_authtoken]\nauth_section = glance\n[glance]\nauth_url = http://keystone\n"])
+def test_keystone_is_known_where_no_requests_are_served(text: str, tmp_path: Path) -> None:
+    """Nobody has declared the options of that section there."""
+    assert make(tmp_path, text)._keystone == "http://keystone"

@@ -8,11 +8,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
 import pytest
-from glancecore_method_web_download.driver import WebDownload
+from glancecore_method_web_download.driver import WebDownload, _pinned
 
 from glancecore.domain import errors
 from glancecore.ports.import_method import Request
-from glancecore.testing.import_method import DATA, OTHER, ImportMethodConformance, Source, make_method
+from glancecore.testing.import_method import DATA, OTHER, ImportMethodConformance, Source, Work, make_method, read
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -36,7 +36,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {begin}-{len(web.data) - 1}/{len(web.data)}")
         if web.etag:
             self.send_header("ETag", web.etag)
-        self.send_header("Content-Length", str(len(web.data) - begin))
+        if web.tells_length:
+            self.send_header("Content-Length", str(len(web.data) - begin))
         self.end_headers()
         data = web.data[begin:]
         try:
@@ -51,6 +52,7 @@ class Web(Source):
         self.data: bytes | None = DATA
         self.ranges, self.etag = ranges, etag
         self.after: int | None = None
+        self.tells_length = True
         handler = type("Mine", (Handler,), {"web": self})
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.server.daemon_threads = False
@@ -97,6 +99,15 @@ class TestRanges(ImportMethodConformance):
         return method_for(source)
 
 
+    def test_data_whose_end_is_not_proved_needs_a_digest(self, source: Web, method: WebDownload) -> None:
+        """Or half of it would become an image when the connection breaks."""
+        source.tells_length = False
+        with pytest.raises(errors.FetchFailed, match="where the data ends") as told:
+            method.fetch(Work(source.good))
+        assert not told.value.retryable
+        assert read(method.fetch(Work(Request({**source.good.method, "expected": {"sha256": "0" * 64}})))) == DATA
+
+
 class TestNoRanges(TestRanges):
     ranges = False
 
@@ -107,7 +118,8 @@ class TestNoValidator(TestRanges):
 
 @pytest.mark.parametrize(("options", "uri", "taken"), [
     ({}, "http://8.8.8.8/x", True), ({}, "https://8.8.8.8/x", True), ({}, "http://8.8.8.8:443/x", True), ({}, "http://8.8.8.8:8080/x", False),
-    ({"allowed_ports": [8080]}, "http://8.8.8.8:8080/x", True), ({"allowed_ports": [8080]}, "http://8.8.8.8/x", True),
+    ({"allowed_ports": [8080]}, "http://8.8.8.8:8080/x", True), ({"allowed_ports": [8080]}, "http://8.8.8.8/x", False),
+    ({"allowed_ports": [80]}, "https://8.8.8.8/x", False), ({"allowed_ports": [], "disallowed_ports": [443]}, "https://8.8.8.8/x", False),
     ({"allowed_ports": [], "disallowed_ports": [22]}, "http://8.8.8.8:22/x", False),
     ({"allowed_ports": [], "disallowed_ports": [22]}, "http://8.8.8.8:23/x", True),
     ({"allowed_ports": [80], "disallowed_ports": [80]}, "http://8.8.8.8:80/x", True),
@@ -117,6 +129,11 @@ class TestNoValidator(TestRanges):
     ({"allowed_hosts": ["10.0.0.0/8"]}, "http://10.1.2.3/x", True), ({"allowed_hosts": ["10.0.0.0/8"]}, "http://8.8.8.8/x", False),
     ({"allowed_hosts": ["localhost"]}, "http://localhost/x", True), ({"allowed_hosts": ["localhost"]}, "http://127.0.0.1/x", False),
     ({"disallowed_hosts": ["8.8.8.8"]}, "http://8.8.8.8/x", False), ({"disallowed_hosts": ["8.8.8.8"]}, "http://8.8.4.4/x", True),
+    ({"disallowed_hosts": ["8.8.8.0/24"]}, "http://8.8.8.8/x", False), ({"disallowed_hosts": ["nowhere.invalid"]}, "http://8.8.8.8/x", True),
+    ({"disallowed_hosts": ["127.0.0.1"], "trusted_networks": ["127.0.0.0/8"]}, "http://localhost/x", False),
+    ({"disallowed_hosts": ["127.0.0.1"], "trusted_networks": ["127.0.0.0/8"]}, "http://127.0.0.2/x", True),
+    ({"disallowed_hosts": ["localhost"], "trusted_networks": ["127.0.0.0/8"]}, "http://127.0.0.1/x", False),
+    ({"disallowed_hosts": ["LocalHost."], "trusted_networks": ["127.0.0.0/8"]}, "http://localhost./x", False),
     ({"trusted_networks": ["10.0.0.0/8"]}, "http://10.1.2.3/x", True), ({"trusted_networks": ["10.0.0.0/8"]}, "http://8.8.8.8/x", True),
     ({}, "http://10.1.2.3/x", False)])
 def test_the_operators_lists(options: dict[str, Any], uri: str, taken: bool) -> None:
@@ -129,8 +146,16 @@ def test_the_operators_lists(options: dict[str, Any], uri: str, taken: bool) -> 
 
 
 @pytest.mark.parametrize(("options", "word"), [
-    ({"allowed_hosts": ["127.1"]}, "allowed_hosts"), ({"trusted_networks": ["10.0.0.0/99"]}, "trusted_networks"),
+    ({"allowed_hosts": ["127.1"]}, "allowed_hosts"), ({"disallowed_hosts": ["*.example.org"]}, "disallowed_hosts"), ({"trusted_networks": ["10.0.0.0/99"]}, "trusted_networks"),
     ({"allowed_schemes": ["ftp"]}, "ftp"), ({"ca_file": "/nowhere"}, "ca_file"), ({"proxy": "nothing"}, "proxy")])
 def test_a_wrong_setting_stops_the_start(options: dict[str, Any], word: str) -> None:
     with pytest.raises(errors.ConfigError, match=word):
         make_method(WebDownload, **options)
+
+
+@pytest.mark.parametrize(("method", "pinned"), [
+    ({}, False), ({"expected": {}}, False), ({"expected": {"sha256": "0" * 64}}, True), ({"checksum_url": "https://8.8.8.8/SHA256SUMS"}, True),
+    ({"checksum_url": "HTTPS://8.8.8.8/SHA256SUMS"}, True), ({"checksum_url": "http://8.8.8.8/SHA256SUMS"}, False), ({"signature": "x"}, False)])
+def test_what_lets_a_redirect_lead_to_http(method: dict[str, Any], pinned: bool) -> None:
+    """A digest that nobody on the way can choose."""
+    assert _pinned(Request({"uri": "https://8.8.8.8/x", **method})) is pinned

@@ -18,22 +18,28 @@ from urllib.parse import urlsplit
 import kombu
 import lab
 import pytest
-from glancecore_notify_messaging.driver import MessagingNotifier, oslo_messaging
+from glancecore_notify_messaging.audit import _event as _event_of
+from glancecore_notify_messaging.driver import MessagingNotifier, NotSent, oslo_messaging
 from glancecore_notify_messaging.options import OPTIONS, list_opts
-from glancecore_notify_messaging.outgoing import EVENTS
 from oslo_config import cfg
 
 from glancecore.domain.errors import ConfigError
-from glancecore.domain.events import EventType, ImageEvent
+from glancecore.domain.events import EventType, ImageEvent, Initiator, TaskEvent
 from glancecore.domain.image import Image
+from glancecore.domain.task import Task, TaskStatus, TaskType
+from glancecore.ports.notifier import Notification
+from glancecore.services.notifier_queue import NotifierQueue
 from glancecore.testing.settings import make_section
 
 NOW = datetime.now(UTC)
 Make = Callable[..., MessagingNotifier]
 
 
-def _event(name: str = "x", event: EventType = EventType.IMAGE_UPDATE) -> ImageEvent:
-    return ImageEvent(event, Image("i", NOW, NOW, name=name))
+WHO = Initiator("ann", "project", "req-1", "192.0.2.1")
+
+
+def _event(name: str = "x", event: EventType = EventType.IMAGE_UPDATE, who: Initiator | None = WHO) -> Notification:
+    return Notification(ImageEvent(event, Image("i", NOW, NOW, name=name)), NOW, who)
 
 
 def _config(file: Path, **sections: dict[str, object]) -> cfg.ConfigOpts:
@@ -71,7 +77,7 @@ def _listening(url: str, topic: str, folder: Path) -> Iterator[queue.Queue[dict[
 
     class Endpoint:
         def info(self, ctxt: dict[str, Any], publisher_id: str, event_type: str, payload: Any, metadata: dict[str, Any]) -> None:
-            heard.put({"publisher_id": publisher_id, "event_type": event_type, "payload": payload, **metadata})
+            heard.put({"publisher_id": publisher_id, "event_type": event_type, "payload": payload, "context": ctxt, **metadata})
 
     transport = oslo_messaging.get_notification_transport(_config(folder / "listener", DEFAULT={"transport_url": url}))
     listener = oslo_messaging.get_notification_listener(
@@ -95,6 +101,7 @@ def test_a_listener_is_told_in_order(make: Make, url: str, topic: str, tmp_path:
     assert [x["event_type"] for x in told] == [x.value for x in order]
     assert {x["publisher_id"] for x in told} == {"image.here"}
     assert {x["payload"]["name"] for x in told} == {"ünïcode"}
+    assert {(x["context"]["user"], x["context"]["project_id"], x["context"]["request_id"]) for x in told} == {("ann", "project", "req-1")}
     assert len({x["message_id"] for x in told}) == len(order)
     assert told[0]["timestamp"].startswith("20")
 
@@ -131,13 +138,12 @@ def test_without_a_publisher_the_host_is_named(make: Make, url: str, topic: str)
 def test_while_the_bus_is_away_events_wait(make: Make, url: str, topic: str) -> None:
     """It is reached by a port behind which nothing listens at first; a new one there finds all events, in order."""
     port = lab.free_port()
-    notifier = make({"transport_url": url.replace(f":{urlsplit(url).port}/", f":{port}/")}, driver="messaging",
-                    own={"drain_seconds": 60})
+    line = NotifierQueue("messaging", make({"transport_url": url.replace(f":{urlsplit(url).port}/", f":{port}/")}, driver="messaging"), 10, 60)
     for number in range(5):
-        notifier.notify(_event(str(number)))
+        line.put(_event(str(number)))
     assert _taken(url, topic) == []
     with _forwarded(port, urlsplit(url).port or 0):
-        notifier.close()
+        line.close()
     assert [x["payload"]["name"] for x in _taken(url, topic)] == ["0", "1", "2", "3", "4"]
 
 
@@ -172,16 +178,37 @@ def _copy(source: socket.socket, sink: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("how", ["nobody listens", "the password is wrong"])
-def test_what_the_bus_refuses_is_counted_and_logged(make: Make, url: str, how: str, caplog: pytest.LogCaptureFixture) -> None:
-    failed = EVENTS.labels("failed")._value.get()
+def test_what_the_bus_refuses_is_raised_and_logged(make: Make, url: str, how: str, caplog: pytest.LogCaptureFixture) -> None:
     wrong = f"rabbit://glance:secret@127.0.0.1:{lab.free_port()}/" if how == "nobody listens" else url.replace("secret", "wrong")
     notifier = make({"transport_url": wrong}, retry=0 if how == "nobody listens" else -1)
     with caplog.at_level(logging.ERROR):
         for _ in range(3):
-            notifier.notify(_event())
-        notifier.close()
-    assert EVENTS.labels("failed")._value.get() - failed == 3
+            with pytest.raises(NotSent):
+                notifier.notify(_event())
     assert "Could not send notification" in caplog.text
+
+
+def test_audit_tools_get_cadf(make: Make, url: str, topic: str) -> None:
+    notifier = make(own={"notification_format": "both"}, driver="messaging")
+    failed = Task("t", TaskType.API_IMAGE_IMPORT, NOW, NOW, status=TaskStatus.FAILURE, image_id="i")
+    notifier.notify(_event("x", EventType.IMAGE_CREATE))
+    notifier.notify(Notification(TaskEvent(EventType.TASK_FAILURE, failed), NOW))
+    plain, audit, _, failure = _taken(url, topic)
+    assert (plain["event_type"], audit["event_type"], failure["event_type"]) == ("image.create", "audit.image.create", "audit.task.failure")
+    told = audit["payload"]
+    assert (told["action"], told["outcome"], told["target"]["id"], told["eventType"]) == ("create", "success", "i", "activity")
+    assert told["initiator"] == {**told["initiator"], "typeURI": "service/security/account/user", "id": "ann", "project_id": "project",
+                                 "request_id": "req-1", "host": {"address": "192.0.2.1"}}
+    assert told["attachments"][0]["content"]["name"] == "x"
+    assert (failure["payload"]["outcome"], failure["payload"]["initiator"]["typeURI"]) == ("failure", "service/storage/image")
+
+
+@pytest.mark.filterwarnings("ignore:Invalid uuid")
+@pytest.mark.parametrize("kind", list(EventType))
+def test_each_event_is_valid(kind: EventType) -> None:
+    """As pyCADF judges it."""
+    for who in (WHO, None, Initiator()):
+        assert _event_of(_event("x", kind, who), "image.here").is_valid()
 
 
 @pytest.mark.parametrize(("sections", "words"), [

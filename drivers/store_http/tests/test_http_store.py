@@ -1,8 +1,10 @@
 """What only the HTTP store does; the rest is the kit's."""
 
+import contextlib
 import socket
 import ssl
 import threading
+import time
 
 import pytest
 from glancecore_store_http.driver import HttpStore
@@ -253,6 +255,70 @@ def test_silent_server_is_unavailable(store, answering):
         store.open(answering(b"", hang=True))
     with pytest.raises(errors.StoreUnavailable, match="timeout"):
         read(store, answering(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nxxx", hang=True))
+
+
+@pytest.fixture
+def trickling():
+    """The URL of a server that sends ``begin`` and then a byte now and then, for as long as it is listened to; and whether that has ended."""
+    with contextlib.ExitStack() as stack:
+        def trickling(begin, byte=b"x"):
+            server, gone = stack.enter_context(socket.create_server(("127.0.0.1", 0))), threading.Event()
+
+            def serve():
+                connection, _ = server.accept()
+                with connection, contextlib.suppress(OSError):
+                    connection.recv(65536)
+                    connection.sendall(begin)
+                    while True:
+                        connection.sendall(byte)
+                        time.sleep(0.02)
+                gone.set()
+
+            thread = threading.Thread(target=serve, daemon=True)
+            thread.start()
+            return f"http://127.0.0.1:{server.getsockname()[1]}/blob", gone
+
+        yield trickling
+
+
+@pytest.mark.parametrize("begin", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP", b"HTTP/1.1 100 Continue\r\nX: "])
+def test_a_header_that_never_ends_is_unavailable(trickling, begin):
+    store = make_store(HttpStore, http_store_allowed_hosts=["127.0.0.1"], http_store_timeout=0.3, http_store_connect_timeout=0.3)
+    url, gone = trickling(begin)
+    with pytest.raises(errors.StoreUnavailable):
+        store.size(url)
+    assert gone.wait(30), "the connection stays"
+
+
+def test_endless_informal_answers_are_unavailable(trickling):
+    store = make_store(HttpStore, http_store_allowed_hosts=["127.0.0.1"], http_store_timeout=0.3, http_store_connect_timeout=0.3)
+    url, gone = trickling(b"", b"HTTP/1.1 100 Continue\r\n\r\n")
+    with pytest.raises(errors.StoreUnavailable):
+        store.open(url)
+    assert gone.wait(30), "the connection stays"
+
+
+def test_pieces_of_a_slow_body_come_as_they_are(store, trickling):
+    """So that whoever waits for them can stop."""
+    url, _ = trickling(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n")
+    reader = store.open(url)
+    assert 0 < len(next(reader)) < 1000
+    reader.close()
+
+
+def test_endless_trailers_are_unavailable(store, trickling):
+    url, _ = trickling(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n", b"X: y\r\n")
+    with pytest.raises(errors.StoreUnavailable):
+        read(store, url)
+
+
+def test_a_url_has_one_text(store):
+    """What RFC 3986 calls the same is the same; what a path or a query means is the server's to say."""
+    assert store.canonical("HTTP://LocalHost:80#x") == "http://localhost/#x"
+    assert store.canonical("https://localhost./%7Ex?y=%2f") == "https://localhost/~x?y=%2f"
+    for bad in ("http://x@localhost/", "http://localhost/../x", "file:///x", "http://localhost/%"):
+        with pytest.raises(errors.BadLocation, match="store kit"):
+            store.canonical(bad)
 
 
 def test_size_without_a_length_is_unavailable(store, answering):

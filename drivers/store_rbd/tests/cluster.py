@@ -1,5 +1,6 @@
 """The cluster as its administrator sees it, without the driver."""
 
+import contextlib
 import functools
 import json
 import os
@@ -40,6 +41,14 @@ def objects(pool):
     """Everything in the pool, images or what is left of them."""
     with administrator().open_ioctx(pool) as context:
         return {x.key for x in context.list_objects()} - BOOKS
+
+
+def remove(pool, name):
+    """One object, which need not be there."""
+    import rados
+
+    with administrator().open_ioctx(pool) as context, contextlib.suppress(rados.ObjectNotFound):
+        context.remove_object(name)
 
 
 def pids(only=""):

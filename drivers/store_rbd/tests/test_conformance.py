@@ -4,6 +4,7 @@ from urllib.parse import unquote
 import pytest
 from glancecore_store_rbd.driver import RbdStore
 
+from glancecore.ports.store import MARKER
 from glancecore.testing.store import Backdoor, Reach, StoreConformance, make_store
 
 from . import cluster
@@ -21,6 +22,9 @@ class PoolBackdoor(Backdoor):
 
     def names(self):
         return cluster.objects(cluster.POOL)
+
+    def unmark(self):
+        cluster.remove(cluster.POOL, MARKER)
 
     def break_(self):
         cluster.freeze()

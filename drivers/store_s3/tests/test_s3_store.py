@@ -14,6 +14,7 @@ from glancecore_store_s3.driver import S3Store
 from glancecore_store_s3.trouble import store_errors
 
 from glancecore.domain import errors
+from glancecore.testing import _store_process
 from glancecore.testing import relay as relays
 from glancecore.testing.store import make_store
 
@@ -312,11 +313,12 @@ def test_download_is_never_of_two_objects(made, server, room, bucket):
 # -- locations -----------------------------------------------------------------------------------------------------------------
 def test_locations_of_glance_are_read(made, bucket):
     store = made()
-    store.put("image", iter([b"data"]))
+    mine = store.put("image", iter([b"data"]))
     host = store.conf.s3_store_host.partition("://")[2]
     for scheme in ("s3", "s3+http", "s3+https"):
         for who in ("", "access:secret@", "access:se/cr%40et+old@"):
             assert read(store, f"{scheme}://{who}{host}/{bucket}/image") == b"data"
+            assert store.canonical(f"{scheme}://{who}{host}/{bucket}/image") == mine
             for where in (f"other.example.org/{bucket}", f"{host}/{bucket}-other", f"{host}.example.org/{bucket}", f"{host}/x/{bucket}"):
                 with pytest.raises(errors.BadLocation) as caught:
                     store.open(f"{scheme}://{who}{where}/image")
@@ -339,3 +341,23 @@ def test_url_is_for_that_object_and_for_reading(made, server):
             urllib.request.urlopen(urllib.request.Request(url, method=method, data=b"" if method == "PUT" else None), timeout=30)
         assert caught.value.code == 403
         caught.value.close()
+
+
+def test_a_marker_is_asked_for_as_a_ping_asks():
+    """Once, and not for long: the check of a store's health has five seconds. Nothing answers here."""
+    asked = []
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        store = _store_process.build(S3Store, "kit", {**LOGIN, "s3_store_host": f"http://127.0.0.1:{silent.getsockname()[1]}", "s3_store_timeout": 0.2, "s3_store_retries": 2,
+                                       "s3_store_bucket_url_format": "path"})
+        with pytest.raises(errors.StoreUnavailable):
+            store.markers()
+        store.close()
+        silent.setblocking(False)
+        while True:
+            try:
+                asked.append(silent.accept()[0])
+            except BlockingIOError:
+                break
+    for connection in asked:
+        connection.close()
+    assert len(asked) == 1

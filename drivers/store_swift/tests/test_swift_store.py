@@ -400,10 +400,25 @@ auth_version = 1
             connection.delete_container(container)
 
 
+def test_references_that_lead_to_one_account_are_one_name(made, proxy, container, tmp_path):
+    """Or else an image's data had a second location, which another image could be given."""
+    file = tmp_path / "swift.conf"
+    one = f"user = {proxy.settings['SWIFT_USER']}\nkey = {proxy.settings['SWIFT_KEY']}\nauth_address = {proxy.url}/auth/v1.0\nauth_version = 1\n"
+    file.write_text(f"[b]\n{one}\n[a]\n{one}\n[c]\n{one.replace('glance:store', 'other:store').replace(proxy.settings['SWIFT_KEY'], 'other-key')}")
+    store = made(swift_store_config_file=str(file), default_swift_reference="b")
+    mine = store.put("image", iter([b"data"]))
+    assert mine == f"swift+config://b/{container}/image"
+    for other in ("a", "b"):
+        assert read(store, f"swift+config://{other}/{container}/image") == b"data"
+        assert store.canonical(f"swift+config://{other}/{container}/image") == mine
+    assert store.canonical(f"swift+config://c/{container}/image") == f"swift+config://c/{container}/image"
+    store.delete(mine)
+
+
 # -- what Glance left ----------------------------------------------------------------------------------------------------------
 def test_locations_of_glance_are_read(made, proxy, container):
     store = made()
-    store.put("image", iter([b"data"]))
+    mine = store.put("image", iter([b"data"]))
     login, storage = f"127.0.0.1:{proxy.port}/auth/v1.0", urlsplit(store._account.storage_url)
     for scheme in ("swift", "swift+http", "swift+https"):
         for url in (f"{scheme}://glance%3Astore:glance-key@{login}/{container}/image",
@@ -411,6 +426,7 @@ def test_locations_of_glance_are_read(made, proxy, container):
                     f"{scheme}://{storage.netloc}{storage.path}/{container}/image"):
             assert read(store, url) == b"data"
             assert store.size(url) == 4
+            assert store.canonical(url) == mine
         for url in (f"{scheme}://other%3Astore:glance-key@{login}/{container}/image",
                     f"{scheme}://glance%3Astore:glance-key@127.0.0.2:{proxy.port}/auth/v1.0/{container}/image",
                     f"{scheme}://glance%3Astore:glance-key@{login}/{container}-other/image",
@@ -420,6 +436,8 @@ def test_locations_of_glance_are_read(made, proxy, container):
             with pytest.raises(errors.BadLocation) as caught:
                 store.open(url)
             assert "glance-key" not in str(caught.value)
+            with pytest.raises(errors.BadLocation):
+                store.canonical(url)
     store.delete(f"swift+http://glance%3Astore:glance-key@{login}/{container}/image")
     assert list(store.list()) == []
 

@@ -4,6 +4,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 from glancecore_store_vmware.driver import VmwareStore
 
+from glancecore.ports.store import MARKER
 from glancecore.testing.store import Backdoor, Reach, StoreConformance, make_store
 
 
@@ -22,6 +23,11 @@ class DatastoreBackdoor(Backdoor):
 
     def names(self):
         return {str(x) for center, name in self.datastores for x in self.vcenter.folder(center, name).rglob("*") if x.is_file()}
+
+    def unmark(self):
+        for center, name in self.datastores:
+            for file in self.vcenter.folder(center, name).rglob(MARKER):
+                file.unlink()
 
     def break_(self):
         self.vcenter.freeze()

@@ -71,6 +71,7 @@ def test_glances_own_locations_are_read(vcenter):
     url = store.put("kept", [b"x"])
     assert urlsplit(url).path == "/folder/my%20images/kept"
     assert b"".join(store.open(url.replace("%20", "+"))) == b"x"
+    assert store.canonical(url.replace("%20", "+")) == url
     store.delete(url.replace("%20", "+"))
     store.close()
 

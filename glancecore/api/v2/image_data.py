@@ -11,6 +11,7 @@ from werkzeug.http import parse_etags
 
 from glancecore.api import body
 from glancecore.api.answers import empty
+from glancecore.api.arguments import whole_number
 from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.ports.store import CHUNK, read_chunks
@@ -22,8 +23,9 @@ OCTETS = "application/octet-stream"
 _Done = Callable[[int], None]
 #: Servers whose ``wsgi.file_wrapper`` begins at the file's position; uWSGI sends from the beginning whatever it is.
 POSITION_SERVERS = ("gunicorn/",)
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(?:\d+|\*)")
+#: More digits are beyond any image.
+_RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})")
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/(?:[0-9]{1,19}|\*)")
 
 
 class ImageDataApi:
@@ -52,7 +54,7 @@ class ImageDataApi:
         size, etag = found.size, found.image.hash_value
         if etag and request.headers.get("If-None-Match") and parse_etags(request.headers["If-None-Match"]).contains_weak(etag):
             return _described(Response(status=304), found)
-        part = _part(request, size, etag)
+        part = _part(request, size, etag) if found.ranged else None
         offset, length = part or (0, size)
         direct = found.direct_url(_asked(request)) if length and request.method == "GET" else None
         if direct is not None:
@@ -69,13 +71,12 @@ class ImageDataApi:
     def _bytes(self, request: Request, ctx: Context, found: Download, offset: int, length: int) -> Response:
         if request.method == "HEAD":
             return Response(content_type=OCTETS)
-        address = request.remote_addr
         cached = found.cached() if length else None
 
         def done(count: int) -> None:
             if cached is not None:
                 metrics.CACHE_SENT.inc(count)
-            self._data.sent(ctx, found.image, count, address)
+            self._data.sent(ctx, found.image, count)
 
         wrapper = request.environ.get("wsgi.file_wrapper") if self._sendfile else None
         if length < found.size and not str(request.environ.get("SERVER_SOFTWARE", "")).startswith(POSITION_SERVERS):
@@ -101,7 +102,7 @@ class ImageDataApi:
 
 
 def _described(response: Response, found: Download) -> Response:
-    response.headers["Accept-Ranges"] = "bytes"
+    response.headers["Accept-Ranges"] = "bytes" if found.ranged else "none"
     if found.image.hash_value:
         response.set_etag(found.image.hash_value)
     return response
@@ -120,9 +121,7 @@ def declared_size(request: Request) -> int | None:
     text = request.headers.get("x-openstack-image-size")
     if text is None:
         return None
-    if not text.isdecimal():
-        raise errors.Invalid(f"x-openstack-image-size: {text!r} is not a number of bytes")
-    return int(text)
+    return whole_number("x-openstack-image-size", text)
 
 
 def _part(request: Request, size: int, etag: str | None) -> tuple[int, int] | None:
@@ -158,8 +157,8 @@ def _legacy_part(request: Request, size: int) -> tuple[int, int] | None:
     found = _CONTENT_RANGE.fullmatch(text.strip())
     if not found:
         raise errors.Invalid(f"Content-Range: {text!r} is not bytes first-last/size")
-    first, end = int(found[1]), min(int(found[2]) + 1, size)
-    if first >= end:
+    first, end = int(found[1]), int(found[2]) + 1
+    if first >= end or end > size:
         raise errors.RangeNotSatisfiable(f"Content-Range: {text} is not within the {size} bytes of the image", size)
     return first, end - first
 

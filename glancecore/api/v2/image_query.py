@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
-from glancecore.domain import errors
+from glancecore.api.arguments import signed_number, whole_number
+from glancecore.domain import errors, text
 from glancecore.domain.context import Context
 from glancecore.domain.image import Visibility
 from glancecore.domain.member import MemberStatus
@@ -20,7 +22,12 @@ _EXACT = {"owner": "owner", "checksum": "checksum", "os_hash_algo": "hash_algo",
 _NUMBERS = ("size", "virtual_size", "min_ram", "min_disk")
 _RANGES = {f"{base}_{end}": (base, end) for base in _NUMBERS for end in ("min", "max")}
 _IGNORED = frozenset({"deleted", "limit", "marker", "sort", "sort_key", "sort_dir"})
-_MAX_BIGINT = 2**63 - 1
+#: Words before a colon that mean something, somewhere in this API; any other is a part of the value.
+_OPERATORS = frozenset(TimeOp) | {"in"}
+#: Each tag and each property of a question is one more table to be joined; databases take about 60.
+MOST_FACETS = 16
+#: Values of one ``in:``.
+MOST_VALUES = 100
 
 
 def parse(args: Args, ctx: Context, limit_default: int, limit_max: int) -> ImageQuery:
@@ -37,11 +44,11 @@ def parse(args: Args, ctx: Context, limit_default: int, limit_max: int) -> Image
         if name == "changes-since":
             raise errors.Invalid("changes-since is not supported; use updated_at=gte:TIME")
         if name in _TEXT:
-            equal[_TEXT[name]] = tuple(_choices(name, value))
+            equal[_TEXT[name]] = tuple(x.lower() if name == "id" else x for x in _choices(name, value))
         elif name in _EXACT:
             equal[_EXACT[name]] = (value,)
         elif name in _NUMBERS:
-            number = _number(value)
+            number = signed_number(value)
             nothing = nothing or number is None
             equal[name] = (number or 0,)
         elif name in ("created_at", "updated_at"):
@@ -57,16 +64,19 @@ def parse(args: Args, ctx: Context, limit_default: int, limit_max: int) -> Image
         if one["protected"] not in ("true", "false"):
             raise errors.Invalid(f"protected: {one['protected']!r} is not one of true, false")
         equal["protected"] = (one["protected"] == "true",)
+    tags = tuple(value for name, value in args if name == "tag")
+    if len(tags) + len(properties) > MOST_FACETS:
+        raise errors.Invalid(f"{len(tags) + len(properties)} tags and properties; a list can be asked for {MOST_FACETS} of them at once")
     visibility, all_visible = None, False
     if "visibility" in one:
         nothing = nothing or not one["visibility"]
         visibility, all_visible = _visibility(one["visibility"])
-    limit = _limit(one.get("limit"), limit_default, limit_max)
+    limit, marker = _limit(one.get("limit"), limit_default, limit_max), one.get("marker")
     return ImageQuery(
         viewer=ctx.viewer, visibility=visibility, all_visible=all_visible, member_status=_member_status(one), hidden=_hidden(one),
         equal=equal, times=tuple(times), ranges=tuple(RangeFilter(x, y.get("min"), y.get("max")) for x, y in bounds.items()),
-        tags=tuple(value for name, value in args if name == "tag"), properties=properties, sort=sorting(args),
-        marker=one.get("marker"), limit=0 if nothing else limit)
+        tags=tags, properties=properties, sort=sorting(args),
+        marker=None if marker is None else marker.lower(), limit=0 if nothing else limit)
 
 
 def links(args: Args, marker: str | None) -> dict[str, str]:
@@ -106,78 +116,69 @@ def sorting(args: Args) -> tuple[Sort, ...]:
     return tuple(Sort(key, down) for key, down in pairs)
 
 
-def _key(text: str) -> SortField:
-    if text not in list(SortField):
-        raise errors.Invalid(f"sort key {text!r} is not one of {', '.join(SortField)}")
-    return SortField(text)
+def _key(word: str) -> SortField:
+    if word not in list(SortField):
+        raise errors.Invalid(f"sort key {word!r} is not one of {', '.join(SortField)}")
+    return SortField(word)
 
 
-def _direction(text: str) -> bool:
-    if text not in ("asc", "desc"):
-        raise errors.Invalid(f"sort direction {text!r} is not one of asc, desc")
-    return text == "desc"
+def _direction(word: str) -> bool:
+    if word not in ("asc", "desc"):
+        raise errors.Invalid(f"sort direction {word!r} is not one of asc, desc")
+    return word == "desc"
 
 
-def _limit(text: str | None, default: int, most: int) -> int:
-    if text is None:
-        return min(default, most)
-    if not text.isdecimal():
-        raise errors.Invalid(f"limit: {text!r} is not a number from 0")
-    return min(int(text), most)
+def _limit(given: str | None, default: int, most: int) -> int:
+    return min(default if given is None else whole_number("limit", given), most)
 
 
-def _visibility(text: str) -> tuple[Visibility | None, bool]:
-    if text == "all":
+def _visibility(word: str) -> tuple[Visibility | None, bool]:
+    if word == "all":
         return None, True
-    if text and text not in list(Visibility):
-        raise errors.Invalid(f"visibility: {text!r} is not one of {', '.join(Visibility)}, all")
-    return (Visibility(text) if text else None), False
+    if word and word not in list(Visibility):
+        raise errors.Invalid(f"visibility: {word!r} is not one of {', '.join(Visibility)}, all")
+    return (Visibility(word) if word else None), False
 
 
 def _member_status(one: dict[str, str]) -> MemberStatus | None:
-    text = one.get("member_status", "accepted")
-    if text == "all":
+    word = one.get("member_status", "accepted")
+    if word == "all":
         return None
-    if text not in list(MemberStatus):
-        raise errors.Invalid(f"member_status: {text!r} is not one of {', '.join(MemberStatus)}, all")
-    return MemberStatus(text)
+    if word not in list(MemberStatus):
+        raise errors.Invalid(f"member_status: {word!r} is not one of {', '.join(MemberStatus)}, all")
+    return MemberStatus(word)
 
 
 def _hidden(one: dict[str, str]) -> bool:
-    text = one.get("os_hidden", "false").lower()
-    if text not in ("true", "false"):
+    word = one.get("os_hidden", "false").lower()
+    if word not in ("true", "false"):
         raise errors.Invalid(f"os_hidden: {one['os_hidden']!r} is not one of true, false")
-    return text == "true"
+    return word == "true"
 
 
 def _choices(name: str, value: str) -> list[str]:
     operator, colon, rest = value.partition(":")
-    if not colon:
+    text.name(name, value)
+    if not colon or operator not in _OPERATORS:
         return [value]
     if operator == "eq":
         return [rest.strip('"') if rest.startswith('"') and rest.endswith('"') and len(rest) > 1 else rest]
     if operator == "in":
         if rest.count('"') % 2:
             raise errors.Invalid(f"{name}: a quotation mark is not closed")
-        found = next(csv.reader([rest], skipinitialspace=True, strict=False), [])
+        found = next(csv.reader(io.StringIO(rest, newline=""), skipinitialspace=True, strict=False), [])
         if not found:
             raise errors.Invalid(f"{name}: in: needs values separated by commas")
+        if len(found) > MOST_VALUES:
+            raise errors.Invalid(f"{name}: in: has {len(found)} values; at most {MOST_VALUES}")
         return found
     raise errors.Invalid(f"{name}: operator {operator!r} is not one of eq, in; write eq:{value} when the value has a colon")
 
 
-def _number(value: str) -> int | None:
-    try:
-        number = int(value)
-    except ValueError:
-        return None
-    return number if abs(number) <= _MAX_BIGINT else None
-
-
 def _integer(name: str, value: str) -> int:
-    number = _number(value)
+    number = signed_number(value)
     if number is None:
-        raise errors.Invalid(f"{name}: {value!r} is not a whole number")
+        raise errors.Invalid(f"{name}: {text.shortened(value)!r} is not a whole number that fits 64 bits")
     return number
 
 
@@ -187,7 +188,7 @@ def _time(name: str, value: str) -> TimeFilter:
         operator, rest = "eq", value
     try:
         at = datetime.fromisoformat(rest)
-    except ValueError as exc:
+        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError) as exc:
         raise errors.Invalid(f"{name}: {rest!r} is no ISO 8601 time; write [{'|'.join(TimeOp)}:]YYYY-MM-DDTHH:MM:SSZ") from exc
-    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     return TimeFilter(SortField(name), TimeOp(operator), at)

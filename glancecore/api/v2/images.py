@@ -10,12 +10,14 @@ from flask import Request, Response
 
 from glancecore.api import body
 from glancecore.api.answers import empty, json_answer
+from glancecore.api.arguments import pairs
 from glancecore.api.v2 import image_query, patches
 from glancecore.api.v2.schemas import images as schemas
 from glancecore.domain import errors, fields
 from glancecore.domain.context import Context
-from glancecore.domain.image import Image, Status, Visibility
+from glancecore.domain.image import Image, Status
 from glancecore.policies.authorizer import Authorizer
+from glancecore.ports.http import Lane
 from glancecore.services.discovery import Discovery
 from glancecore.services.images import Images, NewImage
 from glancecore.services.property_protection import PropertyProtection
@@ -33,7 +35,6 @@ class ImageApiSettings:
     show_direct_url: bool = False
     show_locations: bool = False
     multi_store: bool = True
-    public_endpoint: str | None = None
 
 
 class ImagePresenter:
@@ -95,9 +96,11 @@ class ImagesApi:
         self._settings = settings
         self._create_body = body.Checker(schemas.body(settings.formats))
         self._patches = patches.PatchParser(settings.formats)
+        #: Stores and name servers are asked for the locations that a patch names.
+        self.patch_lane = Lane.TRANSFER if settings.show_locations else Lane.QUICK
 
     def list(self, request: Request, ctx: Context) -> Response:
-        args = [(name, value) for name, values in request.args.lists() for value in values]
+        args = pairs(request)
         query = image_query.parse(args, ctx, self._settings.limit_default, self._settings.limit_max)
         page = self._images.find(ctx, query)
         return json_answer({"images": [self._presenter.present(ctx, x) for x in page.images],
@@ -107,8 +110,7 @@ class ImagesApi:
     def create(self, request: Request, ctx: Context) -> Response:
         image = self._images.create(ctx, new_image(body.read_json(request, self._settings.max_json_body), self._create_body))
         response = json_answer(self._presenter.present(ctx, image), 201)
-        base = self._settings.public_endpoint or request.host_url
-        response.headers["Location"] = f"{base.rstrip('/')}/v2/images/{image.id}"
+        response.headers["Location"] = f"{request.root_url}v2/images/{image.id}"
         if self._discovery.import_methods:
             response.headers["OpenStack-image-import-methods"] = ",".join(self._discovery.import_methods)
         if self._settings.multi_store:
@@ -119,8 +121,9 @@ class ImagesApi:
         return json_answer(self._presenter.present(ctx, self._images.show(ctx, image_id)))
 
     def update(self, request: Request, ctx: Context, image_id: str) -> Response:
-        operations = self._patches.parse(request, self._settings.max_json_body)
-        return json_answer(self._presenter.present(ctx, self._images.update(ctx, image_id, operations)))
+        patches.check_type(request)
+        image = self._images.update(ctx, image_id, lambda: self._patches.parse(request, self._settings.max_json_body))
+        return json_answer(self._presenter.present(ctx, image))
 
     def delete(self, request: Request, ctx: Context, image_id: str) -> Response:
         body.forbid(request)
@@ -162,11 +165,12 @@ def new_image(wanted: Any, checker: body.Checker) -> NewImage:
     properties: dict[str, str | None] = {}
     for name, value in wanted.items():
         if name in fields.SETTABLE:
-            values[fields.SETTABLE[name]] = Visibility(value) if name == "visibility" else value
+            values[fields.SETTABLE[name]] = patches.base_value(name, value)
         elif name != "id" and name not in fields.HASHES:
             properties[patches.property_name(name)] = patches.property_value(name, value)
     tags = values.pop("tags", [])
-    return NewImage(wanted.get("id"), values, tags if isinstance(tags, list) else [], properties)
+    id_ = wanted.get("id")
+    return NewImage(None if id_ is None else id_.lower(), values, tags if isinstance(tags, list) else [], properties)
 
 
 def _readable(tag: str) -> str:

@@ -15,6 +15,9 @@ from glancecore.domain.context import Context
 from glancecore.services.imports import Imports, Wanted
 from glancecore.services.staging import Staging
 
+#: Of a request for an import: it is kept with its task, and shown in lists of tasks.
+MOST_BYTES = 128 << 10
+
 
 class ImportsApi:
     """``can_stage``: glance-direct is enabled."""
@@ -40,9 +43,12 @@ class ImportsApi:
         return empty()
 
     def start(self, request: Request, ctx: Context, image_id: str) -> Response:
-        wanted = body.read_json(request, self._limit)
-        self._body.check(wanted)
-        self._imports.start(ctx, image_id, self._wanted(request, wanted))
+        def read() -> Wanted:
+            wanted = body.read_json(request, min(self._limit, MOST_BYTES))
+            self._body.check(wanted)
+            return self._wanted(request, wanted)
+
+        self._imports.start(ctx, image_id, read)
         return empty(202)
 
     def cancel(self, request: Request, ctx: Context, image_id: str, task_id: str) -> Response:

@@ -25,9 +25,12 @@ class LocationsApi:
         return json_answer([{"url": x.url, "metadata": dict(x.metadata)} for x in self._locations.list(ctx, image_id)])
 
     def add(self, request: Request, ctx: Context, image_id: str) -> Response:
-        wanted = body.read_json(request, self._limit)
-        self._add.check(wanted)
-        self._locations.add(ctx, image_id, named(wanted, errors.Invalid))
+        def read() -> NamedLocation:
+            wanted = body.read_json(request, self._limit)
+            self._add.check(wanted)
+            return named(wanted, errors.Invalid)
+
+        self._locations.add(ctx, image_id, read)
         return empty(202)
 
     def remove_copy(self, request: Request, ctx: Context, store_id: str, image_id: str) -> Response:

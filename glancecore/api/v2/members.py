@@ -25,17 +25,23 @@ class MembersApi:
         return json_answer({"members": rows, "schema": "/v2/schemas/members"})
 
     def add(self, request: Request, ctx: Context, image_id: str) -> Response:
-        wanted = body.read_json(request, self._limit)
-        self._add.check(wanted)
-        return json_answer(_present(self._members.add(ctx, image_id, wanted["member"])))
+        def read() -> str:
+            wanted = body.read_json(request, self._limit)
+            self._add.check(wanted)
+            return str(wanted["member"])
+
+        return json_answer(_present(self._members.add(ctx, image_id, read)))
 
     def show(self, _request: Request, ctx: Context, image_id: str, member: str) -> Response:
         return json_answer(_present(self._members.show(ctx, image_id, member)))
 
     def update(self, request: Request, ctx: Context, image_id: str, member: str) -> Response:
-        wanted = body.read_json(request, self._limit)
-        self._change.check(wanted)
-        return json_answer(_present(self._members.set_status(ctx, image_id, member, MemberStatus(wanted["status"]))))
+        def read() -> MemberStatus:
+            wanted = body.read_json(request, self._limit)
+            self._change.check(wanted)
+            return MemberStatus(wanted["status"])
+
+        return json_answer(_present(self._members.set_status(ctx, image_id, member, read)))
 
     def remove(self, request: Request, ctx: Context, image_id: str, member: str) -> Response:
         body.forbid(request)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,8 +9,9 @@ from typing import Any
 
 from glancecore.api.body import Checker
 from glancecore.api.v2.schemas import metadefs as schemas
-from glancecore.domain import errors
+from glancecore.domain import errors, text
 from glancecore.domain.metadef import Association, MetadefObject, MetadefVisibility, Namespace, Property, Tag
+from glancecore.services.metadef_validation import is_pattern
 
 _NAMESPACE, _OBJECT, _PROPERTY = (Checker(x) for x in (schemas.NAMESPACE_BODY, schemas.OBJECT_BODY, schemas.PROPERTY_BODY))
 _ASSOCIATION, _TAG, _TAGS = (Checker(x) for x in (schemas.ASSOCIATION_BODY, schemas.TAG_BODY, schemas.TAGS_BODY))
@@ -25,7 +25,7 @@ def namespace(wanted: Any, owner: str | None, at: datetime) -> Namespace:
         associations=tuple(_association(x, at) for x in wanted.get("resource_type_associations", ())),
         properties=_properties("properties", wanted.get("properties", {})),
         objects=tuple(_object(f"objects.{n}.", x, at) for n, x in enumerate(wanted.get("objects", ()))),
-        tags=tuple(Tag(x["name"], at, at) for x in wanted.get("tags", ())))
+        tags=tuple(Tag(text.name("tag", x["name"]), at, at) for x in wanted.get("tags", ())))
 
 
 def namespace_fields(wanted: Any) -> Mapping[str, object]:
@@ -38,6 +38,9 @@ def namespace_fields(wanted: Any) -> Mapping[str, object]:
 
 def _own(wanted: Any, owner: str | None) -> dict[str, Any]:
     _check(_NAMESPACE, wanted)
+    for field in ("namespace", "display_name", "owner"):
+        text.name(field, wanted.get(field) or "")
+    text.free("description", wanted.get("description") or "")
     return {"name": wanted["namespace"], "display_name": wanted.get("display_name"), "description": wanted.get("description"),
             "visibility": MetadefVisibility(wanted.get("visibility", "private")), "protected": wanted.get("protected", False),
             "owner": wanted.get("owner", owner)}
@@ -60,12 +63,12 @@ def association(wanted: Any, at: datetime) -> Association:
 
 def tag(wanted: Any, at: datetime) -> Tag:
     _check(_TAG, wanted)
-    return Tag(wanted["name"], at, at)
+    return Tag(text.name("name", wanted["name"]), at, at)
 
 
 def tags(wanted: Any, at: datetime) -> list[Tag]:
     _check(_TAGS, wanted)
-    return [Tag(x["name"], at, at) for x in wanted["tags"]]
+    return [Tag(text.name("name", x["name"]), at, at) for x in wanted["tags"]]
 
 
 # -- inside ------------------------------------------------------------------------------------------------------------
@@ -79,11 +82,13 @@ def _check(checker: Checker, wanted: Any) -> None:
 
 
 def _association(wanted: dict[str, Any], at: datetime) -> Association:
+    for field in ("name", "prefix", "properties_target"):
+        text.name(field, wanted.get(field) or "")
     return Association(wanted["name"], at, at, wanted.get("prefix"), wanted.get("properties_target"))
 
 
 def _object(where: str, wanted: dict[str, Any], at: datetime) -> MetadefObject:
-    return MetadefObject(wanted["name"], at, at, wanted.get("description"), tuple(wanted.get("required", ())),
+    return MetadefObject(text.name(f"{where}name", wanted["name"]), at, at, wanted.get("description"), tuple(wanted.get("required", ())),
                          _properties(f"{where}properties", wanted.get("properties", {})))
 
 
@@ -93,9 +98,6 @@ def _properties(where: str, wanted: dict[str, Any]) -> tuple[Property, ...]:
 
 def _property(where: str, name: str, wanted: dict[str, Any]) -> Property:
     pattern = wanted.get("pattern")
-    if pattern is not None:
-        try:
-            re.compile(pattern)
-        except (re.error, RecursionError, OverflowError) as exc:
-            raise errors.Invalid(f"{where}pattern: {pattern!r} is no regular expression: {exc}") from exc
-    return Property(name, {key: value for key, value in wanted.items() if key != "name"})
+    if pattern is not None and not is_pattern(pattern):
+        raise errors.Invalid(f"{where}pattern: {text.shortened(pattern)!r} is no regular expression of JSON schema, or a too large one")
+    return Property(text.name(f"{where}name", name), {key: value for key, value in wanted.items() if key != "name"})

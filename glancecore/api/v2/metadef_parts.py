@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Request, Response
 
 from glancecore.api import body
 from glancecore.api.answers import empty, json_answer
+from glancecore.api.arguments import pairs
 from glancecore.api.v2 import metadef_answers, metadef_bodies, metadef_query
-from glancecore.api.v2.metadefs import arguments
 from glancecore.domain.context import Context
 from glancecore.domain.metadef import Association, MetadefObject, Part, Property, Tag
 from glancecore.services.images import now
@@ -15,11 +17,14 @@ from glancecore.services.metadef_parts import MetadefParts
 
 
 class MetadefPartsApi:
-    """What all parts have in common: deleting them."""
+    """What all parts have in common: reading and deleting them."""
 
     def __init__(self, parts: MetadefParts, max_json_body: int) -> None:
         self._parts = parts
         self._limit = max_json_body
+
+    def _read(self, request: Request) -> Any:
+        return body.read_json(request, self._limit)
 
     def _remove(self, request: Request, ctx: Context, namespace: str, kind: type[Part], name: str) -> Response:
         body.forbid(request)
@@ -34,22 +39,22 @@ class MetadefPartsApi:
 
 class MetadefObjectsApi(MetadefPartsApi):
     def list(self, request: Request, ctx: Context, namespace: str) -> Response:
-        args = arguments(request)
+        args = pairs(request)
         page, marker = metadef_query.objects(args, self._parts.list(ctx, namespace, MetadefObject))
         return json_answer({"objects": [metadef_answers.an_object(namespace, x) for x in page],
                             **metadef_query.links(metadef_answers.path(namespace, "objects"), args, marker),
                             "schema": "/v2/schemas/metadefs/objects"})
 
     def create(self, request: Request, ctx: Context, namespace: str) -> Response:
-        wanted = metadef_bodies.an_object(body.read_json(request, self._limit), now())
-        return json_answer(metadef_answers.an_object(namespace, self._parts.add(ctx, namespace, wanted)), 201)
+        made = self._parts.add(ctx, namespace, MetadefObject, lambda: metadef_bodies.an_object(self._read(request), now()))
+        return json_answer(metadef_answers.an_object(namespace, made), 201)
 
     def show(self, _request: Request, ctx: Context, namespace: str, name: str) -> Response:
         return json_answer(metadef_answers.an_object(namespace, self._parts.show(ctx, namespace, MetadefObject, name)))
 
     def update(self, request: Request, ctx: Context, namespace: str, name: str) -> Response:
-        wanted = metadef_bodies.an_object(body.read_json(request, self._limit), now())
-        return json_answer(metadef_answers.an_object(namespace, self._parts.update(ctx, namespace, name, wanted)))
+        made = self._parts.update(ctx, namespace, MetadefObject, name, lambda: metadef_bodies.an_object(self._read(request), now()))
+        return json_answer(metadef_answers.an_object(namespace, made))
 
     def remove(self, request: Request, ctx: Context, namespace: str, name: str) -> Response:
         return self._remove(request, ctx, namespace, MetadefObject, name)
@@ -64,8 +69,8 @@ class MetadefPropertiesApi(MetadefPartsApi):
         return json_answer({"properties": metadef_answers.properties(found)})
 
     def create(self, request: Request, ctx: Context, namespace: str) -> Response:
-        wanted = metadef_bodies.a_property(body.read_json(request, self._limit))
-        return json_answer(metadef_answers.a_property(self._parts.add(ctx, namespace, wanted)), 201)
+        made = self._parts.add(ctx, namespace, Property, lambda: metadef_bodies.a_property(self._read(request)))
+        return json_answer(metadef_answers.a_property(made), 201)
 
     def show(self, request: Request, ctx: Context, namespace: str, name: str) -> Response:
         resource_type = request.args.get("resource_type")
@@ -74,8 +79,8 @@ class MetadefPropertiesApi(MetadefPartsApi):
         return json_answer(metadef_answers.a_property(found))
 
     def update(self, request: Request, ctx: Context, namespace: str, name: str) -> Response:
-        wanted = metadef_bodies.a_property(body.read_json(request, self._limit))
-        return json_answer(metadef_answers.a_property(self._parts.update(ctx, namespace, name, wanted)))
+        made = self._parts.update(ctx, namespace, Property, name, lambda: metadef_bodies.a_property(self._read(request)))
+        return json_answer(metadef_answers.a_property(made))
 
     def remove(self, request: Request, ctx: Context, namespace: str, name: str) -> Response:
         return self._remove(request, ctx, namespace, Property, name)
@@ -86,29 +91,28 @@ class MetadefPropertiesApi(MetadefPartsApi):
 
 class MetadefTagsApi(MetadefPartsApi):
     def list(self, request: Request, ctx: Context, namespace: str) -> Response:
-        args = arguments(request)
+        args = pairs(request)
         page, marker = metadef_query.tags(args, self._parts.list(ctx, namespace, Tag))
         return json_answer({"tags": [{"name": x.name} for x in page],
                             **metadef_query.links(metadef_answers.path(namespace, "tags"), args, marker)})
 
     def create(self, request: Request, ctx: Context, namespace: str, name: str) -> Response:
         body.forbid(request)
-        wanted = metadef_bodies.tag({"name": name}, now())
-        return json_answer(metadef_answers.tag(self._parts.add(ctx, namespace, wanted)), 201)
+        made = self._parts.add(ctx, namespace, Tag, lambda: metadef_bodies.tag({"name": name}, now()))
+        return json_answer(metadef_answers.tag(made), 201)
 
     def create_many(self, request: Request, ctx: Context, namespace: str) -> Response:
         """All others go, unless the header says to append."""
-        wanted = metadef_bodies.tags(body.read_json(request, self._limit), now())
         append = request.headers.get("X-Openstack-Append", "").strip().lower() == "true"
-        made = self._parts.set_tags(ctx, namespace, wanted, append=append)
+        made = self._parts.set_tags(ctx, namespace, lambda: metadef_bodies.tags(self._read(request), now()), append=append)
         return json_answer({"tags": [{"name": x.name} for x in made]}, 201)
 
     def show(self, _request: Request, ctx: Context, namespace: str, name: str) -> Response:
         return json_answer(metadef_answers.tag(self._parts.show(ctx, namespace, Tag, name)))
 
     def update(self, request: Request, ctx: Context, namespace: str, name: str) -> Response:
-        wanted = metadef_bodies.tag(body.read_json(request, self._limit), now())
-        return json_answer(metadef_answers.tag(self._parts.update(ctx, namespace, name, wanted)))
+        made = self._parts.update(ctx, namespace, Tag, name, lambda: metadef_bodies.tag(self._read(request), now()))
+        return json_answer(metadef_answers.tag(made))
 
     def remove(self, request: Request, ctx: Context, namespace: str, name: str) -> Response:
         return self._remove(request, ctx, namespace, Tag, name)
@@ -123,8 +127,8 @@ class MetadefAssociationsApi(MetadefPartsApi):
         return json_answer({"resource_type_associations": [metadef_answers.association(x) for x in found]})
 
     def create(self, request: Request, ctx: Context, namespace: str) -> Response:
-        wanted = metadef_bodies.association(body.read_json(request, self._limit), now())
-        return json_answer(metadef_answers.association(self._parts.add(ctx, namespace, wanted)), 201)
+        made = self._parts.add(ctx, namespace, Association, lambda: metadef_bodies.association(self._read(request), now()))
+        return json_answer(metadef_answers.association(made), 201)
 
     def remove(self, request: Request, ctx: Context, namespace: str, name: str) -> Response:
         return self._remove(request, ctx, namespace, Association, name)

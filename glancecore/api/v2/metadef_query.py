@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 from urllib.parse import urlencode
 
+from glancecore.api.arguments import whole_number
+from glancecore.api.v2.image_query import MOST_VALUES
 from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.domain.metadef import MetadefObject, MetadefVisibility, Tag
@@ -23,9 +25,9 @@ def namespaces(args: Args, ctx: Context, limit_default: int, limit_max: int) -> 
     visibility = one.get("visibility")
     if visibility is not None and visibility not in list(MetadefVisibility):
         raise errors.Invalid(f"visibility: {visibility!r} is not one of {', '.join(MetadefVisibility)}")
-    if "\0" in one.get("resource_types", ""):
-        raise errors.Invalid("resource_types: must not have a NUL character")
     types = tuple(x.strip() for x in one.get("resource_types", "").split(",") if x.strip())
+    if len(types) > MOST_VALUES:
+        raise errors.Invalid(f"resource_types: {len(types)} names; at most {MOST_VALUES}")
     key, descending = _sort(one, tuple(MetadefField))
     limit = _limit(one)
     return MetadefQuery(
@@ -73,9 +75,7 @@ def _page(one: dict[str, str], ordered: list[P], what: str) -> tuple[list[P], st
 
 def _limit(one: dict[str, str]) -> int | None:
     text = one.get("limit")
-    if text is not None and not (text.isascii() and text.isdecimal()):
-        raise errors.Invalid(f"limit: {text!r} is not a number from 0")
-    return None if text is None else int(text[:18])  # more digits are beyond any maximum anyway
+    return None if text is None else whole_number("limit", text)
 
 
 def _sort(one: dict[str, str], keys: Sequence[str]) -> tuple[str, bool]:

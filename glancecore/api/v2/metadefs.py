@@ -8,6 +8,7 @@ from flask import Request, Response
 
 from glancecore.api import body
 from glancecore.api.answers import empty, json_answer
+from glancecore.api.arguments import pairs
 from glancecore.api.v2 import metadef_answers, metadef_bodies, metadef_query
 from glancecore.api.v2.images import stamp
 from glancecore.api.v2.schemas import metadefs as schemas
@@ -21,7 +22,6 @@ class MetadefApiSettings:
     limit_default: int = 25
     limit_max: int = 1000
     max_json_body: int = 1 << 20
-    public_endpoint: str | None = None
 
 
 class MetadefsApi:
@@ -31,7 +31,7 @@ class MetadefsApi:
         self._validate = body.Checker(schemas.VALIDATE_BODY)
 
     def list(self, request: Request, ctx: Context) -> Response:
-        args = arguments(request)
+        args = pairs(request)
         query = metadef_query.namespaces(args, ctx, self._settings.limit_default, self._settings.limit_max)
         page = self._metadefs.find(ctx, query)
         return json_answer({"namespaces": [metadef_answers.outline(x) for x in page.namespaces],
@@ -42,8 +42,7 @@ class MetadefsApi:
         wanted = metadef_bodies.namespace(body.read_json(request, self._settings.max_json_body), ctx.project, now())
         made = self._metadefs.create(ctx, wanted)
         response = json_answer(metadef_answers.whole(made), 201)
-        base = self._settings.public_endpoint or request.host_url
-        response.headers["Location"] = f"{base.rstrip('/')}{metadef_answers.path(made.name)}"
+        response.headers["Location"] = f"{request.root_url.rstrip('/')}{metadef_answers.path(made.name)}"
         return response
 
     def show(self, request: Request, ctx: Context, namespace: str) -> Response:
@@ -53,8 +52,9 @@ class MetadefsApi:
         return json_answer(metadef_answers.whole(found, prefix or ""))
 
     def update(self, request: Request, ctx: Context, namespace: str) -> Response:
-        fields = metadef_bodies.namespace_fields(body.read_json(request, self._settings.max_json_body))
-        return json_answer(metadef_answers.outline(self._metadefs.update(ctx, namespace, fields), associations=False))
+        changed = self._metadefs.update(ctx, namespace, lambda: metadef_bodies.namespace_fields(
+            body.read_json(request, self._settings.max_json_body)))
+        return json_answer(metadef_answers.outline(changed, associations=False))
 
     def delete(self, request: Request, ctx: Context, namespace: str) -> Response:
         body.forbid(request)
@@ -67,13 +67,11 @@ class MetadefsApi:
         return json_answer({"resource_types": rows})
 
     def validate(self, request: Request, ctx: Context) -> Response:
-        wanted = body.read_json(request, self._settings.max_json_body)
-        self._validate.check(wanted)
-        verdict = self._metadefs.validate(ctx, wanted["resource_type"], wanted["properties"])
+        def read() -> tuple[str, dict[str, object]]:
+            wanted = body.read_json(request, self._settings.max_json_body)
+            self._validate.check(wanted)
+            return wanted["resource_type"], wanted["properties"]
+
+        verdict = self._metadefs.validate(ctx, read)
         return json_answer({"valid": not verdict.violations, "checked": list(verdict.checked), "violations": [
             {"namespace": x.namespace, "property": x.property, "rule": x.rule, "message": x.message} for x in verdict.violations]})
-
-
-def arguments(request: Request) -> list[tuple[str, str]]:
-    """The query string in its order."""
-    return [(name, value) for name, values in request.args.lists() for value in values]

@@ -12,26 +12,28 @@ from glancecore.api.v2.schemas import images as schemas
 from glancecore.domain import errors, fields
 from glancecore.domain.image import Visibility
 from glancecore.domain.patch import Op, Operation
+from glancecore.domain.text import shortened
 
 V20 = "application/openstack-images-v2.0-json-patch"
 V21 = "application/openstack-images-v2.1-json-patch"
 _OPS = ", ".join(Op)
+#: Characters of a path: a name of 255 that are all written ~0 or ~1.
+MOST_PATH = 2 * fields.MAX_NAME + 1
 
 
 class PatchParser:
     def __init__(self, formats: schemas.Formats) -> None:
         base = schemas.fields(formats)
-        self._checkers = {name: body.Checker({"type": "object", "properties": {name: schema}})
+        self._checkers = {name: body.Checker({"type": "object", "properties": {name: schemas.bounded(schema)}})
                           for name, schema in {**schemas.common(), **base}.items()}
 
     def parse(self, request: Request, limit: int) -> list[Operation]:
-        """Raises UnsupportedContentType, Invalid; a read-only or reserved name is the use case's to refuse."""
-        if request.mimetype not in (V20, V21):
-            raise errors.UnsupportedContentType(
-                f"Content-Type must be {V20} or {V21}, not {request.mimetype or 'absent'}", (V20, V21))
-        steps = body.read_json(request, limit)
+        """Raises Invalid, LimitExceeded; a read-only or reserved name is the use case's to refuse."""
+        steps = body.read_json(request, limit, (V20, V21))
         if not isinstance(steps, list):
             raise errors.Invalid("the body must be a list of operations")
+        if len(steps) > schemas.MOST_OPERATIONS:
+            raise errors.LimitExceeded(f"{len(steps)} operations; a patch may have {schemas.MOST_OPERATIONS}")
         read = self._modern if request.mimetype == V21 else self._old
         return [read(step) for step in steps]
 
@@ -42,7 +44,7 @@ class PatchParser:
             if key not in step:
                 raise errors.Invalid(f"an operation lacks {key}")
         if step["op"] not in list(Op):
-            raise errors.Invalid(f"op: {step['op']!r} is not one of {_OPS}")
+            raise errors.Invalid(f"op: {shortened(repr(step['op']))} is not one of {_OPS}")
         return self._operation(Op(step["op"]), step["path"], step, keep=False)
 
     def _old(self, step: Any) -> Operation:
@@ -72,15 +74,28 @@ class PatchParser:
             self._checkers[name].check({name: value})
         if name not in fields.SETTABLE:
             value = property_value(property_name(name), value)
-        elif name == "visibility":
-            value = Visibility(value)
+        else:
+            value = base_value(name, value)
         return Operation(op, tokens, value, keep)
+
+
+def check_type(request: Request) -> None:
+    """Raises UnsupportedContentType unless the body is said to be a patch."""
+    if request.mimetype not in (V20, V21):
+        raise errors.UnsupportedContentType(f"Content-Type must be {V20} or {V21}, not {shortened(request.mimetype) or 'absent'}", (V20, V21))
+
+
+def base_value(name: str, value: Any) -> object:
+    """The value of a base field that has passed its schema: JSON schema takes 2.0 for an integer."""
+    if name == "visibility":
+        return Visibility(value)
+    return int(value) if isinstance(value, float) else value
 
 
 def property_name(name: str) -> str:
     """Raises Invalid when it is too long for a custom property."""
     if len(name) > fields.MAX_NAME:
-        raise errors.Invalid(f"property name {name[:40]}…: at most {fields.MAX_NAME} characters")
+        raise errors.Invalid(f"property name {shortened(name)}: at most {fields.MAX_NAME} characters")
     return name
 
 
@@ -98,6 +113,8 @@ def property_value(name: str, value: Any) -> str | None:
 def _tokens(op: Op, path: Any) -> tuple[str, ...]:
     if not isinstance(path, str):
         raise errors.Invalid("path must be a string")
+    if len(path) > MOST_PATH:
+        raise errors.Invalid(f"path {shortened(path)}: longer than {MOST_PATH} characters")
     if not path.startswith("/"):
         raise errors.Invalid(f"path {path!r} must begin with /")
     if "//" in path or (path.endswith("/") and path != "/"):

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlencode
 
 from flask import Request, Response
 
 from glancecore.api import body
 from glancecore.api.answers import json_answer
+from glancecore.api.arguments import pairs, whole_number
 from glancecore.api.v2.images import new_image, stamp
+from glancecore.api.v2.imports import MOST_BYTES
 from glancecore.api.v2.schemas import tasks as schemas
 from glancecore.api.v2.schemas.images import Schema
 from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.domain.task import Task, TaskStatus, TaskType
 from glancecore.ports.task_repository import TaskQuery, TaskSort
+from glancecore.services.images import NewImage
 from glancecore.services.imports import Imports
 from glancecore.services.tasks import Tasks
 
@@ -35,7 +39,7 @@ class TasksApi:
 
     def list(self, request: Request, ctx: Context) -> Response:
         page = self._tasks.find(ctx, self._query(request))
-        args = [(name, value) for name, values in request.args.lists() for value in values if name != "marker"]
+        args = [(name, value) for name, value in pairs(request) if name != "marker"]
         links = {"first": _link(args)}
         if page.marker:
             links["next"] = _link([*args, ("marker", page.marker)])
@@ -46,20 +50,21 @@ class TasksApi:
 
     def add(self, request: Request, ctx: Context) -> Response:
         """The way that was there before imports: an image from a URL in one call."""
-        given = body.read_json(request, self._limit)
-        self._body.check(given)
-        wanted = given["input"]
-        properties = {"disk_format": wanted["import_from_format"], **wanted.get("image_properties", {})}
-        task = self._imports.start_task(ctx, wanted["import_from"], new_image(properties, self._image_body), wanted)
+        def read() -> tuple[str, NewImage, dict[str, Any]]:
+            given = body.read_json(request, min(self._limit, MOST_BYTES))
+            self._body.check(given)
+            wanted = given["input"]
+            properties = {"disk_format": wanted["import_from_format"], **wanted.get("image_properties", {})}
+            return wanted["import_from"], new_image(properties, self._image_body), wanted
+
+        task = self._imports.start_task(ctx, read)
         response = json_answer(_whole(task), 201)
-        response.headers["Location"] = f"{request.host_url.rstrip('/')}/v2/tasks/{task.id}"
+        response.headers["Location"] = f"{request.root_url}v2/tasks/{task.id}"
         return response
 
     def _query(self, request: Request) -> TaskQuery:
         args = request.args
-        given = args.get("limit", str(self._default))
-        if not given.isdecimal():
-            raise errors.Invalid(f"limit: {given!r} is not a number")
+        limit = whole_number("limit", args.get("limit", str(self._default)))
         kind = args.get("type")
         if kind not in (None, "import"):
             raise errors.Invalid(f"type: {kind!r} is not one of import")
@@ -72,7 +77,7 @@ class TasksApi:
         if direction not in ("asc", "desc"):
             raise errors.Invalid(f"sort_dir: {direction!r} is not one of asc, desc")
         return TaskQuery(datetime.now(UTC), status=TaskStatus(status) if status else None, type=TaskType(kind) if kind else None,
-                         sort=((TaskSort(key), direction == "desc"),), marker=args.get("marker"), limit=min(int(given), self._max))
+                         sort=((TaskSort(key), direction == "desc"),), marker=args.get("marker"), limit=min(limit, self._max))
 
 
 def _link(args: list[tuple[str, str]]) -> str:

@@ -41,7 +41,10 @@ class TemplateStore(Store):
             self._publish(part, key)
         finally:
             part.unlink(missing_ok=True)
-        return f"template://{self._path(key)}"
+        return self._url(key)
+
+    def canonical(self, url: str) -> str:
+        return self._url(self._key(url))
 
     def open(self, url: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         left = max(0, self.size(url) - offset)
@@ -71,10 +74,17 @@ class TemplateStore(Store):
         os.fsync(folder)  # the name must survive a power cut, too
         os.close(folder)
 
-    def _located(self, url: str) -> Path:
-        head, _, key = url.rpartition("/")
-        if head != f"template://{self._path('.')}" or not re.fullmatch(r"[\w-][\w.-]*", key, re.ASCII):
+    def _url(self, key: str) -> str:
+        return f"template://{self._path(key)}"
+
+    def _key(self, url: str) -> str:
+        key = url.rpartition("/")[2]
+        if not re.fullmatch(r"[\w-][\w.-]*", key, re.ASCII) or url != self._url(key):
             raise errors.BadLocation(f"not a location of store {self.name}", self.name)
+        return key
+
+    def _located(self, url: str) -> Path:
+        key = self._key(url)
         if not self._path(key).is_file():
             raise errors.BlobNotFound(f"not in store {self.name}", self.name)
         return self._path(key)

@@ -6,14 +6,19 @@ import hmac
 import logging
 import secrets
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import bcrypt
 import webob.exc
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
 from oslo_middleware import basic_auth, exceptions
 
 from glancecore.domain.context import Context
-from glancecore.domain.errors import ConfigError, NotAuthenticated
+from glancecore.domain.errors import ConfigError, NotAuthenticated, TooManyAttempts
 from glancecore.ports.auth import Auth
 from glancecore_auth_basic.options import OPTIONS
 
@@ -23,13 +28,15 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 #: Remembered passwords; more are forgotten at once.
 MOST_KNOWN = 10_000
+#: Bytes of a password that bcrypt looks at.
+LONGEST = 72
 
 
 class BasicAuth(Auth):
     """Standalone use without Keystone; works with keystoneauth's ``http_basic`` and any HTTP client.
 
     Users are in the file of oslo.middleware's basic auth (bcrypt only). A password that has been checked is remembered for
-    a while as a keyed digest, until the file changes.
+    a while as a keyed digest, until the file changes. Wrong ones are counted, by address and user, in each process.
     """
 
     options = OPTIONS
@@ -45,16 +52,17 @@ class BasicAuth(Auth):
             raise ConfigError(f"{option}: {exc.detail}; write entries with: htpasswd -B") from exc
         self._key = secrets.token_bytes(32)
         self._known: dict[bytes, float] = {}
+        self._read: tuple[int, dict[str, bytes]] | None = None
+        self._attempts = MovingWindowRateLimiter(MemoryStorage())
+        self._per_user = RateLimitItemPerMinute(self.conf.attempts_per_user) if self.conf.attempts_per_user else None
+        self._per_address = RateLimitItemPerMinute(self.conf.attempts_per_address) if self.conf.attempts_per_address else None
 
     def identify(self, environ: WSGIEnvironment) -> Context:
-        path = Path(self.conf.http_basic_auth_user_file)
         try:
             user, password = basic_auth.parse_token(basic_auth.parse_header(dict(environ)))
-            self._check(path, user, password)
         except webob.exc.HTTPException as exc:
             raise NotAuthenticated("user and password are required, by HTTP basic authentication") from exc
-        except ValueError as exc:  # a damaged hash, a password that bcrypt refuses
-            raise NotAuthenticated("this password can't be checked") from exc
+        self._check(user, password, environ.get("REMOTE_ADDR") or "")
         roles = self.conf.roles.get(user, "member|reader").lower().split("|")
         if user in self.conf.admins:
             roles.append("admin")
@@ -64,19 +72,46 @@ class BasicAuth(Auth):
     def challenge(self) -> str:
         return 'Basic realm="image service", charset="UTF-8"'
 
-    def _check(self, path: Path, user: str, password: bytes) -> None:
-        """Raises webob's HTTP exceptions."""
-        try:
-            changed = path.stat().st_mtime_ns
-        except OSError as exc:
-            LOG.error("[auth_basic] http_basic_auth_user_file = %s: %s", path, exc.strerror)
-            raise webob.exc.HTTPUnauthorized from exc
-        text = b"\0".join((str(changed).encode(), user.encode(), password))
-        mark = hmac.digest(self._key, text, "sha256")
+    def _check(self, user: str, password: bytes, address: str) -> None:
+        """Raises NotAuthenticated, with the same words and after the same work whatever is wrong; TooManyAttempts."""
+        changed, users = self._users()
+        mark = hmac.digest(self._key, b"\0".join((str(changed).encode(), user.encode(), password)), "sha256")
         now = time.monotonic()
         if self._known.get(mark, 0) > now:
             return
-        basic_auth.authenticate(str(path), user, password)
+        limits = [(self._per_user, ("user", address, user)), (self._per_address, ("address", address))]
+        if not all(self._attempts.test(limit, *key) for limit, key in limits if limit):
+            raise TooManyAttempts("too many wrong passwords; try again in a minute")
+        if not _right(users, user, password):
+            for limit, key in limits:
+                if limit:
+                    self._attempts.hit(limit, *key)
+            LOG.info("wrong user or password from %s", address or "a Unix socket")
+            raise NotAuthenticated("wrong user or password")
         if len(self._known) > MOST_KNOWN:
             self._known = {}
         self._known[mark] = now + self.conf.remember_seconds
+
+    def _users(self) -> tuple[int, dict[str, bytes]]:
+        """When the file was changed, and its hashes by user."""
+        path = Path(self.conf.http_basic_auth_user_file)
+        try:
+            changed = path.stat().st_mtime_ns
+            if self._read is None or self._read[0] != changed:
+                lines = (x.strip() for x in path.read_text(encoding="utf-8").splitlines())
+                self._read = changed, dict(reversed([basic_auth.parse_entry(x) for x in lines if ":" in x]))  # of a user's lines, the first
+        except (OSError, UnicodeDecodeError, webob.exc.HTTPException) as exc:
+            LOG.error("[auth_basic] http_basic_auth_user_file = %s: %s", path, exc)
+            raise NotAuthenticated("wrong user or password") from exc
+        return self._read
+
+
+def _right(users: Mapping[str, bytes], user: str, password: bytes) -> bool:
+    """Whoever is unknown costs as much as a wrong password."""
+    cost = next(iter(users.values()), b"$2b$12$")[4:6]
+    stored = users.get(user, b"$2b$" + cost + b"$" + b"." * 53)
+    try:
+        found = bcrypt.checkpw(password[:LONGEST], stored)
+    except ValueError:  # a damaged hash
+        return False
+    return found and user in users and len(password) <= LONGEST and b"\0" not in password

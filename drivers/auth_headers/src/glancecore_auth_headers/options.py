@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from oslo_config import cfg
 
+from glancecore.ports.options import ListOpt
+
 OPTIONS: list[cfg.Opt] = [
-    cfg.ListOpt("trusted_addresses", default=["127.0.0.0/8", "::1/128"],
+    ListOpt("trusted_addresses", default=["127.0.0.0/8", "::1/128"],
                 help="Addresses or networks of the authenticating proxies. Identity headers from anybody else are refused. A "
                      "Unix socket is always trusted: its file permissions decide who may connect."),
 ]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from keystonemiddleware import auth_token
-
 from glancecore.domain.context import Context
 from glancecore.domain.errors import ConfigError
 from glancecore.ports.auth import Auth, from_identity_headers
+from glancecore_auth_keystone.middleware import Middleware
 from glancecore_auth_keystone.options import OPTIONS
 
 if TYPE_CHECKING:
@@ -23,22 +22,29 @@ class KeystoneAuth(Auth):
     """
 
     options = OPTIONS
+    ambient = False  # no browser adds a token by itself
 
     def wrap(self, app: WSGIApplication) -> WSGIApplication:
+        return self._middleware(app)
+
+    def complaints(self) -> list[str]:
+        middleware = self._middleware(lambda _environ, _start: [])
+        return [f"[keystone_authtoken] {x}" for x in (middleware.fault_of_keystone(), middleware.fault_of_cache()) if x]
+
+    def identify(self, environ: WSGIEnvironment) -> Context:
+        return from_identity_headers(environ)
+
+    @property
+    def challenge(self) -> None:
+        """The middleware puts it in itself."""
+        return None
+
+    def _middleware(self, app: WSGIApplication) -> Middleware:
         try:
-            middleware: WSGIApplication = auth_token.AuthProtocol(
-                app, {"oslo_config_config": self.config, "delay_auth_decision": True})
+            middleware = Middleware(app, {"oslo_config_config": self.config, "delay_auth_decision": True})
         except Exception as exc:
             raise ConfigError(f"[keystone_authtoken]: {exc}") from exc
         if not (self.config.keystone_authtoken.auth_type or self.config.keystone_authtoken.auth_section):
             raise ConfigError("[keystone_authtoken] auth_type: not set; set it (such as password) with auth_url, username, "
                               "password, project_name and the domains of the service's own user")
         return middleware
-
-    def identify(self, environ: WSGIEnvironment) -> Context:
-        return from_identity_headers(environ)
-
-    @property
-    def challenge(self) -> str:
-        uri = self.config.keystone_authtoken.www_authenticate_uri
-        return f'Keystone uri="{uri}"' if uri else "Keystone"

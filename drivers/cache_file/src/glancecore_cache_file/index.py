@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import sqlite3
 from collections.abc import Iterator
@@ -182,6 +183,8 @@ class Index:
         self._idle.put(connection)
 
     def _connected(self) -> sqlite3.Connection:
+        with suppress(FileExistsError):  # whatever the umask; what SQLite makes beside it has its permissions
+            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
         connection = sqlite3.connect(self._path, timeout=self._timeout, isolation_level=None, check_same_thread=False)
         # losing the last commits in a power cut is fine: files without a row are cleaned, and data is synced before its row
         connection.execute("PRAGMA synchronous = NORMAL")

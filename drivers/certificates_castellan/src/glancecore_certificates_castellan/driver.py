@@ -29,6 +29,8 @@ SERVICE_USER = "barbican_service_user"
 class CastellanCertificates(CertificateSource):
     """Fetched with the caller's token, so he must be allowed to read it (with Vault: with the service's own)."""
 
+    wants_token = True
+
     def __init__(self, conf: Section, config: cfg.ConfigOpts) -> None:
         super().__init__(conf, config)
         try:

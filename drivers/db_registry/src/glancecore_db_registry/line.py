@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import ssl
-import time
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,12 +24,13 @@ from glancecore.domain import errors
 from glancecore.ports import proof, wire
 from glancecore.ports.calls import PROTOCOL, Call, calls
 from glancecore.ports.options import Section
-from glancecore_db_registry.connections import PlainConnection, TlsConnection
+from glancecore_db_registry.connections import NotMet, PlainConnection, TlsConnection
+from glancecore_db_registry.proving import Prover, Unproved
 
 LOG = logging.getLogger(__name__)
 
 _AWAY = "the metadata service can't be reached at the moment"
-_UNKNOWN = "the connection to the metadata service broke while a change was being saved: it may or may not have been saved"
+UNKNOWN = "the connection to the metadata service broke while a change was being saved: it may or may not have been saved"
 #: A proxy's answers that say: nobody there.
 _NOBODY = frozenset({502, 503})
 
@@ -75,7 +76,7 @@ class Line:
         try:
             return self.once(call, args, repeat=call.repeatable)
         except Lost as exc:
-            raise errors.DatabaseUnavailable(_AWAY if call.repeatable else _UNKNOWN) from exc
+            raise errors.DatabaseUnavailable(_AWAY if call.repeatable else UNKNOWN) from exc
 
     def once(self, call: Call, args: Sequence[Any], *, repeat: bool) -> Any:
         """The same, but Lost when the outcome can't be known; ``repeat``: unless another attempt tells it."""
@@ -100,9 +101,15 @@ class Line:
         try:
             _, answer = self._retrying(self._post, f"/{PROTOCOL}", "", b"")
         except (NotSent, Lost) as exc:
-            if isinstance(exc.__cause__, SSLError):
-                raise errors.ConfigError(f"[database] registry_ca_file, registry_cert_file: TLS with the registry fails: {exc.__cause__}") from exc
-            LOG.error("the registry at %s: %s", ", ".join(self._urls), exc.__cause__)
+            cause = exc.__cause__
+            if isinstance(cause, NotMet):
+                cause = cause.__cause__ or cause
+            if isinstance(cause, SSLError):
+                raise errors.ConfigError(f"[database] registry_ca_file, registry_cert_file: TLS with the registry fails: {cause}") from exc
+            if isinstance(cause, Unproved):
+                raise errors.ConfigError("[database] registry_secret is set, but what answers at registry_urls does not prove that it knows it; "
+                                         "set it in [registry] secrets of glance-registry.conf") from exc
+            LOG.error("the registry at %s: %s", ", ".join(self._urls), cause)
             raise errors.DatabaseUnavailable(_AWAY) from exc
         except Refusal as exc:
             raise errors.ConfigError(str(exc)) from exc
@@ -132,8 +139,15 @@ class Line:
         pools = self._connected()
         at = self._at % len(pools)
         try:
-            answer = pools[at].urlopen("POST" if shape else "GET", path, body or None, self._headers(path, shape, body), retries=False,
-                                       redirect=False)
+            answer = pools[at].urlopen("POST" if shape else "GET", path, body or None, _headers(shape), retries=False, redirect=False)
+        except NotMet as exc:
+            self._at = at + 1
+            if proof.SERVED in exc.headers:
+                raise self._refusal(exc.status, exc.body) from exc
+            raise NotSent from exc
+        except Unproved as exc:
+            self._at = at + 1
+            raise Lost from exc
         except (NewConnectionError, ConnectTimeoutError) as exc:
             self._at = at + 1
             raise NotSent from exc
@@ -151,17 +165,9 @@ class Line:
         self._away = False
         if answer.status in (200, 409):
             return answer.status, answer.data
+        if answer.status == HTTPStatus.MISDIRECTED_REQUEST:
+            raise NotSent from _Foreign("the connection is handed on to several processes in turn; a balancer must hand on connections, not requests")
         raise self._refusal(answer.status, answer.data)
-
-    def _headers(self, path: str, shape: str, body: bytes) -> dict[str, str]:
-        headers = {proof.SHAPE: shape, "Content-Type": "application/json"}
-        current = log_context.get_current()
-        if current is not None and current.request_id:
-            headers["X-OpenStack-Request-Id"] = current.request_id
-        if self._secret:
-            when = str(int(time.time()))
-            headers |= {proof.TIME: when, proof.PROOF: proof.proof(self._secret, when, path, shape, body)}
-        return headers
 
     def _refusal(self, status: int, body: bytes) -> Exception:
         refused, message = "", ""
@@ -173,6 +179,8 @@ class Line:
         if refused == "secret":
             told = "is not set" if not self._secret else "is none of its secrets"
             return Refusal(f"[database] registry_secret: the registry refuses this node: the secret {told}; set one of [registry] secrets")
+        if refused == "clock":
+            return Refusal(f"the registry refuses this node: {message}; let both follow one time server")
         if refused == "too_large":
             return errors.TooLarge("the change is larger than the metadata service takes")
         if refused == "failed":
@@ -180,21 +188,30 @@ class Line:
         return Refusal(f"[database] registry_urls: the registry refuses this node ({status}): {message}")
 
     def _connected(self) -> list[urllib3.HTTPConnectionPool]:
-        if self._process != os.getpid():  # sockets of the parent process are not ours to use or to close
-            self._pools, self._process = [self._pool(x) for x in self._urls], os.getpid()
-        elif not self._pools:
-            self._pools = [self._pool(x) for x in self._urls]
+        # sockets of the parent process are not ours to use or to close
+        if self._process != os.getpid() or not self._pools:
+            prover = Prover(self._secret) if self._secret else None
+            self._pools, self._process = [self._pool(x, prover) for x in self._urls], os.getpid()
         return self._pools
 
-    def _pool(self, url: str) -> urllib3.HTTPConnectionPool:
+    def _pool(self, url: str, prover: Prover | None) -> urllib3.HTTPConnectionPool:
         conf, parts = self._conf, urlsplit(url)
         common: dict[str, Any] = {
+            "prover": prover,
             "port": parts.port or 9191, "maxsize": conf.registry_pool_size,
             "timeout": urllib3.Timeout(connect=conf.registry_connect_timeout, read=conf.registry_timeout)}
         if parts.scheme == "http":
             return PlainPool(parts.hostname or "", **common)
         return TlsPool(parts.hostname or "", **common, cert_reqs="CERT_REQUIRED", ca_certs=conf.registry_ca_file,
                                            cert_file=conf.registry_cert_file, key_file=conf.registry_key_file)
+
+
+def _headers(shape: str) -> dict[str, str]:
+    headers = {proof.SHAPE: shape, "Content-Type": "application/json"}
+    current = log_context.get_current()
+    if current is not None and current.request_id:
+        headers["X-OpenStack-Request-Id"] = current.request_id
+    return headers
 
 
 class PlainPool(urllib3.HTTPConnectionPool):

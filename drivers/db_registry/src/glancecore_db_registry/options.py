@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from oslo_config import cfg
 
+from glancecore.ports.options import ListOpt
+
 OPTIONS = [
-    cfg.ListOpt("registry_urls", default=["http://127.0.0.1:9191"],
+    ListOpt("registry_urls", default=["http://127.0.0.1:9191"],
                 help="Where glance-registry answers: http(s)://host:port. Of several, which must be on one database, the next is asked "
                      "when one can't be reached."),
     cfg.StrOpt("registry_secret", secret=True, help="One of [registry] secrets of glance-registry.conf."),

@@ -11,10 +11,7 @@ from glancecore.domain import errors
 from glancecore.ports.calls import Call, calls
 from glancecore.ports.repository import Database
 from glancecore_db_registry import settling
-from glancecore_db_registry.line import Line, Lost
-
-_UNKNOWN = "the connection to the metadata service broke while a change was being saved: it may or may not have been saved"
-
+from glancecore_db_registry.line import UNKNOWN, Line, Lost
 
 #: The service may still be at it when its answer can't reach us any more.
 _LOOKING = Retrying(stop=stop_after_attempt(6), wait=wait_exponential(0.05, max=0.5), retry=retry_if_result(lambda x: x is not True),
@@ -48,7 +45,7 @@ def _commit(call: Call, line: Line, database: Database) -> Callable[..., None]:
             if repeat:
                 _again(call, line, changes, database)
             elif not _LOOKING(settling.saved, changes, database):
-                raise errors.DatabaseUnavailable(_UNKNOWN) from exc
+                raise errors.DatabaseUnavailable(UNKNOWN) from exc
 
     return commit
 
@@ -58,12 +55,12 @@ def _again(call: Call, line: Line, changes: tuple[Any, ...], database: Database)
     try:
         line.once(call, changes, repeat=True)
     except Lost as exc:
-        raise errors.DatabaseUnavailable(_UNKNOWN) from exc
+        raise errors.DatabaseUnavailable(UNKNOWN) from exc
     except errors.DatabaseUnavailable as exc:
-        raise errors.DatabaseUnavailable(_UNKNOWN) from exc
+        raise errors.DatabaseUnavailable(UNKNOWN) from exc
     except errors.GlanceError as exc:
         verdict = settling.saved(changes, database)
         if verdict is None:
-            raise errors.DatabaseUnavailable(_UNKNOWN) from exc
+            raise errors.DatabaseUnavailable(UNKNOWN) from exc
         if not verdict:
             raise

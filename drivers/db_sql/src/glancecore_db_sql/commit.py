@@ -22,15 +22,15 @@ _ADD_IMAGE = " ".join(
 _ADD_TASK = " ".join(["INSERT INTO tasks (", rows.TASK, ") VALUES (", ", ".join("?" * len(rows.TASK_COLUMNS)), ")"])
 _USAGE = (
     "SELECT COALESCE(SUM(bytes), 0), COALESCE(SUM(staged_bytes), 0), COALESCE(SUM(images), 0), "
-    "COALESCE(SUM(uploading), 0), (SELECT COALESCE(SUM(reserved), 0) FROM leases WHERE project = ?) "
+    "COALESCE(SUM(uploading), 0), COALESCE(SUM(metadata_bytes), 0), (SELECT COALESCE(SUM(reserved), 0) FROM leases WHERE project = ?) "
     "FROM project_usage WHERE project = ?")
 
 
 def usage(db: Session, project: str | None) -> Usage:
     key = project or ""
     found = db.rows(_USAGE, key, key)[0]
-    stored, staged, images, uploading, reserved = map(int, found)
-    return Usage(stored + reserved, staged, images, uploading)
+    stored, staged, images, uploading, metadata, reserved = map(int, found)
+    return Usage(stored + reserved, staged, images, uploading, metadata)
 
 
 #: Images that are weighed at once.
@@ -39,8 +39,8 @@ _PAGE = 1000
 
 def recount(db: Session, project: str | None, *, mend: bool) -> tuple[Usage, Usage]:
     """The counter's row is locked first, as every commit does that changes a usage, so nothing that matters is committed meanwhile."""
-    db.change(db.flavor.count, project or "", 0, 0, 0, 0)
-    kept = Usage(*map(int, db.rows("SELECT bytes, staged_bytes, images, uploading FROM project_usage WHERE project = ?", project or "")[0]))
+    _count(db, project, Usage())
+    kept = Usage(*map(int, db.rows("SELECT bytes, staged_bytes, images, uploading, metadata_bytes FROM project_usage WHERE project = ?", project or "")[0]))
     owned, values = ("i.owner IS NULL", ()) if project is None else ("i.owner = ?", (project,))
     text = " ".join(["SELECT", db.flavor.image(), "FROM images i WHERE", owned, "AND i.id > ? ORDER BY i.id LIMIT ?"])
     true, after = Usage(), ""
@@ -48,9 +48,12 @@ def recount(db: Session, project: str | None, *, mend: bool) -> tuple[Usage, Usa
         true = sum(map(weigh, page), true)
         after = page[-1].id
     if mend and kept != true:
-        add = true + -kept
-        db.change(db.flavor.count, project or "", add.bytes, add.staged_bytes, add.images, add.uploading)
+        _count(db, project, true + -kept)
     return kept, true
+
+
+def _count(db: Session, project: str | None, add: Usage) -> None:
+    db.change(db.flavor.count, project or "", add.bytes, add.staged_bytes, add.images, add.uploading, add.metadata_bytes)
 
 
 def apply(db: Session, changes: Sequence[port.Change]) -> None:
@@ -71,8 +74,7 @@ class Commit:
         for project in sorted({*self.added, *judged}, key=lambda x: x or ""):
             add = self.added[project]
             if add != Usage() or project in judged:
-                self.db.change(
-                    self.db.flavor.count, project or "", add.bytes, add.staged_bytes, add.images, add.uploading)
+                _count(self.db, project, add)
         for wanted in self.limits:
             self._judge(wanted)
 
@@ -84,7 +86,8 @@ class Commit:
                 "image_size_total": (used.bytes, wanted.limits.bytes),
                 "image_stage_total": (used.staged_bytes, wanted.limits.staged_bytes),
                 "image_count_total": (used.images, wanted.limits.images),
-                "image_count_uploading": (used.uploading, wanted.limits.uploading)}[name]
+                "image_count_uploading": (used.uploading, wanted.limits.uploading),
+                "image_metadata_total": (used.metadata_bytes, wanted.limits.metadata_bytes)}[name]
             raise errors.QuotaExceeded(f"quota {name} exceeded: this would make {amount}, the limit is {limit}")
 
     # -- images ----------------------------------------------------------------------------------------------------
@@ -113,6 +116,8 @@ class Commit:
             if self.db.row("SELECT 1 FROM images WHERE id = ?", before.id):
                 raise errors.ConcurrentChange(f"image {before.id} was changed by somebody else meanwhile")
             raise _no_image(before.id)
+        if rows.shared_shelf(before) != rows.shared_shelf(after):
+            self.db.change("UPDATE image_members SET image_shelf = ? WHERE image_id = ?", rows.shared_shelf(after), after.id)
         self._move_facets(before, after)
         self._move_places(before, after)
         self.added[before.owner] += -weigh(before)
@@ -175,13 +180,14 @@ class Commit:
     def add_member(self, change: port.MemberAdded) -> None:
         new = change.member
         # Locked: two additions to one image are judged one after the other.
-        image = self.db.row(" ".join(["SELECT created_at FROM images WHERE id = ?", self.db.flavor.for_update]), new.image_id)
+        text = "SELECT created_at, CASE WHEN visibility = 'shared' THEN shelf ELSE 2 END FROM images WHERE id = ?"
+        image = self.db.row(" ".join([text, self.db.flavor.for_update]), new.image_id)
         if image is None:
             raise _no_image(new.image_id)
         try:
             self.db.change(
-                "INSERT INTO image_members (image_id, member, status, image_created_at, created_at, updated_at) "
-                "VALUES (?, ?, ?, ?, ?, ?)", new.image_id, new.member, new.status.value, image[0],
+                "INSERT INTO image_members (image_id, member, status, image_created_at, image_shelf, created_at, updated_at) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)", new.image_id, new.member, new.status.value, *image,
                 rows.micros(new.created_at), rows.micros(new.updated_at))
         except IntegrityError as error:
             raise errors.MemberExists(f"{new.member} is a member of image {new.image_id} already") from error

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, CursorResult, Engine, create_engine, event, exc
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_never, wait_random_exponential
 
 from glancecore.domain import errors
 from glancecore.ports.options import Section
 from glancecore_db_sql import address
 from glancecore_db_sql.flavors import FLAVORS, Flavor
+from glancecore_db_sql.outage import Outages, cause, held_up
 from glancecore_db_sql.rows import Row
 
 T = TypeVar("T")
@@ -56,6 +59,7 @@ class Connections:
         self.conf = conf
         self.url = address.parse(conf.connection)
         self.flavor = FLAVORS[self.url.get_backend_name()]
+        self._outages = Outages()
         self._making = threading.Lock()
         self._made: Engine | None = None
         #: Engines of the parent process. Its sockets and file locks are not ours to close, so they are kept.
@@ -65,7 +69,7 @@ class Connections:
         # SQLite has one writer at a time and no queue: threads waiting here are served in turn, without sleeping.
         self._turn: AbstractContextManager[object] = self._new_turn()
         self._retrying = Retrying(
-            stop=stop_after_attempt(conf.db_max_retries + 1), wait=wait_random_exponential(0.01, max=1),
+            stop=stop_never if conf.db_max_retries < 0 else stop_after_attempt(conf.db_max_retries + 1), wait=wait_random_exponential(0.01, max=1),
             retry=retry_if_exception(self._worth_retrying), reraise=True)
 
     # -- what the repository uses ----------------------------------------------------------------------------------
@@ -75,20 +79,23 @@ class Connections:
         """
         try:
             try:
-                return self._read(work)
+                found = self._read(work)
             except exc.DBAPIError as error:
                 if not error.connection_invalidated:
                     raise
-                return self._read(work)
+                found = self._read(work)
         except (exc.DBAPIError, exc.TimeoutError) as error:
-            raise _told(error) from error
+            raise self._told(error) from error
+        self._outages.ended()
+        return found
 
     def write(self, work: Callable[[Session], T]) -> T:
         """One transaction; ``work`` runs again when it had to be given up."""
         try:
             result: T = self._retrying(self._write, work)
         except (exc.DBAPIError, exc.TimeoutError) as error:
-            raise _told(error) from error
+            raise self._told(error) from error
+        self._outages.ended()
         return result
 
     def close(self) -> None:
@@ -123,6 +130,16 @@ class Connections:
                     "saved") from error
             return result
 
+    def _told(self, error: exc.SQLAlchemyError) -> errors.GlanceError:
+        """What users may read; where the database can't be used, with a note for the operator, which the log gets once for each outage."""
+        told = _told(error)
+        if isinstance(error, (exc.OperationalError, exc.InterfaceError)):
+            why = cause(error, self.url)
+            told.add_note(why)
+            if not held_up(error):
+                self._outages.began(why)
+        return told
+
     def _worth_retrying(self, error: BaseException) -> bool:
         """Only what surely was not committed comes here: see ``_write``."""
         return isinstance(error, exc.DBAPIError) and (
@@ -144,6 +161,7 @@ class Connections:
         if self._made is not None:
             self._inherited.append(self._made)
         self._made, self._making, self._turn = None, threading.Lock(), self._new_turn()
+        self._outages.in_child()
 
     def _connected(self, connection: DBAPIConnection, _: object) -> None:
         cursor = connection.cursor()
@@ -157,6 +175,8 @@ class Connections:
     def _make(self) -> Engine:
         conf = self.conf
         sqlite = self.flavor.name == "sqlite"
+        if sqlite:
+            _own_file(Path(self.url.database or ""))
         try:
             engine = create_engine(
                 self.url, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True, pool_reset_on_return=None,
@@ -170,6 +190,12 @@ class Connections:
             raise address.missing_module(self.url, None) from error
         event.listen(engine, "connect", self._connected)
         return engine
+
+
+def _own_file(path: Path) -> None:
+    """Nobody else reads it, nor what SQLite makes beside it, whatever the umask: it gives those the file's permissions."""
+    with contextlib.suppress(OSError):  # SQLite says what is wrong with the place
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
 
 
 def _undo(connection: Connection) -> None:
@@ -188,4 +214,6 @@ def _told(error: exc.SQLAlchemyError) -> errors.GlanceError:
         return errors.DatabaseUnavailable("all connections to the database are in use")
     if isinstance(error, exc.ProgrammingError):
         return errors.DatabaseUnavailable("the database refused a statement: is its schema up to date?")
+    if isinstance(error, exc.DBAPIError) and held_up(error):
+        return errors.DatabaseUnavailable("the database is busy with another change; try again")
     return errors.DatabaseUnavailable("the database can't be used at the moment")

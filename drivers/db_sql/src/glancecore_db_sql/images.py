@@ -10,10 +10,11 @@ from glancecore.domain.image import HIDDEN, Image, Status, Visibility
 from glancecore.domain.lease import Lease
 from glancecore.domain.member import Member
 from glancecore.domain.quota import Usage
-from glancecore.ports.repository import Change, ImageQuery, ImageRepository
+from glancecore.ports.repository import Change, ImagePage, ImageQuery, ImageRepository
 from glancecore_db_sql import commit, query, rows
 from glancecore_db_sql.engine import Connections, Session
-from glancecore_db_sql.facets import count_statement, facets_of
+from glancecore_db_sql.lists import Listing
+from glancecore_db_sql.slices import slices
 
 _OPEN = (Visibility.PUBLIC, Visibility.COMMUNITY)
 
@@ -52,24 +53,16 @@ class SqlImages(ImageRepository):
         found = self._flavor.images(db.rows(text, *who, image_id))
         return found[0] if found else None
 
-    def find(self, query: ImageQuery) -> list[Image]:
+    def find(self, query: ImageQuery) -> ImagePage:
         return self._on.read(lambda db: self._find(db, query))
 
-    def _find(self, db: Session, wanted: ImageQuery) -> list[Image]:
+    def _find(self, db: Session, wanted: ImageQuery) -> ImagePage:
         marker = None
         if wanted.marker is not None:
             marker = self._get(db, wanted.marker, wanted.viewer.project)
             if marker is None or not visible(marker, wanted.viewer):
                 raise errors.UnknownMarker(f"marker {wanted.marker} is no image that you can see")
-        facets = facets_of(wanted)
-        if facets.doubtful:
-            count, names = count_statement(facets)
-            facets = facets.after_count(db.rows(count, *names)[0])
-        asked = query.statement(wanted, marker, self._flavor, facets) if wanted.limit > 0 else None
-        if asked is None:
-            return []
-        text, values = asked
-        return self._flavor.images(db.rows(text, *values))
+        return Listing(db, wanted, marker).page() if wanted.limit > 0 and slices(wanted) else ImagePage()
 
     def unleased(self, limit: int = 100) -> list[Image]:
         text = " ".join([

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from glancecore.domain.metadef import MetadefVisibility, Outline
 from glancecore.ports.metadef_repository import MetadefField, MetadefQuery, MetadefSort
+from glancecore_db_sql.conditions import Key, Value, Where, behind, total
 from glancecore_db_sql.flavors import Flavor
 from glancecore_db_sql.metadef_rows import SCALARS
-from glancecore_db_sql.query import Key, Value, Where, behind
 from glancecore_db_sql.rows import micros
 
 _NULLABLE = frozenset({MetadefField.DISPLAY_NAME, MetadefField.OWNER})
@@ -17,7 +17,7 @@ _NULLABLE = frozenset({MetadefField.DISPLAY_NAME, MetadefField.OWNER})
 def statement(query: MetadefQuery, marker: Outline | None, documents: Sequence[str], flavor: Flavor,
               ) -> tuple[str, list[Value]] | None:
     """Text and values; None when the viewer can't have any such namespace."""
-    sort = _total(query.sort)
+    sort = total(query.sort, MetadefSort(MetadefField.NAMESPACE))
     branches: list[str] = []
     values: list[Value] = []
     for where in _slices(query):
@@ -71,17 +71,6 @@ def _filter(query: MetadefQuery, where: Where) -> None:
         marks = ", ".join("?" * len(query.resource_types))
         where.add(f"EXISTS (SELECT 1 FROM metadef_associations a WHERE a.namespace_id = n.id AND a.resource_type IN ({marks}))",  # noqa: S608 - marks only
                   *query.resource_types)
-
-
-def _total(sort: Sequence[MetadefSort]) -> list[MetadefSort]:
-    """Ends with the name; what follows the name decides nothing."""
-    kept: list[MetadefSort] = []
-    for key in sort:
-        if all(x.field is not key.field for x in kept):
-            kept.append(key)
-        if key.field is MetadefField.NAMESPACE:
-            return kept
-    return [*kept, MetadefSort(MetadefField.NAMESPACE, kept[-1].descending if kept else True)]
 
 
 def _key(marker: Outline, name: MetadefField) -> Value | None:

@@ -21,9 +21,9 @@ OPTIONS = [
         "sqlite_busy_timeout", default=60, min=0,
         help="Seconds that a writer waits for other processes writing to the same SQLite file."),
     cfg.IntOpt(
-        "db_max_retries", default=20, min=0,
+        "db_max_retries", default=20, min=-1,
         help="How often a write is tried again after a deadlock, a lock conflict or a connection that broke before the "
-             "commit was sent."),
+             "commit was sent; -1: without an end."),
 ]
 
 

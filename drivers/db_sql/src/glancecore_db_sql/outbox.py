@@ -11,6 +11,7 @@ from datetime import datetime
 
 import orjson
 
+from glancecore.domain.events import Initiator
 from glancecore.ports.outbox_repository import EventsRecorded, OutboxEvent, OutboxRepository, Outcome, Parcel, Waiting
 from glancecore_db_sql.engine import Connections, Session
 from glancecore_db_sql.rows import Row, micros, moment
@@ -21,17 +22,22 @@ _STEP = 1000
 
 
 def record(db: Session, change: EventsRecorded) -> None:
-    for start in range(0, len(change.events), _STEP):
-        part = change.events[start:start + _STEP]
+    rows = [(x.id, x.destination, x.subject, x.type, micros(x.at), orjson.dumps({"data": x.data, "initiator": x.initiator}).decode()) for x in change.events]
+    for start in range(0, len(rows), _STEP):
+        part = rows[start:start + _STEP]
         # 0: due at once, whatever the clocks say
         db.change(" ".join(["INSERT INTO outbox (id, destination, subject, type, at, due_at, attempts, document) VALUES",
                             ", ".join(["(?, ?, ?, ?, ?, 0, 0, ?)"] * len(part))]),
-                  *(value for x in part for value in (x.id, x.destination, x.subject, x.type, micros(x.at), orjson.dumps(x.data).decode())))
+                  *(value for row in part for value in row))
 
 
 def _parcel(row: Row) -> Parcel:
     position, id_, destination, subject, type_, at, attempts, error, token, document = row
-    return Parcel(position, OutboxEvent(id_, destination, subject, type_, moment(at), orjson.loads(document)), attempts, error, token)
+    found = orjson.loads(document)
+    if found.keys() != {"data", "initiator"}:  # recorded by an older release: the data alone
+        found = {"data": found, "initiator": None}
+    initiator = None if found["initiator"] is None else Initiator(**found["initiator"])
+    return Parcel(position, OutboxEvent(id_, destination, subject, type_, moment(at), found["data"], initiator), attempts, error, token)
 
 
 def _marks(values: Sequence[object]) -> str:

@@ -34,6 +34,9 @@ SCALARS = ("id", "created_at", "updated_at", "name", "owner", "status", "visibil
 #: JSON texts: they are read and written whole.
 DOCUMENTS = ("tags", "properties", "locations")
 COLUMNS = (*SCALARS, *DOCUMENTS, "shelf")
+#: What rows are asked, in the indexes by created_at behind their keys: to look that up in the table would cost ten times as much.
+#: As many as the 3,072 bytes of MySQL's keys take.
+COVERED = ("visibility", "updated_at", "name", "status", "disk_format", "container_format", "size", "virtual_size", "min_ram", "min_disk", "protected")
 MEMBER = "image_id, member, status, created_at, updated_at"
 TASK_COLUMNS = ("id", "type", "status", "owner", "image_id", "user_id", "request_id", "created_at", "updated_at", "expires_at", "kept_until",
                 "version", "document")
@@ -61,6 +64,11 @@ def shelf(image: Image) -> int:
     One column for both conditions that every list has, so that each list is one range of an index.
     """
     return 2 if image.status in HIDDEN else int(image.hidden)
+
+
+def shared_shelf(image: Image) -> int:
+    """The same of lists of its members: they see it while it is shared."""
+    return shelf(image) if image.visibility is Visibility.SHARED else 2
 
 
 # -- images ----------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from glancecore.domain import errors
 from glancecore_db_sql.engine import Connections, Session
 
 #: All revisions of this driver, in order; a test compares them with the migrations.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
 
 
 def version(on: Connections) -> str | None:
@@ -39,17 +39,17 @@ def check(on: Connections) -> None:
 
 
 def sync(on: Connections, revision: str) -> None:
-    """Upgrade under a lock: the second process waits and finds everything done."""
+    """Upgrade under a lock: the second process waits and finds everything done. One that was interrupted is run again. Raises DatabaseUnavailable."""
     if on.flavor.name == "sqlite":
         _use_wal(on)
 
     def work(db: Session) -> None:
-        if on.flavor.lock_schema is not None:
-            db.rows(on.flavor.lock_schema)
+        if on.flavor.lock_schema is not None and db.rows(on.flavor.lock_schema)[0][0] != 1:
+            raise errors.DatabaseUnavailable("another process is changing the schema, for ten minutes already: when it has ended, run `glance-manage db sync` again")
         try:
             _upgrade(db.connection, revision)
         finally:
-            if on.flavor.unlock_schema is not None:
+            if on.flavor.unlock_schema is not None and not db.connection.invalidated:
                 db.rows(on.flavor.unlock_schema)
 
     found = version(on)

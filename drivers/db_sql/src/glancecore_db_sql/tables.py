@@ -21,6 +21,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.mysql import LONGTEXT
 from sqlalchemy.dialects.postgresql import VARCHAR
 
+from glancecore_db_sql.rows import COVERED
+
 METADATA = MetaData()
 
 
@@ -68,10 +70,10 @@ images = Table(
     Column("shelf", SmallInteger, nullable=False),
     # Each slice of a list (query.py) is a range of one of these, in order. created_at is behind name and updated_at as the
     # API appends it to a sort; visibility is there to be read from the index.
-    Index("images_owner_created", "owner", "shelf", "created_at", "id", "visibility"),
+    Index("images_owner_created", "owner", "shelf", "created_at", "id", *COVERED),
     Index("images_owner_name", "owner", "shelf", "name", "created_at", "id", "visibility"),
     Index("images_owner_updated", "owner", "shelf", "updated_at", "created_at", "id", "visibility"),
-    Index("images_visibility_created", "visibility", "shelf", "created_at", "id"),
+    Index("images_visibility_created", "visibility", "shelf", "created_at", "id", *COVERED[1:]),
     Index("images_visibility_name", "visibility", "shelf", "name", "created_at", "id"),
     Index("images_visibility_updated", "visibility", "shelf", "updated_at", "created_at", "id"),
     Index("images_status", "status", "created_at", "id"),
@@ -99,6 +101,14 @@ image_locations = Table(
     Column("store", text(255), nullable=False),
     PrimaryKeyConstraint("url", "image_id", "store"),
     Index("image_locations_image", "image_id"),
+    # Which stores, and which images of one?
+    Index("image_locations_store", "store", "image_id"),
+)
+
+store_places = Table(
+    "store_places", METADATA,
+    Column("store", text(255), primary_key=True),
+    Column("document", DOCUMENT, nullable=False),
 )
 
 image_members = Table(
@@ -107,10 +117,12 @@ image_members = Table(
     Column("member", text(255), nullable=False),
     Column("status", text(16), nullable=False),
     Column("image_created_at", BigInteger, nullable=False),
+    # In which lists of the member the image is: see rows.shared_shelf.
+    Column("image_shelf", SmallInteger, nullable=False, server_default="2"),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     PrimaryKeyConstraint("image_id", "member"),
-    Index("image_members_member", "member", "status", "image_created_at", "image_id"),
+    Index("image_members_member", "member", "status", "image_shelf", "image_created_at", "image_id"),
 )
 
 leases = Table(
@@ -200,6 +212,7 @@ project_usage = Table(
     Column("staged_bytes", BigInteger, nullable=False),
     Column("images", BigInteger, nullable=False),
     Column("uploading", BigInteger, nullable=False),
+    Column("metadata_bytes", BigInteger, nullable=False, server_default="0"),
 )
 
 removed_images = Table(

@@ -28,9 +28,9 @@ class SqlTasks(TaskRepository):
     def find(self, query: TaskQuery) -> list[Task]:
         return [rows.task(x) for x in self._on.read(lambda db: _find(db, query))]
 
-    def of_image(self, image_id: str, now: datetime) -> list[Task]:
-        text = " ".join(["SELECT", rows.TASK, "FROM tasks WHERE image_id = ? AND", _ALIVE, "ORDER BY created_at DESC, id DESC"])
-        return [rows.task(x) for x in self._on.read(lambda db: db.rows(text, image_id, rows.micros(now)))]
+    def of_image(self, image_id: str, now: datetime, limit: int = 1000) -> list[Task]:
+        text = " ".join(["SELECT", rows.TASK, "FROM tasks WHERE image_id = ? AND", _ALIVE, "ORDER BY created_at DESC, id DESC LIMIT ?"])
+        return [rows.task(x) for x in self._on.read(lambda db: db.rows(text, image_id, rows.micros(now), limit))]
 
     def abandoned(self, limit: int = 100) -> list[Task]:
         text = " ".join([

@@ -17,10 +17,10 @@ from glancecore.ports.import_method import FetchWork, ImportMethod, Part, Reques
 from glancecore.ports.options import Section
 from glancecore.ports.outbound import AddressFilter
 from glancecore.ports.store import CHUNK
-from glancecore_method_glance_download.options import OPTIONS, SECTION
+from glancecore_method_glance_download.options import OPTIONS, SECTION, keystone_of
 
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18})")
 #: Most bytes of a catalogue or an image's metadata.
 MOST_JSON = 4 << 20
 #: Answers that may be others when asked again.
@@ -38,10 +38,13 @@ class GlanceDownload(ImportMethod):
     def __init__(self, conf: Section, config: cfg.ConfigOpts) -> None:
         super().__init__(conf, config)
         self._fetcher: Fetcher | None = None
+        self._keystone = ""
 
     def start(self) -> None:
-        if not self.conf.auth_url and "keystone_authtoken" not in self.config.list_all_sections():
-            raise errors.ConfigError(f"[{SECTION}] auth_url: glance-download finds other regions in Keystone's catalogue; give its URL")
+        self._keystone = (self.conf.auth_url or keystone_of(self.config) or "").rstrip("/")
+        if not self._keystone:
+            raise errors.ConfigError(f"[{SECTION}] auth_url: glance-download finds other regions in Keystone's catalogue; give its URL here, or as "
+                                     "auth_url or www_authenticate_uri of [keystone_authtoken]")
         try:
             tls = ssl.create_default_context(cafile=self.conf.ca_file)
         except OSError as exc:
@@ -90,19 +93,6 @@ class GlanceDownload(ImportMethod):
             raise
 
     # -- inside ------------------------------------------------------------------------------------------------------
-    def _keystone(self) -> str:
-        """As late as possible: the options of [keystone_authtoken] are declared when keystonemiddleware is made. Raises ConfigError."""
-        if self.conf.auth_url:
-            return str(self.conf.auth_url)
-        for name in ("auth_url", "www_authenticate_uri"):
-            try:
-                found = self.config.keystone_authtoken[name]
-            except (cfg.NoSuchOptError, cfg.NoSuchGroupError, KeyError):
-                continue
-            if found:
-                return str(found)
-        raise errors.ConfigError(f"[{SECTION}] auth_url: not set, and neither is auth_url of [keystone_authtoken]")
-
     def _source(self, request: Request) -> dict[str, Any]:
         found = self._json(f"{self._endpoint(request)}/v2/images/{request.method['glance_image_id']}", request, "the image in the other region")
         if found.get("status") != "active":
@@ -111,13 +101,12 @@ class GlanceDownload(ImportMethod):
 
     def _endpoint(self, request: Request) -> str:
         region, interface = request.method["glance_region"], request.method.get("glance_service_interface", "public")
-        auth_url = self._keystone().rstrip("/")
-        base = auth_url if auth_url.endswith("/v3") else f"{auth_url}/v3"
+        base = self._keystone if self._keystone.endswith("/v3") else f"{self._keystone}/v3"
         catalogue = self._json(f"{base}/auth/catalog", request, "the catalogue of regions").get("catalog", [])
         for service in catalogue:
             for endpoint in service.get("endpoints", ()) if service.get("type") == "image" else ():
                 if endpoint.get("interface") == interface and region in (endpoint.get("region"), endpoint.get("region_id")):
-                    return re.sub(r"/v2/?$", "", str(endpoint["url"]).rstrip("/"))
+                    return str(endpoint["url"]).rstrip("/").removesuffix("/v2")
         raise _failed(f"there is no image service of region {region!r} and interface {interface!r}", again=False)
 
     def _json(self, url: str, request: Request, what: str) -> dict[str, Any]:

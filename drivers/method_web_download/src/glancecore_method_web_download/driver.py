@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
+import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from urllib.parse import unquote, urlsplit
@@ -21,7 +22,7 @@ from glancecore_method_web_download.options import OPTIONS, SECTION
 
 #: Bytes that a checksum file may have.
 MOST_SUMS = 1 << 20
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
 #: Answers that may be others when asked again.
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -33,7 +34,7 @@ class UriFilter(AddressFilter):
         super().__init__([*conf.allowed_hosts, *conf.trusted_networks])
         self._conf = conf
         self._hosts = AddressFilter(conf.allowed_hosts)
-        self._refused = frozenset(x.lower().removesuffix(".") for x in conf.disallowed_hosts)
+        self._refused = AddressFilter(conf.disallowed_hosts)
 
     def target(self, url: str) -> Target:
         conf = self._conf
@@ -44,10 +45,9 @@ class UriFilter(AddressFilter):
         if conf.allowed_hosts:
             if not self._hosts.named(found):
                 raise errors.BadLocation("its host is not allowed")
-        elif found.host in self._refused:
+        elif self._refused.touches(found):
             raise errors.BadLocation("its host is not allowed")
-        explicit = urlsplit(url).port is not None
-        if explicit and not (found.port in conf.allowed_ports if conf.allowed_ports else found.port not in conf.disallowed_ports):
+        if not (found.port in conf.allowed_ports if conf.allowed_ports else found.port not in conf.disallowed_ports):
             raise errors.BadLocation(f"port {found.port} is not allowed")
         return found
 
@@ -65,7 +65,7 @@ class WebDownload(ImportMethod):
 
     def start(self) -> None:
         conf = self.conf
-        for option in ("allowed_hosts", "trusted_networks"):
+        for option in ("allowed_hosts", "disallowed_hosts", "trusted_networks"):
             try:
                 AddressFilter(conf[option])
             except ValueError as exc:
@@ -111,9 +111,11 @@ class WebDownload(ImportMethod):
         try:
             if body.status != HTTPStatus.OK:
                 raise _failed(f"the web server answered {body.status} to the request for the checksum file", again=body.status in _PASSING)
-            text = bytearray()
+            text, end = bytearray(), time.monotonic() + self.conf.timeout
             for piece in _pieces(body):
                 text += piece
+                if time.monotonic() > end:
+                    raise _failed("the web server takes too long to send the checksum file", again=True)
                 if len(text) > MOST_SUMS:
                     raise _failed(f"the checksum file is larger than {MOST_SUMS} bytes", again=False)
         finally:
@@ -130,27 +132,30 @@ class WebDownload(ImportMethod):
             raise errors.Invalid("method.checksum_url, method.checksum_name: the URL of a checksum file, and the name of the data in it")
         return url, name
 
-    def _get(self, url: str, headers: Mapping[str, str]) -> Body:
+    def _get(self, url: str, headers: Mapping[str, str], *, pinned: bool = False) -> Body:
         if self._fetcher is None:
             raise errors.ConfigError("the method was not started")
         try:
-            return self._fetcher.request("GET", url, headers)
+            return self._fetcher.request("GET", url, headers, pinned=pinned)
         except errors.BadLocation as exc:
             raise _failed(f"the download was refused: {exc}", again=False) from exc
         except errors.StoreUnavailable as exc:
-            raise _failed(str(exc), again=True) from exc
+            raise _failed(str(exc), again=exc.retryable) from exc
 
     def fetch(self, work: FetchWork, offset: int = 0, validator: str | None = None) -> Part:
         headers = {"Range": f"bytes={offset}-", "If-Range": validator} if offset and validator else {}
-        body = self._get(self._uri(work.request), headers)
+        pinned = _pinned(work.request)
+        body = self._get(self._uri(work.request), headers, pinned=pinned)
         try:
-            return self._part(body, offset)
+            return self._part(body, offset, pinned=pinned)
         except BaseException:
             body.close()
             raise
 
-    def _part(self, body: Body, offset: int) -> Part:
+    def _part(self, body: Body, offset: int, *, pinned: bool) -> Part:
         validator = _validator(body)
+        if not (body.ends or pinned) and body.status in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
+            raise _failed("the web server does not tell where the data ends; give its digest in method.expected", again=False)
         if body.status == HTTPStatus.PARTIAL_CONTENT and offset:
             found = _CONTENT_RANGE.fullmatch(body.header("Content-Range").strip())
             if not found or int(found[1]) != offset:
@@ -171,6 +176,11 @@ class WebDownload(ImportMethod):
         if not isinstance(uri, str) or not uri:
             raise errors.Invalid("method.uri: web-download needs the URL of the data")
         return uri
+
+
+def _pinned(request: Request) -> bool:
+    """Whether the data is compared with a digest that nobody on the way can choose: the caller's own, or one fetched by https."""
+    return bool(request.method.get("expected")) or str(request.method.get("checksum_url", "")).lower().startswith("https:")
 
 
 def _validator(body: Body) -> str | None:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from oslo_config import cfg, types
 
+from glancecore.ports.options import ListOpt
+
 SECTION = "import_filtering_opts"
 
 OPTIONS: list[cfg.Opt] = [
-    cfg.ListOpt("allowed_schemes", default=["http", "https"], bounds=True,
+    ListOpt("allowed_schemes", default=["http", "https"],
                 help="URL schemes that may be fetched; http and https are known. When it is not empty, disallowed_schemes is not looked at."),
-    cfg.ListOpt("disallowed_schemes", default=[], bounds=True, help="URL schemes that may not."),
-    cfg.ListOpt("allowed_hosts", default=[], bounds=True,
+    ListOpt("disallowed_schemes", default=[], help="URL schemes that may not."),
+    ListOpt("allowed_hosts", default=[],
                 help="Hosts that may be fetched from: names, addresses or networks. When it is not empty, all others are refused, and "
                      "disallowed_hosts is not looked at. Only what is named here may have an address that is not public."),
-    cfg.ListOpt("disallowed_hosts", default=[], bounds=True, help="Host names that may not be fetched from."),
-    cfg.ListOpt("allowed_ports", default=[80, 443], bounds=True, item_type=types.Integer(1, 65535),
-                help="Ports that may be connected to. When it is not empty, disallowed_ports is not looked at."),
-    cfg.ListOpt("disallowed_ports", default=[], bounds=True, item_type=types.Integer(1, 65535), help="Ports that may not."),
-    cfg.ListOpt("trusted_networks", default=[], bounds=True,
+    ListOpt("disallowed_hosts", default=[], help="Hosts that may not be fetched from: names, addresses or networks. Addresses are compared, so that no other name leads there."),
+    ListOpt("allowed_ports", default=[80, 443], item_type=types.Integer(1, 65535),
+                help="Ports that may be connected to: 80 and 443 as well must be named. When it is not empty, disallowed_ports is not looked at."),
+    ListOpt("disallowed_ports", default=[], item_type=types.Integer(1, 65535), help="Ports that may not."),
+    ListOpt("trusted_networks", default=[],
                 help="Host names, addresses or networks (10.1.0.0/16) that may be fetched from although they are not public, beside all "
                      "public ones."),
     cfg.FloatOpt("connect_timeout", default=10.0, min=0.1, help="Seconds to wait for a connection."),

@@ -1,14 +1,15 @@
-"""Options of [notify_messaging], and the one in [DEFAULT] that operators know; imports nothing but oslo.config."""
+"""Options of [notify_messaging], and the one in [DEFAULT] that operators know; imports nothing but oslo.config and what every notifier has."""
 
 from __future__ import annotations
 
 from oslo_config import cfg
 
+from glancecore.ports.notifier import PER_NOTIFIER
+
 OPTIONS: list[cfg.Opt] = [
-    cfg.IntOpt("queue_size", default=1000, min=1,
-               help="Most events of one worker that wait to be sent while the message bus is slow or away; more are lost, logged and counted."),
-    cfg.FloatOpt("drain_seconds", default=5.0, min=0,
-                 help="Seconds that a worker which ends waits for its events to be sent. Keep it below [server] graceful_timeout."),
+    cfg.StrOpt("notification_format", default="glance", choices=["glance", "cadf", "both"],
+               help="glance: the event types and payloads of Glance. cadf: events of the DMTF's CADF for audit tools, as audit.image.create and so on; "
+                    "they say who did it in the payload, too."),
 ]
 
 DEFAULT_OPTIONS: list[cfg.Opt] = [
@@ -19,4 +20,4 @@ DEFAULT_OPTIONS: list[cfg.Opt] = [
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
     """For oslo-config-generator."""
-    return [("DEFAULT", list(DEFAULT_OPTIONS)), ("notify_messaging", list(OPTIONS))]
+    return [("DEFAULT", list(DEFAULT_OPTIONS)), ("notify_messaging", [*OPTIONS, *PER_NOTIFIER])]

@@ -14,6 +14,7 @@ from urllib.parse import SplitResult
 from cloudevents.core.bindings.http import HTTPMessage, to_binary_event, to_structured_event
 from cloudevents.core.v1.event import CloudEvent
 
+from glancecore.domain.events import Initiator
 from glancecore.ports.notifier import Destination, NotDelivered
 from glancecore.ports.outbox_repository import OutboxEvent
 from glancecore_notify_webhook import signing
@@ -79,9 +80,17 @@ class Endpoint(Destination):
     def _message(self, event: OutboxEvent) -> HTTPMessage:
         attributes: dict[str, Any] = {
             "specversion": "1.0", "id": event.id, "source": self._settings.source, "type": f"{self._settings.type_prefix}{event.type}",
-            "subject": event.subject, "time": event.at, "datacontenttype": "application/json"}
+            "subject": event.subject, "time": event.at, "datacontenttype": "application/json", **_who(event.initiator)}
         made = CloudEvent(attributes, dict(event.data))
         return to_binary_event(made) if self._settings.binary else to_structured_event(made)
+
+
+def _who(initiator: Initiator | None) -> dict[str, str]:
+    """CloudEvents' Authentication Context extension, and what it has no words for."""
+    if initiator is None:
+        return {"authtype": "system"}
+    known = {"authid": initiator.user, "projectid": initiator.project, "requestid": initiator.request_id, "clientaddress": initiator.address}
+    return {"authtype": "user" if initiator.user else "unknown", **{name: value for name, value in known.items() if value is not None}}
 
 
 def matches(wanted: str, event_type: str) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from oslo_config import cfg
 
+from glancecore.ports.options import ListOpt
+
 OPTIONS: list[cfg.Opt] = [
-    cfg.ListOpt("endpoints", default=[], sample_default=["audit", "cmdb"],
+    ListOpt("endpoints", default=[], sample_default=["audit", "cmdb"],
                 help="Names of the receivers; the options of each are in a section of its own, such as [webhook_audit]. Events wait under "
                      "these names: what waits for a name that is taken away stays, see glance-manage outbox."),
     cfg.StrOpt("source", default="/image",
@@ -17,10 +19,10 @@ OPTIONS: list[cfg.Opt] = [
 ENDPOINT_OPTIONS: list[cfg.Opt] = [
     cfg.StrOpt("url", secret=True, sample_default="https://receiver.example.org/events",
                help="Where events are sent with POST: http or https. Redirects are not followed."),
-    cfg.ListOpt("events", default=[], sample_default=["image", "image.member.create", "task.failure"],
+    ListOpt("events", default=[], sample_default=["image", "image.member.create", "task.failure"],
                 help="Types that are sent: image.create, or image for all that begin so. Empty: all. image.send (a download) costs a write "
                      "to the database for each download."),
-    cfg.ListOpt("secrets", secret=True, default=[],
+    ListOpt("secrets", secret=True, default=[],
                 help="Signing secrets: whsec_ and the base64 of 24 to 64 random bytes. Each event is signed with all of them: to change "
                      "the secret, add the new one, let the receiver change, take the old one away. Empty: events are not signed."),
     cfg.StrOpt("mode", default="structured", choices=["structured", "binary"],

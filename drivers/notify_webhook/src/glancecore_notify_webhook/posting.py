@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
-import socket
 import ssl
-import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import SplitResult
+
+from glancecore.ports.deadline import Deadline
 
 #: Bytes of an answer's body that are read so that the connection can be used again; nobody looks at them.
 _SMALL = 1 << 16
@@ -82,13 +81,14 @@ class Poster:
         try:
             if connection.sock is None:
                 connection.connect()
-            with _until(end, connection.sock) as late:
+            with Deadline(end) as deadline:
+                deadline.watch(connection.sock)
                 try:
                     connection.request("POST", self._path, body, {**headers, "Connection": "keep-alive"})
                     answer = connection.getresponse()
                     rest = answer.read(_SMALL)
                 except Exception:
-                    if late.is_set():
+                    if deadline.passed:
                         raise Unanswered(f"no answer within {self._timeout:g} seconds") from None
                     raise
         except _STALE:
@@ -102,25 +102,6 @@ class Poster:
         else:
             connection.close()
         return Answer(answer.status, answer.reason, answer.getheader("Retry-After") or "")
-
-
-@contextlib.contextmanager
-def _until(end: float, sock: socket.socket) -> Iterator[threading.Event]:
-    """A socket's own timeout is one for each read: a receiver that sends a byte a second would hold us for ever."""
-    late = threading.Event()
-
-    def cut() -> None:
-        late.set()
-        with contextlib.suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)
-
-    timer = threading.Timer(max(0.0, end - time.monotonic()), cut)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield late
-    finally:
-        timer.cancel()
 
 
 def _reason(exc: BaseException) -> str:

@@ -14,6 +14,7 @@ from oslo_limit.exception import SessionInitError
 
 from glancecore.domain.errors import ConfigError, QuotaUnavailable
 from glancecore.domain.quota import Limits
+from glancecore.ports.config_files import files_of
 from glancecore.ports.options import Section
 from glancecore.ports.quota import Quota
 from glancecore_quota_unified.cache import Cache
@@ -126,7 +127,7 @@ def _configure(config: cfg.ConfigOpts) -> None:
         loading.load_auth_from_conf_options(config, GROUP)
     except (ksa.NoMatchingPlugin, ksa.MissingRequiredOptions) as exc:
         raise ConfigError(f"[oslo_limit] auth_type = {section.auth_type}: {exc}; correct it") from exc
-    cfg.CONF([], project="glance", default_config_files=list(config.config_file or ()), default_config_dirs=list(config.config_dir or ()))
+    cfg.CONF([], project="glance", default_config_files=files_of(config), default_config_dirs=[])
     cfg.CONF.set_default("timeout", TIMEOUT, group=GROUP)
     limit._SDK_CONNECTION = None  # noqa: SLF001 (it keeps one for the process: never that of the process we were forked from)
 

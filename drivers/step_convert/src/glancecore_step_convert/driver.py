@@ -18,6 +18,7 @@ class Convert(ImportStep):
 
     options = OPTIONS
     section = SECTION
+    isolated = False
     changes_data = True
 
     def start(self) -> None:
@@ -37,9 +38,17 @@ class Convert(ImportStep):
         most = self.conf.max_bytes or self.config.image_size_cap
         if found.virtual_size > most:
             raise errors.ConversionFailed(f"the disk has {found.virtual_size} bytes, more than the {most} that are allowed")
+        if wanted == "raw":
+            work.reserve(found.virtual_size)
+
+        def look(seen: int) -> None:
+            work.reserve(seen)
+            work.progress(min(seen, found.virtual_size), found.virtual_size)
+
         target = work.scratch / "converted"
         qemu.convert(self.conf.qemu_img, source, name, target, wanted,
                      qemu.Limits(self.conf.max_cpu_seconds, self.conf.max_seconds, self.conf.max_memory, most),
-                     lambda seen: work.progress(min(seen, found.virtual_size), found.virtual_size))
+                     look)
+        work.reserve(target.stat().st_size)
         work.set_formats(disk_format=wanted)
         work.replace(target)

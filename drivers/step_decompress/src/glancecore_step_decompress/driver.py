@@ -15,10 +15,11 @@ FREE = 64 << 20
 
 
 class Decompress(ImportStep):
-    """Unpack gzip, xz, zstd and zip (one file). Other data, and images with container_format compressed, stay as they are."""
+    """Unpack gzip, xz, zstd, bzip2, lzma and zip (one file). Other data, and images with container_format compressed, stay as they are."""
 
     options = OPTIONS
     section = SECTION
+    isolated = False
     changes_data = True
     takes_anything = True
 
@@ -36,7 +37,7 @@ class Decompress(ImportStep):
             return
         out = work.scratch / "unpacked"
         with out.open("wb") as file:
-            for piece in self._within_limits(work, packed, opened(name, packed, self.conf.max_memory)):
+            for piece in self._within_limits(work, packed, opened(name, packed, self.conf.max_memory, work.check_alive)):
                 file.write(piece)
         work.replace(out)
 
@@ -45,10 +46,11 @@ class Decompress(ImportStep):
         most = self.conf.max_bytes or self.config.image_size_cap
         for piece in pieces:
             seen += len(piece)
-            work.progress(seen)
             if seen > most:
                 raise errors.DecompressionRefused(f"more than {most} bytes come out of the compressed data")
             if seen > FREE and seen > size * self.conf.max_ratio:
                 raise errors.DecompressionRefused(
                     f"{size} compressed bytes become more than {seen}: beyond the ratio of {self.conf.max_ratio:g} that is allowed")
+            work.reserve(seen)
+            work.progress(seen)
             yield piece

@@ -12,6 +12,7 @@ class InjectMetadata(ImportStep):
 
     options = OPTIONS
     section = SECTION
+    isolated = False
     takes_anything = True
 
     def start(self) -> None:

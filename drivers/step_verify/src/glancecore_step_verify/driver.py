@@ -11,6 +11,18 @@ from glancecore.domain import errors
 from glancecore.ports.import_step import ImportStep, ImportWork
 from glancecore_step_verify.options import OPTIONS, SECTION
 
+#: What gpgv must say of a signature that is believed. Its exit code, and VALIDSIG, are good for revoked and for expired keys as well.
+GOOD = frozenset({"GOODSIG", "VALIDSIG"})
+#: What it must not say of any signature, and what that means; the first one is told.
+WRONG = {
+    "BADSIG": "the data is not what was signed",
+    "REVKEYSIG": "the key that signed was revoked (REVKEYSIG)",
+    "KEYREVOKED": "the key that signed was revoked (REVKEYSIG)",
+    "EXPKEYSIG": "the key that signed has expired (EXPKEYSIG)",
+    "EXPSIG": "the signature has expired (EXPSIG)",
+    "NO_PUBKEY": "signed by a key that is not trusted here",
+    "ERRSIG": "a signature that can't be checked (ERRSIG)",
+}
 #: Seconds between two looks at the program while it reads the data.
 LOOK = 0.2
 
@@ -20,6 +32,7 @@ class Verify(ImportStep):
 
     options = OPTIONS
     section = SECTION
+    isolated = False
     takes_anything = True
     checks_signatures = True
 
@@ -54,17 +67,7 @@ class Verify(ImportStep):
                 if process.poll() is None:
                     process.kill()
                     process.wait()
-        lines = told.read_text(errors="replace").splitlines()
-        if process.returncode or not any(x.startswith("[GNUPG:] VALIDSIG ") for x in lines):
-            raise errors.SignatureInvalid(_reason(lines))
-
-
-def _reason(lines: list[str]) -> str:
-    said = {x.split()[1] for x in lines if x.startswith("[GNUPG:] ") and len(x.split()) > 1}
-    if "BADSIG" in said:
-        return "method.signature: the data is not what was signed"
-    if "NO_PUBKEY" in said:
-        return "method.signature: signed by a key that is not trusted here"
-    if said & {"EXPKEYSIG", "EXPSIG", "REVKEYSIG"}:
-        return "method.signature: the signature or its key has expired or was revoked"
-    return "method.signature: not an OpenPGP signature that can be checked"
+        said = {x.split()[1] for x in told.read_text(errors="replace").splitlines() if x.startswith("[GNUPG:] ") and len(x.split()) > 1}
+        wrong = next((words for word, words in WRONG.items() if word in said), None)
+        if wrong or process.returncode or not said >= GOOD:
+            raise errors.SignatureInvalid(f"method.signature: {wrong or 'not a detached OpenPGP signature that can be checked'}")

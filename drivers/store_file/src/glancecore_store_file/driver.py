@@ -14,8 +14,8 @@ from typing import TypeVar
 
 from glancecore.domain import errors
 from glancecore.ports.options import Section
-from glancecore.ports.store import Cap, Store, StoredBlob
-from glancecore_store_file.folder import KEY, Folder, Part
+from glancecore.ports.store import Cap, PlaceMarker, Store, StoredBlob
+from glancecore_store_file.folder import KEY, Folder, Part, heads
 from glancecore_store_file.options import OPTIONS
 from glancecore_store_file.patience import Calls, Patience
 
@@ -30,7 +30,7 @@ class FileStore(Store):
 
     schemes = ("file", "filesystem")
     options = OPTIONS
-    caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE, Cap.LIST, Cap.LOCAL, Cap.ADOPT})
+    caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE, Cap.LIST, Cap.LOCAL, Cap.ADOPT, Cap.MARK})
 
     def __init__(self, name: str, conf: Section) -> None:
         super().__init__(name, conf)
@@ -41,6 +41,10 @@ class FileStore(Store):
         self._ping = Patience(name, min(conf.filesystem_store_timeout or PING_SECONDS, PING_SECONDS))
 
     # -- the store itself ------------------------------------------------------------------------------------------------
+    def create(self) -> None:
+        for folder in self._folders:
+            self._patience.call("create", self._make, folder)
+
     def start(self) -> None:
         for folder in self._folders:
             self._patience.call("start", self._prepare, folder)
@@ -63,6 +67,19 @@ class FileStore(Store):
 
     def free(self) -> int:
         return self._patience.call("free", lambda: sum({folder.identity()[0]: folder.free() for folder in self._folders}.values()))
+
+    # -- places ----------------------------------------------------------------------------------------------------------
+    def markers(self) -> Sequence[PlaceMarker]:
+        return [PlaceMarker(self._where(x), self._patience.call("markers", x.marker), x.url) for x in self._folders]
+
+    def mark(self, where: str, content: bytes) -> bytes:
+        [folder] = (x for x in self._folders if self._where(x) == where)
+        return self._patience.call("mark", folder.mark, content)
+
+    def moved_from(self, where: str, addresses: Sequence[str]) -> None:
+        [folder] = (x for x in self._folders if self._where(x) == where)
+        for head in (head for address in addresses for head in heads(address)):
+            self._heads.setdefault(head, folder)  # a folder that is there now has its own address
 
     # -- writing ---------------------------------------------------------------------------------------------------------
     def put(self, key: str, chunks: Iterable[bytes], size: int | None = None) -> str:
@@ -105,6 +122,10 @@ class FileStore(Store):
             self._patience.call("discard", folder.discard, key)
 
     # -- reading ---------------------------------------------------------------------------------------------------------
+    def canonical(self, url: str) -> str:
+        folder, key = self._locate(url, "canonical")
+        return f"{folder.url}/{key}"
+
     def open(self, url: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         folder, key = self._locate(url, "open")
         calls = self._patience.calls("open")
@@ -160,9 +181,15 @@ class FileStore(Store):
                 if os.fstatvfs(opened).f_flag & os.ST_RDONLY:
                     raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    def _prepare(self, folder: Folder) -> None:
-        """Make the folder, and try what ``put`` will do in it. Nothing that is there already is touched."""
-        option = f"[{self.name}] {'filesystem_store_datadirs' if self.conf.filesystem_store_datadirs else 'filesystem_store_datadir'}"
+    @property
+    def _option(self) -> str:
+        return "filesystem_store_datadirs" if self.conf.filesystem_store_datadirs else "filesystem_store_datadir"
+
+    def _where(self, folder: Folder) -> str:
+        return f"{self._option} = {folder.path}"
+
+    def _make(self, folder: Folder) -> None:
+        option = f"[{self.name}] {self._option}"
         try:
             folder.make()
         except FileNotFoundError:
@@ -175,7 +202,18 @@ class FileStore(Store):
             if exc.errno == errno.EROFS:
                 raise errors.ConfigError(f"{option}: {folder.path} lies on a read-only file system: remount it") from None
             raise
-        folder.pin()
+
+    def _prepare(self, folder: Folder) -> None:
+        """Try what ``put`` will do in the folder. Nothing that is there is touched."""
+        option = f"[{self.name}] {self._option}"
+        if folder.path.exists() and not folder.path.is_dir():
+            raise errors.ConfigError(f"{option}: {folder.path} is not a folder: name a folder")
+        try:
+            folder.pin()
+        except FileNotFoundError:
+            away = errors.PlaceMissing(f"the folder of store {self.name} is away", self.name, "start")
+            away.add_note(f"{option}: {folder.path} is not there: is it mounted? Mount it, name the right folder, or make it when it is a new one")
+            raise away from None
         try:
             _try_to_write(folder)
         except OSError as exc:
@@ -273,4 +311,11 @@ def _mode(name: str, text: str) -> int:
     if mode != 0 and (mode & ~0o777 or not mode & 0o400):
         raise errors.ConfigError(f"[{name}] filesystem_store_file_perm = {text}: give octal permissions with a leading 0 that let the "
                                  "owner read, such as 0640, or 0")
-    return mode
+    return mode or 0o666 & ~_umask()
+
+
+def _umask() -> int:
+    """The process's own; asked for by setting it, which is done at the start, by one thread."""
+    found = os.umask(0o077)
+    os.umask(found)
+    return found

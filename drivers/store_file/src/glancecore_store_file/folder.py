@@ -10,10 +10,10 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from glancecore.domain import errors
-from glancecore.ports.store import CHUNK
+from glancecore.ports.store import CHUNK, MARKER, MARKER_SIZE
 
 KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # non-blocking: a FIFO must not hold us up
@@ -22,15 +22,21 @@ BLOCK = 4096
 _ZEROS = bytes(1 << 20)
 
 
+def heads(url: str) -> set[str]:
+    """How locations in the folder of this URL may begin: as we write them, and as Glance did."""
+    path = unquote(url.removeprefix("file://"))
+    return {url, f"file://{path}", f"filesystem://{path}"}
+
+
 class Folder:
     """A configured folder. Blobs are the regular files directly in it; nothing else is ever opened or removed."""
 
     def __init__(self, store: str, path: Path, priority: int = 0) -> None:
         self.store, self.path, self.priority = store, path, priority
         self.url = f"file://{quote(str(path))}"
-        #: How locations in this folder may begin: as we write them, and as Glance did.
-        self.heads = {self.url, f"file://{path}", f"filesystem://{path}"}
+        self.heads = heads(self.url)
         self._identity: tuple[int, int] | None = None
+        self._marker: bytes | None = None
 
     def identity(self) -> tuple[int, int]:
         """Device and inode: the folder itself, under whatever name."""
@@ -42,7 +48,7 @@ class Folder:
     def make(self) -> None:
         """Make it when it is not there, so that it survives a power cut with all that is in it."""
         try:
-            self.path.mkdir()
+            self.path.mkdir(mode=0o700)
         except FileExistsError:
             if not self.path.is_dir():
                 raise
@@ -54,7 +60,7 @@ class Folder:
             os.close(parent)
 
     def pin(self) -> None:
-        """From now on, only this very folder will do."""
+        """From now on, only this very folder will do, or one with its marker."""
         self._identity = None
         self._identity = self.identity()
 
@@ -69,10 +75,47 @@ class Folder:
             raise errors.StoreUnavailable(f"the folder of store {self.store} is away", self.store, operation) from exc
         try:
             status = os.fstat(fd)
-            if self._identity not in {None, (status.st_dev, status.st_ino)}:
-                raise errors.StoreUnavailable(f"the folder of store {self.store} is not the one seen at start: is its disk mounted?",
-                                              self.store, operation)
+            identity = status.st_dev, status.st_ino
+            if self._identity not in {None, identity}:
+                # a disk that was mounted anew may have another number
+                if self._marker is None or self._read_marker(fd) != self._marker:
+                    raise errors.StoreUnavailable(f"the folder of store {self.store} is not the one seen at start: is its disk mounted?",
+                                                  self.store, operation)
+                self._identity = identity
             yield fd
+        finally:
+            os.close(fd)
+
+    # -- the marker ------------------------------------------------------------------------------------------------------
+    def marker(self) -> bytes | None:
+        """None when there is none. The folder is known by it from now on."""
+        with self.opened("markers") as folder:
+            self._marker = self._read_marker(folder)
+        return self._marker
+
+    def mark(self, content: bytes) -> bytes:
+        """Readable by all: who looks after the store may be another user than the service."""
+        part = Part(self, MARKER, mode=0o644)
+        try:
+            part.write(content)
+            part.publish()
+            part.kept = True
+        except FileExistsError:
+            pass
+        finally:
+            part.close()
+        found = self.marker()
+        if found is None:
+            raise errors.StoreUnavailable(f"the marker of store {self.store} was removed while it was made", self.store, "mark")
+        return found
+
+    def _read_marker(self, folder: int) -> bytes | None:
+        try:
+            fd = os.open(MARKER, _READ, dir_fd=folder)
+        except FileNotFoundError:
+            return None
+        try:
+            return os.read(fd, MARKER_SIZE + 1) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
         finally:
             os.close(fd)
 
@@ -147,8 +190,7 @@ class Folder:
             if not stat.S_ISREG(os.fstat(source).st_mode):
                 raise OSError(errno.EXDEV, "not a regular file")
             with self.opened("adopt") as folder:
-                if mode:
-                    os.fchmod(source, mode)
+                os.fchmod(source, mode)
                 os.fsync(source)
                 _link(source, key, folder)
                 try:
@@ -194,12 +236,12 @@ class Part:
 
     def _create(self) -> int:
         try:
-            return os.open(".", os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o666, dir_fd=self._folder)
+            return os.open(".", os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=self._folder)
         except OSError as exc:
             if exc.errno not in {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT}:
                 raise
         self._temporary = f".{self._key}.{secrets.token_hex(8)}.part"
-        return os.open(self._temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666, dir_fd=self._folder)
+        return os.open(self._temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=self._folder)
 
     def write(self, piece: bytes) -> None:
         if self._thin:
@@ -218,8 +260,7 @@ class Part:
         """Durable, then visible, then durably visible. Raises FileExistsError."""
         if self._thin:
             os.ftruncate(self._file, self._size)  # a hole at the end has no byte that would make the file long
-        if self._mode:
-            os.fchmod(self._file, self._mode)
+        os.fchmod(self._file, self._mode)
         os.fsync(self._file)
         self.link()
         if self._temporary is not None:

@@ -13,9 +13,9 @@ OPTIONS: list[cfg.Opt] = [
                          "highest number that has room, among equals to the one with most free space."),
     cfg.IntOpt("filesystem_store_chunk_size", default=1 << 18, min=1,
                help="Bytes that are read at a time."),
-    cfg.StrOpt("filesystem_store_file_perm", default="0",
+    cfg.StrOpt("filesystem_store_file_perm", default="0600",
                help="Permissions of new image files: octal with a leading 0 (0640), or the decimal number that Glance wants (416). "
-                    "0: as the umask of the service says."),
+                    "0: as the umask of the service says. A folder that the store makes is its own alone (0700)."),
     cfg.BoolOpt("filesystem_thin_provisioning", default=False,
                 help="Leave holes in the file where an image has runs of zero bytes, instead of writing them."),
     cfg.FloatOpt("filesystem_store_timeout", default=0, min=0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -13,7 +13,7 @@ import tenacity
 
 from glancecore.domain import errors
 from glancecore.ports.options import Section
-from glancecore.ports.store import Cap, Store, StoredBlob
+from glancecore.ports.store import MARKER, MARKER_SIZE, Cap, PlaceMarker, Store, StoredBlob
 from glancecore_store_rbd.cluster import Cluster, named_errors, rados, rbd
 from glancecore_store_rbd.options import OPTIONS
 from glancecore_store_rbd.transfer import Reader, Writer, total
@@ -30,7 +30,7 @@ class RbdStore(Store):
 
     schemes = ("rbd",)
     options = OPTIONS
-    caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE, Cap.LIST})
+    caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE, Cap.LIST, Cap.MARK})
 
     def __init__(self, name: str, conf: Section) -> None:
         super().__init__(name, conf)
@@ -81,6 +81,29 @@ class RbdStore(Store):
     def free(self) -> int:
         with named_errors(self.name):
             return self._cluster.free()
+
+    # -- places --------------------------------------------------------------------------------------------------------
+    def markers(self) -> Sequence[PlaceMarker]:
+        """An object beside those of the images: no image has its name."""
+        return [PlaceMarker(f"rbd_store_pool = {self.conf.rbd_store_pool}", self._marker())]
+
+    def mark(self, where: str, content: bytes) -> bytes:  # noqa: ARG002 - there is one place
+        with self._pool() as pool, contextlib.suppress(rados.ObjectExists), rados.WriteOpCtx() as operation:
+            operation.new(rados.LIBRADOS_CREATE_EXCLUSIVE)
+            operation.write_full(content)
+            pool.operate_write_op(operation, MARKER)
+        found = self._marker()
+        if found is None:
+            raise errors.StoreUnavailable(f"the marker of store {self.name} was removed while it was made", self.name, "mark")
+        return found
+
+    def _marker(self) -> bytes | None:
+        with self._pool() as pool:
+            try:
+                content: bytes = pool.read(MARKER, MARKER_SIZE + 1)
+            except rados.ObjectNotFound:
+                return None
+            return content
 
     # -- writing -------------------------------------------------------------------------------------------------------
     def put(self, key: str, chunks: Iterable[bytes], size: int | None = None) -> str:
@@ -166,6 +189,9 @@ class RbdStore(Store):
             image.protect_snap(SNAPSHOT)
 
     # -- reading -------------------------------------------------------------------------------------------------------
+    def canonical(self, url: str) -> str:
+        return self._url(self._key(url))
+
     def open(self, url: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         key = self._key(url)
         with contextlib.ExitStack() as opened, named_errors(self.name):

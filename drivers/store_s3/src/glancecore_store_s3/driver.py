@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import secrets
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from http import HTTPStatus
 from itertools import chain
 from typing import Any, ClassVar
@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from glancecore.domain import errors
 from glancecore.ports.options import Section
 from glancecore.ports.parts import Part, exactly, send_in_parts
-from glancecore.ports.store import Cap, Store, StoredBlob
+from glancecore.ports.store import MARKER, MARKER_SIZE, Cap, PlaceMarker, Store, StoredBlob
 from glancecore_store_s3.client import Clients, address, check
 from glancecore_store_s3.options import OPTIONS
 from glancecore_store_s3.reader import read_object
@@ -40,7 +40,7 @@ class S3Store(Store):
 
     schemes = ("s3", "s3+https", "s3+http")
     options = OPTIONS
-    caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE, Cap.LIST, Cap.PRESIGN})
+    caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE, Cap.LIST, Cap.PRESIGN, Cap.MARK})
 
     def __init__(self, name: str, conf: Section) -> None:
         super().__init__(name, conf)
@@ -61,15 +61,29 @@ class S3Store(Store):
         self._signing = clients.made(signing, timeout=conf.s3_store_timeout, retries=0)
 
     # -- the store itself ------------------------------------------------------------------------------------------------
+    def create(self) -> None:
+        if self.conf.s3_store_create_bucket_on_put:
+            try:
+                self._look()
+            except errors.BlobNotFound:
+                self._make()
+
     def start(self) -> None:
         try:
-            with store_errors(self.name, "start"):
-                self._client.head_bucket(Bucket=self._bucket)
+            self._look()
         except errors.BlobNotFound:
             if not self.conf.s3_store_create_bucket_on_put:
                 raise errors.ConfigError(f"[{self.name}] s3_store_bucket = {self._bucket} does not exist: make it, or set "
                                          "s3_store_create_bucket_on_put = true") from None
-            self._make()
+            away = errors.PlaceMissing(f"store {self.name}: the bucket is gone", self.name, "start")
+            away.add_note(f"[{self.name}] s3_store_bucket: {self._bucket} does not exist: bring it back, or name the right one")
+            raise away from None
+
+    def _look(self) -> None:
+        """Raises BlobNotFound when the bucket is not there, ConfigError."""
+        try:
+            with store_errors(self.name, "start"):
+                self._client.head_bucket(Bucket=self._bucket)
         except errors.StoreError as exc:
             status = status_of(exc.__cause__)
             if status == HTTPStatus.MOVED_PERMANENTLY:
@@ -101,6 +115,29 @@ class S3Store(Store):
         for each in (self._client, self._pinged, self._signing):
             each.close()
 
+    # -- places ----------------------------------------------------------------------------------------------------------
+    def markers(self) -> Sequence[PlaceMarker]:
+        return [PlaceMarker(f"s3_store_bucket = {self._bucket}", self._marker(self._pinged))]
+
+    def mark(self, where: str, content: bytes) -> bytes:  # noqa: ARG002 - there is one place
+        found = self._marker(self._client)  # not every service knows the condition
+        if found is not None:
+            return found
+        with suppress(errors.BlobExists), store_errors(self.name, "mark"):
+            self._client.put_object(Bucket=self._bucket, Key=MARKER, Body=content, IfNoneMatch="*")
+        found = self._marker(self._client)
+        if found is None:
+            raise errors.StoreUnavailable(f"the marker of store {self.name} was removed while it was made", self.name, "mark")
+        return found
+
+    def _marker(self, client: Any) -> bytes | None:
+        try:
+            with store_errors(self.name, "markers"), closing(client.get_object(Bucket=self._bucket, Key=MARKER)["Body"]) as body:
+                content: bytes = body.read(MARKER_SIZE + 1)
+                return content
+        except errors.BlobNotFound:
+            return None
+
     # -- writing ---------------------------------------------------------------------------------------------------------
     def put(self, key: str, chunks: Iterable[bytes], size: int | None = None) -> str:
         if self._head(key, "put") is not None:
@@ -114,7 +151,7 @@ class S3Store(Store):
             send_in_parts(chain(first, source), lambda part: self._put_object(key, upload, _File(part)), lambda _number: large + 1, 1, self._folder)
         else:
             self._put_parts(key, upload, chain(first, source), size)
-        return f"s3://{self._host}/{self._bucket}/{key}"
+        return self._url(key)
 
     def delete(self, url: str) -> None:
         key = self._find(url, "delete")
@@ -130,6 +167,9 @@ class S3Store(Store):
             self._client.delete_object(Bucket=self._bucket, Key=key)
 
     # -- reading ---------------------------------------------------------------------------------------------------------
+    def canonical(self, url: str) -> str:
+        return self._url(self._find(url, "canonical"))
+
     def open(self, url: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         key = self._find(url, "open")
         if length == 0:
@@ -154,7 +194,7 @@ class S3Store(Store):
         for page in self._pages("list_objects_v2", "list", MaxKeys=PAGE):
             for entry in page.get("Contents", ()):
                 if _KEY.fullmatch(entry["Key"]):
-                    yield StoredBlob(entry["Key"], f"s3://{self._host}/{self._bucket}/{entry['Key']}", int(entry["Size"]), entry["LastModified"])
+                    yield StoredBlob(entry["Key"], self._url(entry["Key"]), int(entry["Size"]), entry["LastModified"])
 
     # -- inside: writing -------------------------------------------------------------------------------------------------
     def _put_object(self, key: str, upload: str, body: bytes | _File) -> None:
@@ -248,6 +288,9 @@ class S3Store(Store):
                 raise
             with store_errors(self.name, "start"):
                 self._client.head_bucket(Bucket=self._bucket)
+
+    def _url(self, key: str) -> str:
+        return f"s3://{self._host}/{self._bucket}/{key}"
 
     def _find(self, url: str, operation: str) -> str:
         """The key. Texts are compared with texts; credentials in an old location are not looked at: they may have been changed since."""

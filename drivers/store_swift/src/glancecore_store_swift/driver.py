@@ -6,7 +6,7 @@ import hashlib
 import logging
 import secrets
 import tempfile
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -18,7 +18,7 @@ from swiftclient import ClientException
 from glancecore.domain import errors
 from glancecore.ports.options import Section
 from glancecore.ports.parts import Part, PartStopped, exactly, send_in_parts
-from glancecore.ports.store import CHUNK, Cap, Store, StoredBlob
+from glancecore.ports.store import CHUNK, MARKER, MARKER_SIZE, Cap, PlaceMarker, Store, StoredBlob
 from glancecore_store_swift.account import Account
 from glancecore_store_swift.logins import logins
 from glancecore_store_swift.options import OPTIONS
@@ -59,9 +59,9 @@ class SwiftStore(Store):
 
     schemes = ("swift+config", "swift", "swift+https", "swift+http")
     options = OPTIONS
-    caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE, Cap.LIST, Cap.PRESIGN})
-    #: With each image in its owner's account: nobody may walk through all accounts.
-    multi_tenant_caps = caps - {Cap.LIST}
+    caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE, Cap.LIST, Cap.PRESIGN, Cap.MARK})
+    #: With each image in its owner's account: nobody may walk through all accounts, and none of them is the store's place.
+    multi_tenant_caps = caps - {Cap.LIST, Cap.MARK}
 
     def __init__(self, name: str, conf: Section) -> None:
         super().__init__(name, conf)
@@ -80,6 +80,13 @@ class SwiftStore(Store):
         self._made: set[str] = set()
 
     # -- the store itself ------------------------------------------------------------------------------------------------
+    def create(self) -> None:
+        if not self._tenants and self.conf.swift_store_create_container_on_put:
+            try:
+                self._look(self._account, "create")
+            except errors.BlobNotFound:
+                self._make(Place(self._account, self.conf.swift_store_container, ""))
+
     def start(self) -> None:
         if LIBRARY_LOG.level == logging.NOTSET:  # it logs the headers of every request at INFO, unless the operator has set its level
             LIBRARY_LOG.setLevel(logging.WARNING)
@@ -115,6 +122,37 @@ class SwiftStore(Store):
     def close(self) -> None:
         for account in (*self._accounts.values(), self._pinged):
             account.close()
+
+    # -- places ----------------------------------------------------------------------------------------------------------
+    def markers(self) -> Sequence[PlaceMarker]:
+        """One for all containers that images are spread to, in the one whose name they begin with."""
+        if self._tenants:
+            return super().markers()
+        return [PlaceMarker(f"swift_store_container = {self.conf.swift_store_container}", self._marker())]
+
+    def mark(self, where: str, content: bytes) -> bytes:
+        if self._tenants:
+            return super().mark(where, content)
+        container = self.conf.swift_store_container
+        self._make(Place(self._account, container, MARKER))
+        with suppress(errors.BlobExists), self._account.connection("mark") as connection:
+            connection.put_object(container, MARKER, content, len(content), content_type="application/json", headers={"If-None-Match": "*"})
+        found = self._marker()
+        if found is None:
+            raise errors.StoreUnavailable(f"the marker of store {self.name} was removed while it was made", self.name, "mark")
+        return found
+
+    def _marker(self) -> bytes | None:
+        try:
+            with self._account.connection("markers") as connection:
+                _, pieces = connection.get_object(self.conf.swift_store_container, MARKER, resp_chunk_size=MARKER_SIZE + 1)
+                with closing(pieces):
+                    content: bytes = next(pieces, b"")
+                if len(content) > MARKER_SIZE:  # the rest is not read, so the connection can't be used again
+                    raise errors.StoreUnavailable(f"store {self.name}: what is named as its marker is none", self.name, "markers")
+                return content
+        except errors.BlobNotFound:
+            return None
 
     # -- writing ---------------------------------------------------------------------------------------------------------
     def put(self, key: str, chunks: Iterable[bytes], size: int | None = None) -> str:
@@ -156,6 +194,9 @@ class SwiftStore(Store):
             self._remove(self._places.of(key, owner), "discard")
 
     # -- reading ---------------------------------------------------------------------------------------------------------
+    def canonical(self, url: str) -> str:
+        return self._places.url(self._places.find(url, "canonical"))
+
     def open(self, url: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         place = self._places.find(url, "open")
         if length == 0:
@@ -279,7 +320,9 @@ class SwiftStore(Store):
             if not self.conf.swift_store_create_container_on_put:
                 raise errors.ConfigError(f"[{self.name}] swift_store_container = {self.conf.swift_store_container} does not exist: make it, or set "
                                          "swift_store_create_container_on_put = true") from None
-            self._make(Place(self._account, self.conf.swift_store_container, ""))
+            away = errors.PlaceMissing(f"store {self.name}: the container is gone", self.name, "start")
+            away.add_note(f"[{self.name}] swift_store_container: {self.conf.swift_store_container} does not exist: bring it back, or name the right one")
+            raise away from None
 
     def _check_tenants(self) -> None:
         """May this login use other projects' accounts? Looking at one that is not there makes none."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from oslo_config import cfg
 
+from glancecore.ports.options import ListOpt
+
 OPTIONS: list[cfg.Opt] = [
     cfg.StrOpt("swift_store_auth_version", default="3", choices=["1", "3"],
                help="3: Keystone; 1: Swift's own login (tempauth, and Ceph's gateway)."),
@@ -34,7 +36,7 @@ OPTIONS: list[cfg.Opt] = [
                 help="Keep each image in the Swift account of the project that owns it, in a container of its own, named after the container "
                      "above and the image's id. The service logs in as ever: its user needs Swift's reseller admin role. Needs "
                      "swift_store_create_container_on_put, and tempurl in the proxy servers' pipeline."),
-    cfg.ListOpt("swift_store_admin_tenants", default=[],
+    ListOpt("swift_store_admin_tenants", default=[],
                 help="Projects (their ids; accounts with version 1) that may read and write all containers that are made in multi-tenant mode."),
     cfg.StrOpt("swift_store_reseller_prefix", default="", sample_default="AUTH_",
                help="For multi-tenant mode: what Swift puts before a project's id to name its account. Empty: found from the service's own "

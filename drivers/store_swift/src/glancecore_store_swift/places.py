@@ -55,7 +55,7 @@ class Places:
         A project's account is named by its storage URL, as Glance does, too."""
         if self._tenants:
             return f"swift+{place.account.storage_url}/{quote(place.container, safe='')}/{place.key}"
-        return f"swift+config://{quote(self._reference, safe='')}/{quote(place.container, safe='')}/{place.key}"
+        return f"swift+config://{quote(self._name(place.account), safe='')}/{quote(place.container, safe='')}/{place.key}"
 
     def find(self, url: str, operation: str) -> Place:
         """What the location means. Texts are compared with texts; nothing is decoded but the user of an old one.
@@ -108,6 +108,15 @@ class Places:
         """While images are spread, also those of other seeds: the operator may change it. With tenants, also those of before."""
         seeds = range(1, min(_MOST_SEED, len(key)) + 1) if self._seed or self._tenants else ()
         return [self._container, *(f"{self._container}_{key[:seed]}" for seed in seeds)]
+
+    def _name(self, account: Account) -> str:
+        """The account's reference. Several may lead to one account: then the one that new images are written with, or the first by name,
+        so that a blob has one location. Only of the others is it asked where they lead."""
+        for reference in (self._reference, *sorted(self._accounts)):
+            known = self._accounts[reference]
+            if known is account or known.storage_url == account.storage_url:
+                return reference
+        raise errors.BadLocation(f"not a location of store {self._store}", self._store)
 
     def _named(self, where: str) -> Account | None:
         who, at, there = where.rpartition("@")

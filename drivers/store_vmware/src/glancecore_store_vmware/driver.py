@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,7 +14,7 @@ from pyVmomi import vim
 
 from glancecore.domain import errors
 from glancecore.ports.options import Section
-from glancecore.ports.store import Cap, Store, StoredBlob
+from glancecore.ports.store import MARKER, MARKER_SIZE, Cap, PlaceMarker, Store, StoredBlob
 from glancecore_store_vmware.options import OPTIONS
 from glancecore_store_vmware.session import Session
 from glancecore_store_vmware.web import Web
@@ -39,7 +40,7 @@ class VmwareStore(Store):
 
     schemes = ("vsphere",)
     options = OPTIONS
-    caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE, Cap.LIST})
+    caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE, Cap.LIST, Cap.MARK})
 
     def __init__(self, name: str, conf: Section) -> None:
         super().__init__(name, conf)
@@ -50,6 +51,14 @@ class VmwareStore(Store):
         self._folder = f"/{conf.vmware_store_image_dir.strip('/')}"
         self._session = Session(name, conf)
         self._web = Web(name, self._session, conf.vmware_http_timeout)
+
+    def create(self) -> None:
+        try:
+            for datastore in self._datastores:
+                self._session.call(partial(self._make_folder, datastore=datastore))
+        except BaseException:
+            self._session.close()
+            raise
 
     def start(self) -> None:
         try:
@@ -70,14 +79,19 @@ class VmwareStore(Store):
                                          "its authority's certificate") from exc
             raise
         for datastore in self._datastores:
-            self._session.call(partial(self._make_folder, datastore=datastore))
+            self._session.call(partial(self._check_datastore, datastore=datastore))
 
-    def _make_folder(self, content: Any, datastore: Datastore) -> None:
+    def _check_datastore(self, content: Any, datastore: Datastore) -> Any:
+        """Its datacenter. Raises ConfigError when there is no such datastore."""
         center = self._center(content, datastore)
         names = sorted(x.name for x in center.datastore)
         if datastore.name not in names:
             raise errors.ConfigError(f"[{self.name}] vmware_datastores: {datastore.datacenter} has no datastore {datastore.name!r}; there are: "
                                      f"{', '.join(names)}")
+        return center
+
+    def _make_folder(self, content: Any, datastore: Datastore) -> None:
+        center = self._check_datastore(content, datastore)
         with contextlib.suppress(vim.fault.FileAlreadyExists):
             content.fileManager.MakeDirectory(name=datastore.file(self._folder), datacenter=center, createParentDirectories=True)
 
@@ -94,6 +108,39 @@ class VmwareStore(Store):
 
     def free(self) -> int:
         return sum(self._rooms().values())
+
+    # -- places --------------------------------------------------------------------------------------------------------
+    def markers(self) -> Sequence[PlaceMarker]:
+        return [PlaceMarker(self._where(x), self._marker(x)) for x in self._datastores]
+
+    def mark(self, where: str, content: bytes) -> bytes:
+        """As blobs are written: under another name, of which each caller has its own, and moved, which replaces nothing."""
+        [datastore] = (x for x in self._datastores if self._where(x) == where)
+        part = f"{MARKER}.{secrets.token_hex(8)}.part"
+        self._web.put(self._path(datastore, part), [content], len(content))
+        try:
+            self._session.task(lambda vcenter: self._move(vcenter, datastore, part, MARKER))
+        except errors.BlobExists:
+            self._remove(datastore, part)
+        except BaseException:
+            with contextlib.suppress(errors.StoreError):
+                self._remove(datastore, part)
+            raise
+        found = self._marker(datastore)
+        if found is None:
+            raise errors.StoreUnavailable(f"the marker of store {self.name} was removed while it was made", self.name, "mark")
+        return found
+
+    def _where(self, datastore: Datastore) -> str:
+        return f"vmware_datastores = {datastore.datacenter}:{datastore.name}"
+
+    def _marker(self, datastore: Datastore) -> bytes | None:
+        path = self._path(datastore, MARKER)
+        try:
+            size = min(self._web.size(path), MARKER_SIZE + 1)
+            return b"".join(self._web.open(path, 0, size)) if size else b""
+        except errors.BlobNotFound:
+            return None
 
     # -- writing -------------------------------------------------------------------------------------------------------
     def put(self, key: str, chunks: Iterable[bytes], size: int | None = None) -> str:
@@ -132,6 +179,9 @@ class VmwareStore(Store):
             name=datastore.file(f"{self._folder}/{name}"), datacenter=self._center(content, datastore)))
 
     # -- reading -------------------------------------------------------------------------------------------------------
+    def canonical(self, url: str) -> str:
+        return self._url(*self._parsed(url))
+
     def open(self, url: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         datastore, key = self._parsed(url)
         path = self._path(datastore, key)

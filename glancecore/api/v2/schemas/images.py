@@ -6,9 +6,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from glancecore.domain import fields as domain
+
 UUID = "^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$"
 Schema = dict[str, Any]
+#: What a body may have where nothing else is said. Quotas are stricter, and tell so in their own words.
+MOST_ITEMS, MOST_NAMES, MOST_CHARACTERS = 10_000, 10_000, 65_535
+#: Steps of one patch.
+MOST_OPERATIONS = 1000
 TIME = {"type": "string", "description": "UTC, YYYY-MM-DDTHH:MM:SSZ"}
+
+
+def bounded(schema: Schema) -> Schema:
+    """The schema of a body with a bound for every list, object and text in it."""
+    made = dict(schema)
+    for name in ("items", "additionalProperties", "propertyNames"):
+        if isinstance(made.get(name), dict):
+            made[name] = bounded(made[name])
+    if "properties" in made:
+        made["properties"] = {name: bounded(x) for name, x in made["properties"].items()}
+    types = [made["type"]] if isinstance(made.get("type"), str) else made.get("type", [])
+    if "array" in types:
+        made.setdefault("maxItems", MOST_ITEMS)
+    if "object" in types and made.get("additionalProperties") is not False:
+        made.setdefault("maxProperties", MOST_NAMES)
+    if "string" in types and not {"enum", "const"} & made.keys():
+        made.setdefault("maxLength", MOST_CHARACTERS)
+    return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +98,18 @@ def fields(formats: Formats) -> Schema:
     }
 
 
+def location_metadata() -> Schema:
+    """The one rule for what is said of a location, on every way in and out."""
+    return {"type": "object", "maxProperties": domain.MAX_LOCATION_METADATA, "propertyNames": {"maxLength": domain.MAX_NAME},
+            "additionalProperties": {"type": "string", "maxLength": domain.MAX_LOCATION_TEXT}}
+
+
 def location() -> Schema:
     return {
         "type": "object", "required": ["url", "metadata"],
         "properties": {
             "url": {"type": "string", "maxLength": 255},
-            "metadata": {"type": "object", "additionalProperties": {"type": "string"}},
+            "metadata": location_metadata(),
             "validation_data": {
                 "description": "What the data's digests must be; can be set, is never shown.", "type": "object",
                 "additionalProperties": False, "required": ["os_hash_algo", "os_hash_value"],
@@ -96,6 +126,8 @@ LINKS = [{"rel": "self", "href": "{self}"}, {"rel": "enclosure", "href": "{file}
 def document(formats: Formats) -> Schema:
     """GET /v2/schemas/image: clients validate against it before they send."""
     base = {name: {**value, "is_base": True} for name, value in fields(formats).items()}
+    for name in ("min_ram", "min_disk"):  # as Glance has it: clients would raise a TypeError for what the server answers with a reason
+        base[name] = {key: value for key, value in base[name].items() if key not in ("minimum", "maximum")}
     return {"name": "image", "properties": {**common(), **base}, "additionalProperties": {"type": "string"}, "links": LINKS}
 
 
@@ -113,7 +145,7 @@ def collection(name: str, item: Schema) -> Schema:
 def body(formats: Formats) -> Schema:
     """What POST /v2/images takes, names that are refused with 403 left to the use case."""
     settable = {name: value for name, value in fields(formats).items() if not value.get("readOnly") and name != "locations"}
-    return {"type": "object", "properties": {**common(), **settable}, "additionalProperties": True}
+    return bounded({"type": "object", "properties": {**common(), **settable}, "additionalProperties": True})
 
 
 def answer(formats: Formats) -> Schema:

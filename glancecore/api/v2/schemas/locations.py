@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import hashlib
 
-from glancecore.api.v2.schemas.images import Schema, location
+from glancecore.api.v2.schemas.images import Schema, bounded, location, location_metadata
 from glancecore.domain import errors
 
 #: Algorithms of an expected hash.
 ALGORITHMS = ("sha1", "sha256", "sha512", "md5")
 
-ADD: Schema = {
+ADD: Schema = bounded({
     "type": "object", "required": ["url"],
     "properties": {
         "url": {"type": "string", "minLength": 1, "maxLength": 255},
+        "metadata": location_metadata(),
         "validation_data": {
             "type": "object", "additionalProperties": False,
             "dependentRequired": {"os_hash_algo": ["os_hash_value"], "os_hash_value": ["os_hash_algo"]},
             "properties": {"os_hash_algo": {"type": "string", "enum": list(ALGORITHMS)},
                            "os_hash_value": {"type": "string", "maxLength": 128}}}},
-}
+})
 ANSWER: Schema = {"type": "array", "items": {
     "type": "object", "required": ["url", "metadata"],
     "properties": {name: location()["properties"][name] for name in ("url", "metadata")}}}

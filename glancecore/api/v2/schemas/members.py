@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from glancecore.api.v2.schemas.images import TIME, UUID, Schema
+from glancecore.api.v2.schemas.images import TIME, UUID, Schema, bounded
 
 ITEM: Schema = {
     "member_id": {"type": "string", "description": "Project that the image is shared with."},
@@ -18,7 +18,7 @@ def document() -> Schema:
     return {"name": "member", "properties": ITEM}
 
 
-ADD: Schema = {"type": "object", "required": ["member"],
-               "properties": {"member": {"type": "string", "minLength": 1, "maxLength": 255}}}
-CHANGE: Schema = {"type": "object", "required": ["status"], "properties": {"status": ITEM["status"]}}
+ADD: Schema = bounded({"type": "object", "required": ["member"],
+               "properties": {"member": {"type": "string", "minLength": 1, "maxLength": 255}}})
+CHANGE: Schema = bounded({"type": "object", "required": ["status"], "properties": {"status": ITEM["status"]}})
 ANSWER: Schema = {"type": "object", "properties": ITEM, "required": list(ITEM)}

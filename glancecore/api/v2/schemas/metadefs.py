@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from glancecore.api.v2.schemas.images import Schema, collection
+from glancecore.api.v2.schemas.images import Schema, bounded, collection
 from glancecore.domain.metadef import MAX_DESCRIPTION, MAX_NAME, MAX_OWNER, MetadefVisibility
 
 #: A type of value that a property can have.
@@ -16,12 +16,10 @@ _COUNT = {"type": "integer", "minimum": 0}
 _FLAG = {"type": "boolean"}
 _TEXTS = {"type": "array", "items": _TEXT, "uniqueItems": True}
 _NAME = {"type": "string", "minLength": 1, "maxLength": MAX_NAME}
-#: What databases keep in columns of their own: PostgreSQL has no text with a NUL.
-_COLUMN = {"type": "string", "pattern": "^[^\\x00]*$"}
 _LINKS = {"self": {"type": "string", "readOnly": True}, "schema": {"type": "string", "readOnly": True}}
 
 #: The name of a namespace is a part of a path.
-NAMESPACE_NAME = {**_NAME, "pattern": r"^(?!\.{1,2}$)[^/\x00]+$"}
+NAMESPACE_NAME = {**_NAME, "pattern": r"^(?!\.{1,2}$)[^/\x00-\x1f\x7f-\x9f]+$"}
 DEFINITION: Schema = {
     "title": {**_TEXT, "description": "What people read."},
     "description": {**_TEXT, "description": "What the property means."},
@@ -48,7 +46,7 @@ _OBJECT: Schema = {
     "properties": {**_NESTED_ALL, "description": "Property definitions by name."},
 }
 _ASSOCIATION: Schema = {
-    "name": {**_NAME, **_COLUMN, "description": "Name of the resource type, as Heat calls it where it does."},
+    "name": {**_NAME, "description": "Name of the resource type, as Heat calls it where it does."},
     "prefix": {"type": "string", "maxLength": MAX_NAME,
                "description": "What the names of the namespace's properties begin with on this resource type; with its separator."},
     "properties_target": {"type": "string", "maxLength": MAX_NAME,
@@ -58,11 +56,11 @@ _TIMES = {"created_at": _TIME, "updated_at": _TIME}
 _TAG: Schema = {"name": {**_NAME, "description": "The tag, unique in its namespace in whatever case."}}
 _OWN: Schema = {
     "namespace": {**NAMESPACE_NAME, "description": "Name of the namespace, unique."},
-    "display_name": {**_COLUMN, "maxLength": MAX_NAME, "description": "Name for people."},
-    "description": {**_COLUMN, "maxLength": MAX_DESCRIPTION, "description": "What the namespace is about."},
+    "display_name": {**_TEXT, "maxLength": MAX_NAME, "description": "Name for people."},
+    "description": {**_TEXT, "maxLength": MAX_DESCRIPTION, "description": "What the namespace is about."},
     "visibility": {"type": "string", "enum": [str(x) for x in MetadefVisibility], "description": "Who may see it."},
     "protected": {**_FLAG, "description": "Nothing of a protected namespace can be deleted."},
-    "owner": {**_COLUMN, "maxLength": MAX_OWNER, "description": "Project that owns it."},
+    "owner": {**_TEXT, "maxLength": MAX_OWNER, "description": "Project that owns it."},
 }
 
 
@@ -81,16 +79,16 @@ PARTS: Schema = {
     "properties": _NESTED_ALL, "objects": {"type": "array", "items": _nested(_OBJECT, "name")},
     "tags": {"type": "array", "items": _nested(_TAG, "name")},
 }
-NAMESPACE_BODY = _closed({**_OWN, **PARTS}, "namespace")
-OBJECT_BODY = _closed(_OBJECT, "name")
-PROPERTY_BODY = _closed({"name": _NAME, **DEFINITION}, "name", *_NEEDED)
-ASSOCIATION_BODY = _closed(_ASSOCIATION, "name")
-TAG_BODY = _closed(_TAG, "name")
-TAGS_BODY = _closed({"tags": {"type": "array", "items": _closed(_TAG, "name")}}, "tags")
-VALIDATE_BODY = _closed({
-    "resource_type": {**_NAME, **_COLUMN, "description": "Such as OS::Glance::Image."},
+NAMESPACE_BODY = bounded(_closed({**_OWN, **PARTS}, "namespace"))
+OBJECT_BODY = bounded(_closed(_OBJECT, "name"))
+PROPERTY_BODY = bounded(_closed({"name": _NAME, **DEFINITION}, "name", *_NEEDED))
+ASSOCIATION_BODY = bounded(_closed(_ASSOCIATION, "name"))
+TAG_BODY = bounded(_closed(_TAG, "name"))
+TAGS_BODY = bounded(_closed({"tags": {"type": "array", "items": _closed(_TAG, "name")}}, "tags"))
+VALIDATE_BODY = bounded(_closed({
+    "resource_type": {**_NAME, "description": "Such as OS::Glance::Image."},
     "properties": {"type": "object", "description": "Names and values as the resource has them, with their prefixes."},
-}, "resource_type", "properties")
+}, "resource_type", "properties"))
 
 # -- answers -----------------------------------------------------------------------------------------------------------
 PROPERTY = _closed({"name": _NAME, **DEFINITION}, "name", *_NEEDED)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from glancecore.api.v2.schemas.images import UUID, Schema
+from glancecore.api.v2.schemas.images import UUID, Schema, bounded
 
 _TEXT = {"type": ["null", "string"]}
 ITEM: Schema = {
@@ -56,10 +56,10 @@ def collection() -> Schema:
 
 def body(image: Schema) -> Schema:
     """POST /v2/tasks. ``image``: the body that makes an image."""
-    return {"type": "object", "required": ["type", "input"], "properties": {
+    return bounded({"type": "object", "required": ["type", "input"], "properties": {
         "type": {"type": "string", "enum": ["import"]},
         "input": {"type": "object", "required": ["import_from", "import_from_format"], "properties": {
-            "import_from": {"type": "string"}, "import_from_format": {"type": "string"}, "image_properties": image}}}}
+            "import_from": {"type": "string", "maxLength": 4096}, "import_from_format": {"type": "string", "maxLength": 255}, "image_properties": image}}}})
 
 
 LISTED: Schema = {"type": "object", "required": ["tasks", "first", "schema"],

@@ -3,45 +3,15 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from alembic import op
-from sqlalchemy.dialects.mysql import LONGTEXT
-from sqlalchemy.dialects.postgresql import VARCHAR
+
+from glancecore_db_sql.migrations.steps import LONG, create_index, create_table, image_id, text
 
 revision = "0001"
 down_revision = None
 
-LONG = sa.Text().with_variant(LONGTEXT(), "mysql", "mariadb")
-
-
-def text(length: int) -> sa.String:
-    return sa.String(length).with_variant(VARCHAR(length, collation="C"), "postgresql")
-
-
-def image_id() -> sa.Column[str]:
-    return sa.Column("image_id", text(36), sa.ForeignKey("images.id", ondelete="CASCADE"), nullable=False)
-
-
-def _table(name: str, *parts: sa.schema.SchemaItem, sqlite_autoincrement: bool = False) -> None:
-    op.create_table(name, *parts, sqlite_autoincrement=sqlite_autoincrement, mysql_engine="InnoDB", mysql_charset="utf8mb4", mysql_collate=_collation(),
-                    mariadb_engine="InnoDB", mariadb_charset="utf8mb4", mariadb_collate=_collation())
-
-
-def _collation() -> str:
-    """Code points, and blanks at the end count, as in the other databases."""
-    dialect = op.get_bind().dialect
-    if getattr(dialect, "is_mariadb", False):
-        return "utf8mb4_nopad_bin"
-    return "utf8mb4_0900_bin" if (dialect.server_version_info or (0,)) >= (8, 0, 17) else "utf8mb4_bin"
-
-
-def _index(name: str, table: str, *columns: str) -> None:
-    # PostgreSQL sorts null last unless the index, too, says otherwise.
-    postgresql = op.get_bind().dialect.name == "postgresql"
-    op.create_index(name, table, [sa.text("name NULLS FIRST") if postgresql and x == "name" else x for x in columns])
-
 
 def upgrade() -> None:
-    _table(
+    create_table(
         "images",
         sa.Column("id", text(36), primary_key=True),
         sa.Column("created_at", sa.BigInteger, nullable=False),
@@ -69,7 +39,7 @@ def upgrade() -> None:
         sa.Column("locations", LONG, nullable=False),
         sa.Column("shelf", sa.SmallInteger, nullable=False),
     )
-    _table(
+    create_table(
         "image_facets",
         image_id(),
         sa.Column("facet", text(32), nullable=False),
@@ -79,14 +49,14 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("image_id", "facet"),
     )
-    _table(
+    create_table(
         "image_locations",
         sa.Column("url", text(32), nullable=False),
         image_id(),
         sa.Column("store", text(255), nullable=False),
         sa.PrimaryKeyConstraint("url", "image_id", "store"),
     )
-    _table(
+    create_table(
         "image_members",
         image_id(),
         sa.Column("member", text(255), nullable=False),
@@ -96,7 +66,7 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("image_id", "member"),
     )
-    _table(
+    create_table(
         "leases",
         sa.Column("image_id", text(36), primary_key=True),
         sa.Column("token", text(64), nullable=False),
@@ -108,7 +78,7 @@ def upgrade() -> None:
         sa.Column("reserved", sa.BigInteger, nullable=False),
         sa.Column("expires_at", sa.BigInteger, nullable=False),
     )
-    _table(
+    create_table(
         "project_usage",
         sa.Column("project", text(255), primary_key=True),
         sa.Column("bytes", sa.BigInteger, nullable=False),
@@ -116,24 +86,24 @@ def upgrade() -> None:
         sa.Column("images", sa.BigInteger, nullable=False),
         sa.Column("uploading", sa.BigInteger, nullable=False),
     )
-    _table(
+    create_table(
         "removed_images",
         sa.Column("id", text(36), primary_key=True),
         sa.Column("removed_at", sa.BigInteger, nullable=False),
         sa.Column("owner", text(255)),
     )
-    _index("images_owner_created", "images", "owner", "shelf", "created_at", "id", "visibility")
-    _index("images_owner_name", "images", "owner", "shelf", "name", "created_at", "id", "visibility")
-    _index("images_owner_updated", "images", "owner", "shelf", "updated_at", "created_at", "id", "visibility")
-    _index("images_visibility_created", "images", "visibility", "shelf", "created_at", "id")
-    _index("images_visibility_name", "images", "visibility", "shelf", "name", "created_at", "id")
-    _index("images_visibility_updated", "images", "visibility", "shelf", "updated_at", "created_at", "id")
-    _index("images_status", "images", "status", "created_at", "id")
-    _index("image_facets_owner", "image_facets", "facet", "owner", "shelf", "created_at", "image_id", "visibility")
-    _index("image_facets_visibility", "image_facets", "facet", "visibility", "shelf", "created_at", "image_id")
-    _index("image_locations_image", "image_locations", "image_id")
-    _index("image_members_member", "image_members", "member", "status", "image_created_at", "image_id")
-    _index("leases_expires", "leases", "expires_at")
-    _index("leases_holder", "leases", "holder")
-    _index("leases_project", "leases", "project")
-    _index("removed_images_removed", "removed_images", "removed_at")
+    create_index("images_owner_created", "images", "owner", "shelf", "created_at", "id", "visibility")
+    create_index("images_owner_name", "images", "owner", "shelf", "name", "created_at", "id", "visibility")
+    create_index("images_owner_updated", "images", "owner", "shelf", "updated_at", "created_at", "id", "visibility")
+    create_index("images_visibility_created", "images", "visibility", "shelf", "created_at", "id")
+    create_index("images_visibility_name", "images", "visibility", "shelf", "name", "created_at", "id")
+    create_index("images_visibility_updated", "images", "visibility", "shelf", "updated_at", "created_at", "id")
+    create_index("images_status", "images", "status", "created_at", "id")
+    create_index("image_facets_owner", "image_facets", "facet", "owner", "shelf", "created_at", "image_id", "visibility")
+    create_index("image_facets_visibility", "image_facets", "facet", "visibility", "shelf", "created_at", "image_id")
+    create_index("image_locations_image", "image_locations", "image_id")
+    create_index("image_members_member", "image_members", "member", "status", "image_created_at", "image_id")
+    create_index("leases_expires", "leases", "expires_at")
+    create_index("leases_holder", "leases", "holder")
+    create_index("leases_project", "leases", "project")
+    create_index("removed_images_removed", "removed_images", "removed_at")

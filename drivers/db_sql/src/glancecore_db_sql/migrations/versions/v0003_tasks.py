@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from alembic import op
 
-from glancecore_db_sql.migrations.versions.v0001_images import LONG, _index, _table, text
+from glancecore_db_sql.migrations.steps import LONG, add_column, create_index, create_table, text
 
 revision = "0003"
 down_revision = "0002"
 
 
 def upgrade() -> None:
-    op.add_column("images", sa.Column("import_state", LONG))
-    _table(
+    add_column("images", sa.Column("import_state", LONG))
+    create_table(
         "tasks",
         sa.Column("id", text(36), primary_key=True),
         sa.Column("type", text(32), nullable=False),
@@ -28,7 +27,7 @@ def upgrade() -> None:
         sa.Column("version", sa.BigInteger, nullable=False),
         sa.Column("document", LONG, nullable=False),
     )
-    _index("tasks_image", "tasks", "image_id", "created_at")
-    _index("tasks_created", "tasks", "created_at", "id")
-    _index("tasks_expires", "tasks", "expires_at")
-    _index("tasks_status", "tasks", "status", "created_at")
+    create_index("tasks_image", "tasks", "image_id", "created_at")
+    create_index("tasks_created", "tasks", "created_at", "id")
+    create_index("tasks_expires", "tasks", "expires_at")
+    create_index("tasks_status", "tasks", "status", "created_at")

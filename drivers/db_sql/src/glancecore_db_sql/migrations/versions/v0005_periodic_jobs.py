@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from glancecore_db_sql.migrations.versions.v0001_images import LONG, _table, text
+from glancecore_db_sql.migrations.steps import LONG, create_table, text
 
 revision = "0005"
 down_revision = "0004"
 
 
 def upgrade() -> None:
-    _table(
+    create_table(
         "periodic_jobs",
         sa.Column("name", text(255), primary_key=True),
         sa.Column("holder", text(255), nullable=False),

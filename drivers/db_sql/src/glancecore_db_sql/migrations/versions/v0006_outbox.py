@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from glancecore_db_sql.migrations.versions.v0001_images import LONG, _index, _table, text
+from glancecore_db_sql.migrations.steps import LONG, create_index, create_table, text
 
 revision = "0006"
 down_revision = "0005"
 
 
 def upgrade() -> None:
-    _table(
+    create_table(
         "outbox",
         sa.Column("position", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True, autoincrement=True),
         sa.Column("id", text(36), nullable=False),
@@ -26,5 +26,5 @@ def upgrade() -> None:
         sa.Column("document", LONG, nullable=False),
         sqlite_autoincrement=True,
     )
-    _index("outbox_destination", "outbox", "destination", "position")
-    _index("outbox_subject", "outbox", "destination", "subject", "position")
+    create_index("outbox_destination", "outbox", "destination", "position")
+    create_index("outbox_subject", "outbox", "destination", "subject", "position")

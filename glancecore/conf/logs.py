@@ -1,0 +1,47 @@
+"""The service's log: oslo.log's, with what callers say kept to one line."""
+
+from __future__ import annotations
+
+import logging
+
+from oslo_config import cfg
+from oslo_log import formatters, log
+
+from glancecore.domain.errors import ConfigError
+from glancecore.domain.text import escaped
+
+
+class OneLine(logging.Formatter):
+    """Another formatter's record with control characters written out, so that nobody writes lines of his own into the log.
+
+    A traceback keeps its lines, each behind the prefix that the other formatter has given it."""
+
+    def __init__(self, inner: logging.Formatter) -> None:
+        super().__init__()
+        self._inner = inner
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = self._inner.format(record)
+        below = record.exc_text or ""
+        at = text.rfind(below) if below else len(text)
+        head, tail = text[:at].rstrip("\n"), text[at:]
+        return "\n".join([escaped(head), *(escaped(x) for x in tail.split("\n") if tail)])
+
+
+#: Loggers whose level the operator's options have set.
+_levelled: set[str] = set()
+
+
+def setup(conf: cfg.ConfigOpts) -> None:
+    """Log as the operator's options say, and no longer as they said before. Raises ConfigError."""
+    for name in _levelled:
+        logging.getLogger(name).setLevel(logging.NOTSET)
+    try:
+        log.setup(conf, "glance")
+    except log.LogConfigError as exc:
+        raise ConfigError(f"[DEFAULT] log_config_append = {conf.log_config_append}: {exc.err_msg}; correct that file, or remove the option") from exc
+    _levelled.clear()
+    _levelled.update(x.partition("=")[0] for x in conf.default_log_levels)
+    for handler in logging.getLogger().handlers:
+        if handler.formatter is not None and not isinstance(handler.formatter, (OneLine, formatters.JSONFormatter, formatters.FluentFormatter)):
+            handler.setFormatter(OneLine(handler.formatter))

@@ -1,0 +1,48 @@
+"""What the operator allows to clients of one worker."""
+
+from __future__ import annotations
+
+import resource
+from dataclasses import dataclass, field
+
+from oslo_config import cfg
+
+from glancecore.ports.pace import PaceLimits
+
+#: Files and sockets that one process may have open, when the system lets it.
+OPEN_FILES = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class ShareLimits:
+    """Transfers at once in one worker; 0: no limit of this kind."""
+
+    transfers: int = 1000
+    of_address: int = 800
+    of_project: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """``connections``: of one worker. ``header_timeout``: seconds for the TLS handshake and the whole header. ``header_size``: bytes."""
+
+    connections: int = 4000
+    header_timeout: float = 60.0
+    header_size: int = 64 << 10
+    pace: PaceLimits = field(default_factory=PaceLimits)
+    shares: ShareLimits = field(default_factory=ShareLimits)
+
+
+def limits(conf: cfg.ConfigOpts) -> Limits:
+    server = conf.server
+    return Limits(max(server.worker_connections, server.threads + 1), server.header_timeout, server.limit_request_header,
+                  PaceLimits(server.client_timeout, server.min_transfer_rate, server.transfer_rate_window),
+                  ShareLimits(server.max_transfers, server.max_transfers_per_address, server.max_transfers_per_project))
+
+
+def open_more_files() -> None:
+    """Many systems give a process 1,024, and more when it asks."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,0 +1,412 @@
+"""A gunicorn worker in which only requests that can go on hold a thread.
+
+One loop accepts, shakes hands, collects headers and small bodies, and waits for clients that take their answers slowly. Threads do the
+rest (``serving``); they are divided into lanes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import select
+import socket
+import ssl
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+from gunicorn.workers import base
+from gunicorn.workers.gthread import PollableMethodQueue
+
+from glancecore.domain import errors
+from glancecore.ports.http import Lane
+from glancecore.ports.pace import Pace, TooSlow
+from glancecore.server.connection import READ, Connection, State
+from glancecore.server.limits import Limits
+from glancecore.server.paced_socket import TICK
+from glancecore.server.serving import Outcome, Serving
+from glancecore.server.shares import Shares
+from glancecore.services import metrics
+
+#: Connections that are accepted before others are looked after.
+ACCEPTED_AT_ONCE = 8
+#: Seconds, and bytes, for which a client is heard that was told something before it had sent everything.
+LINGER_SECONDS, LINGER_BYTES = 2.0, 4 << 20
+#: Seconds that idle connections are kept by a worker that was asked to stop: a request may be on its way.
+STOP_IDLE = 2.0
+#: Seconds before the end of graceful_timeout at which transfers are broken off, so that they can clean up.
+STOP_EARLY = 2.0
+#: Seconds after which another worker takes the place of one that could not begin.
+BEGIN_AGAIN = 10
+PROBE_THREADS = 2
+#: Bytes of bodies that are waited for without a thread.
+WAITING_BODIES = 64 << 20
+
+
+class Worker(base.Worker):  # type: ignore[misc]
+    def init_process(self) -> None:
+        self._limits: Limits = self.app.limits
+        self._epoll = select.epoll()
+        #: What is to be done for a file descriptor: of a connection, its ``callback``, once.
+        self._targets: dict[int, Connection | Callable[[], None]] = {}
+        self._calls = PollableMethodQueue()
+        self._calls.init()
+        self._tls: ssl.SSLContext | None = self.app.tls
+        self._shares = Shares(self._limits.shares)
+        threads = {Lane.PROBE: PROBE_THREADS, Lane.QUICK: self.cfg.threads, Lane.TRANSFER: self._limits.shares.transfers}
+        self._pools = {lane: ThreadPoolExecutor(count, thread_name_prefix=lane.value) for lane, count in threads.items()}
+        #: Requests of each lane that have a thread, or wait for one.
+        self._running: Counter[Lane] = Counter(dict.fromkeys(Lane, 0))
+        self._connections: dict[Connection, None] = {}
+        #: Bytes of the bodies that are waited for, as they were declared.
+        self._bodies = 0
+        self._accepting = False
+        #: The process can't open another file until then.
+        self._full_until = 0.0
+        self._swept = time.monotonic()
+        self._serving = Serving(self, self._limits)
+        try:
+            super().init_process()
+        except Exception as exc:
+            if self.booted or self.age <= self.app.first_workers:
+                raise
+            self._try_again_later(exc)
+
+    def _try_again_later(self, exc: Exception) -> None:
+        """Something that was right at the start is not any more, such as a policy file. gunicorn would end the whole service; another worker takes this one's
+        place, after a while, and those that serve go on."""
+        self.log.error("a worker can't begin: %s; tried again in %d seconds", exc, BEGIN_AGAIN, exc_info=not isinstance(exc, errors.GlanceError))
+        end = time.monotonic() + BEGIN_AGAIN
+        while self.alive and time.monotonic() < end and self.ppid == os.getppid():
+            time.sleep(TICK)
+
+    # -- the loop ------------------------------------------------------------------------------------------------------
+    def run(self) -> None:
+        self._epoll.register(self._calls.fileno(), select.EPOLLIN)
+        self._targets[self._calls.fileno()] = lambda: self._calls.run_callbacks(None)
+        while self.alive:
+            self.notify()
+            self._accept_when(True)
+            self._turn()
+            if self.ppid != os.getppid():
+                self.log.info("Parent changed, shutting down: %s", self)
+                break
+        self._accept_when(False)
+        for connection in self._connections:
+            if connection.state is State.IDLE or (connection.state is State.HEADER and not connection.buffer):
+                connection.deadline = min(connection.deadline, time.monotonic() + STOP_IDLE)
+        end = time.monotonic() + max(self.cfg.graceful_timeout - STOP_EARLY, self.cfg.graceful_timeout / 2)
+        while self._connections and time.monotonic() < end:
+            self.notify()
+            self._turn()
+        self._break_off()
+        end += STOP_EARLY / 2
+        while self._connections and time.monotonic() < end:
+            self.notify()
+            self._turn()
+        for pool in self._pools.values():
+            pool.shutdown(wait=False)
+        for listener in self.sockets:
+            listener.close()
+
+    def _turn(self) -> None:
+        for number, _ in self._epoll.poll(TICK):
+            target = self._targets.get(number)
+            if not isinstance(target, Connection):
+                if target is not None:
+                    target()
+                continue
+            if target.state is not State.RUNNING:  # what is told of a descriptor may be of one that was closed since, in the same turn
+                self._call(target, target.callback)
+        if time.monotonic() - self._swept >= TICK:
+            self._sweep()
+
+    def _call(self, connection: Connection, callback: Callable[[Connection], None]) -> None:
+        try:
+            callback(connection)
+        except Exception:
+            self.log.exception("a connection is given up")
+            self._end(connection)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:  # noqa: ARG002 (gunicorn's signature)
+        self.alive = False
+        self._calls.defer(lambda: None)
+
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        self._break_off()
+        for pool in self._pools.values():
+            pool.shutdown(wait=False)
+        super().handle_quit(sig, frame)
+
+    def _break_off(self) -> None:
+        """Threads that wait for a client notice at once."""
+        for connection in list(self._connections):
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
+
+    def _accept_when(self, wanted: bool) -> None:
+        if wanted and len(self._connections) >= self._limits.connections:
+            wanted = self._evict()
+        wanted = wanted and time.monotonic() >= self._full_until
+        if wanted == self._accepting:
+            return
+        for listener in self.sockets:
+            if wanted:
+                listener.setblocking(False)
+                self._targets[listener.fileno()] = partial(self._accept, listener)
+                self._epoll.register(listener.fileno(), select.EPOLLIN)
+            else:
+                self._epoll.unregister(listener.fileno())
+                del self._targets[listener.fileno()]
+        self._accepting = wanted
+
+    def _evict(self, gives_way: Callable[[Connection], bool] = Connection.gives_way) -> bool:
+        """The connection that has waited longest for its client makes room for another. Whether there is one."""
+        for connection in self._connections:
+            if gives_way(connection):
+                metrics.SERVER_REFUSED.labels("connections").inc()
+                self._end(connection)
+                return True
+        return False
+
+    def _accept(self, listener: Any) -> None:
+        for _ in range(ACCEPTED_AT_ONCE):
+            if len(self._connections) >= self._limits.connections and not self._evict():
+                return
+            try:
+                sock, client = listener.accept()
+            except OSError as exc:
+                if exc.errno in (errno.EMFILE, errno.ENFILE):
+                    if self._evict():
+                        continue
+                    self._full_until = time.monotonic() + TICK
+                elif exc.errno not in (errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED):
+                    raise
+                return
+            try:
+                connection = Connection(sock, client, time.monotonic() + self._limits.header_timeout, self._tls)
+            except OSError:
+                sock.close()
+                continue
+            self._connections[connection] = None
+            self._call(connection, self._readable)
+
+    def _watch(self, connection: Connection, events: int, callback: Callable[[Connection], None]) -> None:
+        """``callback`` at the next of ``events``, once."""
+        connection.callback = callback
+        number = connection.sock.fileno()
+        if number in self._targets:
+            self._epoll.modify(number, events | select.EPOLLONESHOT)
+        else:
+            self._targets[number] = connection
+            self._epoll.register(number, events | select.EPOLLONESHOT)
+
+    def _end(self, connection: Connection) -> None:
+        """Of the loop's own connections; a thread's is ended when the thread gives it back."""
+        if self._targets.pop(connection.sock.fileno(), None) is not None:
+            self._epoll.unregister(connection.sock.fileno())
+        self._connections.pop(connection, None)
+        self._expect(connection, 0)
+        self._serving.finish(connection)
+        connection.close()
+        self._release(connection)
+
+    def _release(self, connection: Connection) -> None:
+        if connection.transfer is not None:
+            connection.transfer.end()
+            connection.transfer = None
+
+    def _sweep(self) -> None:
+        now, self._swept = time.monotonic(), time.monotonic()
+        states: Counter[State] = Counter(dict.fromkeys(State, 0))
+        for connection in list(self._connections):
+            state = connection.state
+            states[state] += 1
+            if state is State.SENDING:
+                self._look_at_taker(connection)
+            elif state is not State.RUNNING and connection.deadline < now:
+                if state is State.BODY:
+                    self._refuse(connection, HTTPStatus.REQUEST_TIMEOUT, "truncated_body", "the body came too slowly", "slow body")
+                    continue
+                if state in (State.HANDSHAKE, State.HEADER) and (connection.buffer or state is State.HANDSHAKE):
+                    metrics.SERVER_REFUSED.labels("slow header").inc()
+                self._end(connection)
+        for each, count in states.items():
+            metrics.SERVER_CONNECTIONS.labels(each.value).set(count)
+        for lane, count in self._running.items():
+            metrics.SERVER_RUNNING.labels(lane.value).set(count)
+        metrics.SERVER_TRANSFERS.set(self._shares.count)
+
+    # -- before a thread ---------------------------------------------------------------------------------------------
+    def _readable(self, connection: Connection) -> None:
+        try:
+            if connection.state is State.HANDSHAKE:
+                wanted = connection.shake_hands()
+                if wanted:
+                    self._watch(connection, wanted, self._readable)
+                    return
+                connection.state = State.HEADER
+            if not connection.receive():
+                self._end(connection)
+                return
+        except OSError:  # SSLError is one
+            self._end(connection)
+            return
+        self._advance(connection)
+
+    def _advance(self, connection: Connection) -> None:
+        """Look whether the request is there by now."""
+        if connection.state is State.IDLE:
+            if not connection.buffer:
+                self._watch(connection, select.EPOLLIN, self._readable)
+                return
+            connection.state = State.HEADER
+            connection.within(self._limits.header_timeout)
+        head = connection.head()
+        if head is None:
+            if len(connection.buffer) > self._limits.header_size:
+                self._refuse(connection, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "header_too_large",
+                             f"the header is larger than [server] limit_request_header, {self._limits.header_size} bytes", "header too large")
+                return
+        elif len(connection.buffer) < head.size:
+            if connection.state is State.HEADER:
+                connection.state = State.BODY
+                pace = self._limits.pace
+                connection.within(pace.silence + (head.size / pace.least_rate if pace.least_rate else pace.window))
+                self._expect(connection, head.size)
+                while self._bodies > WAITING_BODIES and self._evict(lambda x: x.state is State.BODY):
+                    pass
+                if connection.state is State.CLOSED:
+                    return
+        else:
+            self._dispatch(connection, self.wsgi.lane(head.method, head.path), slow=head.slow)
+            return
+        self._watch(connection, select.EPOLLIN, self._readable)
+
+    def _expect(self, connection: Connection, size: int) -> None:
+        """So many bytes of a body."""
+        self._bodies += size - connection.expected
+        connection.expected = size
+
+    def _dispatch(self, connection: Connection, lane: Lane, *, slow: bool) -> None:
+        self._expect(connection, 0)
+        connection.slow = slow
+        if slow:
+            lane = Lane.TRANSFER
+        if lane is Lane.TRANSFER:
+            try:
+                connection.transfer = self._shares.begin(connection.address)
+            except errors.ServerBusy as exc:
+                self._refuse(connection, HTTPStatus.SERVICE_UNAVAILABLE, exc.code, str(exc), None)
+                return
+            except errors.TooManyTransfers as exc:
+                self._refuse(connection, HTTPStatus.TOO_MANY_REQUESTS, exc.code, str(exc), None)
+                return
+        self._submit(connection, lane, self._serving.serve)
+
+    def _submit(self, connection: Connection, lane: Lane, work: Any) -> None:
+        connection.state, connection.lane = State.RUNNING, lane
+        self._running[lane] += 1
+        future = self._pools[lane].submit(work, connection)
+        future.add_done_callback(lambda done: self._calls.defer(self._returned, connection, done))
+
+    def _returned(self, connection: Connection, done: Future[Outcome]) -> None:
+        self._running[connection.lane] -= 1
+        try:
+            outcome = done.result()
+            connection.wait(False)
+            self._go_on_after(connection, outcome)
+        except BaseException:
+            self.log.exception("a connection is given up")
+            self._end(connection)
+
+    def _go_on_after(self, connection: Connection, outcome: Outcome) -> None:
+        if outcome is Outcome.PARKED:
+            self._park(connection)
+            return
+        self._release(connection)
+        if outcome is Outcome.KEEP:
+            connection.state = State.IDLE
+            connection.within(self.cfg.keepalive if self.alive else min(self.cfg.keepalive, STOP_IDLE))
+            connection.buffer += connection.parser.unreader.take_buffered()
+            if connection.held_back():
+                self._readable(connection)
+            else:
+                self._advance(connection)
+        elif outcome is Outcome.LAST:
+            self._linger(connection)
+        else:
+            self._end(connection)
+
+    def _refuse(self, connection: Connection, status: HTTPStatus, code: str, message: str, reason: str | None) -> None:
+        """Answer without a thread, and end. ``reason``: for the metrics."""
+        if reason:
+            metrics.SERVER_REFUSED.labels(reason).inc()
+        body = json.dumps({"message": message, "code": f"{status.value} {status.phrase}", "title": status.phrase, "error": code}).encode()
+        retry = "Retry-After: 5\r\n" if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS) else ""
+        head = (f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n{retry}"
+                "Connection: close\r\n\r\n").encode()
+        try:
+            connection.sock.send(head + body)
+        except OSError:
+            self._end(connection)
+        else:
+            self._linger(connection)
+
+    def _linger(self, connection: Connection) -> None:
+        self._expect(connection, 0)
+        connection.buffer.clear()
+        connection.state = State.LINGERING
+        connection.within(LINGER_SECONDS)
+        connection.seen = 0
+        try:
+            socket.socket.shutdown(connection.sock, socket.SHUT_WR)
+        except OSError:
+            self._end(connection)
+        else:
+            self._watch(connection, select.EPOLLIN, self._still_sends)
+
+    def _still_sends(self, connection: Connection) -> None:
+        try:
+            data = connection.sock.recv(READ)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            data = b"\0"
+        except OSError:
+            data = b""
+        connection.seen += len(data)
+        if not data or connection.seen > LINGER_BYTES:
+            self._end(connection)
+        else:
+            self._watch(connection, select.EPOLLIN, self._still_sends)
+
+    # -- answers that wait for their client --------------------------------------------------------------------------------
+    def _park(self, connection: Connection) -> None:
+        assert connection.answer is not None  # noqa: S101
+        connection.state = State.SENDING
+        if connection.pace is None:
+            connection.pace = Pace(self._limits.pace)
+            connection.seen = connection.taken()
+        self._watch(connection, connection.answer.wants, self._takes_more)
+
+    def _takes_more(self, connection: Connection) -> None:
+        self._submit(connection, Lane.TRANSFER, self._serving.go_on)
+
+    def _look_at_taker(self, connection: Connection) -> None:
+        """It may take bytes for long before there is room for more."""
+        assert connection.pace is not None  # noqa: S101
+        try:
+            taken = connection.taken()
+            connection.pace.add(TICK, max(0, taken - connection.seen))
+            connection.seen = taken
+        except TooSlow as exc:
+            self.log.info("a download from %s is broken off: %s", connection.address, exc)
+            metrics.SERVER_REFUSED.labels("slow download").inc()
+            self._end(connection)
+        except OSError:
+            self._end(connection)

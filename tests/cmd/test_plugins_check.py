@@ -1,0 +1,65 @@
+"""glance-plugins check --glance-config: what becomes of each option, with all that is wrong, of these files alone."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from glancecore.cmd import plugins
+
+
+@pytest.fixture
+def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    def call(text: str, *words: str) -> tuple[int, Any]:
+        file = tmp_path / "glance-api.conf"
+        file.write_text(text)
+        monkeypatch.setattr(sys, "argv", ["glance-plugins", "--json", *words, "check", "--glance-config", str(file)])
+        code = plugins._main()
+        return code, json.loads(capsys.readouterr().out)["options"]
+
+    return call
+
+
+def test_each_contradiction_is_a_row_among_the_others(check: Any) -> None:
+    code, rows = check("[DEFAULT]\nworkers = 3\nowner_is_tenant = false\nadmin_role = boss\nuse_keystone_limits = true\nquota_driver = config\nauth_strategy = basic\n"
+                       "notifiers = log\nnode_staging_uri = swift://x\n[paste_deploy]\nflavor = keystone+ratelimit\n[oslo_messaging_notifications]\ndriver = messaging\n"
+                       "[glance_store]\nstores = file\ndefault_store = rbd\n")
+    assert code == 1
+    refused = [x["words"] for x in rows if x["became"] == "refused"]
+    for word in ("owner_is_tenant", "admin_role", "use_keystone_limits", "flavor", "oslo_messaging_notifications", "default_store", "node_staging_uri"):
+        assert any(word in x for x in refused), word
+    assert len(refused) == 7
+    assert {"option": "[DEFAULT] workers", "became": "same"}.items() <= next(x for x in rows if x["option"] == "[DEFAULT] workers").items()
+
+
+@pytest.mark.parametrize("line", ["workers = many", "enabled_backends = fast", "use_keystone_limits = perhaps", "notifiers = [log", "staging_driver = file\nbind_port = 99999999"])
+def test_a_value_of_a_wrong_type_is_a_row_too(check: Any, line: str) -> None:
+    code, rows = check(f"[DEFAULT]\n{line}\n[profiler]\nenabled = true\n")
+    assert code == 1
+    (refused,) = [x["words"] for x in rows if x["became"] == "refused"]
+    assert line.rpartition("\n")[2].partition(" ")[0] in refused
+    assert "LocationInfo" not in refused
+    assert [x for x in rows if x["option"] == "[profiler] enabled"]
+
+
+def test_nothing_of_this_machine_is_read(check: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "home" / ".glance" / "glance-api.conf.d"
+    folder.mkdir(parents=True)
+    (folder / "x.conf").write_text("[DEFAULT]\nowner_is_tenant = false\nbind_port = 7\n")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("OS_DEFAULT__ADMIN_ROLE", "boss")
+    monkeypatch.setenv("OS_DEFAULT__WORKERS", "many")
+    monkeypatch.setenv("OS_OSLO_MESSAGING_NOTIFICATIONS__DRIVER", "messaging")
+    code, rows = check("[DEFAULT]\nnotifiers = log\n")
+    assert code == 0
+    assert [x["option"] for x in rows] == ["[DEFAULT] notifiers"]
+
+
+def test_what_is_right_is_told_with_exit_code_0(check: Any) -> None:
+    code, rows = check("[DEFAULT]\nworkers = 3\n[paste_deploy]\nflavor = keystone\n")
+    assert code == 0
+    assert {x["became"] for x in rows} == {"same", "renamed"}
