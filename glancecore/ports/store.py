@@ -6,8 +6,9 @@ does none of it. Source of the rules: design section 5; the kit ``glancecore.tes
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -24,6 +25,8 @@ CHUNK = 1 << 18
 MARKER = ".glance-store"
 #: Bytes that a marker has at most.
 MARKER_SIZE = 4096
+#: Seconds in which all writers that found nothing have written.
+RACE = 1.0
 
 
 class Cap(Enum):
@@ -238,6 +241,18 @@ class Store(ABC):
 
     def close(self) -> None:
         """Give back connections; called once when the process ends or forks."""
+
+
+def agreed(read: Callable[[], bytes | None], write: Callable[[], bool]) -> bytes | None:
+    """Make a small object unless it exists; what it holds now, None when it was removed meanwhile. For ``mark`` of a service whose condition "only if it does
+    not exist" is no lock: of writers that find nothing at the same time the last one wins, and all are told its content.
+
+    ``write`` returns False when the service says that the object exists. Takes ``RACE`` seconds longer when it is made."""
+    if (found := read()) is not None:
+        return found
+    if write():
+        time.sleep(RACE)
+    return read()
 
 
 class _Chunks(Iterator[bytes]):

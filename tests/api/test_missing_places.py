@@ -15,6 +15,7 @@ import lab
 import pytest
 from api import Person
 from oslo_config import cfg
+from waiting import until
 
 from glancecore import bootstrap
 from glancecore import conf as configuration
@@ -88,13 +89,6 @@ def uploaded(person: Person, store: str = "fast") -> str:
     image_id = str(person.create()["id"])
     assert person.upload(image_id, DATA, X_Image_Meta_Store=store).status_code == 204
     return image_id
-
-
-def until(what: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("store", ["fast", "slow"], ids=["the default store", "another store"])

@@ -14,13 +14,13 @@ from typing import Any
 import lab
 from client import HEADERS_AUTH, Client
 
-#: Two file stores in the service's folder: fast (the default one) and cheap.
 #: Seconds for which a process that was killed has a job.
 HOLD = 6
 ALONE: dict[str, dict[str, object]] = {"periodic": {"embedded": False, "leader_ttl": HOLD}, "lease": {"ttl": 2, "reap_interval": 0.2}}
 
 
 def two_stores(folder: Path) -> dict[str, dict[str, object]]:
+    """Two file stores in the service's folder: fast (the default one) and cheap."""
     return {"DEFAULT": {"enabled_backends": "fast:file, cheap:file"}, "glance_store": {"default_backend": "fast"},
             "fast": {"filesystem_store_datadir": folder / "fast"}, "cheap": {"filesystem_store_datadir": folder / "cheap"}}
 
@@ -35,6 +35,14 @@ class Jobs:
 
     def command(self, name: str, *args: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         return lab.command(name, "--config-file", self.service.config_file, *args, env={**os.environ, **(env or {})})
+
+    def free(self, name: str, *args: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """A command, run when a job that a killed process holds is free."""
+        end = time.monotonic() + 10 * HOLD
+        while "is running elsewhere" in (done := self.command(name, *args, env=env)).stderr:
+            assert time.monotonic() < end, done.stderr
+            time.sleep(0.5)
+        return done
 
     def run(self, job: str, *args: str, env: Mapping[str, str] | None = None) -> dict[str, Any]:
         """The report of one run."""

@@ -10,6 +10,7 @@ from typing import Any
 import kombu
 import lab
 from client import HEADERS_AUTH, Client
+from waiting import until
 
 NAMESPACES = "/v2/metadefs/namespaces"
 
@@ -58,8 +59,7 @@ def test_events_reach_the_bus_in_order_also_those_of_an_outage() -> None:
         assert [(x["event_type"], x["payload"]["id"]) for x in told] == [
             *(("image.create", x) for x in made),
             *((f"image.{x}", made[0]) for x in ("prepare", "upload", "activate", "delete"))]
-        counted = [x for x in client.call("GET", "/metrics").text.splitlines() if x.startswith("glance_notify_messaging_events_total{")]
-        assert counted == ['glance_notify_messaging_events_total{outcome="sent"} 22.0']
+        until(lambda: _counted(client) == ['glance_notifier_events_total{notifier="messaging",outcome="sent"} 22.0'], lambda: _counted(client))
 
         last = [client.create(name=f"last {number}")["id"] for number in range(20)]
         service.stop()
@@ -67,6 +67,10 @@ def test_events_reach_the_bus_in_order_also_those_of_an_outage() -> None:
         while len(told) < 20:
             told += _taken(topic, "image.create")
         assert [x["payload"]["id"] for x in told] == last, "what waited was sent before the worker ended"
+
+
+def _counted(client: Client) -> list[str]:
+    return [x for x in client.call("GET", "/metrics").text.splitlines() if x.startswith("glance_notifier_events_total{")]
 
 
 def _everything(client: Client, admin: Client) -> None:

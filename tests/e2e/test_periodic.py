@@ -11,7 +11,7 @@ import signal
 import sqlite3
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any
 import lab
 import pytest
 from stores import frozen
+from waiting import until
 
 TTL = 2.0
 _TOLD = re.compile(r"^(\S+ \S+) .*\] (leading|no longer leading) the periodic jobs", re.MULTILINE)
@@ -93,13 +94,6 @@ class Cloud:
         reigns = sorted(y for x in self.nodes for y in x.reigns())
         for (_, ended), (began, _) in itertools.pairwise(reigns):
             assert ended <= began + timedelta(milliseconds=1), reigns
-
-
-def until(condition: Callable[[], object], what: str = "", seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.05)
 
 
 @pytest.fixture

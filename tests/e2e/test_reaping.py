@@ -179,7 +179,7 @@ def rows(service: lab.Service, statement: str) -> list[tuple[Any, ...]]:
 def test_killed_while_it_scrubs(service: lab.Service, jobs: Jobs, client: Client, step: str) -> None:
     image_id = uploaded(client)
     assert client.delete(image_id).status_code == 204
-    killed = jobs.command("glance-scrubber", env={**AT_ONCE, VARIABLE: step})
+    killed = jobs.free("glance-scrubber", env={**AT_ONCE, VARIABLE: step})
     assert killed.returncode == -signal.SIGKILL
     end = time.monotonic() + 30
     while files(service) or used(service):  # the service's own reaper finishes it

@@ -10,7 +10,7 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,16 +18,10 @@ from pathlib import Path
 import lab
 import pytest
 from client import HEADERS_AUTH, Client
+from waiting import until
 
 REFUSED = "SIGHUP changes nothing"
 JUDGE = "glancecore.cmd.judge"
-
-
-def until(true: Callable[[], object], what: Callable[[], str] = str) -> None:
-    end = time.monotonic() + 90
-    while not true():
-        assert time.monotonic() < end, what()
-        time.sleep(0.05)
 
 
 def judges(process: lab.Process | None) -> set[int]:

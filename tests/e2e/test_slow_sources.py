@@ -6,13 +6,13 @@ import contextlib
 import os
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import lab
 import pytest
 from client import HEADERS_AUTH, Client
+from waiting import until
 
 DATA = os.urandom(1 << 20)
 
@@ -77,13 +77,6 @@ def begin(client: Client, server: Server, path: str) -> str:
     answer = client.call("POST", f"/v2/images/{image_id}/import", {"method": {"name": "web-download", "uri": f"http://127.0.0.1:{server.port}/{path}"}})
     assert answer.status_code == 202, answer.text
     return image_id
-
-
-def until(condition: Any, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def task(client: Client, image_id: str) -> dict[str, Any]:

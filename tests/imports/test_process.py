@@ -8,11 +8,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+from waiting import until
 
 from glancecore.domain import errors
 from glancecore.imports.feed import Feed
@@ -35,13 +36,6 @@ while True:
         print(f"idle {(folder / 'idle').read_text() or seen}", flush=True)
 (folder / "ended").touch()
 """
-
-
-def until(condition: Callable[[], object], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 class Child:

@@ -8,11 +8,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import strangers
+from waiting import until
 
 from glancecore import conf as configuration
 from glancecore.bootstrap import load_steps
@@ -275,10 +276,3 @@ def alive(pids: Path) -> list[int]:
         if state != "Z":
             found.append(pid)
     return found
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)

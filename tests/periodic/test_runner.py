@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from glancecore.domain import errors
 from glancecore.periodic.candidate import Alone, Candidate
@@ -29,13 +30,6 @@ class Told(PeriodicJob):
 
     def run(self, turn: Turn) -> None:
         self.work(turn)
-
-
-def until(condition: Callable[[], object], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 class Deployment:

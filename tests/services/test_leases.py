@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from waiting import until
 
 from glancecore.domain import errors
 from glancecore.domain.image import Status
@@ -19,13 +18,6 @@ from glancecore.testing.examples import make_image, make_lease
 from glancecore.testing.fakes import MemoryDatabase, MemoryImages
 
 TTL = 0.3
-
-
-def until(done: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_a_lease_that_could_not_be_ended_expires_while_others_run() -> None:

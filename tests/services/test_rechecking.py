@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from glancecore_store_file.driver import FileStore
+from waiting import until
 
 from glancecore.domain.image import Location, LocationStatus
 from glancecore.ports.repository import ImageAdded, ImageChanged, ImageRemoved
@@ -70,13 +70,6 @@ def place(tmp_path: Path) -> Iterator[Place]:
     yield made
     made.rechecking.stop()
     made.store.go_on.release(100)
-
-
-def until(what: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def read_on(place: Place, times: int) -> None:

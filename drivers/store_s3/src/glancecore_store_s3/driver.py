@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from glancecore.domain import errors
 from glancecore.ports.options import Section
 from glancecore.ports.parts import Part, exactly, send_in_parts
-from glancecore.ports.store import MARKER, MARKER_SIZE, Cap, PlaceMarker, Store, StoredBlob
+from glancecore.ports.store import MARKER, MARKER_SIZE, Cap, PlaceMarker, Store, StoredBlob, agreed
 from glancecore_store_s3.client import Clients, address, check
 from glancecore_store_s3.options import OPTIONS
 from glancecore_store_s3.reader import read_object
@@ -120,12 +120,13 @@ class S3Store(Store):
         return [PlaceMarker(f"s3_store_bucket = {self._bucket}", self._marker(self._pinged))]
 
     def mark(self, where: str, content: bytes) -> bytes:  # noqa: ARG002 - there is one place
-        found = self._marker(self._client)  # not every service knows the condition
-        if found is not None:
-            return found
-        with suppress(errors.BlobExists), store_errors(self.name, "mark"):
-            self._client.put_object(Bucket=self._bucket, Key=MARKER, Body=content, IfNoneMatch="*")
-        found = self._marker(self._client)
+        def write() -> bool:
+            with suppress(errors.BlobExists), store_errors(self.name, "mark"):
+                self._client.put_object(Bucket=self._bucket, Key=MARKER, Body=content, IfNoneMatch="*")  # which not every service knows
+                return True
+            return False
+
+        found = agreed(lambda: self._marker(self._client), write)
         if found is None:
             raise errors.StoreUnavailable(f"the marker of store {self.name} was removed while it was made", self.name, "mark")
         return found

@@ -18,7 +18,7 @@ from swiftclient import ClientException
 from glancecore.domain import errors
 from glancecore.ports.options import Section
 from glancecore.ports.parts import Part, PartStopped, exactly, send_in_parts
-from glancecore.ports.store import CHUNK, MARKER, MARKER_SIZE, Cap, PlaceMarker, Store, StoredBlob
+from glancecore.ports.store import CHUNK, MARKER, MARKER_SIZE, Cap, PlaceMarker, Store, StoredBlob, agreed
 from glancecore_store_swift.account import Account
 from glancecore_store_swift.logins import logins
 from glancecore_store_swift.options import OPTIONS
@@ -135,9 +135,14 @@ class SwiftStore(Store):
             return super().mark(where, content)
         container = self.conf.swift_store_container
         self._make(Place(self._account, container, MARKER))
-        with suppress(errors.BlobExists), self._account.connection("mark") as connection:
-            connection.put_object(container, MARKER, content, len(content), content_type="application/json", headers={"If-None-Match": "*"})
-        found = self._marker()
+
+        def write() -> bool:
+            with suppress(errors.BlobExists), self._account.connection("mark") as connection:
+                connection.put_object(container, MARKER, content, len(content), content_type="application/json", headers={"If-None-Match": "*"})
+                return True
+            return False
+
+        found = agreed(self._marker, write)
         if found is None:
             raise errors.StoreUnavailable(f"the marker of store {self.name} was removed while it was made", self.name, "mark")
         return found
