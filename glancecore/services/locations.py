@@ -317,7 +317,10 @@ class Locations:
                 failure = exc
                 continue
             location = Location(url, store.id, {**wanted.metadata, "store": store.id})
-            return Attachment(location, size, virtual_size, wanted.checksum, wanted.hash_algo, wanted.hash_value,
+            algorithm = wanted.hash_algo
+            if algorithm is None and image.status is Status.QUEUED and self._hashes(location):
+                algorithm = self._settings.algorithm  # so that clients see which hash is on its way
+            return Attachment(location, size, virtual_size, wanted.checksum, algorithm, wanted.hash_value,
                               (image.disk_format, image.container_format))
         raise errors.BadLocation(f"url does not pass filtering: {failure}") from failure
 

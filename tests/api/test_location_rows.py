@@ -117,6 +117,7 @@ def test_the_first_location_makes_a_queued_image_active_and_it_is_hashed(who: di
     assert answer.status_code == 200, answer.text
     image = answer.json or {}
     assert (image["status"], image["size"], image["stores"]) == ("active", len(DATA), "web")
+    assert (image["os_hash_algo"], image["os_hash_value"]) == ("sha512", None), "a hash is on its way"
     assert image["locations"] == [{"url": url, "metadata": {"zone": "a", "store": "web"}}]
     image = hashed(owner, image_id)
     assert (image["os_hash_algo"], image["os_hash_value"], image["checksum"], image["virtual_size"]) == ("sha512", SHA512, MD5, len(DATA))

@@ -13,7 +13,7 @@ import sys
 from sqlalchemy import Connection, MetaData, Table, create_engine, text
 
 #: Parents first. Tables that hold no image-bound rows are left as they are.
-TABLES = ("images", "image_facets", "image_locations")
+TABLES = ("images", "image_facets", "image_locations", "image_members")
 SPREAD = 2654435761  # Knuth's multiplier: consecutive rounds get ids far apart, as random ones are
 
 
@@ -32,7 +32,7 @@ def multiply(connection: Connection, times: int) -> int:
         for column, name in zip(table.columns, names, strict=True):
             if column.name in ("id", "image_id"):
                 values.append(f"concat(:prefix, substr({name}, 9))" if mysql else f":prefix || substr({name}, 9)")
-            elif column.name in ("created_at", "updated_at"):
+            elif column.name.endswith(("created_at", "updated_at")):
                 values.append(f"{name} - :shift")
             else:
                 values.append(name)
