@@ -75,6 +75,7 @@ from glancecore.services.metadef_validation import MetadefValidation
 from glancecore.services.metadefs import Metadefs
 from glancecore.services.notifications import Notifications
 from glancecore.services.notifier_queue import NotifierQueue
+from glancecore.services.operations import Operations
 from glancecore.services.outbox import Outbox, OutboxSettings
 from glancecore.services.places import Places, needed_but_not_configured
 from glancecore.services.property_protection import PropertyProtection
@@ -84,6 +85,7 @@ from glancecore.services.signatures import Signatures
 from glancecore.services.staging import Staging, StagingArea
 from glancecore.services.stores import DirectDownload, StoreFacade, Stores, StoreSettings
 from glancecore.services.tasks import Tasks
+from glancecore.services.writer import Writer
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -196,31 +198,33 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     repository = database.images
 
     leases = Leases(repository, conf.lease.ttl)
-    deletion = Deletion(repository, stores, leases, notifications, delayed=conf.delayed_delete)
+    writer = Writer(repository, notifications)
+    operations = Operations(repository, writer, leases)
+    deletion = Deletion(repository, stores, leases, writer, delayed=conf.delayed_delete)
     validation = MetadefValidation(database.metadefs)
     checked = conf.metadefs.image_properties
     definitions = None if checked == "off" else ImageProperties(validation, enforce=checked == "enforce")
-    about_data = _data_settings(conf)
-    hashing = LocationHashing(database, stores, leases, about_data, notifications)
+    data_settings = _data_settings(conf)
+    hashing = LocationHashing(database, stores, leases, data_settings, writer)
     lookups = Lookups(conf.location_lookup_timeout, max(1, conf.server.threads // 4))
     locations = Locations(repository, authorizer, quota, stores, leases, hashing, lookups, LocationSettings(
-        conf.show_multiple_locations, conf.do_secure_hash, _number(conf.image_location_quota), about_data.algorithm, about_data.inspection), notifications)
-    images = Images(repository, authorizer, quota, limits, protection, deletion, locations, notifications, definitions)
+        conf.show_multiple_locations, conf.do_secure_hash, _number(conf.image_location_quota), data_settings.algorithm, data_settings.inspection), writer)
+    images = Images(repository, authorizer, quota, limits, protection, deletion, locations, writer, definitions)
     signatures = Signatures(_load_certificates(conf))
     kept = KeptSecrets(conf.imports.token_keys)
     cache = load_cache(conf, again=again)
-    data = ImageData(repository, authorizer, quota, stores, leases, about_data, notifications, signatures, cache)
+    data = ImageData(repository, authorizer, quota, stores, operations, data_settings, notifications, signatures, cache)
     caching = Caching(database, authorizer, data, cache, _caching_settings(conf)) if cache else None
     if cache:
         deletion.then(cache.drop)
-    members = Members(repository, authorizer, _number(conf.image_member_quota), notifications)
+    members = Members(repository, authorizer, _number(conf.image_member_quota), writer)
     discovery = Discovery(repository, authorizer, quota, stores, conf.enabled_import_methods)
-    metadefs = Metadefs(database.metadefs, authorizer, notifications, validation)
-    reaper = Reaper(repository, stores, leases, deletion, conf.lease.reap_interval)
+    metadefs = Metadefs(database.metadefs, authorizer, Writer(database.metadefs, notifications), validation)
+    reaper = Reaper(repository, stores, leases, deletion, operations, conf.lease.reap_interval)
     methods, steps = load_methods(conf), load_steps(conf)
     _refuse_bare_tokens(conf, methods, signatures)
-    area = StagingArea(stores, about_data, judged_late=any(x.changes_data and x.takes_anything for x in steps.values()))
-    parts = Parts(database, stores, area, leases, quota, notifications, methods, steps, signatures, kept, _import_settings(conf))
+    area = StagingArea(stores, data_settings, judged_late=any(x.changes_data and x.takes_anything for x in steps.values()))
+    parts = Parts(database, stores, area, operations, quota, methods, steps, signatures, kept, _import_settings(conf))
     runner = ImportRunner(parts, _logbooks(conf, database), _pipeline)
     board = load_board(conf) if methods else None
     importing = ImportProcess(_own_command(conf, "glancecore.cmd.import_process")) if serving and methods and not board and conf.imports.own_process else None
@@ -229,12 +233,12 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     reaper.handle(Operation.IMPORT, engine.resume)
     reaper.also(runner.tidy)
     reaper.also(stores.revive)
-    staging = Staging(repository, authorizer, quota, area, leases, notifications)
-    imports = Imports(database, authorizer, quota, stores, leases, methods, steps, engine, images, lookups, notifications, kept, signatures)
+    staging = Staging(repository, authorizer, quota, area, operations)
+    imports = Imports(database, authorizer, quota, stores, operations, methods, steps, engine, images, lookups, kept, signatures)
     reaper.handle(Operation.HASH, hashing.start)
     reaper.handle(Operation.DROP_LOCATION, locations.finish_drop)
 
-    copies = Copies(repository, stores, leases, notifications)
+    copies = Copies(repository, stores, leases, writer)
     rechecking = Rechecking(database, stores, copies, leases.holder)
     data.when_damaged(rechecking.image)
     stores.when_back(rechecking.store)

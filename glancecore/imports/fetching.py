@@ -29,7 +29,7 @@ def fetch(run: Run, expected: Expected) -> None:
         work = MethodWork(run, preparing=True)
         run.method.prepare(work)
         work.preparing = False
-        ref = run.parts.area.ref(run.lease)
+        ref = run.parts.area.ref(run.image_id)
         run.save(add=ref)
         reach("fetch.intent")
         with Watch(run) as watch:

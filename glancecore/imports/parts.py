@@ -14,10 +14,11 @@ from glancecore.ports.quota import Quota
 from glancecore.ports.repository import Database
 from glancecore.services.kept_secrets import KeptSecrets
 from glancecore.services.leases import Leases
-from glancecore.services.notifications import Notifications
+from glancecore.services.operations import Operations
 from glancecore.services.signatures import Signatures
 from glancecore.services.staging import StagingArea
 from glancecore.services.stores import Stores
+from glancecore.services.writer import Writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +51,18 @@ class Parts:
     database: Database
     stores: Stores
     area: StagingArea
-    leases: Leases
+    operations: Operations
     quota: Quota
-    notifications: Notifications
     methods: Mapping[str, ImportMethod]
     steps: Mapping[str, ImportStep]
     signatures: Signatures
     kept: KeptSecrets
     settings: ImportSettings
+
+    @property
+    def leases(self) -> Leases:
+        return self.operations.leases
+
+    @property
+    def writer(self) -> Writer:
+        return self.operations.writer

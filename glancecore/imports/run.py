@@ -23,7 +23,7 @@ from glancecore.domain.task import events as task_events
 from glancecore.imports.parts import Parts
 from glancecore.ports.import_method import ImportMethod, Request, Source
 from glancecore.ports.import_step import ImportStep
-from glancecore.ports.repository import Change, ImageChanged, LeaseChanged, LeaseEnded, WithinLimits
+from glancecore.ports.repository import Change, LeaseChanged, LeaseEnded, WithinLimits
 from glancecore.ports.task_repository import TaskChanged
 
 
@@ -132,8 +132,8 @@ class Run:
                 before = self.image()
                 after = image(before)
                 if after != before:
-                    after = replace(after, version=before.version + 1, updated_at=at)
-                    changes.append(ImageChanged(before, after))
+                    changes.append(saved := self.parts.writer.image(before, after))
+                    after = saved.after
             next_task = self._task if task is None else task(self._task)
             if next_task != self._task:
                 next_task = replace(next_task, version=self._task.version + 1, updated_at=at)
@@ -143,17 +143,15 @@ class Run:
             changes.append(LeaseEnded(lease) if end else LeaseChanged(lease))
             if limits is not None:
                 changes.append(WithinLimits(lease.project, limits))
-            told = self.parts.notifications.about(*(() if after is None else events(after)), *task_events(self._task, next_task),
-                                                   initiator=next_task.initiator)
+            told = [*(() if after is None else events(after)), *task_events(self._task, next_task)]
             try:
-                self.parts.database.images.commit(*changes, *told.changes)
+                self.parts.writer.save(*changes, events=told, initiator=next_task.initiator)
             except errors.ConcurrentChange:
                 self._task = self.parts.database.tasks.get(self._task.id)
                 raise
             except errors.ImageNotFound as exc:
                 raise errors.LeaseLost(f"image {self.image_id} is gone") from exc
             self._task, self._lease = next_task, lease
-        told.send()
         return after
 
     def doom(self, code: str, message: str, stable: Status, kept: Staged | None) -> bool:

@@ -26,7 +26,6 @@ from glancecore.imports.run import Run
 from glancecore.ports.repository import LeaseEnded, LeaseTaken
 from glancecore.ports.task_repository import TaskChanged
 from glancecore.services.checkpoints import reach
-from glancecore.services.image_data import release
 from glancecore.services.retrying import on_concurrent_change
 
 LOG = logging.getLogger(__name__)
@@ -307,7 +306,7 @@ class ImportRunner:
         for ref in lease.blobs:
             self._parts.stores.discard(ref)
         if image.status is Status.IMPORTING:
-            release(self._parts.database.images, lease, "the service that worked on it stopped; try again")
+            self._parts.operations.release(lease, "the service that worked on it stopped; try again")
         else:
             self._parts.database.images.commit(LeaseEnded(lease))
 
@@ -356,9 +355,7 @@ class ImportRunner:
         if not task.finished:
             ended = task.doomed(errors.Gone.code, _GONE, task.kept).fail(datetime.now(UTC))
             ended = replace(ended, version=task.version + 1)
-            told = self._parts.notifications.about(*task_events(task, ended), initiator=task.initiator)
-            self._parts.database.images.commit(TaskChanged(task, ended), *told.changes)
-            told.send()
+            self._parts.writer.save(TaskChanged(task, ended), events=task_events(task, ended), initiator=task.initiator)
         self._forget(task.id)
 
     def _empty(self, task: Task) -> None:

@@ -112,7 +112,7 @@ class StepWork:
             raise errors.StepFailed(f"step {self._name} made no file of its own")
         run, area, old = self._run, self._run.parts.area, self._staged()
         self.reserve(path.stat().st_size)
-        ref = area.ref(run.lease)
+        ref = area.ref(run.image_id)
         run.save(add=ref)
         reach("step.intent")
         staged = old.become(area.put_file(self.image, ref, path, run.progress))

@@ -10,21 +10,20 @@ import hashlib
 import hmac
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from enum import Enum
 
 from glancecore.domain import errors
 from glancecore.domain.events import EventType, ImageEvent
 from glancecore.domain.image import Image, Location, LocationStatus, Status
-from glancecore.domain.lease import Operation
-from glancecore.ports.repository import ImageChanged, ImageRepository, LeaseEnded
+from glancecore.domain.lease import Lease, Operation
+from glancecore.ports.repository import ImageRepository, LeaseEnded
 from glancecore.services.blobs import Blobs
 from glancecore.services.checkpoints import reach
 from glancecore.services.leases import Leases
-from glancecore.services.notifications import Notifications
 from glancecore.services.retrying import on_concurrent_change
 from glancecore.services.stores import Stores
+from glancecore.services.writer import Writer
 
 LOG = logging.getLogger(__name__)
 #: Statuses in which an image's data is there to be read.
@@ -49,12 +48,12 @@ class Inspected:
 
 
 class Copies:
-    def __init__(self, repository: ImageRepository, stores: Stores, leases: Leases, notifications: Notifications) -> None:
+    def __init__(self, repository: ImageRepository, stores: Stores, leases: Leases, writer: Writer) -> None:
         self._repository = repository
         self._stores = stores
         self._blobs = Blobs(repository, stores)
         self._leases = leases
-        self._notifications = notifications
+        self._writer = writer
 
     def inspect(self, image: Image, location: Location, passing: Callable[[int], None]) -> Inspected:
         """Read it to its end. ``passing`` is called with the length of each piece, and may wait or raise. Twice before it says that the
@@ -97,11 +96,9 @@ class Copies:
             return None
         if old is status:
             return image
-        after = _next(image, image.marked(url, status))
-        told = self._notifications.about(ImageEvent(EventType.IMAGE_UPDATE, after))
-        self._repository.commit(ImageChanged(image, after), *told.changes)
-        told.send()
-        return after
+        change = self._writer.image(image, image.marked(url, status))
+        self._writer.save(change, events=[ImageEvent(EventType.IMAGE_UPDATE, change.after)])
+        return change.after
 
     @on_concurrent_change
     def drop_damaged(self, image_id: str, url: str) -> bool:
@@ -118,27 +115,23 @@ class Copies:
         lease = self._leases.new(image, Operation.DROP_LOCATION, image.status)
         try:
             # The same image, saved: whoever has read it before can no longer drop the good copy.
-            held = _next(image, image)
-            self._repository.commit(ImageChanged(image, held), self._leases.taken(lease))
+            held = self._writer.image(image, image)
+            self._writer.save(held, self._leases.taken(lease))
             reach("repair.before_drop")
             try:
-                self._blobs.remove(held, found)
+                self._blobs.remove(held.after, found)
             except BaseException:
-                self._repository.commit(LeaseEnded(lease))
+                self._writer.save(LeaseEnded(lease))
                 raise
             reach("repair.after_drop")
-            self._end(image_id, url, lambda before, after: self._repository.commit(ImageChanged(before, after), LeaseEnded(lease)))
+            self._end(image_id, url, lease)
         finally:
             self._leases.forget(lease)
         return True
 
     @on_concurrent_change
-    def _end(self, image_id: str, url: str, commit: Callable[[Image, Image], None]) -> None:
+    def _end(self, image_id: str, url: str, lease: Lease) -> None:
         image = self._repository.get_any(image_id)
         if image.status is Status.DELETING:
             raise errors.LeaseLost(f"image {image_id} is being deleted")
-        commit(image, _next(image, image.without(url)))
-
-
-def _next(before: Image, after: Image) -> Image:
-    return replace(after, version=before.version + 1, updated_at=datetime.now(UTC))
+        self._writer.save(self._writer.image(image, image.without(url)), LeaseEnded(lease))

@@ -16,13 +16,13 @@ from glancecore.domain import errors
 from glancecore.domain.events import EventType, ImageEvent
 from glancecore.domain.image import Image, Location, Status
 from glancecore.domain.lease import Lease, Operation
-from glancecore.ports.repository import ImageChanged, ImageRemoved, ImageRepository, LeaseEnded
+from glancecore.ports.repository import ImageRemoved, ImageRepository, LeaseEnded
 from glancecore.services.blobs import Blobs
 from glancecore.services.checkpoints import reach
 from glancecore.services.leases import Leases
-from glancecore.services.notifications import Notifications
 from glancecore.services.retrying import on_concurrent_change
 from glancecore.services.stores import Stores
+from glancecore.services.writer import Writer
 
 LOG = logging.getLogger(__name__)
 #: Operations that leave no bytes behind when they are stopped.
@@ -32,13 +32,13 @@ _WRITES_NOTHING = frozenset({Operation.HASH, Operation.DROP_LOCATION})
 class Deletion:
     """Deletes whatever image it is given; who may is decided by the caller."""
 
-    def __init__(self, repository: ImageRepository, stores: Stores, leases: Leases, notifications: Notifications, *,
+    def __init__(self, repository: ImageRepository, stores: Stores, leases: Leases, writer: Writer, *,
                  delayed: bool = False) -> None:
         self._repository = repository
         self._stores = stores
         self._blobs = Blobs(repository, stores)
         self._leases = leases
-        self._notifications = notifications
+        self._writer = writer
         self._delayed = delayed
         self._gone: list[Callable[[str], None]] = []
 
@@ -70,10 +70,7 @@ class Deletion:
             raise errors.ImageNotFound(f"no image {image_id}")
         if image.status not in (Status.ACTIVE, Status.DEACTIVATED) or not image.live_locations:
             return False
-        after = replace(_next(image, image.postpone_delete()), updated_at=_now())
-        told = self._notifications.about(ImageEvent(EventType.IMAGE_DELETE, image))
-        self._repository.commit(ImageChanged(image, after), *told.changes)
-        told.send()
+        self._writer.save(self._writer.image(image, image.postpone_delete()), events=[ImageEvent(EventType.IMAGE_DELETE, image)])
         return True
 
     @on_concurrent_change
@@ -82,11 +79,9 @@ class Deletion:
         image = self._repository.get_any(image_id)
         if image.status is Status.DELETING:
             raise errors.ImageNotFound(f"image {image_id} is being deleted for good")
-        after = replace(_next(image, image.restore()), updated_at=_now())
-        told = self._notifications.about(ImageEvent(EventType.IMAGE_UPDATE, after))
-        self._repository.commit(ImageChanged(image, after), *told.changes)
-        told.send()
-        return after
+        change = self._writer.image(image, image.restore())
+        self._writer.save(change, events=[ImageEvent(EventType.IMAGE_UPDATE, change.after)])
+        return change.after
 
     def scrub(self, image: Image) -> None:
         """Delete for good what was deleted some time ago, unless it was restored meanwhile. Raises what ``delete`` raises."""
@@ -96,17 +91,14 @@ class Deletion:
     # -- inside ------------------------------------------------------------------------------------------------------
     def _delete_empty(self, image: Image) -> None:
         """Nothing but a row: one transaction. Falls back to the long way when something began meanwhile."""
-        deleting = _next(image, image.begin_delete())
+        change = self._writer.image(image, image.begin_delete(), touched=False)
         reach("delete.before_row")
-        told = self._notifications.about(ImageEvent(EventType.IMAGE_DELETE, image))
         try:
-            self._repository.commit(ImageChanged(image, deleting), ImageRemoved(deleting, _now()), *told.changes)
+            self._writer.save(change, ImageRemoved(change.after, _now()), events=[ImageEvent(EventType.IMAGE_DELETE, image)])
         except errors.ConcurrentChange:
             lease = self._begin(image)
             if lease is not None:
                 self.finish(lease)
-        else:
-            told.send()
 
     @on_concurrent_change
     def _begin(self, image: Image) -> Lease | None:
@@ -116,12 +108,12 @@ class Deletion:
             raise errors.ImageNotFound(f"no image {image.id}")
         if image.status is Status.PENDING_DELETE:
             current.require(Status.PENDING_DELETE)  # or else it was restored
-        deleting = _next(current, current.begin_delete())
+        change = self._writer.image(current, current.begin_delete(), touched=False)
         running = self._repository.lease(image.id)
         lease = self._leases.new(current, Operation.DELETE, current.status, blobs=running.blobs if running else ())
         taken = self._leases.taken(lease, running.token if running else None)
         try:
-            self._repository.commit(ImageChanged(current, deleting), taken)
+            self._writer.save(change, taken)
         except errors.LeaseLost as exc:  # the running operation ended just now
             self._leases.forget(lease)
             raise errors.ConcurrentChange(f"image {image.id} has changed") from exc
@@ -152,12 +144,11 @@ class Deletion:
         reach("delete.after_bytes")
         reach("delete.before_row")
         # of an image whose deletion was put off it was told then
-        told = self._notifications.about(*([] if lease.stable is Status.PENDING_DELETE else [ImageEvent(EventType.IMAGE_DELETE, image)]))
-        self._repository.commit(ImageRemoved(image, _now()), LeaseEnded(lease), *told.changes)
+        events = [] if lease.stable is Status.PENDING_DELETE else [ImageEvent(EventType.IMAGE_DELETE, image)]
+        self._writer.save(ImageRemoved(image, _now()), LeaseEnded(lease), events=events)
         self._leases.forget(lease)
         for gone in self._gone:
             gone(image.id)
-        told.send()
 
     @on_concurrent_change
     def _forget_location(self, image: Image, location: Location) -> Image:
@@ -165,22 +156,18 @@ class Deletion:
         if len(image.locations) == 1:
             return image
         current = self._repository.get_any(image.id)
-        after = _next(current, replace(current, locations=tuple(x for x in current.locations if x.url != location.url)))
-        self._repository.commit(ImageChanged(current, after))
-        return after
+        change = self._writer.image(current, replace(current, locations=tuple(x for x in current.locations if x.url != location.url)), touched=False)
+        self._writer.save(change)
+        return change.after
 
     @on_concurrent_change
     def _restore(self, lease: Lease, cause: errors.StoreError) -> None:
         image = self._repository.get_any(lease.image_id)
         LOG.warning("image %s can't be deleted (%s): it stays %s", image.id, cause, lease.stable.value)
         try:
-            self._repository.commit(ImageChanged(image, _next(image, image.undo_delete(lease.stable))), LeaseEnded(lease))
+            self._writer.save(self._writer.image(image, image.undo_delete(lease.stable), touched=False), LeaseEnded(lease))
         finally:
             self._leases.forget(lease)
-
-
-def _next(before: Image, after: Image) -> Image:
-    return replace(after, version=before.version + 1)
 
 
 def _now() -> datetime:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,25 +12,21 @@ from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.domain.events import EventType, ImageEvent, ImageSent
 from glancecore.domain.image import Digests, Image, Location, Status
-from glancecore.domain.lease import BlobRef, Lease, Operation
-from glancecore.domain.quota import Limits
+from glancecore.domain.lease import BlobRef, Operation
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.quota import Quota
-from glancecore.ports.repository import ImageChanged, ImageRepository, LeaseChanged, LeaseEnded, WithinLimits
+from glancecore.ports.repository import ImageRepository
 from glancecore.services.checkpoints import reach
 from glancecore.services.hashing import Hashes
 from glancecore.services.image_cache import CachedData, ImageCache
 from glancecore.services.inspection import InspectionRules, Inspector
 from glancecore.services.intake import Intake
-from glancecore.services.leases import Leases
-from glancecore.services.notifications import Notifications, Telling
-from glancecore.services.retrying import on_concurrent_change
+from glancecore.services.notifications import Notifications
+from glancecore.services.operations import Held, Operations
 from glancecore.services.signatures import SignatureCheck, Signatures
 from glancecore.services.stores import StoreFacade, Stores
 
 LOG = logging.getLogger(__name__)
-#: First reservation for a body of unknown length, and the largest step by which it grows; bytes.
-FIRST_STEP, LARGEST_STEP = 1 << 20, 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +39,14 @@ class DataSettings:
 
 
 class ImageData:
-    def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, stores: Stores, leases: Leases,
+    def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, stores: Stores, operations: Operations,
                  settings: DataSettings, notifications: Notifications, signatures: Signatures | None = None,
                  cache: ImageCache | None = None) -> None:
         self._repository = repository
         self._policy = authorizer
         self._quota = quota
         self._stores = stores
-        self._leases = leases
+        self._operations = operations
         self._settings = settings
         self._notifications = notifications
         self._signatures = signatures or Signatures(None)
@@ -79,88 +75,28 @@ class ImageData:
         if size is not None and size > self._settings.size_cap:
             raise errors.TooLarge(f"the data has {size} bytes; image_size_cap is {self._settings.size_cap}")
         signature = self._signatures.check_of(image, ctx.token)
-        limits = self._quota.limits(image.owner)
         reach("upload.before_intent")
-        saving, lease = self._begin(image, store, limits, size or 0)
-        location: Location | None = None
-        try:
-            location, digests = self._transfer(saving, lease, store, body, size, limits, signature)
+        saving = image.begin_upload()
+        with self._operations.hold(
+                image, saving, Operation.UPLOAD, blobs=(BlobRef(store.id, saving.blob_key, saving.owner),), reserve=size or 0,
+                limits=self._quota.limits(image.owner), events=lambda x: [ImageEvent(EventType.IMAGE_PREPARE, x, store.id)]) as held:
+            reach("upload.after_intent")
+            location, digests = self._transfer(held, store, body, size, signature)
+            held.made(lambda: store.delete(location.url), lambda x: any(y.url == location.url for y in x.locations))
             reach("upload.before_finish")
-            told = self._finish(saving, lease, location, digests)
-        except BaseException as exc:
-            self._give_up(lease, store, location, exc)
-            if isinstance(exc, (errors.LeaseLost, errors.ImageNotFound)):
-                raise errors.Gone(f"image {image_id} was deleted during the upload") from exc
-            raise
-        finally:
-            self._leases.forget(lease)
+            held.finish(lambda x: x.finish_upload(digests, (location,)),
+                        events=lambda x: [ImageEvent(EventType.IMAGE_UPLOAD, x), ImageEvent(EventType.IMAGE_ACTIVATE, x)])
         reach("upload.after_finish")
-        told.send()
 
-    def _begin(self, image: Image, store: StoreFacade, limits: Limits, reserve: int) -> tuple[Image, Lease]:
-        """First transaction: the intent (status, lease, which blob) and the reservation. It is told."""
-        saving = replace(image.begin_upload(), version=image.version + 1, updated_at=_now())
-        lease = self._leases.new(saving, Operation.UPLOAD, Status.QUEUED,
-                                 blobs=(BlobRef(store.id, saving.blob_key, saving.owner),), reserved=reserve)
-        told = self._notifications.about(ImageEvent(EventType.IMAGE_PREPARE, saving, store.id))
-        self._leases.begin(image, saving, lease, limits, *told.changes)
-        reach("upload.after_intent")
-        told.send()
-        return saving, lease
-
-    def _transfer(self, saving: Image, lease: Lease, store: StoreFacade, body: Iterable[bytes], size: int | None,
-                  limits: Limits, signature: SignatureCheck | None) -> tuple[Location, Digests]:
-        room = None
-        if limits.bytes is not None and size is None:
-            room = Reservation(self._repository, lease, limits.bytes).need
-        inspector = Inspector(saving.disk_format or "", saving.container_format or "", self._settings.inspection)
+    def _transfer(self, held: Held, store: StoreFacade, body: Iterable[bytes], size: int | None,
+                  signature: SignatureCheck | None) -> tuple[Location, Digests]:
+        image = held.image
+        inspector = Inspector(image.disk_format or "", image.container_format or "", self._settings.inspection)
         intake = Intake(_noted(body), self._settings.algorithm, size=size, cap=self._settings.size_cap, inspector=inspector,
-                        room=room, alive=self._leases.check(lease), signature=signature)
-        location = store.put(saving.blob_key, intake, size, owner=saving.owner)
+                        room=held.reserve, alive=held.check, signature=signature)
+        location = store.put(image.blob_key, intake, size, owner=image.owner)
         reach("upload.after_put")
         return location, intake.digests
-
-    def _finish(self, saving: Image, lease: Lease, location: Location, digests: Digests) -> Telling:
-        """Second transaction: location, digests and status, and the lease ends. What is to be told of it."""
-        before = saving
-        while True:
-            after = replace(before.finish_upload(digests, (location,)), version=before.version + 1, updated_at=_now())
-            told = self._notifications.about(ImageEvent(EventType.IMAGE_UPLOAD, after), ImageEvent(EventType.IMAGE_ACTIVATE, after))
-            try:
-                self._repository.commit(ImageChanged(before, after), LeaseEnded(lease), *told.changes)
-            except errors.ConcurrentChange:  # its metadata was changed during the upload, or it is being deleted
-                before = self._repository.get_any(saving.id)
-                if before.status is not Status.SAVING:
-                    raise errors.LeaseLost(f"image {saving.id} is {before.status.value}") from None
-            else:
-                return told
-
-    def _give_up(self, lease: Lease, store: StoreFacade, location: Location | None, cause: BaseException) -> None:
-        """Remove every byte of this attempt, then let the image be uploaded again. Bytes that can't be removed now stay
-        named by the lease, which expires and is the reaper's."""
-        LOG.info("upload of image %s ended with %s: %s", lease.image_id, type(cause).__name__, cause)
-        try:
-            if self._still_ours(lease, location):
-                if location is not None:  # else ``put`` has failed, and leaves nothing itself
-                    store.delete(location.url)
-                release(self._repository, lease, _reason(cause))
-        except errors.LeaseLost:
-            LOG.info("image %s is not ours any more", lease.image_id)
-        except errors.GlanceError as exc:
-            LOG.warning("image %s: can't clean up now (%s); the reaper will", lease.image_id, exc)
-
-    def _still_ours(self, lease: Lease, location: Location | None) -> bool:
-        """Whether this attempt's bytes may be removed. A commit whose answer was lost may have made them the image's: writing
-        to the lease waits for such a commit and fails when it has ended the lease."""
-        try:
-            self._repository.commit(LeaseChanged(lease))
-        except errors.LeaseLost:
-            try:
-                image = self._repository.get_any(lease.image_id)
-            except errors.ImageNotFound:
-                return True
-            return location is None or all(x.url != location.url for x in image.locations)
-        return True
 
     # -- download ----------------------------------------------------------------------------------------------------
     def download(self, ctx: Context, image_id: str, prefer: Sequence[str] = ()) -> Download | None:
@@ -284,49 +220,6 @@ class Download:
                 last = exc
         if at < end:
             raise errors.StoreUnavailable(f"the data of image {self.image.id} can't be read now") from last
-
-
-class Reservation:
-    """Room for a body of unknown length: reserved in growing steps before the bytes are taken, so that parallel uploads
-    can't overshoot the project's limit."""
-
-    def __init__(self, repository: ImageRepository, lease: Lease, limit: int) -> None:
-        self._repository = repository
-        self._lease = lease
-        self._limit = limit
-        self._step = FIRST_STEP
-
-    def need(self, seen: int) -> None:
-        """Make sure that ``seen`` bytes are reserved. Raises QuotaExceeded, LeaseLost."""
-        reserved = self._lease.reserved
-        if seen <= reserved:
-            return
-        for wanted in (max(seen, reserved + self._step), seen):
-            grown = replace(self._lease, reserved=wanted)
-            try:
-                self._repository.commit(LeaseChanged(grown), WithinLimits(grown.project, Limits(bytes=self._limit)))
-            except errors.QuotaExceeded:
-                if wanted == seen:
-                    raise
-            else:
-                self._lease = grown
-                self._step = min(self._step * 2, LARGEST_STEP)
-                return
-
-
-@on_concurrent_change
-def release(repository: ImageRepository, lease: Lease, fault: str | None) -> None:
-    """Give an operation up: the image goes back to its stable status with the reason, and the lease ends.
-
-    Raises LeaseLost when somebody else holds the image now."""
-    try:
-        image = repository.get_any(lease.image_id)
-    except errors.ImageNotFound as exc:
-        raise errors.LeaseLost(f"image {lease.image_id} is gone") from exc
-    if image.status is Status.DELETING:
-        raise errors.LeaseLost(f"image {image.id} is being deleted")
-    after = replace(image.give_up(lease.stable, fault), version=image.version + 1, updated_at=_now())
-    repository.commit(ImageChanged(image, after), LeaseEnded(lease))
 
 
 def _noted(body: Iterable[bytes]) -> Iterator[bytes]:

@@ -20,7 +20,6 @@ from glancecore.ports.repository import (
     NARROWER,
     Change,
     ImageAdded,
-    ImageChanged,
     ImagePage,
     ImageQuery,
     ImageRepository,
@@ -30,9 +29,9 @@ from glancecore.services.checkpoints import reach
 from glancecore.services.deletion import Deletion
 from glancecore.services.image_properties import ImageProperties
 from glancecore.services.locations import Locations
-from glancecore.services.notifications import Notifications
 from glancecore.services.property_protection import PropertyProtection
 from glancecore.services.retrying import on_concurrent_change
+from glancecore.services.writer import Writer
 
 #: Most bytes of metadata in one page of a list, but for those of its last image. A list of 1,000 usual images has less.
 PAGE_BYTES = 4 << 20
@@ -61,7 +60,7 @@ class Images:
     """Use cases on images without their data."""
 
     def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, limits: MetadataLimits,
-                 protection: PropertyProtection, deletion: Deletion, locations: Locations, notifications: Notifications,
+                 protection: PropertyProtection, deletion: Deletion, locations: Locations, writer: Writer,
                  definitions: ImageProperties | None = None) -> None:
         self._repository = repository
         self._policy = authorizer
@@ -70,7 +69,7 @@ class Images:
         self._protection = protection
         self._deletion = deletion
         self._locations = locations
-        self._notifications = notifications
+        self._writer = writer
         self._definitions = definitions
 
     # -- reading -----------------------------------------------------------------------------------------------------
@@ -142,10 +141,8 @@ class Images:
         if limits != Limits():
             changes.append(WithinLimits(owner, limits))
         reach("create.before_commit")
-        told = self._notifications.about(ImageEvent(EventType.IMAGE_CREATE, image))
-        self._repository.commit(*changes, *told.changes)
+        self._writer.save(*changes, events=[ImageEvent(EventType.IMAGE_CREATE, image)])
         reach("create.after_commit")
-        told.send()
         return image
 
     def update(self, ctx: Context, image_id: str, read: Callable[[], Sequence[patch.Operation]]) -> Image:
@@ -212,13 +209,11 @@ class Images:
         if after == image:
             return image
         metadata.check(after, self._limits, image)
-        after = replace(after, version=image.version + 1, updated_at=now())
-        effects = self._locations.effects(image, after)
-        told = self._notifications.about(ImageEvent(EventType.IMAGE_UPDATE, after))
-        effects.commit(self._repository, ImageChanged(image, after), *self._within_project(after, image), *told.changes)
-        told.send()
-        effects.follow()
-        return after
+        saved = self._writer.image(image, after)
+        with self._locations.effects(image, saved.after) as effects:
+            self._writer.save(saved, *self._within_project(saved.after, image), *effects.changes,
+                              events=[ImageEvent(EventType.IMAGE_UPDATE, saved.after)])
+        return saved.after
 
     def _check_visibility(self, ctx: Context, image: Image) -> None:
         if image.visibility is Visibility.PUBLIC:

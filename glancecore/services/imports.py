@@ -25,9 +25,8 @@ from glancecore.services import expected
 from glancecore.services.checkpoints import reach
 from glancecore.services.images import Images, NewImage
 from glancecore.services.kept_secrets import KeptSecrets
-from glancecore.services.leases import Leases
 from glancecore.services.lookups import Lookups
-from glancecore.services.notifications import Notifications
+from glancecore.services.operations import Operations
 from glancecore.services.retrying import on_concurrent_change
 from glancecore.services.signatures import CERTIFICATE, Signatures
 from glancecore.services.stores import StoreFacade, Stores
@@ -63,21 +62,20 @@ class Wanted:
 
 
 class Imports:
-    def __init__(self, database: Database, authorizer: Authorizer, quota: Quota, stores: Stores, leases: Leases,
+    def __init__(self, database: Database, authorizer: Authorizer, quota: Quota, stores: Stores, operations: Operations,
                  methods: Mapping[str, ImportMethod], steps: Mapping[str, ImportStep], engine: Engine, images: Images,
-                 lookups: Lookups, notifications: Notifications, kept: KeptSecrets, signatures: Signatures) -> None:
+                 lookups: Lookups, kept: KeptSecrets, signatures: Signatures) -> None:
         self._repository = database.images
         self._tasks = database.tasks
         self._policy = authorizer
         self._quota = quota
         self._stores = stores
-        self._leases = leases
+        self._operations = operations
         self._methods = methods
         self._steps = steps
         self._engine = engine
         self._images = images
         self._lookups = lookups
-        self._notifications = notifications
         self._kept = kept
         self._signatures = signatures
 
@@ -240,17 +238,16 @@ class Imports:
                     input={"image_id": image.id, "import_req": dict(wanted.body), "backend": list(stores), **(wanted.given or {})},
                     secrets={"roles": ",".join(request.roles), **self._kept.seal(task_id, request.secrets)})
         kept = failed.kept if failed is not None and failed.keeps(at) else None
-        begun = replace(image.begin_import(task.id, stores, kept), version=image.version + 1, updated_at=at)
+        saved = self._operations.writer.image(image, image.begin_import(task.id, stores, kept))
+        begun = saved.after
         limits = self._quota.limits(image.owner) if limited else Limits()
         size = begun.size or 0
-        lease = self._leases.new(begun, Operation.IMPORT, _STABLE[image.status], reserved=size * len(stores))
+        lease = self._operations.leases.new(begun, Operation.IMPORT, _STABLE[image.status], reserved=size * len(stores))
         changes: list[Change] = [TaskAdded(task)]
         if failed is not None and kept is not None:
             changes.append(TaskChanged(failed, replace(failed.emptied(), version=failed.version + 1)))
-        told = self._notifications.about(*task_events(None, task))
         reach("import.before_intent")
-        self._leases.begin(image, begun, lease, limits, *changes, *told.changes)
+        self._operations.begin(saved, lease, limits, *changes, events=task_events(None, task))
         reach("import.after_intent")
-        told.send()
         self._engine.submit(task, lease)
         return task

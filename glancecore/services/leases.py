@@ -13,8 +13,7 @@ from dataclasses import replace
 from glancecore.domain import errors
 from glancecore.domain.image import Image, Status
 from glancecore.domain.lease import BlobRef, Lease, Operation
-from glancecore.domain.quota import Limits
-from glancecore.ports.repository import Change, ImageChanged, ImageRepository, LeaseTaken, WithinLimits
+from glancecore.ports.repository import ImageRepository, LeaseTaken
 
 LOG = logging.getLogger(__name__)
 
@@ -36,7 +35,7 @@ class Leases:
 
     def new(self, image: Image, operation: Operation, stable: Status, *, blobs: tuple[BlobRef, ...] = (),
             reserved: int = 0) -> Lease:
-        """A lease of this process; ``begin`` the operation with it, or give ``taken`` to the commit that does."""
+        """A lease of this process; give ``taken`` to the commit that begins the operation."""
         return Lease(image.id, operation, self.holder, stable, image.owner, blobs, reserved)
 
     def taken(self, lease: Lease, replacing: str | None = None) -> LeaseTaken:
@@ -47,21 +46,6 @@ class Leases:
                 self._thread = threading.Thread(target=self._beat, name="lease-heartbeat", daemon=True)
                 self._thread.start()
         return LeaseTaken(lease, self.ttl, replacing)
-
-    def begin(self, before: Image, after: Image, lease: Lease, limits: Limits, *changes: Change) -> None:
-        """The commit that begins an operation: the image's new status, its lease with what it reserves within ``limits``, and
-        ``changes``. Raises WrongStatus when the image has changed meanwhile, QuotaExceeded."""
-        all_changes: list[Change] = [ImageChanged(before, after), self.taken(lease), *changes]
-        if limits.bytes is not None or limits.uploading is not None:
-            all_changes.append(WithinLimits(before.owner, Limits(bytes=limits.bytes, uploading=limits.uploading)))
-        try:
-            self._images.commit(*all_changes)
-        except errors.ConcurrentChange as exc:
-            self.forget(lease)
-            raise errors.WrongStatus(f"image {before.id} has changed meanwhile; look at its status") from exc
-        except BaseException:
-            self.forget(lease)
-            raise
 
     def forget(self, lease: Lease) -> None:
         """The operation is over, well or badly. A lease that could not be ended expires."""

@@ -20,16 +20,16 @@ from glancecore.domain.image import Digests, Image, Status
 from glancecore.domain.lease import Lease
 from glancecore.domain.task import TaskType
 from glancecore.domain.task import events as task_events
-from glancecore.ports.repository import Change, Database, ImageChanged, LeaseEnded
+from glancecore.ports.repository import Change, Database, LeaseEnded
 from glancecore.ports.task_repository import TaskChanged
 from glancecore.services.checkpoints import reach
 from glancecore.services.image_data import DataSettings
 from glancecore.services.inspection import Inspector
 from glancecore.services.intake import Intake
 from glancecore.services.leases import Leases
-from glancecore.services.notifications import Notifications
 from glancecore.services.retrying import on_concurrent_change
 from glancecore.services.stores import Stores
+from glancecore.services.writer import Writer
 
 LOG = logging.getLogger(__name__)
 #: Locations that one process reads at once; the others wait.
@@ -42,13 +42,13 @@ PATIENCE = 5.0
 
 class LocationHashing:
     def __init__(self, database: Database, stores: Stores, leases: Leases, settings: DataSettings,
-                 notifications: Notifications) -> None:
+                 writer: Writer) -> None:
         self._repository = database.images
         self._tasks = database.tasks
         self._stores = stores
         self._leases = leases
         self._settings = settings
-        self._notifications = notifications
+        self._writer = writer
         self._turns = threading.Semaphore(AT_ONCE)
         self._stopping = threading.Event()
         self._threads: set[threading.Thread] = set()
@@ -150,13 +150,11 @@ class LocationHashing:
                 events += task_events(task, ended)
         after = change(image)
         if after != image:
-            after = replace(after, version=image.version + 1, updated_at=now)
-            changes.insert(0, ImageChanged(image, after))
+            changes.insert(0, saved := self._writer.image(image, after))
+            after = saved.after
         if image.status is Status.IMPORTING and after.status is Status.ACTIVE:
             events.insert(0, ImageEvent(EventType.IMAGE_ACTIVATE, after))
-        told = self._notifications.about(*events)
-        self._repository.commit(*changes, *told.changes)
-        told.send()
+        self._writer.save(*changes, events=events)
 
 
 def _compare(image: Image, checksum: str, digests: Mapping[str, str]) -> None:

@@ -7,7 +7,6 @@ import logging
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from glancecore.domain import errors, fields, patch
@@ -20,7 +19,7 @@ from glancecore.domain.task import Task, TaskStatus, TaskType
 from glancecore.domain.task import events as task_events
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.quota import Quota
-from glancecore.ports.repository import Change, ImageChanged, ImageRepository, LeaseEnded, WithinLimits
+from glancecore.ports.repository import Change, ImageRepository, LeaseEnded, WithinLimits
 from glancecore.ports.store import Cap
 from glancecore.ports.task_repository import TaskAdded
 from glancecore.services.blobs import Blobs
@@ -29,9 +28,9 @@ from glancecore.services.inspection import InspectionRules, Inspector
 from glancecore.services.leases import Leases
 from glancecore.services.location_hashing import LocationHashing
 from glancecore.services.lookups import Check, Lookups
-from glancecore.services.notifications import Notifications
 from glancecore.services.retrying import on_concurrent_change
 from glancecore.services.stores import StoreFacade, Stores
+from glancecore.services.writer import Writer
 
 LOG = logging.getLogger(__name__)
 #: URLs that a caller may never name: they lead into the service's own machine, or to credentials of its configuration.
@@ -65,8 +64,8 @@ class LocationSettings:
 
 @dataclass(slots=True)
 class Effects:
-    """What a change of locations brings with it: ``changes`` for the same commit, ``follow`` to be called after it, ``give_up``
-    when it fails."""
+    """What a change of locations brings with it: ``changes`` for the same commit, which is made in its ``with`` block. Then its work begins; when
+    the commit fails, no lease of it is kept alive."""
 
     changes: list[Change] = field(default_factory=list)
     follow: Callable[[], None] = lambda: None
@@ -74,18 +73,19 @@ class Effects:
     #: It goes on after ``follow`` has returned.
     background: bool = False
 
-    def commit(self, repository: ImageRepository, *changes: Change) -> None:
-        """Commit the change with its effects. A lease of theirs is not kept alive when that fails."""
-        try:
-            repository.commit(*changes, *self.changes)
-        except BaseException:
+    def __enter__(self) -> Effects:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.follow()
+        else:
             self.give_up()
-            raise
 
 
 class Locations:
     def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, stores: Stores, leases: Leases,
-                 hashing: LocationHashing, lookups: Lookups, settings: LocationSettings, notifications: Notifications) -> None:
+                 hashing: LocationHashing, lookups: Lookups, settings: LocationSettings, writer: Writer) -> None:
         self._repository = repository
         self._policy = authorizer
         self._quota = quota
@@ -95,7 +95,7 @@ class Locations:
         self._hashing = hashing
         self._lookups = lookups
         self._settings = settings
-        self._notifications = notifications
+        self._writer = writer
 
     # -- use cases -----------------------------------------------------------------------------------------------------
     def list(self, ctx: Context, image_id: str) -> Sequence[Location]:
@@ -118,20 +118,17 @@ class Locations:
         wanted = read()
         (data,) = self._look_up(ctx, [(image, wanted, self._readers(ctx, wanted))])
         verified = data.hash_value is not None and self._hashes(data.location)
-        after = _next(image, image.attach(data, to=Status.IMPORTING if verified else Status.ACTIVE))
-        effects = self.effects(image, after)
-        task = self._task(ctx, after, data)
-        if not effects.background:
-            task = task.succeed(task.created_at, {"image_id": image.id})
-        told = self._notifications.about(ImageEvent(EventType.IMAGE_UPDATE if verified else EventType.IMAGE_ACTIVATE, after),
-                                         *task_events(None, task))
-        try:
-            effects.commit(self._repository, ImageChanged(image, after), TaskAdded(task), *told.changes)
-        except errors.ConcurrentChange as exc:
-            raise errors.WrongStatus(f"image {image.id} has changed meanwhile; look at its status") from exc
-        reach("location.after_intent")
-        told.send()
-        effects.follow()
+        saved = self._writer.image(image, image.attach(data, to=Status.IMPORTING if verified else Status.ACTIVE))
+        with self.effects(image, saved.after) as effects:
+            task = self._task(ctx, saved.after, data)
+            if not effects.background:
+                task = task.succeed(task.created_at, {"image_id": image.id})
+            event = ImageEvent(EventType.IMAGE_UPDATE if verified else EventType.IMAGE_ACTIVATE, saved.after)
+            try:
+                self._writer.save(saved, TaskAdded(task), *effects.changes, events=[event, *task_events(None, task)])
+            except errors.ConcurrentChange as exc:
+                raise errors.WrongStatus(f"image {image.id} has changed meanwhile; look at its status") from exc
+            reach("location.after_intent")
 
     def remove_copy(self, ctx: Context, image_id: str, store_id: str) -> None:
         """Remove the copies that one store holds. Raises ImageNotFound, Conflict (no such store), Forbidden, LocationNotFound,
@@ -151,12 +148,9 @@ class Locations:
         after = image
         for url in there:
             after = after.drop(url)
-        after = _next(image, after)
-        effects = self.effects(image, after)
-        told = self._notifications.about(ImageEvent(EventType.IMAGE_UPDATE, after))
-        effects.commit(self._repository, ImageChanged(image, after), *told.changes)
-        told.send()
-        effects.follow()
+        saved = self._writer.image(image, after)
+        with self.effects(image, saved.after) as effects:
+            self._writer.save(saved, *effects.changes, events=[ImageEvent(EventType.IMAGE_UPDATE, saved.after)])
 
     @on_concurrent_change
     def measure(self, image: Image, *, dry_run: bool) -> int | None:
@@ -169,7 +163,7 @@ class Locations:
         location = self._stores.by_preference(image.good_locations)[0]
         found = self._look_at(self._stores.holding(location), location.url, image.size, image, lambda: None)
         if found is not None and not dry_run:
-            self._repository.commit(ImageChanged(image, _next(image, replace(image, virtual_size=found))))
+            self._writer.save(self._writer.image(image, replace(image, virtual_size=found)))
         return found
 
     @on_concurrent_change
@@ -183,7 +177,7 @@ class Locations:
         if after == image or any(x.status is LocationStatus.DELETING for x in image.locations):
             return False
         if not dry_run:
-            self._repository.commit(ImageChanged(image, _next(image, after)))
+            self._writer.save(self._writer.image(image, after))
         return True
 
     # -- for PATCH -----------------------------------------------------------------------------------------------------
@@ -258,7 +252,7 @@ class Locations:
         image = self._repository.get_any(lease.image_id)
         if image.status is Status.DELETING:
             raise errors.LeaseLost(f"image {image.id} is being deleted")
-        self._repository.commit(ImageChanged(image, _next(image, change(image))), LeaseEnded(lease))
+        self._writer.save(self._writer.image(image, change(image)), LeaseEnded(lease))
 
     def _check(self, ctx: Context, image: Image, operation: patch.Operation) -> None:
         """All that can be said of an operation on locations before a store is asked."""
@@ -386,7 +380,3 @@ def _scheme(url: str) -> str:
         return urlsplit(url).scheme
     except ValueError:
         return ""
-
-
-def _next(before: Image, after: Image) -> Image:
-    return replace(after, version=before.version + 1, updated_at=datetime.now(UTC))

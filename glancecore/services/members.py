@@ -13,16 +13,16 @@ from glancecore.domain.member import Member, MemberStatus
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.repository import ImageRepository, MemberAdded, MemberChanged, MemberRemoved
 from glancecore.services.images import now
-from glancecore.services.notifications import Notifications
+from glancecore.services.writer import Writer
 
 
 class Members:
     def __init__(self, repository: ImageRepository, authorizer: Authorizer, limit: int | None,
-                 notifications: Notifications) -> None:
+                 writer: Writer) -> None:
         self._repository = repository
         self._policy = authorizer
         self._limit = limit
-        self._notifications = notifications
+        self._writer = writer
 
     def add(self, ctx: Context, image_id: str, read: Callable[[], str]) -> Member:
         """Share with the project that ``read`` gives, status pending; it is read when the caller has been found to be allowed to.
@@ -36,9 +36,7 @@ class Members:
             raise errors.Invalid("member: a project id has no slash")
         at = now()
         member = Member(image.id, project, MemberStatus.PENDING, at, at)
-        told = self._notifications.about(MemberEvent(EventType.MEMBER_CREATE, member))
-        self._repository.commit(MemberAdded(member, self._limit), *told.changes)
-        told.send()
+        self._writer.save(MemberAdded(member, self._limit), events=[MemberEvent(EventType.MEMBER_CREATE, member)])
         return member
 
     def list(self, ctx: Context, image_id: str) -> list[Member]:
@@ -67,9 +65,7 @@ class Members:
         member = self._repository.member(image.id, project)
         status = read()
         after = replace(member, status=status, updated_at=now())
-        told = self._notifications.about(MemberEvent(EventType.MEMBER_UPDATE, after))
-        self._repository.commit(MemberChanged(after), *told.changes)
-        told.send()
+        self._writer.save(MemberChanged(after), events=[MemberEvent(EventType.MEMBER_UPDATE, after)])
         return after
 
     def remove(self, ctx: Context, image_id: str, project: str) -> None:
@@ -78,9 +74,7 @@ class Members:
         self._policy.authorize(ctx, "delete_member", image)
         _require_shared(image)
         member = self._repository.member(image.id, project)
-        told = self._notifications.about(MemberEvent(EventType.MEMBER_DELETE, member))
-        self._repository.commit(MemberRemoved(image.id, project), *told.changes)
-        told.send()
+        self._writer.save(MemberRemoved(image.id, project), events=[MemberEvent(EventType.MEMBER_DELETE, member)])
 
     def _image(self, ctx: Context, image_id: str) -> Image:
         image = self._repository.get(image_id, ctx.viewer)

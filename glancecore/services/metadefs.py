@@ -20,8 +20,8 @@ from glancecore.ports.metadef_repository import (
 )
 from glancecore.services.images import now
 from glancecore.services.metadef_validation import MetadefValidation, Verdict
-from glancecore.services.notifications import Notifications
 from glancecore.services.retrying import on_concurrent_change
+from glancecore.services.writer import Writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,12 @@ class NamespacePage:
 
 
 class Metadefs:
-    def __init__(self, repository: MetadefRepository, authorizer: Authorizer, notifications: Notifications,
+    def __init__(self, repository: MetadefRepository, authorizer: Authorizer, writer: Writer,
                  validation: MetadefValidation) -> None:
         self._repository = repository
         self._validation = validation
         self._policy = authorizer
-        self._notifications = notifications
+        self._writer = writer
 
     # -- reading -----------------------------------------------------------------------------------------------------
     def show(self, ctx: Context, name: str) -> Namespace:
@@ -72,9 +72,7 @@ class Metadefs:
         """With everything that is in it, at once. Raises Forbidden, MetadefExists, LimitExceeded."""
         self._policy.authorize(ctx, "add_metadef_namespace", target(namespace))
         _check_owner(ctx, namespace.owner)
-        told = self._notifications.about(MetadefEvent(EventType.METADEF_NAMESPACE_CREATE, namespace))
-        self._repository.commit(NamespaceAdded(namespace.checked()), *told.changes)
-        told.send()
+        self._writer.save(NamespaceAdded(namespace.checked()), events=[MetadefEvent(EventType.METADEF_NAMESPACE_CREATE, namespace)])
         return namespace
 
     def update(self, ctx: Context, name: str, read: Callable[[], Mapping[str, object]]) -> Namespace:
@@ -98,9 +96,7 @@ class Metadefs:
         namespace = self.show(ctx, name)
         self._policy.authorize(ctx, "delete_metadef_namespace", target(namespace))
         namespace.check_deletable()
-        told = self._notifications.about(MetadefEvent(EventType.METADEF_NAMESPACE_DELETE, namespace))
-        self._repository.commit(NamespaceRemoved(namespace), *told.changes)
-        told.send()
+        self._writer.save(NamespaceRemoved(namespace), events=[MetadefEvent(EventType.METADEF_NAMESPACE_DELETE, namespace)])
 
     @on_concurrent_change
     def change(self, ctx: Context, name: str, policy: str, change: Callable[[Namespace], Namespace],
@@ -109,9 +105,7 @@ class Metadefs:
         namespace = self.show(ctx, name)
         self._policy.authorize(ctx, policy, target(namespace))
         after = replace(change(namespace).checked(), version=namespace.version + 1)
-        told = self._notifications.about(*events(after))
-        self._repository.commit(NamespaceChanged(namespace, after), *told.changes)
-        told.send()
+        self._writer.save(NamespaceChanged(namespace, after), events=events(after))
         return after
 
 

@@ -22,12 +22,12 @@ LOG = logging.getLogger(__name__)
 INITIATOR: ContextVar[Initiator | None] = ContextVar("initiator", default=None)
 
 
-class Telling:
+class PendingEvents:
     """What is to be told of a change: ``changes`` belong into its commit, ``send`` is called when that has succeeded."""
 
     __slots__ = ("_send", "changes", "notifications")
 
-    def __init__(self, notifications: Sequence[Notification], changes: tuple[EventsRecorded, ...], send: Callable[[Telling], None]) -> None:
+    def __init__(self, notifications: Sequence[Notification], changes: tuple[EventsRecorded, ...], send: Callable[[PendingEvents], None]) -> None:
         self.notifications = notifications
         self.changes = changes
         self._send = send
@@ -53,7 +53,7 @@ class Notifications:
         #: Called when something new is in the outbox.
         self.recorded: Callable[[], None] = lambda: None
 
-    def about(self, *events: Event, initiator: Initiator | None = None) -> Telling:
+    def prepare(self, *events: Event, initiator: Initiator | None = None) -> PendingEvents:
         """To be called before the commit; the events are as they will be true after it. ``initiator``: when it is another one than this thread's."""
         now, initiator = datetime.now(UTC), initiator or INITIATOR.get()
         wanted = [Notification(x, now, initiator) for x in events if not self._off(x.type.value)]
@@ -61,17 +61,17 @@ class Notifications:
         if self._destinations:
             recorded = tuple(x for notification in wanted for x in self._outgoing(notification))
             changes = (EventsRecorded(recorded),) if recorded else ()
-        return Telling(wanted, changes, self._tell)
+        return PendingEvents(wanted, changes, self._tell)
 
     def send(self, *events: Event, initiator: Initiator | None = None) -> None:
         """Tell of something that is no change: it needs no commit of its own."""
-        telling = self.about(*events, initiator=initiator)
-        if telling.changes and self._repository is not None:
+        pending = self.prepare(*events, initiator=initiator)
+        if pending.changes and self._repository is not None:
             try:
-                self._repository.commit(*telling.changes)
+                self._repository.commit(*pending.changes)
             except GlanceError as exc:
-                LOG.error("%s is not told: %s", ", ".join(x.event.type.value for x in telling.notifications), exc)
-        telling.send()
+                LOG.error("%s is not told: %s", ", ".join(x.event.type.value for x in pending.notifications), exc)
+        pending.send()
 
     def close(self) -> None:
         """At the end of the process: what waits is sent, as far as the operator lets it take time."""
@@ -86,11 +86,11 @@ class Notifications:
             for name in names:
                 yield OutboxEvent(id_, name, about, event.type.value, notification.at, data, notification.initiator)
 
-    def _tell(self, telling: Telling) -> None:
-        if telling.changes:
+    def _tell(self, pending: PendingEvents) -> None:
+        if pending.changes:
             reach("events.recorded")
             self.recorded()
-        for notification in telling.notifications:
+        for notification in pending.notifications:
             for name, notifier in self._immediate.items():
                 try:
                     notifier.notify(notification)

@@ -13,8 +13,8 @@ from glancecore.domain.lease import Lease, Operation
 from glancecore.ports.repository import ImageRepository
 from glancecore.services import metrics
 from glancecore.services.deletion import Deletion
-from glancecore.services.image_data import release
 from glancecore.services.leases import Leases
+from glancecore.services.operations import Operations
 from glancecore.services.stores import Stores
 
 LOG = logging.getLogger(__name__)
@@ -31,12 +31,13 @@ class Reaper:
     """``run_once`` is one look; ``start`` looks every ``interval`` seconds in a thread. Any number may run at once: each
     lease is taken over by one of them."""
 
-    def __init__(self, repository: ImageRepository, stores: Stores, leases: Leases, deletion: Deletion,
+    def __init__(self, repository: ImageRepository, stores: Stores, leases: Leases, deletion: Deletion, operations: Operations,
                  interval: float) -> None:
         self._repository = repository
         self._stores = stores
         self._leases = leases
         self._deletion = deletion
+        self._operations = operations
         self._interval = interval
         self._stop = threading.Event()
         self._also: list[Callable[[], None]] = []
@@ -122,7 +123,7 @@ class Reaper:
     def _undo(self, lease: Lease) -> None:
         for ref in lease.blobs:
             self._stores.discard(ref)
-        release(self._repository, lease, _FAULT)
+        self._operations.release(lease, _FAULT)
         self._leases.forget(lease)
 
 

@@ -7,27 +7,26 @@ a writer that has lost its lease can never touch another one's bytes.
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.domain.events import EventType, ImageEvent
 from glancecore.domain.image import Image, Staged, Status, Verdict
-from glancecore.domain.lease import BlobRef, Lease, Operation
+from glancecore.domain.lease import BlobRef, Operation
 from glancecore.domain.quota import Limits
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.quota import Quota
-from glancecore.ports.repository import Change, ImageChanged, ImageRepository, LeaseEnded, WithinLimits
+from glancecore.ports.repository import ImageRepository, WithinLimits
 from glancecore.ports.store import CHUNK, Cap
 from glancecore.services.checkpoints import reach
-from glancecore.services.image_data import DataSettings, Reservation, release
+from glancecore.services.image_data import DataSettings
 from glancecore.services.inspection import Inspector
 from glancecore.services.intake import Intake
-from glancecore.services.leases import Leases
-from glancecore.services.notifications import Notifications, Telling
+from glancecore.services.operations import Operations
 from glancecore.services.stores import StoreFacade, Stores
 
 LOG = logging.getLogger(__name__)
@@ -52,9 +51,9 @@ class StagingArea:
         """Most bytes of one image."""
         return self._settings.size_cap
 
-    def ref(self, lease: Lease) -> BlobRef:
-        """Where the next staged data of this holding goes: intent, to be recorded before ``put``."""
-        return BlobRef(self.store.id, f"{lease.image_id}.{_short()}")
+    def ref(self, image_id: str) -> BlobRef:
+        """Where the next staged data of the image goes: intent, to be recorded before ``put``."""
+        return BlobRef(self.store.id, f"{image_id}.{secrets.token_hex(8)}")
 
     def put(self, image: Image, ref: BlobRef, pieces: Iterable[bytes], *, size: int | None = None,
             room: Callable[[int], None] | None = None, alive: Callable[[], None] | None = None,
@@ -102,14 +101,12 @@ class StagingArea:
 class Staging:
     """The use case: a user stages data, to be imported by a later request."""
 
-    def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, area: StagingArea, leases: Leases,
-                 notifications: Notifications) -> None:
+    def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, area: StagingArea, operations: Operations) -> None:
         self._repository = repository
         self._policy = authorizer
         self._quota = quota
         self._area = area
-        self._leases = leases
-        self._notifications = notifications
+        self._operations = operations
 
     def stage(self, ctx: Context, image_id: str, body: Iterable[bytes], *, size: int | None = None) -> None:
         """Stage ``body`` for a queued image, which is then uploading until it is imported.
@@ -125,70 +122,16 @@ class Staging:
         if size is not None and size > self._area.cap:
             raise errors.TooLarge(f"the data has {size} bytes; image_size_cap is {self._area.cap}")
         limits = self._quota.limits(image.owner)
+        ref = self._area.ref(image_id)
         reach("stage.before_intent")
-        staging, lease, ref = self._begin(image, limits, size or 0)
-        reach("stage.after_intent")
-        staged: Staged | None = None
-        try:
-            room = Reservation(self._repository, lease, limits.bytes).need if limits.bytes is not None and size is None else None
-            staged, _ = self._area.put(staging, ref, _noted(body), size=size, room=room, alive=self._leases.check(lease))
+        with self._operations.hold(image, image.begin_stage(), Operation.STAGE, blobs=(ref,), reserve=size or 0, limits=limits) as held:
+            reach("stage.after_intent")
+            staged, _ = self._area.put(held.image, ref, _noted(body), size=size, room=held.reserve, alive=held.check)
+            held.made(lambda: self._area.discard(ref), lambda x: x.staged is not None and x.staged.key == ref.key)
             reach("stage.before_finish")
-            told = self._finish(staging, lease, staged, limits)
-        except BaseException as exc:
-            self._give_up(lease, ref, staged, exc)
-            if isinstance(exc, (errors.LeaseLost, errors.ImageNotFound)):
-                raise errors.Gone(f"image {image_id} was deleted while it was staged") from exc
-            raise
-        finally:
-            self._leases.forget(lease)
+            within = [] if limits.staged_bytes is None else [WithinLimits(image.owner, Limits(staged_bytes=limits.staged_bytes))]
+            held.finish(lambda x: x.finish_stage(staged), *within, events=lambda x: [ImageEvent(EventType.IMAGE_UPDATE, x)])
         reach("stage.after_finish")
-        told.send()
-
-    def _begin(self, image: Image, limits: Limits, reserve: int) -> tuple[Image, Lease, BlobRef]:
-        staging = _next(image, image.begin_stage())
-        lease = self._leases.new(staging, Operation.STAGE, Status.QUEUED, reserved=reserve)
-        ref = self._area.ref(lease)
-        lease = replace(lease, blobs=(ref,))
-        self._leases.begin(image, staging, lease, limits)
-        return staging, lease, ref
-
-    def _finish(self, staging: Image, lease: Lease, staged: Staged, limits: Limits) -> Telling:
-        before = staging
-        while True:
-            after = _next(before, before.finish_stage(staged))
-            changes: list[Change] = [ImageChanged(before, after), LeaseEnded(lease)]
-            if limits.staged_bytes is not None:
-                changes.append(WithinLimits(after.owner, Limits(staged_bytes=limits.staged_bytes)))
-            told = self._notifications.about(ImageEvent(EventType.IMAGE_UPDATE, after))
-            try:
-                self._repository.commit(*changes, *told.changes)
-            except errors.ConcurrentChange:  # its metadata was changed meanwhile, or it is being deleted
-                before = self._repository.get_any(staging.id)
-                if before.status is not Status.UPLOADING or before.staged is not None:
-                    raise errors.LeaseLost(f"image {staging.id} is {before.status.value}") from None
-            else:
-                return told
-
-    def _give_up(self, lease: Lease, ref: BlobRef, staged: Staged | None, cause: BaseException) -> None:
-        """Nothing stays of this attempt. What can't be removed now is named by the lease, which expires and is the reaper's."""
-        LOG.info("staging of image %s ended with %s: %s", lease.image_id, type(cause).__name__, cause)
-        try:
-            if self._repository.lease(lease.image_id) != lease and self._is_staged(lease.image_id, ref):
-                return  # the commit whose answer was lost has happened
-            if staged is not None:
-                self._area.discard(ref)
-            release(self._repository, lease, str(cause) if isinstance(cause, errors.GlanceError) else "the upload broke off")
-        except errors.LeaseLost:
-            LOG.info("image %s is not ours any more", lease.image_id)
-        except errors.GlanceError as exc:
-            LOG.warning("image %s: can't clean up now (%s); the reaper will", lease.image_id, exc)
-
-    def _is_staged(self, image_id: str, ref: BlobRef) -> bool:
-        try:
-            staged = self._repository.get_any(image_id).staged
-        except errors.ImageNotFound:
-            return False
-        return staged is not None and staged.key == ref.key
 
 
 class _Judge:
@@ -240,11 +183,3 @@ def _noted(body: Iterable[bytes]) -> Iterator[bytes]:
             first = False
             reach("stage.first_piece")
     reach("stage.all_pieces")
-
-
-def _next(before: Image, after: Image) -> Image:
-    return replace(after, version=before.version + 1, updated_at=datetime.now(UTC))
-
-
-def _short() -> str:
-    return Lease("", Operation.STAGE, "", Status.QUEUED).token[:16]

@@ -61,7 +61,7 @@ def test_a_lease_that_the_reaper_took_without_knowing_expires_again() -> None:
     running = leases.new(make_image(), Operation.UPLOAD, Status.QUEUED)
     images.commit(leases.taken(running))
     nothing: Any = None
-    reaper = Reaper(images, nothing, leases, _NoDeletion(), 1)
+    reaper = Reaper(images, nothing, leases, _NoDeletion(), nothing, 1)
     images.lossy = True
     until(lambda: bool(images.expired()))
     with pytest.raises(errors.DatabaseUnavailable):

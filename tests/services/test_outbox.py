@@ -78,10 +78,10 @@ CREATED = ImageEvent(EventType.IMAGE_CREATE, IMAGE)
 
 def test_without_a_durable_notifier_a_commit_has_nothing_more() -> None:
     listening = Listening()
-    telling = Notifications({"log": listening}).about(CREATED)
-    assert telling.changes == ()
+    pending = Notifications({"log": listening}).prepare(CREATED)
+    assert pending.changes == ()
     assert listening.told == []
-    telling.send()
+    pending.send()
     assert listening.told == [CREATED]
 
 
@@ -90,20 +90,20 @@ def test_each_destination_gets_what_it_wants_with_one_id() -> None:
     woken: list[bool] = []
     notifications = Notifications({}, (), (), (everything, tasks, images))
     notifications.recorded = lambda: woken.append(True)
-    telling = notifications.about(CREATED)
-    (change,) = telling.changes
+    pending = notifications.prepare(CREATED)
+    (change,) = pending.changes
     assert [(x.destination, x.subject, x.type, x.data["id"], x.data["status"]) for x in change.events] == [
         (name, IMAGE.id, "image.create", IMAGE.id, "queued") for name in ("a", "c")]
     assert len({x.id for x in change.events}) == 1
-    assert notifications.about(CREATED).changes[0].events[0].id != change.events[0].id
+    assert notifications.prepare(CREATED).changes[0].events[0].id != change.events[0].id
     assert not woken
-    telling.send()
+    pending.send()
     assert woken
 
 
 def test_what_is_disabled_or_wanted_by_nobody_is_in_no_commit() -> None:
-    assert Notifications({}, (), ("image",), (Told(),)).about(CREATED).changes == ()
-    assert Notifications({}, (), (), (Told(wanted="task"),)).about(CREATED).changes == ()
+    assert Notifications({}, (), ("image",), (Told(),)).prepare(CREATED).changes == ()
+    assert Notifications({}, (), (), (Told(wanted="task"),)).prepare(CREATED).changes == ()
 
 
 def test_what_is_no_change_has_a_commit_of_its_own_whose_failure_is_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -123,9 +123,9 @@ def test_what_is_no_change_has_a_commit_of_its_own_whose_failure_is_logged(caplo
 def test_a_change_that_fails_tells_nobody() -> None:
     database = MemoryDatabase()
     database.images.commit(ImageAdded(IMAGE))
-    telling = Notifications({}, (), (), (Told(),), database.images).about(CREATED)
+    pending = Notifications({}, (), (), (Told(),), database.images).prepare(CREATED)
     with pytest.raises(errors.ImageExists):
-        database.images.commit(ImageAdded(IMAGE), *telling.changes)
+        database.images.commit(ImageAdded(IMAGE), *pending.changes)
     assert database.outbox.find() == []
 
 

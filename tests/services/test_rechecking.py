@@ -20,6 +20,7 @@ from glancecore.services.leases import Leases
 from glancecore.services.notifications import Notifications
 from glancecore.services.rechecking import Rechecking
 from glancecore.services.stores import StoreFacade, Stores, StoreSettings
+from glancecore.services.writer import Writer
 from glancecore.testing import _store_process
 from glancecore.testing.examples import after, make_image, saved, with_data
 from glancecore.testing.fakes import MemoryDatabase
@@ -52,7 +53,7 @@ class Place:
         self.store.start()
         self.stores = Stores([StoreFacade(StoreSettings("fast", "file"), self.store)], "fast")
         leases = Leases(self.database.images, 60)
-        self.rechecking = Rechecking(self.database, self.stores, Copies(self.database.images, self.stores, leases, Notifications({})), "this process")
+        self.rechecking = Rechecking(self.database, self.stores, Copies(self.database.images, self.stores, leases, Writer(self.database.images, Notifications({}))), "this process")
 
     def damaged(self, name: str) -> str:
         image = replace(with_data(make_image(), len(DATA)), hash_algo="sha256", hash_value=hashlib.sha256(DATA).hexdigest(), locations=(

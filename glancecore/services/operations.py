@@ -1,0 +1,175 @@
+"""Long work on an image, held by a lease: how it begins, reserves room, and ends well or badly. Whatever happens, the image is not stuck: when the
+process dies between, the reaper takes its lease over."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from glancecore.domain import errors
+from glancecore.domain.events import Event
+from glancecore.domain.image import Image, Status
+from glancecore.domain.lease import BlobRef, Lease, Operation
+from glancecore.domain.quota import Limits
+from glancecore.ports.repository import Change, ImageChanged, ImageRepository, LeaseChanged, LeaseEnded, WithinLimits
+from glancecore.services.leases import Leases
+from glancecore.services.retrying import on_concurrent_change
+from glancecore.services.writer import Writer
+
+LOG = logging.getLogger(__name__)
+#: First reservation for data of unknown length, and the largest step by which it grows; bytes.
+FIRST_STEP, LARGEST_STEP = 1 << 20, 256 << 20
+
+
+def _no_events(_: Image) -> Sequence[Event]:
+    return ()
+
+
+class Reservation:
+    """Bytes that are reserved before they are taken, in growing steps, so that parallel work can't overshoot a project's limit. ``save`` commits that
+    so many are reserved, or raises QuotaExceeded; ``reserved`` is what is by now."""
+
+    def __init__(self, reserved: Callable[[], int], save: Callable[[int], None]) -> None:
+        self._reserved = reserved
+        self._save = save
+        self._step = FIRST_STEP
+
+    def need(self, size: int, copies: int = 1) -> None:
+        """Make sure that room for so many copies of ``size`` bytes is reserved. Raises QuotaExceeded, LeaseLost."""
+        if size * copies <= self._reserved():
+            return
+        for wanted in ((size + self._step) * copies, size * copies):
+            try:
+                self._save(wanted)
+            except errors.QuotaExceeded:
+                if wanted == size * copies:
+                    raise
+            else:
+                self._step = min(self._step * 2, LARGEST_STEP)
+                return
+
+
+class Held:
+    """An image that this process works on."""
+
+    def __init__(self, operations: Operations, image: Image, lease: Lease, limit: int | None) -> None:
+        self.image = image
+        #: Raises LeaseLost once somebody else has taken the image over; cheap enough for every piece of data.
+        self.check = operations.leases.check(lease)
+        self._operations = operations
+        self._lease = lease
+        self._limit = limit
+        self._reservation = Reservation(lambda: self._lease.reserved, self._reserve)
+        self._remove: Callable[[], None] = lambda: None
+        self._belongs: Callable[[Image], bool] = lambda _: False
+
+    def reserve(self, size: int) -> None:
+        """Make sure that so many bytes are reserved for the image's project. Raises QuotaExceeded, LeaseLost."""
+        if self._limit is not None:
+            self._reservation.need(size)
+
+    def _reserve(self, size: int) -> None:
+        grown = replace(self._lease, reserved=size)
+        self._operations.repository.commit(LeaseChanged(grown), WithinLimits(grown.project, Limits(bytes=self._limit)))
+        self._lease = grown
+
+    def made(self, remove: Callable[[], None], belongs: Callable[[Image], bool]) -> None:
+        """The work has made something: ``remove`` takes it away, unless it ``belongs`` to the image by then."""
+        self._remove, self._belongs = remove, belongs
+
+    def finish(self, change: Callable[[Image], Image], *changes: Change, events: Callable[[Image], Sequence[Event]] = _no_events) -> Image:
+        """The image after ``change``, saved, and the lease ends. Raises LeaseLost."""
+        before = self.image
+        while True:
+            saved = self._operations.writer.image(before, change(before))
+            try:
+                self._operations.writer.save(saved, LeaseEnded(self._lease), *changes, events=events(saved.after))
+            except errors.ConcurrentChange:  # its metadata was changed meanwhile, or it is being deleted
+                before = self._operations.repository.get_any(self.image.id)
+                if before.status is not self.image.status:
+                    raise errors.LeaseLost(f"image {before.id} is {before.status.value}") from None
+            else:
+                return saved.after
+
+    def give_up(self, cause: BaseException) -> None:
+        """Nothing stays of the work, and the image goes back to its stable status with the reason. What can't be removed now is named by the lease,
+        which expires and is the reaper's."""
+        LOG.info("%s of image %s ended with %s: %s", self._lease.operation, self.image.id, type(cause).__name__, cause)
+        try:
+            if self._ours():
+                self._remove()
+                self._operations.release(self._lease, str(cause) if isinstance(cause, errors.GlanceError) else "the upload broke off")
+        except errors.LeaseLost:
+            LOG.info("image %s is not ours any more", self.image.id)
+        except errors.GlanceError as exc:
+            LOG.warning("image %s: can't clean up now (%s); the reaper will", self.image.id, exc)
+
+    def _ours(self) -> bool:
+        """Whether what was made may be removed. A commit whose answer was lost may have made it the image's: writing to the lease waits for such a
+        commit, and fails when it has ended the lease."""
+        try:
+            self._operations.repository.commit(LeaseChanged(self._lease))
+        except errors.LeaseLost:
+            try:
+                return not self._belongs(self._operations.repository.get_any(self.image.id))
+            except errors.ImageNotFound:
+                return True
+        return True
+
+
+class Operations:
+    def __init__(self, repository: ImageRepository, writer: Writer, leases: Leases) -> None:
+        self.repository = repository
+        self.writer = writer
+        self.leases = leases
+
+    @contextmanager
+    def hold(self, image: Image, after: Image, operation: Operation, *, stable: Status = Status.QUEUED, blobs: tuple[BlobRef, ...] = (),
+             reserve: int = 0, limits: Limits, events: Callable[[Image], Sequence[Event]] = _no_events) -> Iterator[Held]:
+        """The image, ``after`` the operation has begun, for the work of the ``with`` block, which ends with ``finish``.
+
+        ``stable``: the status that it goes back to when the work fails. ``blobs``: what the work may leave in stores, named before the first byte.
+        ``reserve``: bytes for the image's project. Raises WrongStatus when the image has changed meanwhile, QuotaExceeded, and Gone when it was
+        deleted or taken over during the work."""
+        saved = self.writer.image(image, after)
+        lease = self.leases.new(saved.after, operation, stable, blobs=blobs, reserved=reserve)
+        self.begin(saved, lease, limits, events=events(saved.after))
+        held = Held(self, saved.after, lease, limits.bytes)
+        try:
+            yield held
+        except BaseException as exc:
+            held.give_up(exc)
+            if isinstance(exc, (errors.LeaseLost, errors.ImageNotFound)):
+                raise errors.Gone(f"image {image.id} was deleted during its {operation}") from exc
+            raise
+        finally:
+            self.leases.forget(lease)
+
+    def begin(self, saved: ImageChanged, lease: Lease, limits: Limits, *changes: Change, events: Sequence[Event] = ()) -> None:
+        """The commit that begins an operation: the image's new status, its lease with what it reserves within ``limits``, and ``changes``.
+        Raises WrongStatus when the image has changed meanwhile, QuotaExceeded."""
+        within = Limits(bytes=limits.bytes, uploading=limits.uploading)
+        more = [] if within == Limits() else [WithinLimits(saved.before.owner, within)]
+        try:
+            self.writer.save(saved, self.leases.taken(lease), *changes, *more, events=events)
+        except errors.ConcurrentChange as exc:
+            self.leases.forget(lease)
+            raise errors.WrongStatus(f"image {saved.before.id} has changed meanwhile; look at its status") from exc
+        except BaseException:
+            self.leases.forget(lease)
+            raise
+
+    @on_concurrent_change
+    def release(self, lease: Lease, fault: str | None) -> None:
+        """Give an operation up: the image goes back to its stable status with the reason, and the lease ends.
+
+        Raises LeaseLost when somebody else holds the image now."""
+        try:
+            image = self.repository.get_any(lease.image_id)
+        except errors.ImageNotFound as exc:
+            raise errors.LeaseLost(f"image {lease.image_id} is gone") from exc
+        if image.status is Status.DELETING:
+            raise errors.LeaseLost(f"image {image.id} is being deleted")
+        self.writer.save(self.writer.image(image, image.give_up(lease.stable, fault)), LeaseEnded(lease))
