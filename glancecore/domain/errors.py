@@ -94,6 +94,12 @@ class TaskNotFound(NotFound):
     code = "task_not_found"
 
 
+class RecordNotFound(NotFound):
+    """Of an extension's collection."""
+
+    code = "record_not_found"
+
+
 class LocationNotFound(NotFound):
     """The image has no copy there."""
 
@@ -214,6 +220,10 @@ class UnknownImportStore(Conflict):
 
 class TaskExists(Conflict):
     code = "task_exists"
+
+
+class RecordExists(Conflict):
+    code = "record_exists"
 
 
 class WrongStatus(Conflict):

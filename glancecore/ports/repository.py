@@ -27,6 +27,7 @@ from glancecore.ports.metadef_repository import MetadefRepository
 from glancecore.ports.options import Options, Section
 from glancecore.ports.outbox_repository import EventsRecorded, OutboxRepository
 from glancecore.ports.place_repository import PlaceRepository
+from glancecore.ports.record_repository import RecordChange, RecordRepository
 from glancecore.ports.repeating import repeatable
 from glancecore.ports.task_repository import TaskChange, TaskRepository
 
@@ -237,7 +238,7 @@ class WithinLimits:
 
 
 Change = (ImageAdded | ImageChanged | ImageRemoved | MemberAdded | MemberChanged | MemberRemoved
-          | LeaseTaken | LeaseChanged | LeaseEnded | WithinLimits | TaskChange | EventsRecorded)
+          | LeaseTaken | LeaseChanged | LeaseEnded | WithinLimits | TaskChange | EventsRecorded | RecordChange)
 
 
 # -- the ports -------------------------------------------------------------------------------------------------------------
@@ -352,6 +353,7 @@ class Database(ABC):
     outbox: OutboxRepository
     jobs: JobRepository
     places: PlaceRepository
+    records: RecordRepository
     #: Logbooks of imports for those who can't reach ``logbook``; None: nobody needs it.
     logbooks: LogbookRepository | None = None
 

@@ -18,12 +18,14 @@ from glancecore.domain.member import Member
 from glancecore.domain.quota import Usage, exceeded, weigh
 from glancecore.domain.task import Task
 from glancecore.ports import outbox_repository as outbox_port
+from glancecore.ports import record_repository as record_port
 from glancecore.ports import repository as port
 from glancecore.ports import task_repository as task_port
 from glancecore.ports.cached_repository import CachedRepository
 from glancecore.ports.job_repository import JobRecord, JobRepository
 from glancecore.ports.options import Section
 from glancecore.ports.place_repository import PlaceRepository, StorePlaces
+from glancecore.testing import memory_records
 from glancecore.testing.memory_metadefs import MemoryMetadefs
 from glancecore.testing.memory_outbox import Kept, MemoryOutbox, record
 
@@ -37,10 +39,11 @@ class _State:
     removed: dict[str, datetime] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
     outbox: Kept = field(default_factory=dict)
+    records: memory_records.Kept = field(default_factory=dict)
 
     def copy(self) -> _State:
         return _State(dict(self.images), dict(self.members), dict(self.leases), dict(self.removed), dict(self.tasks),
-                      dict(self.outbox))
+                      dict(self.outbox), dict(self.records))
 
 
 class MemoryDatabase(port.Database):
@@ -60,6 +63,10 @@ class MemoryDatabase(port.Database):
     @cached_property
     def cached(self) -> MemoryCached:  # type: ignore[override]  # as above
         return MemoryCached(self)
+
+    @property
+    def records(self) -> memory_records.MemoryRecords:  # type: ignore[override]
+        return memory_records.MemoryRecords(self.images)
 
     @property
     def outbox(self) -> MemoryOutbox:  # type: ignore[override]
@@ -294,6 +301,7 @@ class MemoryImages(port.ImageRepository):
         id_ = self._image(state, change.image.id).id
         del state.images[id_]
         state.members = {key: x for key, x in state.members.items() if x.image_id != id_}
+        state.records = {key: x for key, x in state.records.items() if x.image_id != id_}
         state.removed[id_] = change.at
 
     def _image(self, state: _State, image_id: str) -> Image:
@@ -366,6 +374,19 @@ class MemoryImages(port.ImageRepository):
 
     def record(self, state: _State, change: outbox_port.EventsRecorded) -> None:
         record(state.outbox, change)
+
+    def add_record(self, state: _State, change: record_port.RecordAdded) -> None:
+        if change.record.image_id is not None:
+            self._image(state, change.record.image_id)
+        memory_records.add(state.records, change)
+
+    def change_record(self, state: _State, change: record_port.RecordChanged) -> None:
+        if change.after.image_id is not None:
+            self._image(state, change.after.image_id)
+        memory_records.alter(state.records, change)
+
+    def remove_record(self, state: _State, change: record_port.RecordRemoved) -> None:
+        memory_records.remove(state.records, change)
 
     def at_the_end(self, state: _State, change: port.WithinLimits) -> None:
         """Limits are judged when all else is done."""
@@ -519,4 +540,5 @@ _APPLY: dict[type[port.Change], str] = {
     port.MemberAdded: "add_member", port.MemberChanged: "change_member", port.MemberRemoved: "remove_member",
     port.LeaseTaken: "take_lease", port.LeaseChanged: "change_lease", port.LeaseEnded: "end_lease",
     port.WithinLimits: "at_the_end", task_port.TaskAdded: "add_task", task_port.TaskChanged: "change_task",
-    outbox_port.EventsRecorded: "record"}
+    outbox_port.EventsRecorded: "record", record_port.RecordAdded: "add_record", record_port.RecordChanged: "change_record",
+    record_port.RecordRemoved: "remove_record"}

@@ -8,6 +8,7 @@ from glancecore.testing.cached_repository import CachedConformance
 from glancecore.testing.fakes import MemoryDatabase
 from glancecore.testing.job_repository import JobConformance
 from glancecore.testing.place_repository import PlaceConformance
+from glancecore.testing.record_repository import RecordConformance
 from glancecore.testing.repository import RepositoryConformance
 from glancecore.testing.task_repository import TaskConformance
 
@@ -37,6 +38,12 @@ class TestMemoryJobs(JobConformance):
 
 
 class TestMemoryPlaces(PlaceConformance):
+    @pytest.fixture
+    def database(self) -> MemoryDatabase:
+        return MemoryDatabase()
+
+
+class TestMemoryRecords(RecordConformance):
     @pytest.fixture
     def database(self) -> MemoryDatabase:
         return MemoryDatabase()

@@ -7,6 +7,7 @@ from glancecore_db_registry.driver import RegistryDatabase
 
 from glancecore.testing.metadefs import MetadefConformance
 from glancecore.testing.outbox_repository import OutboxConformance
+from glancecore.testing.record_repository import RecordConformance
 from glancecore.testing.repository import RepositoryConformance
 from glancecore.testing.task_repository import TaskConformance
 
@@ -30,6 +31,12 @@ class TestRegistryTasks(TaskConformance):
 
 
 class TestRegistryOutbox(OutboxConformance):
+    @pytest.fixture
+    def database(self, database: RegistryDatabase) -> RegistryDatabase:
+        return database
+
+
+class TestRegistryRecords(RecordConformance):
     @pytest.fixture
     def database(self, database: RegistryDatabase) -> RegistryDatabase:
         return database

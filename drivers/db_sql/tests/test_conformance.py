@@ -10,6 +10,7 @@ from glancecore.testing.job_repository import JobConformance
 from glancecore.testing.metadefs import MetadefConformance
 from glancecore.testing.outbox_repository import OutboxConformance
 from glancecore.testing.place_repository import PlaceConformance
+from glancecore.testing.record_repository import RecordConformance
 from glancecore.testing.repository import RepositoryConformance
 from glancecore.testing.task_repository import TaskConformance
 
@@ -51,6 +52,12 @@ class TestSqlJobs(JobConformance):
 
 
 class TestSqlPlaces(PlaceConformance):
+    @pytest.fixture
+    def database(self, database: SqlDatabase) -> SqlDatabase:
+        return database
+
+
+class TestSqlRecords(RecordConformance):
     @pytest.fixture
     def database(self, database: SqlDatabase) -> SqlDatabase:
         return database

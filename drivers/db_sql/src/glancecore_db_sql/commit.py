@@ -13,8 +13,9 @@ from glancecore.domain.lease import Lease
 from glancecore.domain.quota import Usage, exceeded, weigh
 from glancecore.ports import repository as port
 from glancecore.ports.outbox_repository import EventsRecorded
+from glancecore.ports.record_repository import RecordAdded, RecordChanged, RecordRemoved
 from glancecore.ports.task_repository import TaskAdded, TaskChanged
-from glancecore_db_sql import outbox, rows
+from glancecore_db_sql import outbox, records, rows
 from glancecore_db_sql.engine import Session
 
 _ADD_IMAGE = " ".join(
@@ -264,6 +265,16 @@ class Commit:
     def record(self, change: EventsRecorded) -> None:
         outbox.record(self.db, change)
 
+    # -- records ---------------------------------------------------------------------------------------------------
+    def add_record(self, change: RecordAdded) -> None:
+        records.add(self.db, change)
+
+    def change_record(self, change: RecordChanged) -> None:
+        records.alter(self.db, change)
+
+    def remove_record(self, change: RecordRemoved) -> None:
+        records.remove(self.db, change)
+
     def limit(self, change: port.WithinLimits) -> None:
         self.limits.append(change)
 
@@ -290,4 +301,5 @@ _APPLY: dict[type[port.Change], Callable[..., None]] = {
     port.MemberRemoved: Commit.remove_member, port.LeaseTaken: Commit.take_lease,
     port.LeaseChanged: Commit.change_lease, port.LeaseEnded: Commit.end_lease, port.WithinLimits: Commit.limit,
     TaskAdded: Commit.add_task, TaskChanged: Commit.change_task, EventsRecorded: Commit.record,
+    RecordAdded: Commit.add_record, RecordChanged: Commit.change_record, RecordRemoved: Commit.remove_record,
 }

@@ -16,6 +16,7 @@ from glancecore_db_sql.metadefs import SqlMetadefs
 from glancecore_db_sql.options import OPTIONS
 from glancecore_db_sql.outbox import SqlOutbox
 from glancecore_db_sql.places import SqlPlaces
+from glancecore_db_sql.records import SqlRecords
 from glancecore_db_sql.tasks import SqlTasks
 
 #: Removed ids are forgotten in steps of this many, so that no lock is held for long.
@@ -37,6 +38,7 @@ class SqlDatabase(Database):
         self.outbox = SqlOutbox(self.connections)
         self.jobs = SqlJobs(self.connections)
         self.places = SqlPlaces(self.connections)
+        self.records = SqlRecords(self.connections)
 
     @property
     def logbook(self) -> str:

@@ -9,7 +9,8 @@ from glancecore.domain import errors
 from glancecore_db_sql.engine import Connections, Session
 
 #: All revisions of this driver, in order; a test compares them with the migrations.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010",
+             "0011")
 
 
 def version(on: Connections) -> str | None:

@@ -21,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.mysql import LONGTEXT
 from sqlalchemy.dialects.postgresql import VARCHAR
 
+from glancecore.ports.record_repository import MOST_KEYS
 from glancecore_db_sql.rows import COVERED
 
 METADATA = MetaData()
@@ -202,6 +203,22 @@ periodic_jobs = Table(
     Column("holder", text(255), nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("document", DOCUMENT, nullable=False),
+)
+
+# Of extensions: see glancecore.ports.record_repository.
+records = Table(
+    "records", METADATA,
+    Column("collection", text(64), nullable=False),
+    Column("id", text(255), nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("image_id", text(36), ForeignKey("images.id", ondelete="CASCADE")),
+    Column("expires_at", BigInteger),
+    *(Column(f"key{number}", text(255)) for number in range(MOST_KEYS)),
+    Column("data", DOCUMENT, nullable=False),
+    PrimaryKeyConstraint("collection", "id"),
+    *(Index(f"records_key{number}", "collection", f"key{number}", "id") for number in range(MOST_KEYS)),
+    Index("records_image", "image_id", "collection", "id"),
+    Index("records_expires", "collection", "expires_at", "id"),
 )
 
 project_usage = Table(
