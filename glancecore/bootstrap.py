@@ -84,6 +84,7 @@ from glancecore.services.rechecking import Rechecking
 from glancecore.services.signatures import Signatures
 from glancecore.services.staging import Staging, StagingArea
 from glancecore.services.stores import DirectDownload, StoreFacade, Stores, StoreSettings
+from glancecore.services.subscriptions import Subscriptions
 from glancecore.services.tasks import Tasks
 from glancecore.services.writer import Writer
 
@@ -186,10 +187,11 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     if not again:
         for told in needed_but_not_configured(database.places, stores.ids).values():
             LOG.warning("%s", told)
+    on = Subscriptions()
     notifiers = _load_notifiers(conf)
     destinations = _destinations(conf, notifiers.values())
     notifications = Notifications({name: x for name, x in notifiers.items() if x.immediate}, _notifier_queues(conf, notifiers), conf.disabled_notifications, destinations,
-                                  database.images)
+                                  database.images, on)
     outbox = Outbox(database.outbox, destinations if conf.outbox.deliver else (), _outbox_settings(conf))
     notifications.recorded = outbox.recorded
     protection = _load_protection(conf, authorizer)
@@ -209,7 +211,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     lookups = Lookups(conf.location_lookup_timeout, max(1, conf.server.threads // 4))
     locations = Locations(repository, authorizer, quota, stores, leases, hashing, lookups, LocationSettings(
         conf.show_multiple_locations, conf.do_secure_hash, _number(conf.image_location_quota), data_settings.algorithm, data_settings.inspection), writer)
-    images = Images(repository, authorizer, quota, limits, protection, deletion, locations, writer, definitions)
+    images = Images(repository, authorizer, quota, limits, protection, deletion, locations, writer, on, definitions)
     signatures = Signatures(_load_certificates(conf))
     kept = KeptSecrets(conf.imports.token_keys)
     cache = load_cache(conf, again=again)
@@ -220,7 +222,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     members = Members(repository, authorizer, _number(conf.image_member_quota), writer)
     discovery = Discovery(repository, authorizer, quota, stores, conf.enabled_import_methods)
     metadefs = Metadefs(database.metadefs, authorizer, Writer(database.metadefs, notifications), validation)
-    reaper = Reaper(repository, stores, leases, deletion, operations, conf.lease.reap_interval)
+    reaper = Reaper(repository, stores, leases, deletion, operations, on, conf.lease.reap_interval)
     methods, steps = load_methods(conf), load_steps(conf)
     _refuse_bare_tokens(conf, methods, signatures)
     area = StagingArea(stores, data_settings, judged_late=any(x.changes_data and x.takes_anything for x in steps.values()))
@@ -230,13 +232,13 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     importing = ImportProcess(_own_command(conf, "glancecore.cmd.import_process")) if serving and methods and not board and conf.imports.own_process else None
     jobs_of_imports = board or importing
     engine = Posting(runner, jobs_of_imports, parts) if jobs_of_imports else runner
-    reaper.handle(Operation.IMPORT, engine.resume)
-    reaper.also(runner.tidy)
-    reaper.also(stores.revive)
+    on.abandoned(Operation.IMPORT, engine.resume)
+    on.every_pass(runner.tidy)
+    on.every_pass(stores.revive)
     staging = Staging(repository, authorizer, quota, area, operations)
     imports = Imports(database, authorizer, quota, stores, operations, methods, steps, engine, images, lookups, kept, signatures)
-    reaper.handle(Operation.HASH, hashing.start)
-    reaper.handle(Operation.DROP_LOCATION, locations.finish_drop)
+    on.abandoned(Operation.HASH, hashing.start)
+    on.abandoned(Operation.DROP_LOCATION, locations.finish_drop)
 
     copies = Copies(repository, stores, leases, writer)
     rechecking = Rechecking(database, stores, copies, leases.holder)

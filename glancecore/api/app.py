@@ -26,12 +26,13 @@ from glancecore.api import errors as error_answers
 from glancecore.api.cross_site import CrossSite
 from glancecore.api.openapi import document
 from glancecore.api.operator import OperatorApi
-from glancecore.api.routes import Lanes, Route
+from glancecore.api.routes import Lanes
 from glancecore.api.versions import VersionPaths, Versions
 from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.auth import Auth
+from glancecore.ports.http import Route
 from glancecore.services import metrics
 from glancecore.services.notifications import INITIATOR
 
@@ -44,16 +45,18 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 REQUEST_ID = "x-openstack-request-id"
 #: Where the application keeps its ``Lanes``, in Flask's ``extensions``.
 LANES = "glancecore.lanes"
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class AppSettings:
-    """``cross_site`` None: browsers don't bring anybody's rights by themselves."""
+    """``cross_site`` None: browsers don't bring anybody's rights by themselves. ``resolve``: the id of the image that is meant by what is no id."""
 
     max_request_id: int = 64
     allow_anonymous: bool = False
     cross_site: CrossSite | None = None
+    resolve: Callable[[Context, str], str | None] = lambda _ctx, _reference: None
 
 
 class Gate:
@@ -87,7 +90,7 @@ class Gate:
                 INITIATOR.set(ctx.initiator)
                 arguments.check(request, values)
                 if "image_id" in values:
-                    values["image_id"] = values["image_id"].lower()  # a UUID in another case is the same one
+                    values["image_id"] = self._image_id(ctx, values["image_id"])
                 log_context.RequestContext(user_id=ctx.user, project_id=ctx.project, request_id=ctx.request_id, overwrite=True)
                 response = route(request, ctx, **values)
                 if not route.public and not ctx.authorized and response.status_code < 300:
@@ -123,6 +126,12 @@ class Gate:
         if ctx.anonymous and req.method not in _SAFE:
             raise errors.Forbidden("without credentials images can be read only")
         return self._authorizer.identify(ctx)
+
+    def _image_id(self, ctx: Context, given: str) -> str:
+        """A UUID in another case is the same one. Only what reads may name an image otherwise: nothing is changed that somebody did not mean."""
+        if _UUID.fullmatch(given) is None and request.method in _SAFE:
+            return self._settings.resolve(ctx, given) or given
+        return given.lower()
 
     def _wrong_id(self, request_id: str) -> errors.GlanceError | None:
         """What is wrong with a request id: it stands in every line of the log."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from glancecore.api.routes import Param, Route
 from glancecore.api.v2.cache import CacheApi
+from glancecore.ports.http import Param, Route
 
 CACHE = "/v2/cache"
 _ENTRY = {"type": "object", "required": ["id", "image_id", "last_accessed", "last_modified", "size", "hits", "checksum"], "properties": {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from glancecore.api.routes import Param, Route
 from glancecore.api.v2.metadef_parts import (
     MetadefAssociationsApi,
     MetadefObjectsApi,
@@ -13,6 +12,7 @@ from glancecore.api.v2.metadef_parts import (
 )
 from glancecore.api.v2.metadefs import MetadefsApi
 from glancecore.api.v2.schemas import metadefs as schemas
+from glancecore.ports.http import Param, Route
 from glancecore.services.metadef_parts import MetadefParts
 
 ALL = "/v2/metadefs/namespaces"

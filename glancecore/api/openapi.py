@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
-from glancecore.api.routes import Route
+from glancecore.ports.http import Route
 
 ERROR = {"type": "object", "required": ["message", "code", "title", "error"],
          "properties": {"message": {"type": "string"}, "code": {"type": "string"}, "title": {"type": "string"},

@@ -14,10 +14,9 @@ from flask import Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 
 from glancecore.api.answers import empty, json_answer
-from glancecore.api.routes import Handler, Route
 from glancecore.domain import errors
 from glancecore.domain.context import Context
-from glancecore.ports.http import Lane
+from glancecore.ports.http import Handler, Lane, Route
 from glancecore.services.health import Health
 
 

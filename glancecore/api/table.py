@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from glancecore.api.routes import Param, Route
 from glancecore.api.v2.discovery import DiscoveryApi
 from glancecore.api.v2.image_data import OCTETS, ImageDataApi
 from glancecore.api.v2.images import ImagesApi
@@ -12,7 +11,7 @@ from glancecore.api.v2.members import MembersApi
 from glancecore.api.v2.patches import MOST_PATH, V20, V21
 from glancecore.api.v2.schemas import images, imports, locations, members, tasks
 from glancecore.api.v2.tasks import TasksApi
-from glancecore.ports.http import Lane
+from glancecore.ports.http import Lane, Param, Route
 
 I = "/v2/images"  # noqa: E741 (reads well in a table)
 ONE = f"{I}/<image_id>"

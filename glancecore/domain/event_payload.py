@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from glancecore.domain.events import Event, EventType, ImageEvent, ImageSent, MemberEvent, MetadefEvent, TaskEvent
+from glancecore.domain.events import (
+    Event,
+    EventType,
+    ExtensionEvent,
+    ImageEvent,
+    ImageSent,
+    MemberEvent,
+    MetadefEvent,
+    TaskEvent,
+)
 from glancecore.domain.image import Image, Visibility
 from glancecore.domain.member import Member
 from glancecore.domain.metadef import Association, MetadefObject, Outline, Part, Property
@@ -32,6 +41,8 @@ def payload(event: Event, now: datetime) -> Payload:
         return _member(event.member, end)
     if isinstance(event, TaskEvent):
         return _task(event.task)
+    if isinstance(event, ExtensionEvent):
+        return dict(event.payload)
     return _metadef(event, end)
 
 
@@ -43,6 +54,8 @@ def subject(event: Event) -> str:
         return event.member.image_id
     if isinstance(event, TaskEvent):
         return event.task.image_id or event.task.id
+    if isinstance(event, ExtensionEvent):
+        return event.subject
     return event.namespace.id
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -108,4 +109,21 @@ class TaskEvent:
     task: Task
 
 
-Event = ImageEvent | MemberEvent | ImageSent | MetadefEvent | TaskEvent
+@dataclass(frozen=True, slots=True)
+class EventName:
+    """Of an event that an extension tells, such as ``census.take``; at most 64 characters."""
+
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionEvent:
+    """Something that an extension tells. ``subject``: the id of what it happened to, an image's where it is one; events of one subject are delivered in
+    order. ``payload``: JSON values."""
+
+    type: EventName
+    subject: str
+    payload: Mapping[str, object] = field(default_factory=dict)
+
+
+Event = ImageEvent | MemberEvent | ImageSent | MetadefEvent | TaskEvent | ExtensionEvent

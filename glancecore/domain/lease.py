@@ -10,6 +10,8 @@ from glancecore.domain.image import Status
 
 
 class Operation(StrEnum):
+    """The core's own; extensions have others (``Extension.operations``)."""
+
     UPLOAD = "upload"
     STAGE = "stage"
     IMPORT = "import"
@@ -35,11 +37,11 @@ class Lease:
 
     ``token`` names this very holding, ``holder`` the process that extends it. When it expires the reaper takes it
     over: ``blobs`` are discarded and the image goes back to ``stable`` (for a delete: the deletion is finished).
-    ``reserved`` bytes count against ``project``'s storage quota until the lease ends.
+    ``operation``: one of ``Operation``, or an extension's, at most 32 characters. ``reserved`` bytes count against ``project``'s storage quota until the lease ends.
     """
 
     image_id: str
-    operation: Operation
+    operation: str
     holder: str
     stable: Status
     project: str | None = None

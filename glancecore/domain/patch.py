@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -38,11 +38,12 @@ class Operation:
 class Rights:
     """What the caller may do beyond modifying the image; ``may`` asks property protection for (property, action).
 
-    ``order`` puts locations in the order in which the caller sees them: ``/locations/N`` counts in it."""
+    ``order`` puts locations in the order in which the caller sees them: ``/locations/N`` counts in it. ``read_only``: names that extensions show."""
 
     admin: bool
     may: Callable[[str, str], bool]
     order: Callable[[Sequence[Location]], Sequence[Location]] = tuple
+    read_only: Collection[str] = ()
 
 
 #: What the data is; fixed as soon as there is any.
@@ -99,7 +100,7 @@ class _Draft:
 
 def _apply(draft: _Draft, operation: Operation, rights: Rights) -> None:
     name = operation.name
-    if name in fields.READ_ONLY or name in fields.HASHES or name in {"id", "image_id"}:
+    if name in fields.READ_ONLY or name in fields.HASHES or name in {"id", "image_id"} or name in rights.read_only:
         raise errors.ReadOnlyProperty(f"{name} is set by the service and can't be changed")
     if fields.is_reserved(name):
         raise errors.ReservedProperty(f"{name} is a reserved name and can't be set")

@@ -195,7 +195,7 @@ class ImportRunner:
 
     def _lease_of(self, task: Task) -> Lease | None:
         lease = self._parts.database.images.lease(task.image_id or "")
-        return lease if lease is not None and lease.operation is Operation.IMPORT else None
+        return lease if lease is not None and lease.operation == Operation.IMPORT else None
 
     # -- the workers -------------------------------------------------------------------------------------------------
     def _put(self, task_id: str, lease: Lease) -> None:
@@ -343,7 +343,7 @@ class ImportRunner:
 
     def _close_if_deleted(self, task_id: str, image_id: str) -> None:
         lease = self._parts.database.images.lease(image_id)
-        if lease is None or lease.operation is not Operation.IMPORT:
+        if lease is None or lease.operation != Operation.IMPORT:
             try:
                 self._close(self._parts.database.tasks.get(task_id))
             except errors.GlanceError as exc:

@@ -77,7 +77,7 @@ class Reaper(PeriodicJob):
             turn.count("taken over", self._tools.reaper.take_over(_SHORT))
             return
         for lease in self._tools.database.images.expired():
-            turn.find("abandoned", lease.image_id, f"its {lease.operation.value} by {lease.holder} would be taken over")
+            turn.find("abandoned", lease.image_id, f"its {lease.operation} by {lease.holder} would be taken over")
 
     def _tasks(self, turn: Turn) -> None:
         while True:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -31,6 +31,7 @@ from glancecore.services.image_properties import ImageProperties
 from glancecore.services.locations import Locations
 from glancecore.services.property_protection import PropertyProtection
 from glancecore.services.retrying import on_concurrent_change
+from glancecore.services.subscriptions import Subscriptions
 from glancecore.services.writer import Writer
 
 #: Most bytes of metadata in one page of a list, but for those of its last image. A list of 1,000 usual images has less.
@@ -61,7 +62,7 @@ class Images:
 
     def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, limits: MetadataLimits,
                  protection: PropertyProtection, deletion: Deletion, locations: Locations, writer: Writer,
-                 definitions: ImageProperties | None = None) -> None:
+                 on: Subscriptions, definitions: ImageProperties | None = None, read_only: Collection[str] = ()) -> None:
         self._repository = repository
         self._policy = authorizer
         self._quota = quota
@@ -70,7 +71,9 @@ class Images:
         self._deletion = deletion
         self._locations = locations
         self._writer = writer
+        self._on = on
         self._definitions = definitions
+        self._read_only = frozenset(read_only)
 
     # -- reading -----------------------------------------------------------------------------------------------------
     def show(self, ctx: Context, image_id: str) -> Image:
@@ -132,10 +135,13 @@ class Images:
         self._check_visibility(ctx, image)
         metadata.check(image, self._limits)
         for name in new.properties:
+            if name in self._read_only:
+                raise errors.ReadOnlyProperty(f"{name} is set by the service and can't be given")
             if not self._protection.may(ctx, name, "create"):
                 raise errors.ProtectedProperty(f"property {name} is protected: you may not create it")
         if self._definitions is not None:
             self._definitions.check(image)
+        self._on.check_image(ctx, None, image)
         limits = Limits(images=self._quota.limits(owner).images, metadata_bytes=self._limits.project_bytes)
         changes: list[Change] = [ImageAdded(image)]
         if limits != Limits():
@@ -149,7 +155,7 @@ class Images:
         """Apply a patch, which is read when the caller has been found to be allowed to change the image.
 
         Raises ImageNotFound, Forbidden, Conflict, Invalid, LimitExceeded, QuotaExceeded, and what ``read`` raises; all or nothing."""
-        rights = patch.Rights(ctx.admin, lambda name, action: self._protection.may(ctx, name, action), self._locations.order)
+        rights = patch.Rights(ctx.admin, lambda name, action: self._protection.may(ctx, name, action), self._locations.order, self._read_only)
         wanted: list[Sequence[patch.Operation]] = []
 
         def change(image: Image) -> Image:
@@ -172,6 +178,7 @@ class Images:
         """Raises ImageNotFound, Forbidden, BlobInUse (the image stays), StoreUnavailable (it stays)."""
         image = self.show(ctx, image_id)
         self._policy.authorize(ctx, "delete_image", image)
+        self._on.check_image(ctx, image, None)
         self._deletion.delete(image)
 
     def deactivate(self, ctx: Context, image_id: str) -> None:
@@ -209,6 +216,7 @@ class Images:
         if after == image:
             return image
         metadata.check(after, self._limits, image)
+        self._on.check_image(ctx, image, after)
         saved = self._writer.image(image, after)
         with self._locations.effects(image, saved.after) as effects:
             self._writer.save(saved, *self._within_project(saved.after, image), *effects.changes,

@@ -247,7 +247,7 @@ class Imports:
         if failed is not None and kept is not None:
             changes.append(TaskChanged(failed, replace(failed.emptied(), version=failed.version + 1)))
         reach("import.before_intent")
-        self._operations.begin(saved, lease, limits, *changes, events=task_events(None, task))
+        self._operations.begin(image, saved, lease, limits, *changes, events=task_events(None, task))
         reach("import.after_intent")
         self._engine.submit(task, lease)
         return task

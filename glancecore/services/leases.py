@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from glancecore.domain import errors
 from glancecore.domain.image import Image, Status
-from glancecore.domain.lease import BlobRef, Lease, Operation
+from glancecore.domain.lease import BlobRef, Lease
 from glancecore.ports.repository import ImageRepository, LeaseTaken
 
 LOG = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class Leases:
         #: Operations that ended since the last heartbeat.
         self._over: dict[str, Lease] = {}
 
-    def new(self, image: Image, operation: Operation, stable: Status, *, blobs: tuple[BlobRef, ...] = (),
+    def new(self, image: Image, operation: str, stable: Status, *, blobs: tuple[BlobRef, ...] = (),
             reserved: int = 0) -> Lease:
         """A lease of this process; give ``taken`` to the commit that begins the operation."""
         return Lease(image.id, operation, self.holder, stable, image.owner, blobs, reserved)

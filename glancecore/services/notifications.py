@@ -16,6 +16,7 @@ from glancecore.ports.outbox_repository import EventsRecorded, OutboxEvent
 from glancecore.ports.repository import ImageRepository
 from glancecore.services.checkpoints import reach
 from glancecore.services.notifier_queue import NotifierQueue
+from glancecore.services.subscriptions import Subscriptions
 
 LOG = logging.getLogger(__name__)
 #: For whom this thread works at the moment.
@@ -23,11 +24,13 @@ INITIATOR: ContextVar[Initiator | None] = ContextVar("initiator", default=None)
 
 
 class PendingEvents:
-    """What is to be told of a change: ``changes`` belong into its commit, ``send`` is called when that has succeeded."""
+    """What is to be told of a change: ``changes`` belong into its commit, ``send`` is called when that has succeeded. ``notifications``: those of
+    ``happened`` that the operator has not switched off."""
 
-    __slots__ = ("_send", "changes", "notifications")
+    __slots__ = ("_send", "changes", "happened", "notifications")
 
-    def __init__(self, notifications: Sequence[Notification], changes: tuple[EventsRecorded, ...], send: Callable[[PendingEvents], None]) -> None:
+    def __init__(self, happened: Sequence[Notification], notifications: Sequence[Notification], changes: tuple[EventsRecorded, ...], send: Callable[[PendingEvents], None]) -> None:
+        self.happened = happened
         self.notifications = notifications
         self.changes = changes
         self._send = send
@@ -44,24 +47,27 @@ class Notifications:
     """
 
     def __init__(self, immediate: Mapping[str, Notifier], queues: Sequence[NotifierQueue] = (), disabled: Collection[str] = (),
-                 destinations: Sequence[Destination] = (), repository: ImageRepository | None = None) -> None:
+                 destinations: Sequence[Destination] = (), repository: ImageRepository | None = None,
+                 on: Subscriptions | None = None) -> None:
         self._immediate = immediate
         self._queues = queues
         self._disabled = frozenset(disabled)
         self._destinations = destinations
         self._repository = repository
+        self._on = on or Subscriptions()
         #: Called when something new is in the outbox.
         self.recorded: Callable[[], None] = lambda: None
 
     def prepare(self, *events: Event, initiator: Initiator | None = None) -> PendingEvents:
         """To be called before the commit; the events are as they will be true after it. ``initiator``: when it is another one than this thread's."""
         now, initiator = datetime.now(UTC), initiator or INITIATOR.get()
-        wanted = [Notification(x, now, initiator) for x in events if not self._off(x.type.value)]
+        made = [Notification(x, now, initiator) for x in events]
+        wanted = [x for x in made if not self._off(x.event.type.value)]
         changes: tuple[EventsRecorded, ...] = ()
         if self._destinations:
             recorded = tuple(x for notification in wanted for x in self._outgoing(notification))
             changes = (EventsRecorded(recorded),) if recorded else ()
-        return PendingEvents(wanted, changes, self._tell)
+        return PendingEvents(made, wanted, changes, self._tell)
 
     def send(self, *events: Event, initiator: Initiator | None = None) -> None:
         """Tell of something that is no change: it needs no commit of its own."""
@@ -90,6 +96,8 @@ class Notifications:
         if pending.changes:
             reach("events.recorded")
             self.recorded()
+        for notification in pending.happened:
+            self._on.tell(notification)
         for notification in pending.notifications:
             for name, notifier in self._immediate.items():
                 try:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from glancecore.domain import errors
 from glancecore.domain.events import Event
 from glancecore.domain.image import Image, Status
-from glancecore.domain.lease import BlobRef, Lease, Operation
+from glancecore.domain.lease import BlobRef, Lease
 from glancecore.domain.quota import Limits
 from glancecore.ports.repository import Change, ImageChanged, ImageRepository, LeaseChanged, LeaseEnded, WithinLimits
 from glancecore.services.leases import Leases
@@ -79,19 +79,21 @@ class Held:
         """The work has made something: ``remove`` takes it away, unless it ``belongs`` to the image by then."""
         self._remove, self._belongs = remove, belongs
 
-    def finish(self, change: Callable[[Image], Image], *changes: Change, events: Callable[[Image], Sequence[Event]] = _no_events) -> Image:
+    def finish(self, change: Callable[[Image], Image] = lambda x: x, *changes: Change, events: Callable[[Image], Sequence[Event]] = _no_events) -> Image:
         """The image after ``change``, saved, and the lease ends. Raises LeaseLost."""
         before = self.image
         while True:
-            saved = self._operations.writer.image(before, change(before))
+            made = change(before)
+            saved = None if made == before else self._operations.writer.image(before, made)
+            after = saved.after if saved else before
             try:
-                self._operations.writer.save(saved, LeaseEnded(self._lease), *changes, events=events(saved.after))
+                self._operations.writer.save(*([saved] if saved else []), LeaseEnded(self._lease), *changes, events=events(after))
             except errors.ConcurrentChange:  # its metadata was changed meanwhile, or it is being deleted
                 before = self._operations.repository.get_any(self.image.id)
                 if before.status is not self.image.status:
                     raise errors.LeaseLost(f"image {before.id} is {before.status.value}") from None
             else:
-                return saved.after
+                return after
 
     def give_up(self, cause: BaseException) -> None:
         """Nothing stays of the work, and the image goes back to its stable status with the reason. What can't be removed now is named by the lease,
@@ -126,37 +128,55 @@ class Operations:
         self.leases = leases
 
     @contextmanager
-    def hold(self, image: Image, after: Image, operation: Operation, *, stable: Status = Status.QUEUED, blobs: tuple[BlobRef, ...] = (),
+    def hold(self, image: Image, after: Image | None, operation: str, *, stable: Status = Status.QUEUED, blobs: tuple[BlobRef, ...] = (),
              reserve: int = 0, limits: Limits, events: Callable[[Image], Sequence[Event]] = _no_events) -> Iterator[Held]:
-        """The image, ``after`` the operation has begun, for the work of the ``with`` block, which ends with ``finish``.
+        """The image, ``after`` the operation has begun, for the work of the ``with`` block, which ends with ``finish``. ``after`` None: the image stays as
+        it is meanwhile.
 
         ``stable``: the status that it goes back to when the work fails. ``blobs``: what the work may leave in stores, named before the first byte.
         ``reserve``: bytes for the image's project. Raises WrongStatus when the image has changed meanwhile, QuotaExceeded, and Gone when it was
         deleted or taken over during the work."""
-        saved = self.writer.image(image, after)
-        lease = self.leases.new(saved.after, operation, stable, blobs=blobs, reserved=reserve)
-        self.begin(saved, lease, limits, events=events(saved.after))
-        held = Held(self, saved.after, lease, limits.bytes)
+        saved = None if after is None else self.writer.image(image, after)
+        begun = saved.after if saved else image
+        lease = self.leases.new(begun, operation, image.status if saved is None else stable, blobs=blobs, reserved=reserve)
+        self.begin(image, saved, lease, limits, events=events(begun))
+        with self._held(Held(self, begun, lease, limits.bytes), lease) as held:
+            yield held
+
+    @contextmanager
+    def resume(self, lease: Lease) -> Iterator[Held]:
+        """The work of a process that has died, under the lease that this one has taken over: for the work of the ``with`` block, which ends with
+        ``finish``. Raises Gone when the image was deleted or taken over."""
+        try:
+            image = self.repository.get_any(lease.image_id)
+        except errors.ImageNotFound as exc:
+            self.leases.forget(lease)
+            raise errors.Gone(f"image {lease.image_id} was deleted during its {lease.operation}") from exc
+        with self._held(Held(self, image, lease, None), lease) as held:
+            yield held
+
+    @contextmanager
+    def _held(self, held: Held, lease: Lease) -> Iterator[Held]:
         try:
             yield held
         except BaseException as exc:
             held.give_up(exc)
             if isinstance(exc, (errors.LeaseLost, errors.ImageNotFound)):
-                raise errors.Gone(f"image {image.id} was deleted during its {operation}") from exc
+                raise errors.Gone(f"image {lease.image_id} was deleted during its {lease.operation}") from exc
             raise
         finally:
             self.leases.forget(lease)
 
-    def begin(self, saved: ImageChanged, lease: Lease, limits: Limits, *changes: Change, events: Sequence[Event] = ()) -> None:
-        """The commit that begins an operation: the image's new status, its lease with what it reserves within ``limits``, and ``changes``.
+    def begin(self, image: Image, saved: ImageChanged | None, lease: Lease, limits: Limits, *changes: Change, events: Sequence[Event] = ()) -> None:
+        """The commit that begins an operation: what ``saved`` makes of the image, its lease with what it reserves within ``limits``, and ``changes``.
         Raises WrongStatus when the image has changed meanwhile, QuotaExceeded."""
         within = Limits(bytes=limits.bytes, uploading=limits.uploading)
-        more = [] if within == Limits() else [WithinLimits(saved.before.owner, within)]
+        more = [] if within == Limits() else [WithinLimits(image.owner, within)]
         try:
-            self.writer.save(saved, self.leases.taken(lease), *changes, *more, events=events)
+            self.writer.save(*([saved] if saved else []), self.leases.taken(lease), *changes, *more, events=events)
         except errors.ConcurrentChange as exc:
             self.leases.forget(lease)
-            raise errors.WrongStatus(f"image {saved.before.id} has changed meanwhile; look at its status") from exc
+            raise errors.WrongStatus(f"image {image.id} has changed meanwhile; look at its status") from exc
         except BaseException:
             self.leases.forget(lease)
             raise
@@ -172,4 +192,7 @@ class Operations:
             raise errors.LeaseLost(f"image {lease.image_id} is gone") from exc
         if image.status is Status.DELETING:
             raise errors.LeaseLost(f"image {image.id} is being deleted")
-        self.writer.save(self.writer.image(image, image.give_up(lease.stable, fault)), LeaseEnded(lease))
+        if image.status is lease.stable:  # the operation has left it as it is
+            self.writer.save(LeaseEnded(lease))
+        else:
+            self.writer.save(self.writer.image(image, image.give_up(lease.stable, fault)), LeaseEnded(lease))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 
 from glancecore.domain import errors
@@ -16,6 +15,7 @@ from glancecore.services.deletion import Deletion
 from glancecore.services.leases import Leases
 from glancecore.services.operations import Operations
 from glancecore.services.stores import Stores
+from glancecore.services.subscriptions import Subscriptions
 
 LOG = logging.getLogger(__name__)
 _FAULT = "the service that worked on it stopped; try again"
@@ -23,50 +23,36 @@ _FAULT = "the service that worked on it stopped; try again"
 _LEFT = {Status.SAVING: (Operation.UPLOAD, Status.QUEUED), Status.IMPORTING: (Operation.IMPORT, Status.QUEUED),
          Status.DELETING: (Operation.DELETE, Status.ACTIVE)}
 
-#: Forgets the lease when it is done with it, which may be later. False: nobody had given it up, it only waits.
-Handler = Callable[[Lease], bool | None]
-
-
 class Reaper:
     """``run_once`` is one look; ``start`` looks every ``interval`` seconds in a thread. Any number may run at once: each
-    lease is taken over by one of them."""
+    lease is taken over by one of them. Who subscribes to an abandoned operation forgets its lease when it is done with it, which may be later; an operation
+    that nobody knows is undone."""
 
     def __init__(self, repository: ImageRepository, stores: Stores, leases: Leases, deletion: Deletion, operations: Operations,
-                 interval: float) -> None:
+                 on: Subscriptions, interval: float) -> None:
         self._repository = repository
         self._stores = stores
         self._leases = leases
-        self._deletion = deletion
         self._operations = operations
         self._interval = interval
         self._stop = threading.Event()
-        self._also: list[Callable[[], None]] = []
-        self._handlers: dict[Operation, Handler] = {
-            Operation.UPLOAD: self._undo, Operation.DELETE: self._deletion.finish}
-
-    def handle(self, operation: Operation, handler: Handler) -> None:
-        """Say how a lease of another operation is taken over."""
-        self._handlers[operation] = handler
-
-    def also(self, work: Callable[[], None]) -> None:
-        """Something else to be looked after, each time."""
-        self._also.append(work)
+        self._on = on
+        on.abandoned(Operation.DELETE, deletion.finish)
 
     def run_once(self) -> int:
         """How many operations were taken over."""
         done = self.take_over()
-        for work in self._also:
-            work()
+        self._on.run_pass()
         return done
 
-    def take_over(self, operations: frozenset[Operation] = frozenset(Operation)) -> int:
-        """Only these operations: imports and hashes go on in whoever takes them over."""
+    def take_over(self, operations: frozenset[str] | None = None) -> int:
+        """Only these operations, or all: imports and hashes go on in whoever takes them over."""
         done = 0
         for lease in self._repository.expired():
-            if lease.operation in operations:
+            if operations is None or lease.operation in operations:
                 done += self._take(lease)
         for image in self._repository.unleased():
-            if _LEFT[image.status][0] in operations:
+            if operations is None or _LEFT[image.status][0] in operations:
                 done += self._adopt(image)
         return done
 
@@ -95,7 +81,7 @@ class Reaper:
         return self._work(self._leases.new(image, operation, stable), None)
 
     def _work(self, lease: Lease, old: Lease | None) -> bool:
-        handler = self._handlers.get(lease.operation, self._undo)
+        handler = self._on.handler(lease.operation) or self._undo
         try:
             self._repository.commit(self._leases.taken(lease, old.token if old else None))
         except (errors.LeaseLost, errors.ImageBusy):
@@ -107,13 +93,13 @@ class Reaper:
         try:
             if handler(lease) is False:
                 return True
-            LOG.warning("image %s: its %s was given up by %s; taking over", lease.image_id, lease.operation.value, old.holder if old else "somebody")
-            metrics.LEASES_REAPED.labels(lease.operation.value).inc()
+            LOG.warning("image %s: its %s was given up by %s; taking over", lease.image_id, lease.operation, old.holder if old else "somebody")
+            metrics.LEASES_REAPED.labels(lease.operation).inc()
         except errors.LeaseLost:
             LOG.info("image %s was taken over by somebody else", lease.image_id)
             self._leases.forget(lease)
         except errors.GlanceError as exc:
-            LOG.warning("image %s: %s can't be cleaned up now (%s); trying again", lease.image_id, lease.operation.value, exc)
+            LOG.warning("image %s: %s can't be cleaned up now (%s); trying again", lease.image_id, lease.operation, exc)
             self._leases.forget(lease)
         except BaseException:
             self._leases.forget(lease)

@@ -27,7 +27,7 @@ import lab
 from measure import tree
 
 SMALL, TIMES = 1000, 1000
-WARM, ASKED = 2, 8
+WARM, ASKED = 1, 6
 #: Beyond this many times the cost at 1,000 images, a question is named.
 MOST = 2.0
 HEADING = "## What a question to the list costs as the images grow in number"

@@ -8,9 +8,9 @@ from urllib.parse import unquote
 import pytest
 from flask import Response
 
-from glancecore.api.routes import Lanes, Route
+from glancecore.api.routes import Lanes
 from glancecore.api.versions import VersionPaths, Versions
-from glancecore.ports.http import Lane
+from glancecore.ports.http import Lane, Route
 
 
 def _nothing(*_: object, **__: str) -> Response:

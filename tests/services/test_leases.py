@@ -14,6 +14,7 @@ from glancecore.domain.lease import Operation
 from glancecore.ports.repository import Change, LeaseChanged, LeaseTaken
 from glancecore.services.leases import Leases
 from glancecore.services.reaper import Reaper
+from glancecore.services.subscriptions import Subscriptions
 from glancecore.testing.examples import make_image, make_lease
 from glancecore.testing.fakes import MemoryDatabase, MemoryImages
 
@@ -61,7 +62,7 @@ def test_a_lease_that_the_reaper_took_without_knowing_expires_again() -> None:
     running = leases.new(make_image(), Operation.UPLOAD, Status.QUEUED)
     images.commit(leases.taken(running))
     nothing: Any = None
-    reaper = Reaper(images, nothing, leases, _NoDeletion(), nothing, 1)
+    reaper = Reaper(images, nothing, leases, _NoDeletion(), nothing, Subscriptions(), 1)
     images.lossy = True
     until(lambda: bool(images.expired()))
     with pytest.raises(errors.DatabaseUnavailable):

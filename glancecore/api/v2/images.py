@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -37,18 +38,33 @@ class ImageApiSettings:
     multi_store: bool = True
 
 
+#: What an extension shows of images: see ``Extension.present``.
+Shows = Callable[[Context, Sequence[Image]], Sequence[Mapping[str, object]]]
+
+
 class ImagePresenter:
     """An image as JSON for this caller (contract 3.1)."""
 
     def __init__(self, settings: ImageApiSettings, authorizer: Authorizer, protection: PropertyProtection,
-                 stores: Stores) -> None:
+                 stores: Stores, extensions: Sequence[Shows] = ()) -> None:
         self._settings = settings
         self._policy = authorizer
         self._protection = protection
         self._stores = stores
+        self._extensions = extensions
         self._locations_wanted = settings.show_direct_url or settings.show_locations
 
     def present(self, ctx: Context, image: Image) -> dict[str, object]:
+        return self.present_all(ctx, [image])[0]
+
+    def present_all(self, ctx: Context, images: Sequence[Image]) -> list[dict[str, object]]:
+        rows = [self._row(ctx, x) for x in images]
+        for extension in self._extensions if rows else ():
+            for row, more in zip(rows, extension(ctx, images), strict=True):
+                row |= more
+        return rows
+
+    def _row(self, ctx: Context, image: Image) -> dict[str, object]:
         path = f"/v2/images/{image.id}"
         row: dict[str, object] = dict(self._protection.readable(ctx, image))
         if image.fault:
@@ -103,7 +119,7 @@ class ImagesApi:
         args = pairs(request)
         query = image_query.parse(args, ctx, self._settings.limit_default, self._settings.limit_max)
         page = self._images.find(ctx, query)
-        return json_answer({"images": [self._presenter.present(ctx, x) for x in page.images],
+        return json_answer({"images": self._presenter.present_all(ctx, page.images),
                             **image_query.links(args, page.marker),
                             "schema": "/v2/schemas/images"})
 

@@ -214,7 +214,7 @@ class Commit:
     def take_lease(self, change: port.LeaseTaken) -> None:
         lease = change.lease
         lasts = int(change.ttl * 1_000_000)
-        values = (lease.token, lease.holder, lease.operation.value, lease.stable.value, lease.project or "",
+        values = (lease.token, lease.holder, str(lease.operation), lease.stable.value, lease.project or "",
                   rows.blob_list(lease.blobs), lease.reserved, lasts)
         if change.replacing is None:
             text = " ".join(
@@ -292,7 +292,7 @@ def no_member(image_id: str, member: str) -> errors.MemberNotFound:
 
 
 def _lost(lease: Lease) -> errors.LeaseLost:
-    return errors.LeaseLost(f"the {lease.operation.value} no longer holds image {lease.image_id}")
+    return errors.LeaseLost(f"the {lease.operation!s} no longer holds image {lease.image_id}")
 
 
 _APPLY: dict[type[port.Change], Callable[..., None]] = {

@@ -22,7 +22,7 @@ from glancecore.domain.image import (
     Visibility,
     Worked,
 )
-from glancecore.domain.lease import BlobRef, Lease, Operation
+from glancecore.domain.lease import BlobRef, Lease
 from glancecore.domain.member import Member, MemberStatus
 from glancecore.domain.task import Copy, CopyState, Progress, Task, TaskStatus, TaskType
 
@@ -172,7 +172,7 @@ def member(row: Row) -> Member:
 def lease(row: Row) -> Lease:
     """Of the columns LEASE."""
     image_id, operation, holder, stable, project, blobs, reserved, token = row
-    return Lease(image_id, Operation(operation), holder, Status(stable), project or None,
+    return Lease(image_id, operation, holder, Status(stable), project or None,
                  tuple(BlobRef(*x) for x in orjson.loads(blobs)), reserved, token)
 
 

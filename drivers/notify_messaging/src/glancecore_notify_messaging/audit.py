@@ -8,7 +8,7 @@ import warnings
 from pycadf import attachment, cadftaxonomy, cadftype, event, host, resource
 
 from glancecore.domain.event_payload import payload, subject
-from glancecore.domain.events import EventType, ImageEvent, ImageSent, MemberEvent, TaskEvent
+from glancecore.domain.events import EventName, EventType, ImageEvent, ImageSent, MemberEvent, TaskEvent
 from glancecore.ports.notifier import Notification
 
 _ACTIONS = {
@@ -43,6 +43,7 @@ def _event(notification: Notification, observer: str) -> event.Event:
     return made
 
 
-def _action(told: EventType) -> str:
+def _action(told: EventType | EventName) -> str:
     word = told.value.rpartition(".")[2]
-    return str(_ACTIONS["delete" if word.startswith("delete_") else word])
+    # an extension's words are not in the standard's list, whose words they may go on from
+    return str(_ACTIONS.get("delete" if word.startswith("delete_") else word, f"update/{word}"))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from glancecore.domain import fields as domain
@@ -37,10 +37,11 @@ def bounded(schema: Schema) -> Schema:
 
 @dataclass(frozen=True, slots=True)
 class Formats:
-    """The operator's allowed formats."""
+    """The operator's allowed formats, and what extensions show on images beside the base fields: the schema of each key."""
 
     disk: Sequence[str]
     container: Sequence[str]
+    shown: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def common() -> Schema:
@@ -95,6 +96,7 @@ def fields(formats: Formats) -> Schema:
         "schema": {"type": "string", **read_only},
         "stores": {"type": "string", **read_only, "description": "Stores that hold a copy, comma-separated."},
         "locations": {"type": "array", "items": location(), "description": "Where copies of the data lie."},
+        **{name: {**schema, **read_only} for name, schema in formats.shown.items()},
     }
 
 

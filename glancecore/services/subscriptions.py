@@ -1,0 +1,57 @@
+"""Who is told of what happens, and asked before it does: the core's own capabilities and extensions alike."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from glancecore.domain.context import Context
+from glancecore.domain.image import Image
+from glancecore.domain.lease import Lease
+from glancecore.ports.notifier import Notification
+
+LOG = logging.getLogger(__name__)
+#: Told that a process has died; see ``Reaper``. False: nobody had given it up, it only waits.
+Handler = Callable[[Lease], bool | None]
+
+
+class Subscriptions:
+    """See ``glancecore.ports.extension.Subscriptions``. All subscribe before the first request."""
+
+    def __init__(self) -> None:
+        self._committed: list[Callable[[Notification], None]] = []
+        self._checks: list[Callable[[Context, Image | None, Image | None], None]] = []
+        self._abandoned: dict[str, Handler] = {}
+        self._passes: list[Callable[[], None]] = []
+
+    def committed(self, call: Callable[[Notification], None]) -> None:
+        self._committed.append(call)
+
+    def checks_image(self, call: Callable[[Context, Image | None, Image | None], None]) -> None:
+        self._checks.append(call)
+
+    def abandoned(self, operation: str, call: Handler) -> None:
+        self._abandoned[operation] = call
+
+    def every_pass(self, call: Callable[[], None]) -> None:
+        self._passes.append(call)
+
+    # -- for those who tell ------------------------------------------------------------------------------------------
+    def tell(self, notification: Notification) -> None:
+        for call in self._committed:
+            try:
+                call(notification)
+            except Exception:  # it has happened
+                LOG.exception("%s: a subscriber failed", notification.event.type.value)
+
+    def check_image(self, ctx: Context, before: Image | None, after: Image | None) -> None:
+        """Raises what a subscriber refuses it with."""
+        for call in self._checks:
+            call(ctx, before, after)
+
+    def handler(self, operation: str) -> Handler | None:
+        return self._abandoned.get(operation)
+
+    def run_pass(self) -> None:
+        for call in self._passes:
+            call()
