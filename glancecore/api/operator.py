@@ -13,10 +13,10 @@ from typing import Any
 from flask import Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 
-from glancecore.api.answers import empty, json_answer
 from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.ports.http import Handler, Lane, Route
+from glancecore.sdk.responses import empty, json_response
 from glancecore.services.health import Health
 
 
@@ -60,7 +60,7 @@ class OperatorApi:
         status = 200 if report["database"] == "ok" and report["default store"] == "ok" else 503
         if not self._trusted(request):
             report = {"status": "ready" if status == 200 else "not ready"}
-        return json_answer(report, status)
+        return json_response(report, status)
 
     def metrics(self, request: Request, _ctx: Context) -> Response:
         if not self._trusted(request):
@@ -70,7 +70,7 @@ class OperatorApi:
     def json(self, value: dict[str, Any]) -> Handler:
         """A handler that always answers ``value``."""
         def run(_request: Request, _ctx: Context) -> Response:
-            return json_answer(value)
+            return json_response(value)
 
         return run
 

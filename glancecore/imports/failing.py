@@ -15,7 +15,7 @@ from glancecore.domain.image import LocationStatus, Staged, Status
 from glancecore.domain.lease import BlobRef
 from glancecore.imports.run import Run
 from glancecore.ports.import_method import Source
-from glancecore.services.checkpoints import reach
+from glancecore.sdk.checkpoints import checkpoint
 
 LOG = logging.getLogger(__name__)
 #: What a failed import has fetched is kept while there is room for so many more of that size.
@@ -28,13 +28,13 @@ def doom(run: Run, cause: errors.GlanceError) -> None:
     """Write down that it has failed, and why, before anything is undone. Only the first cause counts.
 
     Raises LeaseLost when somebody else has the image: what they removed may be why we failed, and says nothing of the import."""
-    reach("fail.begun")
+    checkpoint("fail.begun")
     rejected = isinstance(cause, _REJECTED)
     stable = Status.QUEUED if rejected and run.lease.stable is Status.UPLOADING else run.lease.stable
     keep = run.method.source is Source.FETCHED and not rejected and not isinstance(cause, errors.ImportCancelled)
     if run.doom(cause.code, str(cause), stable, _worth_keeping(run) if keep else None):
         LOG.info("image %s: import failed: %s: %s", run.image_id, type(cause).__name__, cause)
-    reach("fail.doomed")
+    checkpoint("fail.doomed")
 
 
 def clean(run: Run, undo: Callable[[Run], None]) -> None:
@@ -44,7 +44,7 @@ def clean(run: Run, undo: Callable[[Run], None]) -> None:
     ours = frozenset(run.task.stores)
     marked = run.save(image=lambda x: replace(x, locations=tuple(
         replace(y, status=LocationStatus.DELETING) if y.store in ours and y.status is not LocationStatus.DAMAGED else y for y in x.locations)))
-    reach("fail.marked")
+    checkpoint("fail.marked")
     image = marked or run.image()
     try:
         for location in image.locations:
@@ -57,10 +57,10 @@ def clean(run: Run, undo: Callable[[Run], None]) -> None:
     except errors.StoreError as exc:
         LOG.warning("image %s: what its import left can't be removed now (%s); trying again", run.image_id, exc)
         return
-    reach("fail.bytes_gone")
+    checkpoint("fail.bytes_gone")
     at = datetime.now(UTC)
     run.save(image=lambda x: x.fail_import(stable, run.task.message, ours), task=lambda x: x.fail(at, parts.settings.keep_for), end=True)
-    reach("fail.recorded")
+    checkpoint("fail.recorded")
 
 
 def _worth_keeping(run: Run) -> Staged | None:

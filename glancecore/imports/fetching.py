@@ -16,7 +16,7 @@ from glancecore.imports.watch import Watch
 from glancecore.imports.work import MethodWork
 from glancecore.ports.import_method import Part, Source
 from glancecore.ports.pace import Pace, PaceLimits, TooSlow
-from glancecore.services.checkpoints import reach
+from glancecore.sdk.checkpoints import checkpoint
 
 LOG = logging.getLogger(__name__)
 
@@ -31,19 +31,19 @@ def fetch(run: Run, expected: Expected) -> None:
         work.preparing = False
         ref = run.parts.area.ref(run.image_id)
         run.save(add=ref)
-        reach("fetch.intent")
+        checkpoint("fetch.intent")
         with Watch(run) as watch:
             algorithms = watch.over(lambda: expected.algorithms(run))  # a file of checksums is fetched, too
             staged, digests = run.parts.area.put(run.image(), ref, _noted(_resilient(run, work, watch)), room=Room(run).need, alive=run.check_alive,
                                                  algorithms=algorithms)
-        reach("fetch.before_record")
+        checkpoint("fetch.before_record")
         known = replace(staged, arrived=digests)
         try:
             run.save(image=lambda x: x.takes(known).worked(), drop=ref, reserved=staged.digests.size * len(run.task.stores))
         except errors.LeaseLost:
             run.disown(ref)
             raise
-        reach("fetch.recorded")
+        checkpoint("fetch.recorded")
 
 
 def _resilient(run: Run, work: MethodWork, watch: Watch) -> Iterator[bytes]:
@@ -133,5 +133,5 @@ def _noted(pieces: Iterator[bytes]) -> Iterator[bytes]:
         yield piece
         if first:
             first = False
-            reach("fetch.first_piece")
-    reach("fetch.all_pieces")
+            checkpoint("fetch.first_piece")
+    checkpoint("fetch.all_pieces")

@@ -34,7 +34,7 @@ from glancecore.imports.run import Run
 from glancecore.imports.verification import Expected
 from glancecore.imports.watch import Watch
 from glancecore.imports.work import StepWork
-from glancecore.services.checkpoints import reach
+from glancecore.sdk.checkpoints import checkpoint
 from glancecore.services.staging import enforce
 
 LOG = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ class Step(_Atom):
         if staged is not None and staged.worked is not None and self.step_name in staged.worked.steps:
             return  # an earlier import got further
         run.save(task=lambda x: x.at(self.stage))
-        reach("step.begun")
+        checkpoint("step.begun")
         if not step.takes_anything and staged is not None:
             enforce(staged)
         work = StepWork(run, self.step_name)
@@ -124,7 +124,7 @@ class Step(_Atom):
         if work.replaced:  # the steps before it have seen the data that is gone
             names = list(run.steps)
             run.save(image=lambda x: x.worked(*names[:names.index(self.step_name) + 1]))
-        reach("step.done")
+        checkpoint("step.done")
 
     def revert(self, token: str, **_: Any) -> None:
         run, _expected = _RUNS[token]
@@ -170,7 +170,7 @@ def undo(run: Run, name: str) -> None:
         LOG.exception("image %s: step %s could not be undone", run.image_id, name)
     finally:
         work.close()
-    reach("fail.undone")
+    checkpoint("fail.undone")
 
 
 def make_flow(steps: Sequence[str], stores: Sequence[str], parallel: int) -> Flow:

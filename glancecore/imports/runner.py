@@ -25,7 +25,7 @@ from glancecore.imports.parts import Parts
 from glancecore.imports.run import Run
 from glancecore.ports.repository import LeaseEnded, LeaseTaken
 from glancecore.ports.task_repository import TaskChanged
-from glancecore.services.checkpoints import reach
+from glancecore.sdk.checkpoints import checkpoint
 from glancecore.services.retrying import on_concurrent_change
 
 LOG = logging.getLogger(__name__)
@@ -78,14 +78,14 @@ class Posting:
 
     def submit(self, task: Task, lease: Lease) -> None:
         """Post it. The lease is not extended from here on: a worker takes it over, or the reaper finds it expired."""
-        reach("import.before_post")
+        checkpoint("import.before_post")
         try:
             self._jobs.post(task.id, lease.project or "")
         except errors.StoreUnavailable:
             LOG.warning("task %s: posted later", task.id)
         finally:
             self._parts.leases.forget(lease)
-        reach("import.after_post")
+        checkpoint("import.after_post")
 
     def resume(self, lease: Lease) -> bool:
         """The reaper's handler: make sure that there is a job, and let go at once of what a dead worker has begun."""
@@ -270,7 +270,7 @@ class ImportRunner:
         self._left.discard(task.id)
         for ref in lease.blobs:
             run.save(drop=ref)
-        reach("import.begun")
+        checkpoint("import.begun")
         return run
 
     def _work(self, run: Run) -> None:
@@ -365,9 +365,9 @@ class ImportRunner:
             return
         try:
             let_go = self._replaced(task, task.let_go())
-            reach("kept.let_go")
+            checkpoint("kept.let_go")
             self._parts.area.discard(BlobRef(kept.store, kept.key))
-            reach("kept.gone")
+            checkpoint("kept.gone")
             self._replaced(let_go, let_go.emptied())
         except errors.ConcurrentChange:
             LOG.debug("task %s: somebody else has changed it meanwhile", task.id)

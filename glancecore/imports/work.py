@@ -14,7 +14,7 @@ from glancecore.domain.quota import Limits
 from glancecore.imports.room import Room
 from glancecore.imports.run import Run
 from glancecore.ports.import_method import Request
-from glancecore.services.checkpoints import reach
+from glancecore.sdk.checkpoints import checkpoint
 
 LOG = logging.getLogger(__name__)
 
@@ -114,9 +114,9 @@ class StepWork:
         self.reserve(path.stat().st_size)
         ref = area.ref(run.image_id)
         run.save(add=ref)
-        reach("step.intent")
+        checkpoint("step.intent")
         staged = old.become(area.put_file(self.image, ref, path, run.progress))
-        reach("step.replaced")
+        checkpoint("step.replaced")
         old_ref = BlobRef(old.store, old.key)
         done = old.worked.steps if old.worked is not None else ()
         try:
@@ -125,7 +125,7 @@ class StepWork:
         except errors.LeaseLost:
             run.disown(ref)
             raise
-        reach("step.recorded")
+        checkpoint("step.recorded")
         area.discard(old_ref)
         run.save(drop=old_ref)
         path.unlink()

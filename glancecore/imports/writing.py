@@ -16,7 +16,7 @@ from glancecore.domain.task import CopyState
 from glancecore.imports.run import Run
 from glancecore.ports.import_method import Source
 from glancecore.ports.store import Cap
-from glancecore.services.checkpoints import reach
+from glancecore.sdk.checkpoints import checkpoint
 from glancecore.services.stores import StoreFacade
 
 LOG = logging.getLogger(__name__)
@@ -59,9 +59,9 @@ def _write_once(run: Run, store_id: str) -> None:
     ref = BlobRef(store_id, image.blob_key, run.lease.project)  # the owner when it began: the same in each attempt
     run.parts.stores.discard(ref)  # of an attempt that failed in a way that its driver could not clean up
     run.save(add=ref)
-    reach("write.intent")
+    checkpoint("write.intent")
     location = _copy(run, store, image, ref)
-    reach("write.after_put")
+    checkpoint("write.after_put")
     size = _size(image) or 0
     try:
         run.save(image=lambda x: x.copied(location), drop=ref, freed=size,
@@ -69,7 +69,7 @@ def _write_once(run: Run, store_id: str) -> None:
     except errors.LeaseLost:
         _remove_unless_taken(run, store, location)
         raise
-    reach("write.recorded")
+    checkpoint("write.recorded")
 
 
 def _copy(run: Run, store: StoreFacade, image: Image, ref: BlobRef) -> Location:
@@ -125,7 +125,7 @@ def _counted(run: Run, store_id: str, pieces: Iterator[bytes], algo: str | None,
             yield piece
             if first:
                 first = False
-                reach("write.first_piece")
+                checkpoint("write.first_piece")
         if digest is not None and not hmac.compare_digest(digest.hexdigest(), expected or ""):
             raise errors.HashMismatch(f"the stored data of image {run.image_id} is damaged: its {algo} is not the recorded one")
     finally:
@@ -157,7 +157,7 @@ def finish(run: Run) -> None:
     if not copied:
         failed = next((x.error for x in run.task.progress.copies if x.error), None)
         raise errors.ImportFailed(f"no store took the data: {failed or 'none was named'}")
-    reach("finish.begun")
+    checkpoint("finish.begun")
     left: BlobRef | None = None
     digests: Digests | None = None
     if image.staged is not None:
@@ -167,7 +167,7 @@ def finish(run: Run) -> None:
         except errors.StoreError as exc:
             LOG.warning("image %s: staged data can't be removed now (%s); the reaper will", run.image_id, exc)
             left = ref
-    reach("finish.staged_gone")
+    checkpoint("finish.staged_gone")
     at = datetime.now(UTC)
     result = {"image_id": run.image_id}
     size = (digests.size if digests else image.size) or 0
@@ -175,4 +175,4 @@ def finish(run: Run) -> None:
     run.save(image=lambda x: x.finish_import(digests), add=left, reserved=0, end=left is None,
              task=lambda x: x.at("finished", size, size).succeed(at, result, f"Copied {size >> 20} MiB"),
              events=lambda x: [ImageEvent(event, x) for event in events])
-    reach("finish.recorded")
+    checkpoint("finish.recorded")

@@ -22,7 +22,7 @@ from glancecore.periodic.tools import Tools
 from glancecore.ports.options import Section
 from glancecore.ports.periodic import PeriodicJob, Turn
 from glancecore.ports.store import Cap
-from glancecore.services.checkpoints import reach
+from glancecore.sdk.checkpoints import checkpoint
 from glancecore.services.copies import WITH_DATA, Inspected, Verdict
 
 LOG = logging.getLogger(__name__)
@@ -173,7 +173,7 @@ class Auditor(PeriodicJob):
     def _mark(self, turn: Turn, image: Image, location: Location, status: LocationStatus) -> None:
         if not turn.dry_run:
             self._tools.copies.mark(image.id, location.url, status)
-            reach("repair.marked")
+            checkpoint("repair.marked")
 
     def _repair(self, turn: Turn, image: Image, bad: list[Location]) -> None:
         """Each bad copy by a new one in its store, or by nothing when that store has another good one."""
@@ -200,6 +200,6 @@ class Auditor(PeriodicJob):
         now = self._tools.database.images.get_any(image.id)
         if not any(x.store == location.store for x in now.good_locations):
             self._copying.copy(turn, image.id, location.store)
-            reach("repair.copied")
+            checkpoint("repair.copied")
         if self._tools.copies.drop_damaged(image.id, location.url):
             turn.find("repaired", image.id, f"its copy in store {location.store} was replaced")

@@ -6,28 +6,11 @@ from collections.abc import Sequence
 
 from oslo_policy import policy
 
-OWN = "project_id:%(project_id)s"
-ADMIN = "rule:context_is_admin"
-#: A member (or reader) of the project that owns the target.
-OWNING_MEMBER = f"{ADMIN} or (role:member and {OWN})"
-PROJECT_READER = f"{ADMIN} or (role:reader and {OWN})"
-_SEEN = "({own} or project_id:%(member_id)s or 'community':%(visibility)s or 'public':%(visibility)s or 'shared':%(visibility)s)"
-READER_OF_VISIBLE = f"{ADMIN} or (role:reader and {_SEEN.format(own=OWN)})"
-MEMBER_OF_VISIBLE = f"{ADMIN} or (role:member and {_SEEN.format(own=OWN)})"
-SERVICE = "rule:service_api"
-
 RULES: list[policy.RuleDefault] = [
     policy.RuleDefault("default", "!", "Rules that are asked for but not defined anywhere: nobody."),
     policy.RuleDefault("context_is_admin", "role:admin", "Who is an administrator of the image service."),
     policy.RuleDefault("service_api", "role:service or role:admin", "Other services of the cloud, by their service role."),
 ]
-
-
-def rule(name: str, check: str, description: str, *operations: tuple[str, str]) -> policy.RuleDefault:
-    """A documented rule; ``operations`` are (method, path)."""
-    return policy.DocumentedRuleDefault(
-        name, check, description, [{"method": method, "path": path} for method, path in operations],
-        scope_types=["project"])
 
 
 def names(rules: Sequence[policy.RuleDefault]) -> list[str]:

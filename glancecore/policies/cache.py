@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from glancecore.policies import base
-from glancecore.policies.base import rule
+from glancecore.sdk import rules
+from glancecore.sdk.rules import rule
 
 RULES = [
-    rule("cache_image", base.ADMIN, "Queue an image for caching.", ("PUT", "/v2/cache/{image_id}")),
-    rule("cache_list", base.ADMIN, "List cached and queued images.", ("GET", "/v2/cache")),
-    rule("cache_delete", base.ADMIN, "Remove images from the cache and its queue.", ("DELETE", "/v2/cache"),
+    rule("cache_image", rules.ADMIN, "Queue an image for caching.", ("PUT", "/v2/cache/{image_id}")),
+    rule("cache_list", rules.ADMIN, "List cached and queued images.", ("GET", "/v2/cache")),
+    rule("cache_delete", rules.ADMIN, "Remove images from the cache and its queue.", ("DELETE", "/v2/cache"),
          ("DELETE", "/v2/cache/{image_id}")),
-    rule("cache_clean", base.ADMIN, "Remove what is left over in the cache.", ("POST", "/v2/cache/clean")),
-    rule("cache_prune", base.ADMIN, "Shrink the cache to its bound.", ("POST", "/v2/cache/prune")),
-    rule("list_cached_nodes", base.ADMIN, "List the nodes that have an image in their caches.", ("GET", "/v2/cache/nodes/{image_id}")),
+    rule("cache_clean", rules.ADMIN, "Remove what is left over in the cache.", ("POST", "/v2/cache/clean")),
+    rule("cache_prune", rules.ADMIN, "Shrink the cache to its bound.", ("POST", "/v2/cache/prune")),
+    rule("list_cached_nodes", rules.ADMIN, "List the nodes that have an image in their caches.", ("GET", "/v2/cache/nodes/{image_id}")),
 ]

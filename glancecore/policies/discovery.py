@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from glancecore.policies import base
-from glancecore.policies.base import rule
+from glancecore.sdk import rules
+from glancecore.sdk.rules import rule
 
 RULES = [
-    rule("stores_info_detail", base.SERVICE, "List stores with their type, weight and properties.",
+    rule("stores_info_detail", rules.SERVICE, "List stores with their type, weight and properties.",
          ("GET", "/v2/info/stores/detail")),
 ]

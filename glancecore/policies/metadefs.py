@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from oslo_policy import policy
 
-from glancecore.policies import base
-from glancecore.policies.base import rule
+from glancecore.sdk import rules
+from glancecore.sdk.rules import rule
 
 ALL = "/v2/metadefs/namespaces"
 ONE = f"{ALL}/{{namespace}}"
-_SEES = f"{base.ADMIN} or (role:reader and ({base.OWN} or 'public':%(visibility)s))"
+_SEES = f"{rules.ADMIN} or (role:reader and ({rules.OWN} or 'public':%(visibility)s))"
 _WRITES = "rule:metadef_admin"
 
 RULES: list[policy.RuleDefault] = [
     policy.RuleDefault("metadef_default", "", "What may be done with metadata definitions by default."),
     policy.RuleDefault("metadef_admin", "role:admin", "Who may write metadata definitions."),
     rule("get_metadef_namespace", _SEES, "Show a namespace.", ("GET", ONE)),
-    rule("get_metadef_namespaces", base.PROJECT_READER, "List namespaces; check properties against them.", ("GET", ALL),
+    rule("get_metadef_namespaces", rules.PROJECT_READER, "List namespaces; check properties against them.", ("GET", ALL),
          ("POST", "/v2/metadefs/validate")),
     rule("add_metadef_namespace", _WRITES, "Create a namespace.", ("POST", ALL)),
     rule("modify_metadef_namespace", _WRITES, "Change a namespace.", ("PUT", ONE)),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from glancecore.policies import base
-from glancecore.policies.base import rule
+from glancecore.sdk import rules
+from glancecore.sdk.rules import rule
 
 RULES = [
-    rule("tasks_api_access", base.ADMIN, "Use the tasks API at all.", ("GET", "/v2/tasks"), ("GET", "/v2/tasks/{task_id}"),
+    rule("tasks_api_access", rules.ADMIN, "Use the tasks API at all.", ("GET", "/v2/tasks"), ("GET", "/v2/tasks/{task_id}"),
          ("POST", "/v2/tasks")),
     rule("get_task", "rule:tasks_api_access", "Show a task.", ("GET", "/v2/tasks/{task_id}")),
     rule("get_tasks", "rule:tasks_api_access", "List tasks.", ("GET", "/v2/tasks")),

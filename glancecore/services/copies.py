@@ -18,8 +18,8 @@ from glancecore.domain.events import EventType, ImageEvent
 from glancecore.domain.image import Image, Location, LocationStatus, Status
 from glancecore.domain.lease import Lease, Operation
 from glancecore.ports.repository import ImageRepository, LeaseEnded
+from glancecore.sdk.checkpoints import checkpoint
 from glancecore.services.blobs import Blobs
-from glancecore.services.checkpoints import reach
 from glancecore.services.leases import Leases
 from glancecore.services.retrying import on_concurrent_change
 from glancecore.services.stores import Stores
@@ -117,13 +117,13 @@ class Copies:
             # The same image, saved: whoever has read it before can no longer drop the good copy.
             held = self._writer.image(image, image)
             self._writer.save(held, self._leases.taken(lease))
-            reach("repair.before_drop")
+            checkpoint("repair.before_drop")
             try:
                 self._blobs.remove(held.after, found)
             except BaseException:
                 self._writer.save(LeaseEnded(lease))
                 raise
-            reach("repair.after_drop")
+            checkpoint("repair.after_drop")
             self._end(image_id, url, lease)
         finally:
             self._leases.forget(lease)

@@ -17,8 +17,8 @@ from glancecore.domain.events import EventType, ImageEvent
 from glancecore.domain.image import Image, Location, Status
 from glancecore.domain.lease import Lease, Operation
 from glancecore.ports.repository import ImageRemoved, ImageRepository, LeaseEnded
+from glancecore.sdk.checkpoints import checkpoint
 from glancecore.services.blobs import Blobs
-from glancecore.services.checkpoints import reach
 from glancecore.services.leases import Leases
 from glancecore.services.retrying import on_concurrent_change
 from glancecore.services.stores import Stores
@@ -48,16 +48,16 @@ class Deletion:
 
     def delete(self, image: Image) -> None:
         """Raises ProtectedImage, BlobInUse, StoreError (the image stays), ImageBusy."""
-        reach("delete.before_intent")
+        checkpoint("delete.before_intent")
         if image.status is Status.QUEUED and not image.locations:
             self._delete_empty(image)
         elif not (self._delayed and self._postpone(image.id)):
             self._delete_now(image)
-        reach("delete.after_row")
+        checkpoint("delete.after_row")
 
     def _delete_now(self, image: Image) -> None:
         lease = self._begin(image)
-        reach("delete.after_intent")
+        checkpoint("delete.after_intent")
         if lease is not None:
             self.finish(lease)
 
@@ -92,7 +92,7 @@ class Deletion:
     def _delete_empty(self, image: Image) -> None:
         """Nothing but a row: one transaction. Falls back to the long way when something began meanwhile."""
         change = self._writer.image(image, image.begin_delete(), touched=False)
-        reach("delete.before_row")
+        checkpoint("delete.before_row")
         try:
             self._writer.save(change, ImageRemoved(change.after, _now()), events=[ImageEvent(EventType.IMAGE_DELETE, image)])
         except errors.ConcurrentChange:
@@ -141,8 +141,8 @@ class Deletion:
         except errors.StoreError as exc:
             self._restore(lease, exc)
             raise
-        reach("delete.after_bytes")
-        reach("delete.before_row")
+        checkpoint("delete.after_bytes")
+        checkpoint("delete.before_row")
         # of an image whose deletion was put off it was told then
         events = [] if lease.stable is Status.PENDING_DELETE else [ImageEvent(EventType.IMAGE_DELETE, image)]
         self._writer.save(ImageRemoved(image, _now()), LeaseEnded(lease), events=events)

@@ -16,7 +16,7 @@ from glancecore.domain.lease import BlobRef, Operation
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.quota import Quota
 from glancecore.ports.repository import ImageRepository
-from glancecore.services.checkpoints import reach
+from glancecore.sdk.checkpoints import checkpoint
 from glancecore.services.hashing import Hashes
 from glancecore.services.image_cache import CachedData, ImageCache
 from glancecore.services.inspection import InspectionRules, Inspector
@@ -75,18 +75,18 @@ class ImageData:
         if size is not None and size > self._settings.size_cap:
             raise errors.TooLarge(f"the data has {size} bytes; image_size_cap is {self._settings.size_cap}")
         signature = self._signatures.check_of(image, ctx.token)
-        reach("upload.before_intent")
+        checkpoint("upload.before_intent")
         saving = image.begin_upload()
         with self._operations.hold(
                 image, saving, Operation.UPLOAD, blobs=(BlobRef(store.id, saving.blob_key, saving.owner),), reserve=size or 0,
                 limits=self._quota.limits(image.owner), events=lambda x: [ImageEvent(EventType.IMAGE_PREPARE, x, store.id)]) as held:
-            reach("upload.after_intent")
+            checkpoint("upload.after_intent")
             location, digests = self._transfer(held, store, body, size, signature)
             held.made(lambda: store.delete(location.url), lambda x: any(y.url == location.url for y in x.locations))
-            reach("upload.before_finish")
+            checkpoint("upload.before_finish")
             held.finish(lambda x: x.finish_upload(digests, (location,)),
                         events=lambda x: [ImageEvent(EventType.IMAGE_UPLOAD, x), ImageEvent(EventType.IMAGE_ACTIVATE, x)])
-        reach("upload.after_finish")
+        checkpoint("upload.after_finish")
 
     def _transfer(self, held: Held, store: StoreFacade, body: Iterable[bytes], size: int | None,
                   signature: SignatureCheck | None) -> tuple[Location, Digests]:
@@ -95,7 +95,7 @@ class ImageData:
         intake = Intake(_noted(body), self._settings.algorithm, size=size, cap=self._settings.size_cap, inspector=inspector,
                         room=held.reserve, alive=held.check, signature=signature)
         location = store.put(image.blob_key, intake, size, owner=image.owner)
-        reach("upload.after_put")
+        checkpoint("upload.after_put")
         return location, intake.digests
 
     # -- download ----------------------------------------------------------------------------------------------------
@@ -228,8 +228,8 @@ def _noted(body: Iterable[bytes]) -> Iterator[bytes]:
         yield piece
         if first:
             first = False
-            reach("upload.first_piece")
-    reach("upload.all_pieces")
+            checkpoint("upload.first_piece")
+    checkpoint("upload.all_pieces")
 
 
 def _proved(pieces: Iterator[bytes], image: Image) -> Iterator[bytes]:

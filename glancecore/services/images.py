@@ -25,7 +25,7 @@ from glancecore.ports.repository import (
     ImageRepository,
     WithinLimits,
 )
-from glancecore.services.checkpoints import reach
+from glancecore.sdk.checkpoints import checkpoint
 from glancecore.services.deletion import Deletion
 from glancecore.services.image_properties import ImageProperties
 from glancecore.services.locations import Locations
@@ -146,9 +146,9 @@ class Images:
         changes: list[Change] = [ImageAdded(image)]
         if limits != Limits():
             changes.append(WithinLimits(owner, limits))
-        reach("create.before_commit")
+        checkpoint("create.before_commit")
         self._writer.save(*changes, events=[ImageEvent(EventType.IMAGE_CREATE, image)])
-        reach("create.after_commit")
+        checkpoint("create.after_commit")
         return image
 
     def update(self, ctx: Context, image_id: str, read: Callable[[], Sequence[patch.Operation]]) -> Image:

@@ -21,8 +21,8 @@ from glancecore.ports.import_step import ImportStep
 from glancecore.ports.quota import Quota
 from glancecore.ports.repository import Change, Database
 from glancecore.ports.task_repository import TaskAdded, TaskChanged
+from glancecore.sdk.checkpoints import checkpoint
 from glancecore.services import expected
-from glancecore.services.checkpoints import reach
 from glancecore.services.images import Images, NewImage
 from glancecore.services.kept_secrets import KeptSecrets
 from glancecore.services.lookups import Lookups
@@ -246,8 +246,8 @@ class Imports:
         changes: list[Change] = [TaskAdded(task)]
         if failed is not None and kept is not None:
             changes.append(TaskChanged(failed, replace(failed.emptied(), version=failed.version + 1)))
-        reach("import.before_intent")
+        checkpoint("import.before_intent")
         self._operations.begin(image, saved, lease, limits, *changes, events=task_events(None, task))
-        reach("import.after_intent")
+        checkpoint("import.after_intent")
         self._engine.submit(task, lease)
         return task

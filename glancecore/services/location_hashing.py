@@ -22,7 +22,7 @@ from glancecore.domain.task import TaskType
 from glancecore.domain.task import events as task_events
 from glancecore.ports.repository import Change, Database, LeaseEnded
 from glancecore.ports.task_repository import TaskChanged
-from glancecore.services.checkpoints import reach
+from glancecore.sdk.checkpoints import checkpoint
 from glancecore.services.image_data import DataSettings
 from glancecore.services.inspection import Inspector
 from glancecore.services.intake import Intake
@@ -86,7 +86,7 @@ class LocationHashing:
         self._leases.check(lease)()
 
     def _work(self, lease: Lease) -> None:
-        reach("hash.begin")
+        checkpoint("hash.begin")
         image = self._repository.get_any(lease.image_id)
         try:
             digests = self._read(image, lease)
@@ -96,7 +96,7 @@ class LocationHashing:
             LOG.warning("image %s: the data at its location is not taken: %s", image.id, exc)
             self._refuse(lease, exc)
             return
-        reach("hash.before_finish")
+        checkpoint("hash.before_finish")
         self._accept(lease, digests)
 
     @tenacity.retry(retry=tenacity.retry_if_exception_type((errors.StoreUnavailable, errors.StoreForbidden)),

@@ -22,8 +22,8 @@ from glancecore.ports.quota import Quota
 from glancecore.ports.repository import Change, ImageRepository, LeaseEnded, WithinLimits
 from glancecore.ports.store import Cap
 from glancecore.ports.task_repository import TaskAdded
+from glancecore.sdk.checkpoints import checkpoint
 from glancecore.services.blobs import Blobs
-from glancecore.services.checkpoints import reach
 from glancecore.services.inspection import InspectionRules, Inspector
 from glancecore.services.leases import Leases
 from glancecore.services.location_hashing import LocationHashing
@@ -128,7 +128,7 @@ class Locations:
                 self._writer.save(saved, TaskAdded(task), *effects.changes, events=[event, *task_events(None, task)])
             except errors.ConcurrentChange as exc:
                 raise errors.WrongStatus(f"image {image.id} has changed meanwhile; look at its status") from exc
-            reach("location.after_intent")
+            checkpoint("location.after_intent")
 
     def remove_copy(self, ctx: Context, image_id: str, store_id: str) -> None:
         """Remove the copies that one store holds. Raises ImageNotFound, Conflict (no such store), Forbidden, LocationNotFound,
@@ -241,7 +241,7 @@ class Locations:
             except errors.StoreError:
                 self._end_drop(lease, Image.undo_drop)
                 raise
-            reach("drop.after_bytes")
+            checkpoint("drop.after_bytes")
             self._end_drop(lease, Image.dropped)
         finally:
             self._leases.forget(lease)

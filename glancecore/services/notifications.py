@@ -14,7 +14,7 @@ from glancecore.domain.events import Event, Initiator
 from glancecore.ports.notifier import Destination, Notification, Notifier
 from glancecore.ports.outbox_repository import EventsRecorded, OutboxEvent
 from glancecore.ports.repository import ImageRepository
-from glancecore.services.checkpoints import reach
+from glancecore.sdk.checkpoints import checkpoint
 from glancecore.services.notifier_queue import NotifierQueue
 from glancecore.services.subscriptions import Subscriptions
 
@@ -94,7 +94,7 @@ class Notifications:
 
     def _tell(self, pending: PendingEvents) -> None:
         if pending.changes:
-            reach("events.recorded")
+            checkpoint("events.recorded")
             self.recorded()
         for notification in pending.happened:
             self._on.tell(notification)

@@ -19,8 +19,8 @@ import tenacity
 from glancecore.domain import errors
 from glancecore.ports.notifier import Destination, NotDelivered
 from glancecore.ports.outbox_repository import OutboxRepository, Outcome, Parcel
+from glancecore.sdk.checkpoints import checkpoint
 from glancecore.services import metrics
-from glancecore.services.checkpoints import reach
 
 LOG = logging.getLogger(__name__)
 #: So many failures after one another, whatever each says, and the destination gets a pause.
@@ -161,9 +161,9 @@ class Courier:
         parcels = self._repository.claim(self.name, 1 if self._down else self._settings.batch, self._settings.claim)
         if not parcels:
             return self._settings.interval
-        reach("outbox.claimed")
+        checkpoint("outbox.claimed")
         outcomes = self._deliver(parcels)
-        reach("outbox.sent")
+        checkpoint("outbox.sent")
         self._settle(outcomes)
         return self._rest() if self._down else 0.0
 

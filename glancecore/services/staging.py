@@ -22,7 +22,7 @@ from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.quota import Quota
 from glancecore.ports.repository import ImageRepository, WithinLimits
 from glancecore.ports.store import CHUNK, Cap
-from glancecore.services.checkpoints import reach
+from glancecore.sdk.checkpoints import checkpoint
 from glancecore.services.image_data import DataSettings
 from glancecore.services.inspection import Inspector
 from glancecore.services.intake import Intake
@@ -123,15 +123,15 @@ class Staging:
             raise errors.TooLarge(f"the data has {size} bytes; image_size_cap is {self._area.cap}")
         limits = self._quota.limits(image.owner)
         ref = self._area.ref(image_id)
-        reach("stage.before_intent")
+        checkpoint("stage.before_intent")
         with self._operations.hold(image, image.begin_stage(), Operation.STAGE, blobs=(ref,), reserve=size or 0, limits=limits) as held:
-            reach("stage.after_intent")
+            checkpoint("stage.after_intent")
             staged, _ = self._area.put(held.image, ref, _noted(body), size=size, room=held.reserve, alive=held.check)
             held.made(lambda: self._area.discard(ref), lambda x: x.staged is not None and x.staged.key == ref.key)
-            reach("stage.before_finish")
+            checkpoint("stage.before_finish")
             within = [] if limits.staged_bytes is None else [WithinLimits(image.owner, Limits(staged_bytes=limits.staged_bytes))]
             held.finish(lambda x: x.finish_stage(staged), *within, events=lambda x: [ImageEvent(EventType.IMAGE_UPDATE, x)])
-        reach("stage.after_finish")
+        checkpoint("stage.after_finish")
 
 
 class _Judge:
@@ -181,5 +181,5 @@ def _noted(body: Iterable[bytes]) -> Iterator[bytes]:
         yield piece
         if first:
             first = False
-            reach("stage.first_piece")
-    reach("stage.all_pieces")
+            checkpoint("stage.first_piece")
+    checkpoint("stage.all_pieces")

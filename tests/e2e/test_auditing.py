@@ -16,7 +16,7 @@ from client import Client
 from periodic import HOLD, Jobs, config, copied, kinds
 from stores import flip
 
-from glancecore.services.checkpoints import REPAIR_STEPS, VARIABLE
+from glancecore.sdk.checkpoints import REPAIR_STEPS, VARIABLE
 
 DATA = os.urandom(3_000_000)
 

@@ -16,7 +16,7 @@ from client import HEADERS_AUTH, Client
 from test_imports import stage, start, tasks, until_ended
 from test_kill_imports import until_settled
 
-from glancecore.services.checkpoints import VARIABLE
+from glancecore.sdk.checkpoints import VARIABLE
 
 DATA = os.urandom(3_000_000)
 STORES = ("one", "two", "three")

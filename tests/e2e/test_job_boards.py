@@ -22,7 +22,7 @@ from test_imports import stage, start, tasks, two_stores
 from test_kill_imports import PLAIN, files, until_settled
 
 from glancecore.imports.board import Board
-from glancecore.services.checkpoints import FAIL_STEPS, POST_STEPS, SLEEP_VARIABLE, VARIABLE
+from glancecore.sdk.checkpoints import FAIL_STEPS, POST_STEPS, SLEEP_VARIABLE, VARIABLE
 
 DATA = os.urandom(2_500_000)
 #: Seconds after which a dead worker's claim and lease are free.

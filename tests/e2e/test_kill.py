@@ -21,7 +21,7 @@ import lab
 import pytest
 from client import BROKEN_OFF, HEADERS_AUTH, Client
 
-from glancecore.services.checkpoints import STEPS, VARIABLE
+from glancecore.sdk.checkpoints import STEPS, VARIABLE
 
 DATA = os.urandom(2_500_000)
 STABLE = {"queued", "active", "deactivated"}

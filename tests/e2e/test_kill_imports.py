@@ -23,7 +23,7 @@ from client import BROKEN_OFF, HEADERS_AUTH, Client
 from test_import_retries import without_slow
 from test_imports import stage, start, tasks, two_stores, until_ended
 
-from glancecore.services.checkpoints import FAIL_STEPS, IMPORT_STEPS, KEPT_STEPS, STAGE_STEPS, UNDO_STEPS, VARIABLE
+from glancecore.sdk.checkpoints import FAIL_STEPS, IMPORT_STEPS, KEPT_STEPS, STAGE_STEPS, UNDO_STEPS, VARIABLE
 
 DATA = os.urandom(2_500_000)
 PLAIN = tuple(x for x in IMPORT_STEPS if not x.startswith("step."))

@@ -19,7 +19,7 @@ import requests
 from client import Client
 from periodic import Jobs, config, copied, kinds
 
-from glancecore.services.checkpoints import VARIABLE
+from glancecore.sdk.checkpoints import VARIABLE
 
 DATA = os.urandom(2_000_000)
 

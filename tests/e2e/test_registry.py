@@ -23,7 +23,7 @@ from glancecore_db_registry.driver import RegistryDatabase
 from glancecore_db_registry.options import OPTIONS
 from registries import SECRET, Registry, registry
 
-from glancecore.services.checkpoints import VARIABLE
+from glancecore.sdk.checkpoints import VARIABLE
 from glancecore.testing.settings import make_section
 
 NODES = 3

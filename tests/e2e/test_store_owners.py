@@ -15,7 +15,7 @@ import requests
 from client import BROKEN_OFF, HEADERS_AUTH, Client
 from swiftclient import Connection
 
-from glancecore.services.checkpoints import VARIABLE
+from glancecore.sdk.checkpoints import VARIABLE
 
 DATA = os.urandom(9_000_000)
 

@@ -20,7 +20,7 @@ from client import BROKEN_OFF, HEADERS_AUTH, Client
 from receiver import Got, Receiver
 from standardwebhooks.webhooks import Webhook
 
-from glancecore.services.checkpoints import VARIABLE
+from glancecore.sdk.checkpoints import VARIABLE
 
 NAMESPACES = "/v2/metadefs/namespaces"
 SECRET = f"whsec_{base64.b64encode(bytes(range(32))).decode()}"

@@ -14,9 +14,9 @@ from hypothesis import strategies
 from hypothesis.errors import HypothesisException
 from routes import ROUTES, body_of, fields_of
 
-from glancecore.api.body import Checker
 from glancecore.api.v2.schemas import images, members, metadefs, tasks
 from glancecore.domain.errors import Invalid
+from glancecore.sdk.request_body import Checker
 
 REPO = Path(__file__).parents[2]
 SOURCES = sorted([*REPO.glob("glancecore/**/*.py"), *REPO.glob("drivers/[!_]*/src/**/*.py")])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from flask import Request, Response
 
-from glancecore.api.answers import empty, json_answer
 from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.ports.cache import CachedImage
+from glancecore.sdk.responses import empty, json_response
 from glancecore.services.caching import Caching, Target
 
 
@@ -19,7 +19,7 @@ class CacheApi:
 
     def list(self, _request: Request, ctx: Context) -> Response:
         found = self._caching.listing(ctx)
-        return json_answer({"cached_images": [_row(entry, checksum) for entry, checksum in found.cached], "queued_images": list(found.queued)})
+        return json_response({"cached_images": [_row(entry, checksum) for entry, checksum in found.cached], "queued_images": list(found.queued)})
 
     def queue(self, _request: Request, ctx: Context, image_id: str) -> Response:
         self._caching.queue(ctx, image_id)
@@ -39,7 +39,7 @@ class CacheApi:
         return empty()
 
     def nodes(self, _request: Request, ctx: Context, image_id: str) -> Response:
-        return json_answer(self._caching.nodes(ctx, image_id))
+        return json_response(self._caching.nodes(ctx, image_id))
 
     def clean(self, _request: Request, ctx: Context) -> Response:
         self._caching.clean_now(ctx)
@@ -47,7 +47,7 @@ class CacheApi:
 
     def prune(self, _request: Request, ctx: Context) -> Response:
         report = self._caching.prune_now(ctx)
-        return json_answer({"total_files_pruned": report.files, "total_bytes_pruned": report.bytes})
+        return json_response({"total_files_pruned": report.files, "total_bytes_pruned": report.bytes})
 
     @property
     def _caching(self) -> Caching:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from flask import Request, Response
 
-from glancecore.api.answers import json_answer
 from glancecore.api.v2.schemas import images, members, metadefs, tasks
 from glancecore.domain import errors
 from glancecore.domain.context import Context
+from glancecore.sdk.responses import json_response
 from glancecore.services.discovery import Discovery
 
 
@@ -27,25 +27,25 @@ class DiscoveryApi:
 
     def import_methods(self, _request: Request, ctx: Context) -> Response:
         ctx.authorized = True
-        return json_answer({"import-methods": {"description": "Import methods available.", "type": "array",
+        return json_response({"import-methods": {"description": "Import methods available.", "type": "array",
                                                "value": list(self._discovery.import_methods)}})
 
     def stores(self, _request: Request, ctx: Context) -> Response:
         self._need_stores()
-        return json_answer({"stores": self._discovery.stores(ctx)})
+        return json_response({"stores": self._discovery.stores(ctx)})
 
     def stores_detail(self, _request: Request, ctx: Context) -> Response:
         self._need_stores()
-        return json_answer({"stores": self._discovery.stores_detail(ctx)})
+        return json_response({"stores": self._discovery.stores_detail(ctx)})
 
     def usage(self, _request: Request, ctx: Context) -> Response:
-        return json_answer({"usage": self._discovery.usage(ctx)})
+        return json_response({"usage": self._discovery.usage(ctx)})
 
     def schema(self, _request: Request, ctx: Context, name: str) -> Response:
         ctx.authorized = True
         if name not in self._documents:
             raise errors.NotFound(f"no schema {name!r}; there are: {', '.join(sorted(self._documents))}")
-        return json_answer(self._documents[name])
+        return json_response(self._documents[name])
 
     def _need_stores(self) -> None:
         if not self._multi_store:

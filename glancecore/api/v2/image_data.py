@@ -9,12 +9,12 @@ from typing import BinaryIO
 from flask import Request, Response
 from werkzeug.http import parse_etags
 
-from glancecore.api import body
-from glancecore.api.answers import empty
 from glancecore.api.arguments import whole_number
 from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.ports.store import CHUNK, read_chunks
+from glancecore.sdk import request_body as body
+from glancecore.sdk.responses import empty
 from glancecore.services import metrics
 from glancecore.services.image_data import Download, ImageData
 

@@ -9,8 +9,6 @@ from typing import Any
 
 from flask import Request, Response
 
-from glancecore.api import body
-from glancecore.api.answers import empty, json_answer
 from glancecore.api.arguments import pairs
 from glancecore.api.v2 import image_query, patches
 from glancecore.api.v2.schemas import images as schemas
@@ -19,6 +17,8 @@ from glancecore.domain.context import Context
 from glancecore.domain.image import Image, Status
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.http import Lane
+from glancecore.sdk import request_body as body
+from glancecore.sdk.responses import empty, json_response
 from glancecore.services.discovery import Discovery
 from glancecore.services.images import Images, NewImage
 from glancecore.services.property_protection import PropertyProtection
@@ -119,13 +119,13 @@ class ImagesApi:
         args = pairs(request)
         query = image_query.parse(args, ctx, self._settings.limit_default, self._settings.limit_max)
         page = self._images.find(ctx, query)
-        return json_answer({"images": self._presenter.present_all(ctx, page.images),
+        return json_response({"images": self._presenter.present_all(ctx, page.images),
                             **image_query.links(args, page.marker),
                             "schema": "/v2/schemas/images"})
 
     def create(self, request: Request, ctx: Context) -> Response:
         image = self._images.create(ctx, new_image(body.read_json(request, self._settings.max_json_body), self._create_body))
-        response = json_answer(self._presenter.present(ctx, image), 201)
+        response = json_response(self._presenter.present(ctx, image), 201)
         response.headers["Location"] = f"{request.root_url}v2/images/{image.id}"
         if self._discovery.import_methods:
             response.headers["OpenStack-image-import-methods"] = ",".join(self._discovery.import_methods)
@@ -134,12 +134,12 @@ class ImagesApi:
         return response
 
     def show(self, _request: Request, ctx: Context, image_id: str) -> Response:
-        return json_answer(self._presenter.present(ctx, self._images.show(ctx, image_id)))
+        return json_response(self._presenter.present(ctx, self._images.show(ctx, image_id)))
 
     def update(self, request: Request, ctx: Context, image_id: str) -> Response:
         patches.check_type(request)
         image = self._images.update(ctx, image_id, lambda: self._patches.parse(request, self._settings.max_json_body))
-        return json_answer(self._presenter.present(ctx, image))
+        return json_response(self._presenter.present(ctx, image))
 
     def delete(self, request: Request, ctx: Context, image_id: str) -> Response:
         body.forbid(request)

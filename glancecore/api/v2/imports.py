@@ -6,12 +6,12 @@ from typing import Any
 
 from flask import Request, Response
 
-from glancecore.api import body
-from glancecore.api.answers import empty
 from glancecore.api.v2.image_data import OCTETS, declared_size
 from glancecore.api.v2.schemas import imports as schemas
 from glancecore.domain import errors
 from glancecore.domain.context import Context
+from glancecore.sdk import request_body as body
+from glancecore.sdk.responses import empty
 from glancecore.services.imports import Imports, Wanted
 from glancecore.services.staging import Staging
 

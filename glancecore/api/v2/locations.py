@@ -7,11 +7,11 @@ from typing import Any
 
 from flask import Request, Response
 
-from glancecore.api import body
-from glancecore.api.answers import empty, json_answer
 from glancecore.api.v2.schemas import locations as schemas
 from glancecore.domain import errors
 from glancecore.domain.context import Context
+from glancecore.sdk import request_body as body
+from glancecore.sdk.responses import empty, json_response
 from glancecore.services.locations import Locations, NamedLocation
 
 
@@ -22,7 +22,7 @@ class LocationsApi:
         self._add = body.Checker(schemas.ADD)
 
     def list(self, _request: Request, ctx: Context, image_id: str) -> Response:
-        return json_answer([{"url": x.url, "metadata": dict(x.metadata)} for x in self._locations.list(ctx, image_id)])
+        return json_response([{"url": x.url, "metadata": dict(x.metadata)} for x in self._locations.list(ctx, image_id)])
 
     def add(self, request: Request, ctx: Context, image_id: str) -> Response:
         def read() -> NamedLocation:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from flask import Request, Response
 
-from glancecore.api import body
-from glancecore.api.answers import empty, json_answer
 from glancecore.api.v2.images import stamp
 from glancecore.api.v2.schemas import members as schemas
 from glancecore.domain.context import Context
 from glancecore.domain.member import Member, MemberStatus
+from glancecore.sdk import request_body as body
+from glancecore.sdk.responses import empty, json_response
 from glancecore.services.members import Members
 
 
@@ -22,7 +22,7 @@ class MembersApi:
 
     def list(self, _request: Request, ctx: Context, image_id: str) -> Response:
         rows = [_present(x) for x in self._members.list(ctx, image_id)]
-        return json_answer({"members": rows, "schema": "/v2/schemas/members"})
+        return json_response({"members": rows, "schema": "/v2/schemas/members"})
 
     def add(self, request: Request, ctx: Context, image_id: str) -> Response:
         def read() -> str:
@@ -30,10 +30,10 @@ class MembersApi:
             self._add.check(wanted)
             return str(wanted["member"])
 
-        return json_answer(_present(self._members.add(ctx, image_id, read)))
+        return json_response(_present(self._members.add(ctx, image_id, read)))
 
     def show(self, _request: Request, ctx: Context, image_id: str, member: str) -> Response:
-        return json_answer(_present(self._members.show(ctx, image_id, member)))
+        return json_response(_present(self._members.show(ctx, image_id, member)))
 
     def update(self, request: Request, ctx: Context, image_id: str, member: str) -> Response:
         def read() -> MemberStatus:
@@ -41,7 +41,7 @@ class MembersApi:
             self._change.check(wanted)
             return MemberStatus(wanted["status"])
 
-        return json_answer(_present(self._members.set_status(ctx, image_id, member, read)))
+        return json_response(_present(self._members.set_status(ctx, image_id, member, read)))
 
     def remove(self, request: Request, ctx: Context, image_id: str, member: str) -> Response:
         body.forbid(request)

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from glancecore.api.body import Checker
 from glancecore.api.v2.schemas import metadefs as schemas
 from glancecore.domain import errors, text
 from glancecore.domain.metadef import Association, MetadefObject, MetadefVisibility, Namespace, Property, Tag
+from glancecore.sdk.request_body import Checker
 from glancecore.services.metadef_validation import is_pattern
 
 _NAMESPACE, _OBJECT, _PROPERTY = (Checker(x) for x in (schemas.NAMESPACE_BODY, schemas.OBJECT_BODY, schemas.PROPERTY_BODY))

@@ -6,12 +6,12 @@ from typing import Any
 
 from flask import Request, Response
 
-from glancecore.api import body
-from glancecore.api.answers import empty, json_answer
 from glancecore.api.arguments import pairs
 from glancecore.api.v2 import metadef_answers, metadef_bodies, metadef_query
 from glancecore.domain.context import Context
 from glancecore.domain.metadef import Association, MetadefObject, Part, Property, Tag
+from glancecore.sdk import request_body as body
+from glancecore.sdk.responses import empty, json_response
 from glancecore.services.images import now
 from glancecore.services.metadef_parts import MetadefParts
 
@@ -41,20 +41,20 @@ class MetadefObjectsApi(MetadefPartsApi):
     def list(self, request: Request, ctx: Context, namespace: str) -> Response:
         args = pairs(request)
         page, marker = metadef_query.objects(args, self._parts.list(ctx, namespace, MetadefObject))
-        return json_answer({"objects": [metadef_answers.an_object(namespace, x) for x in page],
+        return json_response({"objects": [metadef_answers.an_object(namespace, x) for x in page],
                             **metadef_query.links(metadef_answers.path(namespace, "objects"), args, marker),
                             "schema": "/v2/schemas/metadefs/objects"})
 
     def create(self, request: Request, ctx: Context, namespace: str) -> Response:
         made = self._parts.add(ctx, namespace, MetadefObject, lambda: metadef_bodies.an_object(self._read(request), now()))
-        return json_answer(metadef_answers.an_object(namespace, made), 201)
+        return json_response(metadef_answers.an_object(namespace, made), 201)
 
     def show(self, _request: Request, ctx: Context, namespace: str, name: str) -> Response:
-        return json_answer(metadef_answers.an_object(namespace, self._parts.show(ctx, namespace, MetadefObject, name)))
+        return json_response(metadef_answers.an_object(namespace, self._parts.show(ctx, namespace, MetadefObject, name)))
 
     def update(self, request: Request, ctx: Context, namespace: str, name: str) -> Response:
         made = self._parts.update(ctx, namespace, MetadefObject, name, lambda: metadef_bodies.an_object(self._read(request), now()))
-        return json_answer(metadef_answers.an_object(namespace, made))
+        return json_response(metadef_answers.an_object(namespace, made))
 
     def remove(self, request: Request, ctx: Context, namespace: str, name: str) -> Response:
         return self._remove(request, ctx, namespace, MetadefObject, name)
@@ -66,21 +66,21 @@ class MetadefObjectsApi(MetadefPartsApi):
 class MetadefPropertiesApi(MetadefPartsApi):
     def list(self, _request: Request, ctx: Context, namespace: str) -> Response:
         found = self._parts.list(ctx, namespace, Property)
-        return json_answer({"properties": metadef_answers.properties(found)})
+        return json_response({"properties": metadef_answers.properties(found)})
 
     def create(self, request: Request, ctx: Context, namespace: str) -> Response:
         made = self._parts.add(ctx, namespace, Property, lambda: metadef_bodies.a_property(self._read(request)))
-        return json_answer(metadef_answers.a_property(made), 201)
+        return json_response(metadef_answers.a_property(made), 201)
 
     def show(self, request: Request, ctx: Context, namespace: str, name: str) -> Response:
         resource_type = request.args.get("resource_type")
         found = (self._parts.show(ctx, namespace, Property, name) if resource_type is None
                  else self._parts.show_property(ctx, namespace, name, resource_type))
-        return json_answer(metadef_answers.a_property(found))
+        return json_response(metadef_answers.a_property(found))
 
     def update(self, request: Request, ctx: Context, namespace: str, name: str) -> Response:
         made = self._parts.update(ctx, namespace, Property, name, lambda: metadef_bodies.a_property(self._read(request)))
-        return json_answer(metadef_answers.a_property(made))
+        return json_response(metadef_answers.a_property(made))
 
     def remove(self, request: Request, ctx: Context, namespace: str, name: str) -> Response:
         return self._remove(request, ctx, namespace, Property, name)
@@ -93,26 +93,26 @@ class MetadefTagsApi(MetadefPartsApi):
     def list(self, request: Request, ctx: Context, namespace: str) -> Response:
         args = pairs(request)
         page, marker = metadef_query.tags(args, self._parts.list(ctx, namespace, Tag))
-        return json_answer({"tags": [{"name": x.name} for x in page],
+        return json_response({"tags": [{"name": x.name} for x in page],
                             **metadef_query.links(metadef_answers.path(namespace, "tags"), args, marker)})
 
     def create(self, request: Request, ctx: Context, namespace: str, name: str) -> Response:
         body.forbid(request)
         made = self._parts.add(ctx, namespace, Tag, lambda: metadef_bodies.tag({"name": name}, now()))
-        return json_answer(metadef_answers.tag(made), 201)
+        return json_response(metadef_answers.tag(made), 201)
 
     def create_many(self, request: Request, ctx: Context, namespace: str) -> Response:
         """All others go, unless the header says to append."""
         append = request.headers.get("X-Openstack-Append", "").strip().lower() == "true"
         made = self._parts.set_tags(ctx, namespace, lambda: metadef_bodies.tags(self._read(request), now()), append=append)
-        return json_answer({"tags": [{"name": x.name} for x in made]}, 201)
+        return json_response({"tags": [{"name": x.name} for x in made]}, 201)
 
     def show(self, _request: Request, ctx: Context, namespace: str, name: str) -> Response:
-        return json_answer(metadef_answers.tag(self._parts.show(ctx, namespace, Tag, name)))
+        return json_response(metadef_answers.tag(self._parts.show(ctx, namespace, Tag, name)))
 
     def update(self, request: Request, ctx: Context, namespace: str, name: str) -> Response:
         made = self._parts.update(ctx, namespace, Tag, name, lambda: metadef_bodies.tag(self._read(request), now()))
-        return json_answer(metadef_answers.tag(made))
+        return json_response(metadef_answers.tag(made))
 
     def remove(self, request: Request, ctx: Context, namespace: str, name: str) -> Response:
         return self._remove(request, ctx, namespace, Tag, name)
@@ -124,11 +124,11 @@ class MetadefTagsApi(MetadefPartsApi):
 class MetadefAssociationsApi(MetadefPartsApi):
     def list(self, _request: Request, ctx: Context, namespace: str) -> Response:
         found = self._parts.list(ctx, namespace, Association)
-        return json_answer({"resource_type_associations": [metadef_answers.association(x) for x in found]})
+        return json_response({"resource_type_associations": [metadef_answers.association(x) for x in found]})
 
     def create(self, request: Request, ctx: Context, namespace: str) -> Response:
         made = self._parts.add(ctx, namespace, Association, lambda: metadef_bodies.association(self._read(request), now()))
-        return json_answer(metadef_answers.association(made), 201)
+        return json_response(metadef_answers.association(made), 201)
 
     def remove(self, request: Request, ctx: Context, namespace: str, name: str) -> Response:
         return self._remove(request, ctx, namespace, Association, name)

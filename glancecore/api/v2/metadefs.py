@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from flask import Request, Response
 
-from glancecore.api import body
-from glancecore.api.answers import empty, json_answer
 from glancecore.api.arguments import pairs
 from glancecore.api.v2 import metadef_answers, metadef_bodies, metadef_query
 from glancecore.api.v2.images import stamp
 from glancecore.api.v2.schemas import metadefs as schemas
 from glancecore.domain.context import Context
+from glancecore.sdk import request_body as body
+from glancecore.sdk.responses import empty, json_response
 from glancecore.services.images import now
 from glancecore.services.metadefs import Metadefs
 
@@ -34,14 +34,14 @@ class MetadefsApi:
         args = pairs(request)
         query = metadef_query.namespaces(args, ctx, self._settings.limit_default, self._settings.limit_max)
         page = self._metadefs.find(ctx, query)
-        return json_answer({"namespaces": [metadef_answers.outline(x) for x in page.namespaces],
+        return json_response({"namespaces": [metadef_answers.outline(x) for x in page.namespaces],
                             **metadef_query.links(metadef_answers.ROOT, args, page.marker),
                             "schema": "/v2/schemas/metadefs/namespaces"})
 
     def create(self, request: Request, ctx: Context) -> Response:
         wanted = metadef_bodies.namespace(body.read_json(request, self._settings.max_json_body), ctx.project, now())
         made = self._metadefs.create(ctx, wanted)
-        response = json_answer(metadef_answers.whole(made), 201)
+        response = json_response(metadef_answers.whole(made), 201)
         response.headers["Location"] = f"{request.root_url.rstrip('/')}{metadef_answers.path(made.name)}"
         return response
 
@@ -49,12 +49,12 @@ class MetadefsApi:
         found = self._metadefs.show(ctx, namespace)
         resource_type = request.args.get("resource_type")
         prefix = found.prefix_for(resource_type) if resource_type is not None else None
-        return json_answer(metadef_answers.whole(found, prefix or ""))
+        return json_response(metadef_answers.whole(found, prefix or ""))
 
     def update(self, request: Request, ctx: Context, namespace: str) -> Response:
         changed = self._metadefs.update(ctx, namespace, lambda: metadef_bodies.namespace_fields(
             body.read_json(request, self._settings.max_json_body)))
-        return json_answer(metadef_answers.outline(changed, associations=False))
+        return json_response(metadef_answers.outline(changed, associations=False))
 
     def delete(self, request: Request, ctx: Context, namespace: str) -> Response:
         body.forbid(request)
@@ -64,7 +64,7 @@ class MetadefsApi:
     def resource_types(self, _request: Request, ctx: Context) -> Response:
         rows = [{"name": x.name, "created_at": stamp(x.created_at), "updated_at": stamp(x.updated_at)}
                 for x in self._metadefs.resource_types(ctx)]
-        return json_answer({"resource_types": rows})
+        return json_response({"resource_types": rows})
 
     def validate(self, request: Request, ctx: Context) -> Response:
         def read() -> tuple[str, dict[str, object]]:
@@ -73,5 +73,5 @@ class MetadefsApi:
             return wanted["resource_type"], wanted["properties"]
 
         verdict = self._metadefs.validate(ctx, read)
-        return json_answer({"valid": not verdict.violations, "checked": list(verdict.checked), "violations": [
+        return json_response({"valid": not verdict.violations, "checked": list(verdict.checked), "violations": [
             {"namespace": x.namespace, "property": x.property, "rule": x.rule, "message": x.message} for x in verdict.violations]})

@@ -6,13 +6,13 @@ from typing import Any
 
 from flask import Request
 
-from glancecore.api import body
 from glancecore.api.v2.locations import named
 from glancecore.api.v2.schemas import images as schemas
 from glancecore.domain import errors, fields
 from glancecore.domain.image import Visibility
 from glancecore.domain.patch import Op, Operation
 from glancecore.domain.text import shortened
+from glancecore.sdk import request_body as body
 
 V20 = "application/openstack-images-v2.0-json-patch"
 V21 = "application/openstack-images-v2.1-json-patch"

@@ -8,8 +8,6 @@ from urllib.parse import urlencode
 
 from flask import Request, Response
 
-from glancecore.api import body
-from glancecore.api.answers import json_answer
 from glancecore.api.arguments import pairs, whole_number
 from glancecore.api.v2.images import new_image, stamp
 from glancecore.api.v2.imports import MOST_BYTES
@@ -19,6 +17,8 @@ from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.domain.task import Task, TaskStatus, TaskType
 from glancecore.ports.task_repository import TaskQuery, TaskSort
+from glancecore.sdk import request_body as body
+from glancecore.sdk.responses import json_response
 from glancecore.services.images import NewImage
 from glancecore.services.imports import Imports
 from glancecore.services.tasks import Tasks
@@ -35,7 +35,7 @@ class TasksApi:
         self._max = limit_max
 
     def of_image(self, _request: Request, ctx: Context, image_id: str) -> Response:
-        return json_answer({"tasks": [_row(x) for x in self._tasks.of_image(ctx, image_id)]})
+        return json_response({"tasks": [_row(x) for x in self._tasks.of_image(ctx, image_id)]})
 
     def list(self, request: Request, ctx: Context) -> Response:
         page = self._tasks.find(ctx, self._query(request))
@@ -43,10 +43,10 @@ class TasksApi:
         links = {"first": _link(args)}
         if page.marker:
             links["next"] = _link([*args, ("marker", page.marker)])
-        return json_answer({"tasks": [_stub(x) for x in page.tasks], **links, "schema": "/v2/schemas/tasks"})
+        return json_response({"tasks": [_stub(x) for x in page.tasks], **links, "schema": "/v2/schemas/tasks"})
 
     def show(self, _request: Request, ctx: Context, task_id: str) -> Response:
-        return json_answer(_whole(self._tasks.show(ctx, task_id)))
+        return json_response(_whole(self._tasks.show(ctx, task_id)))
 
     def add(self, request: Request, ctx: Context) -> Response:
         """The way that was there before imports: an image from a URL in one call."""
@@ -58,7 +58,7 @@ class TasksApi:
             return wanted["import_from"], new_image(properties, self._image_body), wanted
 
         task = self._imports.start_task(ctx, read)
-        response = json_answer(_whole(task), 201)
+        response = json_response(_whole(task), 201)
         response.headers["Location"] = f"{request.root_url}v2/tasks/{task.id}"
         return response
 

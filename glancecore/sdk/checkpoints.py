@@ -1,6 +1,6 @@
 """Named steps of the operations that must survive a kill at any of them.
 
-In production ``reach`` does nothing. The crash tests set ``GLANCECORE_TEST_KILL_AT=<name>`` and the process kills itself
+In production ``checkpoint`` does nothing. The crash tests set ``GLANCECORE_TEST_KILL_AT=<name>`` and the process kills itself
 there with SIGKILL, the first time it comes by. ``GLANCECORE_TEST_SLEEP_AT=<name>``: it stops itself there instead, until somebody
 continues it, as a machine does that is moved or starved. The list of names is the tests' list of cases.
 """
@@ -40,7 +40,7 @@ SLEEP_VARIABLE = "GLANCECORE_TEST_SLEEP_AT"
 _at = {os.environ[variable]: how for variable, how in ((VARIABLE, signal.SIGKILL), (SLEEP_VARIABLE, signal.SIGSTOP)) if variable in os.environ}
 
 
-def reach(step: str) -> None:
+def checkpoint(step: str) -> None:
     """Note that ``step`` has been reached."""
     if step in _at:
         os.kill(os.getpid(), _at.pop(step))

@@ -6,7 +6,7 @@ import orjson
 from flask import Response
 
 
-def json_answer(value: object, status: int = 200) -> Response:
+def json_response(value: object, status: int = 200) -> Response:
     return Response(orjson.dumps(value), status, content_type="application/json")
 
 
