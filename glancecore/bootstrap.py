@@ -21,6 +21,8 @@ from prometheus_client import REGISTRY, CollectorRegistry, multiprocess
 
 from glancecore import plugins
 from glancecore.api.v2.schemas.images import Formats
+from glancecore.assembly import extensions
+from glancecore.assembly.extensions import Extensions, KernelData, ServiceKernel
 from glancecore.conf import from_glance, review
 from glancecore.conf.imports import STAGING
 from glancecore.conf.store import PER_STORE
@@ -130,6 +132,7 @@ class Service:
     holder: str
     #: Everybody who reaches the socket may do everything.
     open_to_all: bool
+    extensions: Extensions
     made: Flask | None = None
 
     @property
@@ -143,6 +146,7 @@ class Service:
         """The threads that look after what other processes have left, and deliver events."""
         self.reaper.start()
         self.outbox.start()
+        self.extensions.run()
 
     def start_jobs(self) -> None:
         self.periodic.start()
@@ -160,6 +164,7 @@ class Service:
         if self.caching:
             self.caching.close()
         self.reaper.stop()
+        self.extensions.stop()
         self.outbox.stop()
         self.hashing.stop()
         self.rechecking.stop()
@@ -177,7 +182,8 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     """Everything, from the operator's configuration. Raises ConfigError; ``database`` replaces the configured one. ``again``: it was
     built before, so a cache or a store that can't be used now is no mistake of the operator's, and the service runs without. ``serving``: this process
     answers requests, so imports get a process of their own, unless the operator wants none. ``look``: as for ``load_stores``."""
-    authorizer = Authorizer(conf, metrics.POLICY_VALID.set)
+    classes = extensions.load(conf)
+    authorizer = Authorizer(conf, metrics.POLICY_VALID.set, extensions.rules(classes))
     auth = load_auth(conf)
     database = database or load_database(conf)
     quota = _load_quota(conf)
@@ -195,7 +201,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     outbox = Outbox(database.outbox, destinations if conf.outbox.deliver else (), _outbox_settings(conf))
     notifications.recorded = outbox.recorded
     protection = _load_protection(conf, authorizer)
-    formats = Formats(conf.image_format.disk_formats, conf.image_format.container_formats)
+    formats = Formats(conf.image_format.disk_formats, conf.image_format.container_formats, extensions.shown(classes))
     limits = _metadata_limits(conf)
     repository = database.images
 
@@ -211,7 +217,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     lookups = Lookups(conf.location_lookup_timeout, max(1, conf.server.threads // 4))
     locations = Locations(repository, authorizer, quota, stores, leases, hashing, lookups, LocationSettings(
         conf.show_multiple_locations, conf.do_secure_hash, _number(conf.image_location_quota), data_settings.algorithm, data_settings.inspection), writer)
-    images = Images(repository, authorizer, quota, limits, protection, deletion, locations, writer, on, definitions)
+    images = Images(repository, authorizer, quota, limits, protection, deletion, locations, writer, on, definitions, formats.shown)
     signatures = Signatures(_load_certificates(conf))
     kept = KeptSecrets(conf.imports.token_keys)
     cache = load_cache(conf, again=again)
@@ -220,7 +226,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     if cache:
         deletion.then(cache.drop)
     members = Members(repository, authorizer, _number(conf.image_member_quota), writer)
-    discovery = Discovery(repository, authorizer, quota, stores, conf.enabled_import_methods)
+    discovery = Discovery(repository, authorizer, quota, stores, conf.enabled_import_methods, extensions.shown_to_clients(classes))
     metadefs = Metadefs(database.metadefs, authorizer, Writer(database.metadefs, notifications), validation)
     reaper = Reaper(repository, stores, leases, deletion, operations, on, conf.lease.reap_interval)
     methods, steps = load_methods(conf), load_steps(conf)
@@ -247,6 +253,9 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     tools = Tools(database, stores, copies, imports, deletion, reaper,
                   leases, hashing, locations, caching, conf.do_secure_hash, conf.scrub_time)
     scheduled = [load_job(conf, name, tools, "[periodic] enabled_jobs") for name in conf.periodic.enabled_jobs]
+    scheduled += [make_job(conf, name, cls, tools) for name, cls in extensions.jobs(classes).items()]
+    enabled = Extensions(conf, classes, ServiceKernel(images, repository, KernelData(stores), authorizer, database.records, writer, operations), on)
+    enabled.start()
     jobs = {x.name: x for x in scheduled if not x.machine}
     if jobs and conf.periodic.coordination_url:
         _quiet_taskflow()  # tooz uses the same libraries
@@ -281,7 +290,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
         shown = ImageApiSettings(formats, conf.limit_param_default, conf.api_limit_max, conf.max_json_body,
                                  conf.show_image_direct_url, conf.show_multiple_locations, True)
         routes = table.routes(
-            ImagesApi(images, discovery, ImagePresenter(shown, authorizer, protection, stores), shown),
+            ImagesApi(images, discovery, ImagePresenter(shown, authorizer, protection, stores, enabled.presenting()), shown),
             ImageDataApi(data, multi_store=True, sendfile=conf.server.sendfile),
             LocationsApi(locations, conf.max_json_body), MembersApi(members, conf.max_json_body), DiscoveryApi(discovery, formats, multi_store=True),
             ImportsApi(staging, imports, conf.max_json_body, multi_store=True, can_stage="glance-direct" in methods),
@@ -290,16 +299,17 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
         routes += metadef_table.routes(MetadefsApi(metadefs, described), MetadefParts(metadefs, authorizer),
                                        conf.max_json_body)
         routes += cache_table.routes(CacheApi(caching))
+        routes += enabled.routes(routes)
         operator = OperatorApi(Health(database, stores), OperatorSettings(
             conf.healthcheck.disable_by_file_path, conf.healthcheck.ready_cache_seconds, conf.metrics.enabled,
             conf.metrics.allowed_networks), _registry())
         versions = Versions(multi_store=True, cache=cache is not None)
         app = create_app(routes, operator, versions, auth, authorizer,
-                         AppSettings(conf.max_request_id_length, conf.allow_anonymous_access, _cross_site(conf, inside=auth.open_to_all) if auth.ambient else None))
+                         AppSettings(conf.max_request_id_length, conf.allow_anonymous_access, _cross_site(conf, inside=auth.open_to_all) if auth.ambient else None, enabled.resolve))
         app.wsgi_app = _outermost(conf, app.wsgi_app)  # type: ignore[assignment, method-assign]
         return app
 
-    return Service(make_app, database, stores, reaper, outbox, notifications, hashing, rechecking, runner, board, importing, caching, tools, periodic, machine, leases.holder, auth.open_to_all)
+    return Service(make_app, database, stores, reaper, outbox, notifications, hashing, rechecking, runner, board, importing, caching, tools, periodic, machine, leases.holder, auth.open_to_all, enabled)
 
 
 @dataclass(slots=True)
@@ -504,7 +514,16 @@ def load_steps(conf: cfg.ConfigOpts) -> dict[str, ImportStep]:
 
 def load_job(conf: cfg.ConfigOpts, name: str, tools: Tools, option: str) -> Scheduled:
     """A missing or broken job stops the start: one that silently never runs is found when it is too late."""
-    cls = plugins.required("periodic", name, option)
+    return make_job(conf, name, job_class(conf, name, option), tools)
+
+
+def job_class(conf: cfg.ConfigOpts, name: str, option: str) -> type[PeriodicJob]:
+    """A job's own plugin, or that of an enabled extension. Raises ConfigError."""
+    found = extensions.jobs(extensions.load(conf)).get(name)
+    return plugins.required("periodic", name, option) if found is None else found
+
+
+def make_job(conf: cfg.ConfigOpts, name: str, cls: type[PeriodicJob], tools: Tools) -> Scheduled:
     own = section(conf, f"periodic_{name}", job_options(cls.interval, cls.options))
     job: PeriodicJob = cls(own, tools)
     return Scheduled(name, job, own.interval, own.dry_run, this_machine(conf) if cls.of_machine else None)

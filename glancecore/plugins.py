@@ -33,6 +33,7 @@ KINDS = {
     "notifier": ("glancecore.notifiers", "notify"),
     "quota": ("glancecore.quotas", "quota"),
     "periodic": ("glancecore.periodic", "periodic"),
+    "extension": ("glancecore.extensions", "ext"),
 }
 
 

@@ -72,7 +72,7 @@ STATUS: dict[type[errors.GlanceError], int] = {
     errors.UnsafeContent: 415,
     errors.ImportFailed: 409,
     errors.ImportCancelled: 409,
-    errors.ImportSuspended: 503,
+    errors.Suspended: 503,
     errors.FetchFailed: 502,
     errors.SignatureInvalid: 400,
     errors.CertificatesUnavailable: 503,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from glancecore.domain.events import ImageEvent, ImageSent, MemberEvent, MetadefEvent, TaskEvent
+from glancecore.domain.events import ExtensionEvent, ImageEvent, ImageSent, MemberEvent, MetadefEvent, TaskEvent
 from glancecore.ports.notifier import Notification, Notifier
 
 LOG = logging.getLogger("glancecore.events")
@@ -25,5 +25,7 @@ class LogNotifier(Notifier):
             LOG.info("%s id=%s bytes=%d", event.type.value, event.image.id, event.bytes_sent)
         elif isinstance(event, TaskEvent):
             LOG.info("%s id=%s image=%s status=%s", event.type.value, event.task.id, event.task.image_id, event.task.status.value)
+        elif isinstance(event, ExtensionEvent):
+            LOG.info("%s subject=%s", event.type.value, event.subject)
         elif isinstance(event, MetadefEvent):
             LOG.info("%s namespace=%s name=%s", event.type.value, event.namespace.name, event.part.name if event.part else "-")

@@ -1,13 +1,21 @@
-"""glance-manage: care of the database, the outbox and the places of stores, metadata definitions as files, and the takeover of a Glance deployment."""
+"""glance-manage: care of the database, the outbox and the places of stores, metadata definitions as files, the takeover of a Glance deployment, and
+what extensions bring."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import sys
+from collections.abc import Mapping
+
+from oslo_config import cfg
 
 from glancecore import bootstrap
-from glancecore.cmd import adopt, metadefs, outbox, schema, start, store
+from glancecore.assembly import extensions
+from glancecore.cmd import adopt, extension, metadefs, outbox, schema, start, store
+from glancecore.domain.errors import ConfigError
+from glancecore.ports.extension import Extension
 
 
 def main() -> None:
@@ -15,7 +23,7 @@ def main() -> None:
 
 
 def _main() -> int:
-    args = parser().parse_args()
+    args = parser(_extensions()).parse_args()
     conf = start.read_config(args, log_level=logging.WARNING)
     args.conf = conf
     database = bootstrap.load_database(conf)
@@ -25,7 +33,17 @@ def _main() -> int:
         database.close()
 
 
-def parser() -> argparse.ArgumentParser:
+def _extensions() -> dict[str, type[Extension]]:
+    """Those that the operator has switched on. A configuration that can't be read is told of later."""
+    known = argparse.ArgumentParser(add_help=False)
+    start.add_config_arguments(known)
+    with contextlib.suppress(cfg.Error, ConfigError):
+        return extensions.load(start.read_config(known.parse_known_args()[0], log_level=logging.WARNING))
+    return {}
+
+
+def parser(classes: Mapping[str, type[Extension]] | None = None) -> argparse.ArgumentParser:
+    """``classes``: enabled extensions, which have commands, too."""
     made = argparse.ArgumentParser(prog="glance-manage", description="Care of the image service's database.")
     start.add_config_arguments(made)
     made.add_argument("--json", action="store_true", help="print JSON")
@@ -35,4 +53,5 @@ def parser() -> argparse.ArgumentParser:
     adopt.add_area(areas)
     outbox.add_area(areas)
     store.add_area(areas)
+    extension.add_areas(areas, classes or {})
     return made

@@ -111,6 +111,7 @@ def run_once(conf: cfg.ConfigOpts, job: str, *, dry_run: bool, as_json: bool, cl
 
 def _list(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
     from glancecore import bootstrap, plugins
+    from glancecore.assembly import extensions
     from glancecore.periodic import runner
     from glancecore.ports.periodic import job_options
 
@@ -118,13 +119,14 @@ def _list(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
     rows = []
     try:
         leader = runner.leader(database.jobs)
-        for found in plugins.installed("periodic"):
-            cls = plugins.load("periodic", found.name, "name")
-            own = section(conf, f"periodic_{found.name}", job_options(cls.interval, cls.options))
-            record = database.jobs.record(bootstrap.job_row(conf, found.name, cls))
+        of_extensions = extensions.jobs(extensions.load(conf))
+        for name in [*(x.name for x in plugins.installed("periodic")), *of_extensions]:
+            cls = of_extensions.get(name) or plugins.load("periodic", name, "name")
+            own = section(conf, f"periodic_{name}", job_options(cls.interval, cls.options))
+            record = database.jobs.record(bootstrap.job_row(conf, name, cls))
             report = record.report or {}
             rows.append({
-                "job": found.name, "enabled": found.name in conf.periodic.enabled_jobs, "interval": own.interval, "dry_run": own.dry_run,
+                "job": name, "enabled": name in conf.periodic.enabled_jobs or name in of_extensions, "interval": own.interval, "dry_run": own.dry_run,
                 "of_machine": cls.of_machine, "summary": cls.summary, "started_at": record.started_at.isoformat() if record.started_at else None,
                 "ended_at": record.ended_at.isoformat() if record.ended_at else None, "outcome": report.get("outcome"),
                 "report": record.report})
@@ -146,10 +148,10 @@ def _list(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
 
 
 def _report(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
-    from glancecore import bootstrap, plugins
+    from glancecore import bootstrap
     from glancecore.periodic.runs import from_json
 
-    cls = plugins.load("periodic", args.job, "JOB")
+    cls = bootstrap.job_class(conf, args.job, "JOB")
     database = bootstrap.load_database(conf)
     try:
         report = database.jobs.record(bootstrap.job_row(conf, args.job, cls)).report

@@ -34,6 +34,8 @@ OPTIONS: dict[str, list[cfg.Opt]] = {
         cfg.StrOpt("property_protection_rule_format", default="roles", choices=["roles", "policies"],
                    help="What the values in property_protection_file are: roles, or the name of a policy."),
         ListOpt("notifiers", default=["log"], help="Notifier plugins that are told what happened."),
+        ListOpt("enabled_extensions", default=[],
+                help="Extensions that are switched on, such as census; each has its options in a section ext_NAME."),
         ListOpt("disabled_notifications", default=[],
                     help="Event types that are not sent: image.create, or image for all that begin so."),
         cfg.StrOpt("quota_driver", default="config", help="Quota plugin that says what a project may use."),

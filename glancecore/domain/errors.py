@@ -319,10 +319,15 @@ class ImportCancelled(ImportFailed):
     code = "cancelled"
 
 
-class ImportSuspended(ImportFailed):
-    """This process is stopping; another one goes on. Never shown to users."""
+class Suspended(GlanceError):
+    """This process is stopping; another one goes on with the work. Never shown to users."""
 
     code = "suspended"
+    retryable = True
+
+
+class ImportSuspended(Suspended, ImportFailed):
+    """That of an import."""
 
 
 class FetchFailed(ImportFailed):

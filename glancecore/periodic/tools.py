@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
+from glancecore.domain.clock import now
 from glancecore.ports.repository import Database
 from glancecore.services.caching import Caching
 from glancecore.services.copies import Copies
@@ -35,3 +37,6 @@ class Tools:
     hash_locations: bool
     #: Seconds from a delayed deletion to the end of the data.
     scrub_time: float
+
+    def clock(self) -> datetime:
+        return now()

@@ -8,5 +8,5 @@ from glancecore.policies import base, cache, discovery, images, members, metadef
 
 
 def list_rules() -> list[policy.RuleDefault]:
-    """Every rule of the core, for the enforcer and for oslopolicy-sample-generator."""
+    """Every rule of the core, for the enforcer and for oslopolicy-sample-generator. Extensions have others."""
     return [*base.RULES, *images.RULES, *members.RULES, *discovery.RULES, *tasks.RULES, *metadefs.RULES, *cache.RULES]

@@ -12,10 +12,10 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 from oslo_config import cfg
-from oslo_policy import _checks
+from oslo_policy import _checks, policy
 
 from glancecore.domain import errors
 from glancecore.domain.context import Context
@@ -45,8 +45,10 @@ class Authorizer:
     """Asks oslo.policy. Thread-safe. Raises ConfigError when the operator's policy files are not right. ``told``: called with whether they
     are, each time that they have changed."""
 
-    def __init__(self, conf: cfg.ConfigOpts, told: Callable[[bool], None] = lambda _valid: None) -> None:
-        self._files = RuleFiles(conf, list_rules())
+    def __init__(self, conf: cfg.ConfigOpts, told: Callable[[bool], None] = lambda _valid: None,
+                 more: Sequence[policy.RuleDefault] = ()) -> None:
+        """``more``: the rules of extensions."""
+        self._files = RuleFiles(conf, [*list_rules(), *more])
         self._told = told
         self._seen = self._seen_files()
         self._enforcer = self._files.load()

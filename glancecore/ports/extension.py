@@ -108,7 +108,9 @@ class Writer(Protocol):
 class Held(Protocol):
     """An image that the extension works on."""
 
-    image: Image
+    @property
+    def image(self) -> Image:
+        """As it was when the work began."""
 
     @property
     def check(self) -> Callable[[], None]:
@@ -120,8 +122,9 @@ class Held(Protocol):
     def made(self, remove: Callable[[], None], belongs: Callable[[Image], bool]) -> None:
         """The work has made something: ``remove`` takes it away when the work fails, unless it ``belongs`` to the image by then."""
 
-    def finish(self, change: Callable[[Image], Image] = ..., *changes: Change, events: Callable[[Image], Sequence[Event]] = ...) -> Image:
-        """The end of the work, in one commit: what has become of the image, ``changes``, and the lease."""
+    def finish(self, change: Callable[[Image], Image] = ..., *changes: Change, events: Callable[[Image], Sequence[Event]] = ...,
+               initiator: Initiator | None = None) -> Image:
+        """The end of the work, in one commit: what has become of the image, ``changes``, and the lease. ``initiator``: who wanted it, where that is known."""
 
 
 class Operations(Protocol):
@@ -137,13 +140,26 @@ class Operations(Protocol):
 class Kernel(Protocol):
     """The service as an extension sees it. It grows in minor releases."""
 
-    images: Images
-    rows: Rows
-    data: Data
-    policy: Policy
-    records: RecordRepository
-    writer: Writer
-    operations: Operations
+    @property
+    def images(self) -> Images: ...
+
+    @property
+    def rows(self) -> Rows: ...
+
+    @property
+    def data(self) -> Data: ...
+
+    @property
+    def policy(self) -> Policy: ...
+
+    @property
+    def records(self) -> RecordRepository: ...
+
+    @property
+    def writer(self) -> Writer: ...
+
+    @property
+    def operations(self) -> Operations: ...
 
     def clock(self) -> datetime:
         """Now, aware UTC. All times of an extension come from here, so that tests can move it."""

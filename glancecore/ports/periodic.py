@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import ClassVar, Protocol
 
 from oslo_config import cfg
@@ -114,6 +115,9 @@ class JobTools(Protocol):
 
     @property
     def stores(self) -> JobStores: ...
+
+    def clock(self) -> datetime:
+        """Now, aware UTC."""
 
 
 class PeriodicJob(ABC):

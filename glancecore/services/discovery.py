@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from glancecore.domain import errors
 from glancecore.domain.context import Context
@@ -14,16 +14,22 @@ from glancecore.services.stores import StoreFacade, Stores
 
 class Discovery:
     def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, stores: Stores,
-                 import_methods: Sequence[str] = ()) -> None:
+                 import_methods: Sequence[str] = (), extensions: Sequence[Mapping[str, str]] = ()) -> None:
         self._repository = repository
         self._policy = authorizer
         self._quota = quota
         self._stores = stores
         self.import_methods = tuple(import_methods)
+        self._extensions = tuple(extensions)
 
     @property
     def store_ids(self) -> list[str]:
         return self._stores.ids
+
+    def extensions(self, ctx: Context) -> Sequence[Mapping[str, str]]:
+        """Name, version and title of each that is switched on."""
+        ctx.authorized = True
+        return self._extensions
 
     def stores(self, ctx: Context) -> list[dict[str, object]]:
         """What users may know. Values are strings, absent when not set."""

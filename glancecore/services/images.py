@@ -6,9 +6,9 @@ import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 
 from glancecore.domain import errors, fields, metadata, patch, text
+from glancecore.domain.clock import now
 from glancecore.domain.context import Context
 from glancecore.domain.events import EventType, ImageEvent
 from glancecore.domain.image import Image, Visibility
@@ -51,10 +51,6 @@ class NewImage:
     fields: Mapping[str, object] = field(default_factory=dict)
     tags: Sequence[str] = ()
     properties: Mapping[str, str | None] = field(default_factory=dict)
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
 
 
 class Images:

@@ -70,7 +70,7 @@ class LocationHashing:
             with self._turns:
                 self._check(lease)
                 self._work(lease)
-        except (errors.LeaseLost, errors.ImageNotFound, errors.ImportSuspended) as exc:
+        except (errors.LeaseLost, errors.ImageNotFound, errors.Suspended) as exc:
             LOG.info("image %s: hashing ended: %s", lease.image_id, exc)
         except errors.GlanceError as exc:
             LOG.warning("image %s: hashing was given up for now (%s); it begins anew when the lease has expired", lease.image_id, exc)
@@ -82,7 +82,7 @@ class LocationHashing:
 
     def _check(self, lease: Lease) -> None:
         if self._stopping.is_set():
-            raise errors.ImportSuspended("this process ends")
+            raise errors.Suspended("this process ends")
         self._leases.check(lease)()
 
     def _work(self, lease: Lease) -> None:
@@ -90,7 +90,7 @@ class LocationHashing:
         image = self._repository.get_any(lease.image_id)
         try:
             digests = self._read(image, lease)
-        except (errors.LeaseLost, errors.ImportSuspended):
+        except (errors.LeaseLost, errors.Suspended):
             raise
         except (errors.StoreError, errors.BadContent, errors.LimitExceeded, errors.Invalid) as exc:
             LOG.warning("image %s: the data at its location is not taken: %s", image.id, exc)

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from glancecore.domain import errors, text
+from glancecore.domain.clock import now
 from glancecore.domain.context import Context
 from glancecore.domain.events import EventType, MemberEvent
 from glancecore.domain.image import Image, Visibility
 from glancecore.domain.member import Member, MemberStatus
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.repository import ImageRepository, MemberAdded, MemberChanged, MemberRemoved
-from glancecore.services.images import now
 from glancecore.services.writer import Writer
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from glancecore.domain import errors
+from glancecore.domain.clock import now
 from glancecore.domain.context import Context
 from glancecore.domain.events import EventType, MetadefEvent
 from glancecore.domain.metadef import Namespace, Outline, ResourceType
@@ -18,7 +19,6 @@ from glancecore.ports.metadef_repository import (
     NamespaceChanged,
     NamespaceRemoved,
 )
-from glancecore.services.images import now
 from glancecore.services.metadef_validation import MetadefValidation, Verdict
 from glancecore.services.retrying import on_concurrent_change
 from glancecore.services.writer import Writer

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from glancecore.domain import errors
-from glancecore.domain.events import Event
+from glancecore.domain.events import Event, Initiator
 from glancecore.domain.image import Image, Status
 from glancecore.domain.lease import BlobRef, Lease
 from glancecore.domain.quota import Limits
@@ -21,6 +21,9 @@ from glancecore.services.writer import Writer
 LOG = logging.getLogger(__name__)
 #: First reservation for data of unknown length, and the largest step by which it grows; bytes.
 FIRST_STEP, LARGEST_STEP = 1 << 20, 256 << 20
+
+
+UNLIMITED = Limits()
 
 
 def _no_events(_: Image) -> Sequence[Event]:
@@ -79,15 +82,16 @@ class Held:
         """The work has made something: ``remove`` takes it away, unless it ``belongs`` to the image by then."""
         self._remove, self._belongs = remove, belongs
 
-    def finish(self, change: Callable[[Image], Image] = lambda x: x, *changes: Change, events: Callable[[Image], Sequence[Event]] = _no_events) -> Image:
-        """The image after ``change``, saved, and the lease ends. Raises LeaseLost."""
+    def finish(self, change: Callable[[Image], Image] = lambda x: x, *changes: Change, events: Callable[[Image], Sequence[Event]] = _no_events,
+               initiator: Initiator | None = None) -> Image:
+        """The image after ``change``, saved, and the lease ends. ``initiator``: see ``Writer.save``. Raises LeaseLost."""
         before = self.image
         while True:
             made = change(before)
             saved = None if made == before else self._operations.writer.image(before, made)
             after = saved.after if saved else before
             try:
-                self._operations.writer.save(*([saved] if saved else []), LeaseEnded(self._lease), *changes, events=events(after))
+                self._operations.writer.save(*([saved] if saved else []), LeaseEnded(self._lease), *changes, events=events(after), initiator=initiator)
             except errors.ConcurrentChange:  # its metadata was changed meanwhile, or it is being deleted
                 before = self._operations.repository.get_any(self.image.id)
                 if before.status is not self.image.status:
@@ -129,9 +133,9 @@ class Operations:
 
     @contextmanager
     def hold(self, image: Image, after: Image | None, operation: str, *, stable: Status = Status.QUEUED, blobs: tuple[BlobRef, ...] = (),
-             reserve: int = 0, limits: Limits, events: Callable[[Image], Sequence[Event]] = _no_events) -> Iterator[Held]:
+             reserve: int = 0, limits: Limits = UNLIMITED, events: Callable[[Image], Sequence[Event]] = _no_events) -> Iterator[Held]:
         """The image, ``after`` the operation has begun, for the work of the ``with`` block, which ends with ``finish``. ``after`` None: the image stays as
-        it is meanwhile.
+        it is meanwhile. Work that raises Suspended is left to another process, as that of one that dies.
 
         ``stable``: the status that it goes back to when the work fails. ``blobs``: what the work may leave in stores, named before the first byte.
         ``reserve``: bytes for the image's project. Raises WrongStatus when the image has changed meanwhile, QuotaExceeded, and Gone when it was
@@ -159,6 +163,8 @@ class Operations:
     def _held(self, held: Held, lease: Lease) -> Iterator[Held]:
         try:
             yield held
+        except errors.Suspended:  # the lease expires, and another process resumes it
+            raise
         except BaseException as exc:
             held.give_up(exc)
             if isinstance(exc, (errors.LeaseLost, errors.ImageNotFound)):

@@ -38,6 +38,9 @@ class DiscoveryApi:
         self._need_stores()
         return json_response({"stores": self._discovery.stores_detail(ctx)})
 
+    def extensions(self, _request: Request, ctx: Context) -> Response:
+        return json_response({"extensions": [dict(x) for x in self._discovery.extensions(ctx)]})
+
     def usage(self, _request: Request, ctx: Context) -> Response:
         return json_response({"usage": self._discovery.usage(ctx)})
 

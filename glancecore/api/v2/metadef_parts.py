@@ -8,11 +8,11 @@ from flask import Request, Response
 
 from glancecore.api.arguments import pairs
 from glancecore.api.v2 import metadef_answers, metadef_bodies, metadef_query
+from glancecore.domain.clock import now
 from glancecore.domain.context import Context
 from glancecore.domain.metadef import Association, MetadefObject, Part, Property, Tag
 from glancecore.sdk import request_body as body
 from glancecore.sdk.responses import empty, json_response
-from glancecore.services.images import now
 from glancecore.services.metadef_parts import MetadefParts
 
 

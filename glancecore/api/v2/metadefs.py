@@ -10,10 +10,10 @@ from glancecore.api.arguments import pairs
 from glancecore.api.v2 import metadef_answers, metadef_bodies, metadef_query
 from glancecore.api.v2.images import stamp
 from glancecore.api.v2.schemas import metadefs as schemas
+from glancecore.domain.clock import now
 from glancecore.domain.context import Context
 from glancecore.sdk import request_body as body
 from glancecore.sdk.responses import empty, json_response
-from glancecore.services.images import now
 from glancecore.services.metadefs import Metadefs
 
 

@@ -24,6 +24,7 @@ MOST_PATH = 2 * fields.MAX_NAME + 1
 class PatchParser:
     def __init__(self, formats: schemas.Formats) -> None:
         base = schemas.fields(formats)
+        self._shown = frozenset(formats.shown)
         self._checkers = {name: body.Checker({"type": "object", "properties": {name: schemas.bounded(schema)}})
                           for name, schema in {**schemas.common(), **base}.items()}
 
@@ -63,7 +64,7 @@ class PatchParser:
         if "value" not in step:
             raise errors.Invalid(f"path {path}: {op.value} needs a value")
         value = step["value"]
-        refused = name in fields.READ_ONLY or name in fields.HASHES or fields.is_reserved(name) or name in ("id", "image_id")
+        refused = name in fields.READ_ONLY or name in fields.HASHES or fields.is_reserved(name) or name in ("id", "image_id") or name in self._shown
         if refused:
             return Operation(op, tokens, value, keep)
         if name == fields.LOCATIONS:

@@ -1,0 +1,202 @@
+"""Extensions: loaded in the order of their needs, handed the service as a kernel, and asked for what they bring."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from oslo_config import cfg
+from oslo_policy.policy import DocumentedRuleDefault
+
+from glancecore import plugins
+from glancecore.domain import errors, fields
+from glancecore.domain.clock import now
+from glancecore.domain.context import Context
+from glancecore.domain.errors import ConfigError
+from glancecore.domain.image import Image, Location
+from glancecore.domain.lease import Operation
+from glancecore.policies.authorizer import Authorizer
+from glancecore.ports.extension import Background, Extension
+from glancecore.ports.http import Route, Schema
+from glancecore.ports.options import section
+from glancecore.ports.periodic import PeriodicJob
+from glancecore.ports.record_repository import RecordRepository
+from glancecore.ports.repository import ImageRepository
+from glancecore.services.image_data import Download
+from glancecore.services.images import Images
+from glancecore.services.operations import Operations
+from glancecore.services.stores import Stores
+from glancecore.services.subscriptions import Subscriptions
+from glancecore.services.writer import Writer
+
+LOG = logging.getLogger(__name__)
+OPTION = "[DEFAULT] enabled_extensions"
+#: Characters of an operation's name, which stands in each lease.
+_LONGEST_OPERATION = 32
+
+
+# -- the classes: what is known before anything is made ------------------------------------------------------------------
+def load(conf: cfg.ConfigOpts) -> dict[str, type[Extension]]:
+    """The classes of the enabled extensions, each behind those that it needs. Raises ConfigError."""
+    names = list(dict.fromkeys(conf.enabled_extensions))
+    found: dict[str, type[Extension]] = {name: plugins.required("extension", name, OPTION) for name in names}
+    for name, cls in found.items():
+        if missing := sorted(cls.needs - found.keys()):
+            raise ConfigError(f"{OPTION}: {name} needs {', '.join(missing)}; add {'them' if len(missing) > 1 else 'it'}")
+        if fault := _fault(name, cls):
+            raise ConfigError(f"{OPTION} = {name}: the extension is broken: {fault}")
+    ordered = _ordered(found)
+    _refuse_clashes(ordered)
+    return ordered
+
+
+def rules(classes: Mapping[str, type[Extension]]) -> list[DocumentedRuleDefault]:
+    return [rule for cls in classes.values() for rule in cls.rules]
+
+
+def shown(classes: Mapping[str, type[Extension]]) -> dict[str, Schema]:
+    """The keys that they show on images."""
+    return {key: schema for cls in classes.values() for key, schema in cls.shows.items()}
+
+
+def shown_to_clients(classes: Mapping[str, type[Extension]]) -> list[dict[str, str]]:
+    known = {x.name: x.distribution.rpartition(" ")[2] for x in plugins.installed("extension")}
+    return [{"name": name, "version": known[name], "title": cls.title} for name, cls in classes.items()]
+
+
+def jobs(classes: Mapping[str, type[Extension]]) -> dict[str, type[PeriodicJob]]:
+    return {name: job for cls in classes.values() for name, job in cls.jobs.items()}
+
+
+def _ordered(found: Mapping[str, type[Extension]]) -> dict[str, type[Extension]]:
+    ordered: dict[str, type[Extension]] = {}
+    while len(ordered) < len(found):
+        ready = [x for x in found if x not in ordered and found[x].needs <= ordered.keys()]
+        if not ready:
+            raise ConfigError(f"{OPTION}: {', '.join(sorted(found.keys() - ordered.keys()))} need each other; their authors must mend that")
+        ordered |= {x: found[x] for x in ready}
+    return ordered
+
+
+def _fault(name: str, cls: type[Extension]) -> str:
+    """What is wrong with its names; empty: nothing."""
+    word = name.replace("-", "_")
+    dotted = [*(x.name for x in cls.collections), *cls.events]
+    joined = [*cls.operations, *(x.name for x in cls.rules), *cls.jobs]
+    if wrong := [x for x in dotted if not x.startswith(f"{word}.")] + [x for x in joined if not x.startswith(f"{word}_")]:
+        return f"{wrong[0]} does not begin with {word}{'.' if wrong[0] in dotted else '_'}"
+    if long := [x for x in cls.operations if len(x) > _LONGEST_OPERATION]:
+        return f"operation {long[0]} has more than {_LONGEST_OPERATION} characters"
+    if taken := [x for x in cls.shows if fields.is_base(x) or fields.is_reserved(x)]:
+        return f"it shows {taken[0]}, which the service itself has"
+    return ""
+
+
+def _refuse_clashes(classes: Mapping[str, type[Extension]]) -> None:
+    for (one, first), (other, second) in itertools.combinations(classes.items(), 2):
+        if both := sorted(first.shows.keys() & second.shows.keys()):
+            raise ConfigError(f"{OPTION}: {one} and {other} both show {both[0]} on images; enable one of the two")
+    if clash := {x for cls in classes.values() for x in cls.operations} & set(Operation):
+        raise ConfigError(f"{OPTION}: the operation {min(clash)} is the service's own")
+
+
+# -- the kernel ----------------------------------------------------------------------------------------------------------
+class KernelData:
+    """See ``glancecore.ports.extension.Data``."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+
+    def readable(self, image: Image, prefer: Sequence[str] = ()) -> list[Location]:
+        return self._stores.readable(image, prefer)
+
+    def open(self, image: Image, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        if not image.good_locations:
+            raise errors.DataDamaged(f"the data of image {image.id} can't be read: there is no good copy")
+        download = Download(image, self._stores.readable(image), self._stores)
+        return download.open(offset, download.size - offset if length is None else length)
+
+
+@dataclass(slots=True)
+class ServiceKernel:
+    """See ``glancecore.ports.extension.Kernel``."""
+
+    images: Images
+    rows: ImageRepository
+    data: KernelData
+    policy: Authorizer
+    records: RecordRepository
+    writer: Writer
+    operations: Operations
+    made: dict[str, Extension] = field(default_factory=dict)
+
+    def clock(self) -> datetime:
+        return now()
+
+    def extension(self, name: str) -> Any:
+        return self.made[name]
+
+
+# -- the extensions ------------------------------------------------------------------------------------------------------
+class Extensions:
+    """Those that are enabled, made and subscribed."""
+
+    def __init__(self, conf: cfg.ConfigOpts, classes: Mapping[str, type[Extension]], kernel: ServiceKernel, on: Subscriptions) -> None:
+        """Raises ConfigError."""
+        self._made = kernel.made
+        for name, cls in classes.items():
+            extension = cls(section(conf, f"ext_{name.replace('-', '_')}", cls.options), kernel)
+            self._made[name] = extension
+            extension.subscribe(on)
+        self._background: list[Background] = []
+
+    def __iter__(self) -> Iterator[tuple[str, Extension]]:
+        return iter(self._made.items())
+
+    def __getitem__(self, name: str) -> Extension:
+        return self._made[name]
+
+    def start(self) -> None:
+        """Raises ConfigError."""
+        for extension in self._made.values():
+            extension.start()
+
+    def run(self) -> None:
+        """What they do beside requests."""
+        for extension in self._made.values():
+            for each in extension.background():
+                each.start()
+                self._background.append(each)
+
+    def stop(self) -> None:
+        while self._background:
+            self._background.pop().stop()
+
+    def routes(self, core: Sequence[Route]) -> list[Route]:
+        """Raises ConfigError where two have the same."""
+        owners = {(x.method, _bare(x.path)): "the service itself" for x in core}
+        found: list[Route] = []
+        for name, extension in self._made.items():
+            for route in extension.routes():
+                key = route.method, _bare(route.path)
+                if key in owners:
+                    raise ConfigError(f"{OPTION}: {route.method} {route.path} is a route of {name} and of {owners[key]}; enable one of the two")
+                owners[key] = name
+                found.append(route)
+        return found
+
+    def presenting(self) -> list[Callable[[Context, Sequence[Image]], Sequence[Mapping[str, object]]]]:
+        return [x.present for x in self._made.values() if x.shows]
+
+    def resolve(self, ctx: Context, reference: str) -> str | None:
+        """The id of the image that is meant by what is no id."""
+        return next((found for x in self._made.values() if (found := x.resolve(ctx, reference)) is not None), None)
+
+
+def _bare(path: str) -> str:
+    """What its parameters are called does not matter."""
+    return "/".join("<>" if part.startswith("<") else part for part in path.split("/"))

@@ -1,0 +1,46 @@
+"""glance-manage NAME …: the commands of enabled extensions."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from glancecore import bootstrap
+from glancecore.ports.extension import Argument, Extension, Print
+from glancecore.ports.repository import Database
+
+if TYPE_CHECKING:
+    Areas = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 (argparse has no public name for it)
+
+Run = Callable[[Any, argparse.Namespace, Print], int]
+
+
+def add_areas(areas: Areas, classes: Mapping[str, type[Extension]]) -> None:
+    for name, cls in classes.items():
+        if cls.commands.__func__ is not Extension.commands.__func__:  # type: ignore[attr-defined]
+            area = areas.add_parser(name, help=cls.title)
+            cls.commands(_Tree(name, area.add_subparsers(dest="action", required=True, metavar="ACTION")))
+
+
+class _Tree:
+    """See ``glancecore.ports.extension.CommandTree``."""
+
+    def __init__(self, extension: str, actions: Areas) -> None:
+        self._extension = extension
+        self._actions = actions
+
+    def add(self, words: str, summary: str, run: Run, *arguments: Argument) -> None:
+        made = self._actions.add_parser(words, help=summary)
+        for each in arguments:
+            made.add_argument(*each.names, **each.about)
+        made.set_defaults(run=functools.partial(_run, self._extension, run))
+
+
+def _run(name: str, run: Run, args: argparse.Namespace, database: Database) -> int:
+    service = bootstrap.build(args.conf, database)
+    try:
+        return run(service.extensions[name], args, print)
+    finally:
+        service.close()
