@@ -116,6 +116,7 @@ SERVICES = (
 DRIVER_NEEDS = {
     "db_sql": ("mariadb", "postgresql"),
     "db_registry": ("mariadb",),
+    "ext_census": ("mariadb", "postgresql"),
     "store_http": ("nginx",),
     "store_swift": ("keystone", "swift"),
     "store_rbd": ("ceph",),

@@ -1,0 +1,1 @@
+"""How much of each image is empty: an example of an extension."""
