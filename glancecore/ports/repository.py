@@ -366,7 +366,7 @@ class Database(ABC):
     @reads
     @abstractmethod
     def ping(self) -> None:
-        """Raises DatabaseUnavailable, or ConfigError when the schema is missing or too old or too new."""
+        """Raises DatabaseUnavailable, or ConfigError when the schema is missing or too old, SchemaUnknown when it is none that ``sync`` could upgrade."""
 
     @abstractmethod
     def sync(self, revision: str = "head") -> None:

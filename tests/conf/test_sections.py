@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 from oslo_config import cfg
 
-from glancecore import bootstrap
+from glancecore import bootstrap, plugins
 from glancecore import conf as configuration
-from glancecore import plugins
 from glancecore.conf import library_options, opts
 from glancecore.domain.errors import ConfigError
 from glancecore.testing.fakes import MemoryDatabase
