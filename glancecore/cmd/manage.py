@@ -7,7 +7,7 @@ import logging
 import sys
 
 from glancecore import bootstrap
-from glancecore.cmd import adopt, metadefs, outbox, schema, start, store
+from glancecore.cmd import adopt, metadefs, outbox, parsing, schema, start, store
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def _main() -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(prog="glance-manage", description="Care of the image service's database.")
+    made = parsing.parser("glance-manage", "Care of the image service's database.")
     start.add_config_arguments(made)
     made.add_argument("--json", action="store_true", help="print JSON")
     areas = made.add_subparsers(dest="area", required=True, metavar="AREA")
