@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
 
@@ -19,10 +19,10 @@ class CommandParser(argparse.ArgumentParser):
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
-        self._spread = False
+        self.spread = False
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # type: ignore[override]
-        if not self._spread:
+        if not self.spread:
             _spread(self)
         found, rest = super().parse_known_args(args, namespace)
         for name in sorted(x for x in vars(found) if _BEHIND in x):
@@ -33,7 +33,7 @@ class CommandParser(argparse.ArgumentParser):
         return found, rest
 
 
-def parser(prog: str, description: str, **about: Any) -> CommandParser:
+def parser(prog: str, description: str, **about: Any) -> argparse.ArgumentParser:
     """A command's parser, which knows --version."""
     made = CommandParser(prog=prog, description=description, **about)
     made.add_argument("--version", action="version", version=f"{prog} {version('glancecore')}", help="print the version of the program")
@@ -41,10 +41,10 @@ def parser(prog: str, description: str, **about: Any) -> CommandParser:
 
 
 def _spread(top: CommandParser) -> None:
-    top._spread = True
+    top.spread = True
     own = [x for x in top._actions if x.option_strings and not isinstance(x, argparse._HelpAction)]  # noqa: SLF001 (argparse has no other way)
     for depth, below in _below(top, 1):
-        below._spread = True
+        below.spread = True
         group = None
         for action in own:
             if not any(x in below._option_string_actions for x in action.option_strings):  # noqa: SLF001
@@ -63,7 +63,8 @@ def _behind(action: argparse.Action, depth: int) -> argparse.Action:
 
 
 def _below(top: argparse.ArgumentParser, depth: int) -> Iterator[tuple[int, CommandParser]]:
-    seen: Sequence[argparse.Action] = [x for x in top._actions if isinstance(x, argparse._SubParsersAction)]  # noqa: SLF001
-    for each in dict.fromkeys(parser for x in seen for parser in (x.choices or {}).values()):  # type: ignore[union-attr]
-        yield depth, each
-        yield from _below(each, depth + 1)
+    for action in top._actions:  # noqa: SLF001
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+            for each in dict.fromkeys(action._name_parser_map.values()):  # noqa: SLF001
+                yield depth, each
+                yield from _below(each, depth + 1)

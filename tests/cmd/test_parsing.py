@@ -44,13 +44,13 @@ def test_images_add_up_wherever_they_stand(words: str) -> None:
 
 
 def test_configuration_files_keep_their_order() -> None:
-    args = manage.parser().parse_args("--config-file 1 db --config-dir 2 check --config-file 3".split())
+    args = manage.parser().parse_args(["--config-file", "1", "db", "--config-dir", "2", "check", "--config-file", "3"])
     assert args.config_sources == [("--config-file", "1"), ("--config-dir", "2"), ("--config-file", "3")]
     assert manage.parser().parse_args(["db", "check"]).config_sources is None
 
 
 def test_glances_own_word_of_a_command_stays() -> None:
-    assert manage.parser().parse_args("db sync --version heads".split()).version == "heads"
+    assert manage.parser().parse_args(["db", "sync", "--version", "heads"]).version == "heads"
 
 
 def test_commands_without_their_own_parser(tmp_path: Path) -> None:
