@@ -21,7 +21,7 @@ class CommandParser(argparse.ArgumentParser):
         super().__init__(*args, **named)
         self.spread = False
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # type: ignore[override]
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         if not self.spread:
             _spread(self)
         found, rest = super().parse_known_args(args, namespace)

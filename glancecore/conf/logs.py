@@ -9,6 +9,7 @@ from oslo_log import formatters, log
 
 from glancecore.domain.errors import ConfigError
 from glancecore.domain.text import escaped
+from glancecore.ports import log_lines
 
 
 class OneLine(logging.Formatter):
@@ -21,6 +22,8 @@ class OneLine(logging.Formatter):
         self._inner = inner
 
     def format(self, record: logging.LogRecord) -> str:
+        if (about := log_lines.about()) and not getattr(record, "instance", None):
+            record.instance = about
         text = self._inner.format(record)
         below = record.exc_text or ""
         at = text.rfind(below) if below else len(text)
