@@ -15,6 +15,7 @@ from glancecore.services import metrics
 from glancecore.services.deletion import Deletion
 from glancecore.services.image_data import release
 from glancecore.services.leases import Leases
+from glancecore.services.outages import Outage
 from glancecore.services.stores import Stores
 
 LOG = logging.getLogger(__name__)
@@ -77,11 +78,13 @@ class Reaper:
 
     # -- inside ------------------------------------------------------------------------------------------------------
     def _loop(self) -> None:
+        database = Outage(LOG, "the database, for the reaper,", level=logging.WARNING)
         while not self._stop.wait(self._interval):
             try:
                 self.run_once()
+                database.ended()
             except errors.DatabaseUnavailable as exc:
-                LOG.warning("reaper: %s", exc)
+                database.began(str(exc))
             except Exception:
                 LOG.exception("reaper failed; it goes on")
 
