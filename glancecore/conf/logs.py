@@ -31,6 +31,15 @@ class OneLine(logging.Formatter):
         return "\n".join([escaped(head), *(escaped(x) for x in tail.split("\n") if tail)])
 
 
+#: Libraries that tell of each request, with its headers, when debug = true: beside those that oslo.log knows.
+NOISY = ("boto3", "botocore", "s3transfer", "urllib3", "kazoo")
+
+
+def set_defaults() -> None:
+    """Before options are registered, and samples made: default_log_levels keeps these quiet, unless the operator sets it."""
+    log.set_defaults(default_log_levels=[*log.get_default_log_levels(), *(f"{x}=WARN" for x in NOISY)])
+
+
 #: Loggers whose level the operator's options have set.
 _levelled: set[str] = set()
 

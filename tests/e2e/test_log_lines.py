@@ -1,4 +1,5 @@
-"""What the service's log says: whose work a line tells of, in whatever process it is written, and how many bytes were sent."""
+"""What the service says of itself. Its log: whose work a line tells of, in whatever process it is written, and how many bytes were sent. Its metrics: what has
+happened, and nothing of what has not."""
 
 from __future__ import annotations
 
@@ -56,3 +57,15 @@ def test_the_access_log_has_the_bytes_that_were_sent(service: lab.Service) -> No
 
     until(lambda: len(sizes()) == 2, service.tail)
     assert sizes() == [("200", str(len(DATA))), ("206", "100")]
+
+
+def test_metrics_have_no_lines_of_what_nobody_asked_for(tmp_path: Path) -> None:
+    with lab.service(folder=tmp_path) as own:
+        client = Client(own.url)
+        assert client.call("GET", "/v2/images").status_code == 200
+
+        def counts() -> list[str]:
+            return [x for x in client.call("GET", "/metrics").text.splitlines() if "_count{" in x]
+
+        until(lambda: any('route="/v2/images"' in x for x in counts()), own.tail)
+        assert [x for x in counts() if x.endswith(" 0.0")] == []
