@@ -23,6 +23,17 @@ def sample_config(out: Path) -> None:
     names = sorted(each.name for each in entry_points(group="oslo.config.opts") if each.value.startswith("glancecore"))
     options = [argument for name in [*names, "oslo.log", "oslo.policy", "oslo.middleware.cors", "oslo.middleware.http_proxy_to_wsgi"] for argument in ("--namespace", name)]
     _tool("oslo-config-generator", *options, "--output-file", str(out))
+    # oslo.config notes it where a library has asked to be told of changes, as if all other options needed a restart
+    text = out.read_text().replace("# Note: This option can be changed without restarting.\n", "")
+    out.write_text(f"{_reloading()}\n{text}")
+
+
+def _reloading() -> str:
+    from glancecore.server.settings import AT_START_ONLY
+
+    *others, last = AT_START_ONLY
+    return ("# Options can be changed without a restart: after a change send SIGHUP to glance-api, glance-registry, glance-worker or glance-periodic.\n"
+            f"# Read at the start only: {', '.join(others)} and {last} of glance-api and glance-registry, the environment, the command line.\n")
 
 
 def sample_policy(out: Path) -> None:

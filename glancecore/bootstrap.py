@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -23,7 +24,7 @@ from glancecore import plugins
 from glancecore.api.v2.schemas.images import Formats
 from glancecore.assembly import extensions
 from glancecore.assembly.extensions import Extensions, KernelData, ServiceKernel
-from glancecore.conf import from_glance, review
+from glancecore.conf import from_glance, review, sections
 from glancecore.conf.imports import STAGING
 from glancecore.conf.store import PER_STORE
 from glancecore.domain import errors
@@ -309,6 +310,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
         app.wsgi_app = _outermost(conf, app.wsgi_app)  # type: ignore[assignment, method-assign]
         return app
 
+    sections.refuse_shared(conf, _store_options(conf))
     return Service(make_app, database, stores, reaper, outbox, notifications, hashing, rechecking, runner, board, importing, caching, tools, periodic, machine, leases.holder, auth.open_to_all, enabled)
 
 
@@ -394,6 +396,8 @@ def load_stores(conf: cfg.ConfigOpts, database: Database | None = None, *, again
     wanted: Mapping[str, str] = conf.enabled_backends
     if not wanted:
         raise ConfigError("[DEFAULT] enabled_backends: name at least one store, such as file:file")
+    drivers = [x.name for x in plugins.installed("store")]
+    sections.refuse_taken(conf, plugins.sections(), drivers)
     default = _default_store(conf, wanted)
     review.refuse_misspelt_stores(conf)
     fallbacks = list(conf.glance_store.fallback_stores)
@@ -667,10 +671,17 @@ def make_store(conf: cfg.ConfigOpts, store_id: str, driver: str) -> Store:
     return made
 
 
+def _store_options(conf: cfg.ConfigOpts) -> dict[str, set[str]]:
+    """Store id -> its own options, its driver's included; without those whose driver is broken."""
+    found = {}
+    for store_id, driver in conf.enabled_backends.items():
+        with contextlib.suppress(plugins.PluginBroken):
+            found[store_id] = {x.dest for x in [*PER_STORE, *plugins.load("store", driver, "[DEFAULT] enabled_backends").options]}
+    return found
+
+
 def _load_store(conf: cfg.ConfigOpts, places: Places | None, store_id: str, driver: str, others: Sequence[StoreFacade], *,
                 required: bool, again: bool, look: bool) -> StoreFacade:
-    if store_id.startswith(("os_glance_", "periodic")) or store_id in {"DEFAULT", "database", "glance_store", "server", "lease", "metadefs", "outbox", "registry"}:
-        raise ConfigError(f"[DEFAULT] enabled_backends: {store_id!r} is a reserved name; choose another id for this store")
     store: Store | None = None
     fault: str | None = None
     missing = False

@@ -82,6 +82,13 @@ def installed(kind: str) -> list[Installed]:
     return [found[name] for name in sorted(found)]
 
 
+def sections() -> dict[str, str]:
+    """Section -> the installed plugin that has its options there, but for those of databases, which have the core's, and of stores, which are called as
+    the operator likes. Nothing is imported."""
+    return {f"{prefix}_{x.name}".replace("-", "_") if kind == "import_method" else f"{prefix}_{x.name}": f"the {kind} plugin {x.name}"
+            for kind, (_, prefix) in KINDS.items() if kind not in ("database", "store") for x in installed(kind)}
+
+
 def load(kind: str, name: str, option: str) -> Any:
     """The class that plugin ``name`` of ``kind`` names.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import atexit
 import logging
 import sys
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from oslo_config import cfg
 
-from glancecore.cmd import start
+from glancecore.cmd import parsing, start
 from glancecore.conf import review
 from glancecore.server import checks, memory, settings, tls
 from glancecore.server.judgement import Judgement
@@ -49,7 +48,7 @@ def judge(words: list[str]) -> None:
 
 
 def _read(words: list[str]) -> cfg.ConfigOpts:
-    parser = argparse.ArgumentParser(prog=PROG, description="Serve the Image API.")
+    parser = parsing.parser(PROG, "Serve the Image API.")
     start.add_config_arguments(parser)
     return start.read_config(parser.parse_args(words))
 

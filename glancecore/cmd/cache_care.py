@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
 
-from glancecore.cmd import start
+from glancecore.cmd import parsing, start
 from glancecore.cmd.periodic import run_once
 
 
@@ -23,7 +22,7 @@ def cleaner() -> None:
 
 
 def _main(job: str, description: str) -> int:
-    parser = argparse.ArgumentParser(prog=f"glance-cache-{job}", description=f"{description} The same as glance-periodic run cache_{job}.")
+    parser = parsing.parser(f"glance-cache-{job}", f"{description} The same as glance-periodic run cache_{job}.")
     start.add_config_arguments(parser)
     parser.add_argument("--dry-run", action="store_true", help="change nothing; report what would be done")
     parser.add_argument("--json", action="store_true", help="print JSON")

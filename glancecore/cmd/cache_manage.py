@@ -13,7 +13,7 @@ from typing import Any
 from keystoneauth1 import exceptions, loading
 from keystoneauth1.session import Session
 
-from glancecore.cmd import start
+from glancecore.cmd import parsing, start
 from glancecore.domain.errors import GlanceError
 
 LOCAL = "http://127.0.0.1:9292"
@@ -167,7 +167,7 @@ def _said(exc: exceptions.HttpError) -> str:
 
 # -- the command line ------------------------------------------------------------------------------------------------------
 def parser(argv: list[str]) -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(prog="glance-cache-manage", description="Look at and change the image cache of a running glance-api.",
+    made = parsing.parser("glance-cache-manage", "Look at and change the image cache of a running glance-api.",
                                    epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--url", default=os.environ.get("OS_IMAGE_ENDPOINT_OVERRIDE"), help="where glance-api answers")
     made.add_argument("-H", "--host", metavar="ADDRESS", help="the same by its address")

@@ -13,7 +13,7 @@ from oslo_config import cfg
 
 from glancecore import bootstrap
 from glancecore.assembly import extensions
-from glancecore.cmd import adopt, extension, metadefs, outbox, schema, start, store
+from glancecore.cmd import adopt, extension, metadefs, outbox, parsing, schema, start, store
 from glancecore.domain.errors import ConfigError
 from glancecore.ports.extension import Extension
 
@@ -44,7 +44,7 @@ def _extensions() -> dict[str, type[Extension]]:
 
 def parser(classes: Mapping[str, type[Extension]] | None = None) -> argparse.ArgumentParser:
     """``classes``: enabled extensions, which have commands, too."""
-    made = argparse.ArgumentParser(prog="glance-manage", description="Care of the image service's database.")
+    made = parsing.parser("glance-manage", "Care of the image service's database.")
     start.add_config_arguments(made)
     made.add_argument("--json", action="store_true", help="print JSON")
     areas = made.add_subparsers(dest="area", required=True, metavar="AREA")

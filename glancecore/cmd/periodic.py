@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from oslo_config import cfg
 
-from glancecore.cmd import start
+from glancecore.cmd import parsing, start
 from glancecore.cmd.signals import Signals
 from glancecore.conf import review
 from glancecore.domain import errors
@@ -37,7 +37,10 @@ def main() -> None:
 
 
 def _main() -> int:
-    args = parser().parse_args()
+    made = parser()
+    args = made.parse_args()
+    if args.json and args.run is _serve:
+        made.error("--json: without a command nothing is told; name one: run, list or report")
     conf = start.read_config(args, log_level=None if args.run is _serve else logging.WARNING)
     return int(args.run(args, conf))
 
@@ -173,20 +176,18 @@ def _on_signals(stop: Callable[[], None]) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(prog=PROG, description="Run the periodic jobs while this process leads; several may wait for it.")
+    made = parsing.parser(PROG, "Run the periodic jobs while this process leads; several may wait for it.")
     start.add_config_arguments(made)
+    made.add_argument("--json", action="store_true", help="print JSON, of what a command tells")
     made.set_defaults(run=_serve)
     actions = made.add_subparsers(dest="action", metavar="ACTION")
     run = actions.add_parser("run", help="run one job now and print its report; exit 0 done, 1 something failed, 3 cut off, 4 it runs elsewhere, 5 data is lost")
     run.add_argument("job", metavar="JOB", help="name of an installed job, enabled or not")
     run.add_argument("--dry-run", action="store_true", help="change nothing; report what would be done")
-    run.add_argument("--json", action="store_true", help="print JSON")
     run.set_defaults(run=_run)
     listing = actions.add_parser("list", help="all installed jobs, who leads, and when each ran last; of the machine's own, when here")
-    listing.add_argument("--json", action="store_true", help="print JSON")
     listing.set_defaults(run=_list)
     report = actions.add_parser("report", help="the last run's report")
     report.add_argument("job", metavar="JOB")
-    report.add_argument("--json", action="store_true", help="print JSON")
     report.set_defaults(run=_report)
     return made

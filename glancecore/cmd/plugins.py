@@ -14,7 +14,7 @@ from oslo_config import cfg
 
 from glancecore import bootstrap, plugins
 from glancecore import conf as configuration
-from glancecore.cmd import start
+from glancecore.cmd import parsing, start
 from glancecore.conf import beside, review
 from glancecore.domain import errors
 from glancecore.domain.errors import ConfigError, GlanceError
@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def _main() -> int:
-    parser = argparse.ArgumentParser(prog="glance-plugins", description="Plugins: installed, enabled, broken.")
+    parser = parsing.parser("glance-plugins", "Plugins: installed, enabled, broken.")
     start.add_config_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from oslo_config import cfg
 
-from glancecore.cmd import start
+from glancecore.cmd import parsing, start
 from glancecore.conf import review
 from glancecore.conf.registry import PORT
 from glancecore.domain.errors import ConfigError
@@ -60,7 +60,7 @@ def judge(words: list[str]) -> None:
 
 
 def _read(words: list[str]) -> cfg.ConfigOpts:
-    parser = argparse.ArgumentParser(prog=PROG, description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parsing.parser(PROG, _DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     start.add_config_arguments(parser, PROG)
     conf = start.read_config(parser.parse_args(words), prog=PROG)
     conf.set_default("bind_port", PORT)

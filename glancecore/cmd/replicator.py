@@ -14,7 +14,7 @@ from typing import Any
 import requests
 from keystoneauth1 import adapter, exceptions, noauth, session, token_endpoint
 
-from glancecore.cmd import start
+from glancecore.cmd import parsing, start
 from glancecore.domain.errors import ConfigError
 from glancecore.remote.folder import ImageFolder
 from glancecore.remote.record import Place, Record, RemoteError
@@ -160,7 +160,7 @@ def _bars(args: argparse.Namespace) -> Iterator[Callable[[Record, int], None]]:
 
 # -- the command line ------------------------------------------------------------------------------------------------------
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(prog="glance-replicator", description="Bring images from one image service to another.", epilog=EPILOG,
+    made = parsing.parser("glance-replicator", "Bring images from one image service to another.", epilog=EPILOG,
                                    formatter_class=argparse.RawDescriptionHelpFormatter)
     for side, words in (("source", ("-M", "--source-token", "--mastertoken", "--sourcetoken")), ("target", ("-N", "--target-token", "--slavetoken", "--targettoken"))):
         made.add_argument(*words, dest=f"{side}_token", default="", help=argparse.SUPPRESS)  # as Glance has it; everybody on the machine sees it

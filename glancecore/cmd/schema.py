@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from glancecore import bootstrap
 from glancecore.cmd import arguments, metadefs
-from glancecore.domain.errors import Invalid
+from glancecore.domain.errors import ConfigError, Invalid, SchemaUnknown
 from glancecore.ports.repository import Database
 
 #: Exit codes of ``db check``: nothing to do, or the schema must be synced.
@@ -16,6 +16,19 @@ UP_TO_DATE, SYNC_NEEDED = 0, 3
 #: Glance's words for the newest revision.
 NEWEST = frozenset({"head", "heads"})
 Areas = argparse._SubParsersAction  # noqa: SLF001 (its type has no public name)
+
+
+def _state(database: Database) -> tuple[str | None, str]:
+    """The schema's revision and the one that this release needs. Raises SchemaUnknown when there is no way from one to the other."""
+    version, head = database.version(), database.head()
+    if version not in (None, head):
+        try:
+            database.ping()
+        except SchemaUnknown:
+            raise
+        except ConfigError:
+            pass  # it is older
+    return version, head
 
 
 def _sync(args: argparse.Namespace, database: Database) -> int:
@@ -30,9 +43,9 @@ def _sync(args: argparse.Namespace, database: Database) -> int:
 def _expand(args: argparse.Namespace, database: Database) -> int:
     """Glance's first step is taken while nodes of the older release serve: of a new database, or one that is up to date. No upgrade here is made for that:
     what such nodes write lacks what the newer release keeps."""
-    version = database.version()
-    if version not in (None, database.head()):
-        raise Invalid(f"db expand: nodes of the older release can't serve beside an upgrade (the schema is at {version}, this release needs {database.head()}); "
+    version, head = _state(database)
+    if version not in (None, head):
+        raise Invalid(f"db expand: nodes of the older release can't serve beside an upgrade (the schema is at {version}, this release needs {head}); "
                       "stop all nodes, then run glance-manage db sync")
     return _sync(args, database)
 
@@ -43,7 +56,7 @@ def _version(args: argparse.Namespace, database: Database) -> int:
 
 
 def _check(args: argparse.Namespace, database: Database) -> int:
-    version, head = database.version(), database.head()
+    version, head = _state(database)
     if version == head:
         _tell(args, {"version": version, "head": head, "ok": True}, "The schema is up to date ({version}).")
         return UP_TO_DATE
@@ -54,9 +67,10 @@ def _check(args: argparse.Namespace, database: Database) -> int:
 
 def _later(args: argparse.Namespace, database: Database) -> int:
     """Glance's second and third step of an upgrade: here the first one does everything, or they fail as they do there."""
-    if database.version() != database.head():
-        raise Invalid(f"db {args.step}: the schema is at {database.version()}, this release needs {database.head()}; stop all nodes that run, then run glance-manage db sync (a new database: also db expand)")
-    _tell(args, {"version": database.version(), "head": database.head(), "ok": True}, "Nothing is left to do: the schema is up to date ({version}).")
+    version, head = _state(database)
+    if version != head:
+        raise Invalid(f"db {args.step}: the schema is at {version}, this release needs {head}; stop all nodes that run, then run glance-manage db sync (a new database: also db expand)")
+    _tell(args, {"version": version, "head": head, "ok": True}, "Nothing is left to do: the schema is up to date ({version}).")
     return 0
 
 
@@ -99,4 +113,4 @@ def _add_actions(area: Areas[argparse.ArgumentParser], prefix: str) -> None:
     for name in ("migrate", "contract"):
         add(name, "a later step of Glance's upgrades: nothing is left to do").set_defaults(run=_later, step=name)
     add("version", "show the schema's revision").set_defaults(run=_version)
-    add("check", "exit 0 when the schema is up to date, 3 when it needs a sync").set_defaults(run=_check)
+    add("check", "exit 0 when the schema is up to date, 3 when it needs a sync, 1 when this release is too old for it").set_defaults(run=_check)

@@ -12,7 +12,7 @@ from types import FrameType
 
 from oslo_config import cfg
 
-from glancecore.cmd import start
+from glancecore.cmd import parsing, start
 from glancecore.domain import errors
 from glancecore.ports.options import section
 
@@ -85,7 +85,7 @@ def _scrub(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(prog="glance-scrubber", description="Delete for good the images whose delayed deletion is over (delayed_delete, "
+    made = parsing.parser("glance-scrubber", "Delete for good the images whose delayed deletion is over (delayed_delete, "
                                    "scrub_time), once. The periodic job reaper does the same by itself.")
     start.add_config_arguments(made)
     made.add_argument("-D", "--daemon", action="store_true", help="again every wakeup_time seconds, until it is stopped")

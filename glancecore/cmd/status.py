@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import sys
@@ -11,7 +10,7 @@ from collections.abc import Callable
 from oslo_config import cfg
 
 from glancecore import bootstrap
-from glancecore.cmd import start
+from glancecore.cmd import parsing, start
 from glancecore.domain.errors import GlanceError, for_operators
 from glancecore.services.places import needed_but_not_configured
 
@@ -21,7 +20,7 @@ def main() -> None:
 
 
 def _main() -> int:
-    parser = argparse.ArgumentParser(prog="glance-status", description="Checks before and after an upgrade.")
+    parser = parsing.parser("glance-status", "Checks before and after an upgrade.")
     start.add_config_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
     area = parser.add_subparsers(dest="area", required=True, metavar="AREA").add_parser("upgrade", help="upgrades")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
 from typing import TYPE_CHECKING
 
 from oslo_config import cfg
 
-from glancecore.cmd import start
+from glancecore.cmd import parsing, start
 from glancecore.cmd.signals import Signals
 from glancecore.conf import review
 from glancecore.domain.errors import ConfigError
@@ -56,7 +55,7 @@ def judge(words: list[str]) -> None:
 
 
 def _read(words: list[str]) -> cfg.ConfigOpts:
-    parser = argparse.ArgumentParser(prog=PROG, description="Run the imports of a job board, on as many machines as you like.")
+    parser = parsing.parser(PROG, "Run the imports of a job board, on as many machines as you like.")
     start.add_config_arguments(parser)
     return start.read_config(parser.parse_args(words))
 

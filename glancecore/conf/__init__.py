@@ -10,7 +10,7 @@ from pathlib import Path
 from oslo_config import cfg
 from oslo_log import log
 
-from glancecore.conf import beside, environment, flavor, from_glance, opts, review
+from glancecore.conf import beside, environment, flavor, from_glance, logs, opts, review
 from glancecore.domain.errors import ConfigError
 
 PROJECT = "glance"
@@ -56,6 +56,7 @@ def read(files: Sequence[str]) -> tuple[cfg.ConfigOpts, list[str]]:
 def _registered(cli: Sequence[cfg.Opt] = ()) -> cfg.ConfigOpts:
     conf = cfg.ConfigOpts()
     conf._env_driver = environment.FormerNames()  # noqa: SLF001 (it can't be given)
+    logs.set_defaults()
     log.register_options(conf)
     conf.register_cli_opts(cli)
     opts.register(conf)

@@ -9,6 +9,7 @@ from oslo_log import formatters, log
 
 from glancecore.domain.errors import ConfigError
 from glancecore.domain.text import escaped
+from glancecore.ports import log_lines
 
 
 class OneLine(logging.Formatter):
@@ -21,11 +22,22 @@ class OneLine(logging.Formatter):
         self._inner = inner
 
     def format(self, record: logging.LogRecord) -> str:
+        if (about := log_lines.about()) and not getattr(record, "instance", None):
+            record.instance = about
         text = self._inner.format(record)
         below = record.exc_text or ""
         at = text.rfind(below) if below else len(text)
         head, tail = text[:at].rstrip("\n"), text[at:]
         return "\n".join([escaped(head), *(escaped(x) for x in tail.split("\n") if tail)])
+
+
+#: Libraries that tell of each request, with its headers, when debug = true: beside those that oslo.log knows.
+NOISY = ("boto3", "botocore", "s3transfer", "urllib3", "kazoo")
+
+
+def set_defaults() -> None:
+    """Before options are registered, and samples made: default_log_levels keeps these quiet, unless the operator sets it."""
+    log.set_defaults(default_log_levels=[*log.get_default_log_levels(), *(f"{x}=WARN" for x in NOISY)])
 
 
 #: Loggers whose level the operator's options have set.

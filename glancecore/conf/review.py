@@ -8,7 +8,6 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import Any
 
 from oslo_config import cfg
@@ -16,6 +15,7 @@ from oslo_config import cfg
 from glancecore.conf import beside, environment, from_glance, glance_options, library_options
 from glancecore.conf.glance_options import Fate, Outcome
 from glancecore.conf.imports import STAGING
+from glancecore.conf.sections import of_plugins
 from glancecore.conf.store import PER_STORE
 from glancecore.domain.errors import ConfigError
 from glancecore.ports.config_files import files_of
@@ -48,7 +48,7 @@ class Row:
 def review(conf: cfg.ConfigOpts, environ: Mapping[str, str] = os.environ) -> list[Row]:
     """A row for each option that is set. What plugins declare counts once they are loaded, or when they are installed."""
     declared, renamed = _declared(conf)
-    installed = _installed()
+    installed = of_plugins()
     drivers = {**conf.enabled_backends, STAGING: conf.staging_driver}
     stores = frozenset(drivers)
     written = beside.written(conf, environ)
@@ -103,7 +103,7 @@ def set_aside_wrong_types(conf: cfg.ConfigOpts) -> list[str]:
 def refuse_misspelt_stores(conf: cfg.ConfigOpts) -> None:
     """Raises ConfigError for [fats] beside a store ``fast`` that has no section: its data would go to a folder that nobody has named."""
     sections = {x.lower() for x in beside.written(conf)}
-    read = {*_sections(conf), *conf.enabled_backends, *glance_options.SECTIONS, *_installed(), TASKS_STORE, STAGING}
+    read = {*_sections(conf), *conf.enabled_backends, *glance_options.SECTIONS, *of_plugins(), TASKS_STORE, STAGING}
     for section in [x for x in beside.written(conf, {}) if x not in read]:
         for store in difflib.get_close_matches(section, [x for x in conf.enabled_backends if x.lower() not in sections], n=1):
             raise ConfigError(f"[DEFAULT] enabled_backends: the store {store} has no section, but there is a section [{section}] that nobody reads; "
@@ -161,13 +161,3 @@ def _declared(conf: cfg.ConfigOpts) -> tuple[dict[str, set[str]], dict[tuple[str
                 if key != (group, name):
                     old.setdefault(key, f"[{group}] {name}")
     return names, {key: new for key, new in old.items() if key[1] not in names.get(key[0], ())}
-
-
-def _installed() -> dict[str, set[str]]:
-    """What this project's installed plugins declare, in use or not."""
-    found: dict[str, set[str]] = {}
-    for entry in entry_points(group="oslo.config.opts"):
-        if entry.value.startswith("glancecore"):
-            for group, options in entry.load()():
-                found.setdefault(str(group), set()).update(x.dest for x in options)
-    return found

@@ -6,10 +6,10 @@ from oslo_config import cfg
 
 OPTIONS: dict[str, list[cfg.Opt]] = {
     "DEFAULT": [
-        cfg.StrOpt("bind_host", default="127.0.0.1", help="Address to listen on: an IP address, a host name, or unix:/path."),
-        cfg.PortOpt("bind_port", default=9292, help="Port to listen on."),
+        cfg.StrOpt("bind_host", default="127.0.0.1", help="Address to listen on: an IP address, a host name, or unix:/path. Read at the start only."),
+        cfg.PortOpt("bind_port", default=9292, help="Port to listen on. Read at the start only."),
         cfg.IntOpt("workers", default=2, min=1, max=256, help="Processes that serve requests."),
-        cfg.IntOpt("backlog", default=2048, min=1, help="Connections that may wait to be accepted."),
+        cfg.IntOpt("backlog", default=2048, min=1, help="Connections that may wait to be accepted. Read at the start only."),
         cfg.StrOpt("cert_file", help="TLS certificate file (PEM); with key_file the server speaks HTTPS."),
         cfg.StrOpt("key_file", help="TLS key file (PEM)."),
         cfg.StrOpt("ca_file", help="CA file: clients must show a certificate that it signed. Needs cert_file and key_file."),

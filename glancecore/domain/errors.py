@@ -496,3 +496,9 @@ class ConfigError(GlanceError):
     """The operator's mistake: stops the start. The message names option and fix."""
 
     code = "config_error"
+
+
+class SchemaUnknown(ConfigError):
+    """The database's schema is of a newer release, or of another program: nothing that this release does to it can help."""
+
+    code = "schema_unknown"

@@ -34,6 +34,7 @@ from glancecore.imports.run import Run
 from glancecore.imports.verification import Expected
 from glancecore.imports.watch import Watch
 from glancecore.imports.work import StepWork
+from glancecore.ports import log_lines
 from glancecore.sdk.checkpoints import checkpoint
 from glancecore.services.staging import enforce
 
@@ -232,7 +233,7 @@ class Pipeline:
         _RUNS[token] = run, Expected()
         try:
             # not TaskFlow's own: the end of its threads takes a second
-            with self._stoppable(), ThreadPoolExecutor(parallel, thread_name_prefix=f"{threading.current_thread().name}-write") as writers:
+            with self._stoppable(), self._writers(parallel) as writers:
                 self._engine_for(run, parallel, writers).run()
         except _Stopped as exc:
             if isinstance(exc.__cause__, Exception):
@@ -246,6 +247,10 @@ class Pipeline:
             raise
         finally:
             del _RUNS[token]
+
+    @staticmethod
+    def _writers(parallel: int) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(parallel, f"{threading.current_thread().name}-write", initializer=log_lines.carry())
 
     @contextlib.contextmanager
     def _stoppable(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -23,6 +24,7 @@ from glancecore.imports.fair_queue import FairQueue
 from glancecore.imports.logbook import Logbooks
 from glancecore.imports.parts import Parts
 from glancecore.imports.run import Run
+from glancecore.ports import log_lines
 from glancecore.ports.repository import LeaseEnded, LeaseTaken
 from glancecore.ports.task_repository import TaskChanged
 from glancecore.sdk.checkpoints import checkpoint
@@ -39,6 +41,11 @@ _GONE = "the image was deleted"
 def _leave_as_it_is(run: Run) -> None:
     """Instead of an undo that ends each process that tries it."""
     LOG.error("image %s: what the steps of its import did to it is not undone", run.image_id)
+
+
+def _telling(task: Task) -> contextlib.AbstractContextManager[None]:
+    """What this thread logs inside has the id of the request that began the import, and those of image and task."""
+    return log_lines.work(task.image_id or "", task.id, task.request_id, task.user_id, task.owner)
 
 
 class Flows(Protocol):
@@ -177,6 +184,11 @@ class ImportRunner:
             return Outcome.ENDED
         if task.finished:
             return Outcome.ENDED
+        with _telling(task):
+            return self._take(task)
+
+    def _take(self, task: Task) -> Outcome:
+        task_id = task.id
         old = self._lease_of(task)
         if old is None:
             self._close_if_deleted(task_id, task.image_id or "")
@@ -227,21 +239,23 @@ class ImportRunner:
 
     def _run(self, task_id: str, lease: Lease) -> None:
         run: Run | None = None
-        try:
-            task = self._parts.database.tasks.get(task_id)
-            run = self._begin(task, lease)
-            if run is not None:
-                self._work(run)
-        except errors.LeaseLost:
-            LOG.info("image %s: its import is not ours any more", lease.image_id)
-            self._close_if_deleted(task_id, lease.image_id)
-        except errors.ImportSuspended:
-            self.hand_over(run.lease if run else lease, run)
-        except errors.DatabaseUnavailable as exc:
-            self._left.add(task_id)
-            LOG.warning("image %s: its import is left to be taken up again: %s", lease.image_id, exc)
-        finally:
-            self._parts.leases.forget(lease)
+        with contextlib.ExitStack() as telling:
+            try:
+                task = self._parts.database.tasks.get(task_id)
+                telling.enter_context(_telling(task))
+                run = self._begin(task, lease)
+                if run is not None:
+                    self._work(run)
+            except errors.LeaseLost:
+                LOG.info("image %s: its import is not ours any more", lease.image_id)
+                self._close_if_deleted(task_id, lease.image_id)
+            except errors.ImportSuspended:
+                self.hand_over(run.lease if run else lease, run)
+            except errors.DatabaseUnavailable as exc:
+                self._left.add(task_id)
+                LOG.warning("image %s: its import is left to be taken up again: %s", lease.image_id, exc)
+            finally:
+                self._parts.leases.forget(lease)
 
     def _begin(self, task: Task, lease: Lease) -> Run | None:
         """What a dead run has left in the stores is removed, and a new attempt's keys are taken; None when all is done already."""

@@ -22,7 +22,7 @@ from typing import Any, Literal, TypeVar, cast
 
 from glancecore.domain import errors
 from glancecore.domain.image import Image
-from glancecore.ports import wire
+from glancecore.ports import log_lines, wire
 from glancecore.ports.import_method import Request
 from glancecore.ports.import_step import ImportStep, ImportWork
 
@@ -86,7 +86,7 @@ class IsolatedStep(ImportStep):
                 raise errors.ImportFailed(f"step {self._name} can't be started; the operator's log says why") from exc
         try:
             with channel:
-                channel.send_bytes(wire.dumps({"call": call}))
+                channel.send_bytes(wire.dumps({"call": call, "about": log_lines.portable()}))
                 self._serve(channel, process, work, check_alive)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(STOP_TIMEOUT)
@@ -243,7 +243,12 @@ def _read(kind: type[T], value: Any) -> T:
 
 def serve_step(step: ImportStep, channel: Connection) -> None:
     """In the step's process: do the one thing that is asked, and say how it ended."""
-    call = wire.loads(channel.recv_bytes())["call"]
+    asked = wire.loads(channel.recv_bytes())
+    with log_lines.work(**asked["about"]) if asked["about"] else contextlib.nullcontext():
+        _serve(step, asked["call"], channel)
+
+
+def _serve(step: ImportStep, call: Call, channel: Connection) -> None:
     channel.send_bytes(wire.dumps({"begun": call}))
     work = RemoteWork(channel)
     failed: errors.GlanceError | None = None

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from glancecore.domain import errors
 from glancecore.imports.run import Run
+from glancecore.ports import log_lines
 from glancecore.ports.deadline import CUTTER, Cutter
 
 LOG = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ class Watch:
         self._run = run
         self._cutter = Cutter()
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look, name="fetch-watch", daemon=True)
+        self._thread = threading.Thread(target=log_lines.carried(self._look), name="fetch-watch", daemon=True)
         self.failure: errors.GlanceError | None = None
 
     def __enter__(self) -> Watch:

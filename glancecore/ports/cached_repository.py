@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 
-from glancecore.ports.repeating import repeatable
+from glancecore.ports.repeating import reads, repeatable
 
 
 class CachedRepository(ABC):
@@ -25,7 +25,7 @@ class CachedRepository(ABC):
     def replace(self, node: str, image_ids: Collection[str]) -> None:
         """The node has these images and no others; those that are no more are left out."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def nodes(self, image_id: str) -> list[str]:
         """The nodes that have it, in order; none when the image is no more."""

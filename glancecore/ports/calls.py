@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from glancecore.ports import wire
-from glancecore.ports.repeating import is_repeatable
+from glancecore.ports.repeating import is_repeatable, only_reads
 from glancecore.ports.repository import Database
 
 #: Of how calls travel, beside the types that they are made of: paths, headers, signatures.
@@ -36,6 +36,7 @@ class Call:
     method: str
     signature: inspect.Signature
     shape: str
+    reads: bool
     repeatable: bool
     arguments: Sequence[wire.Convert]
     #: Of each of the last arguments, when there can be any number of them.
@@ -127,7 +128,7 @@ def _call(repository: str, method: Callable[..., Any]) -> Call:
     result = hints["return"]
     try:
         return Call(name, repository, method.__name__, signature.replace(parameters=parameters), wire.shape([*each, rest, result]),
-                    is_repeatable(method), [wire.encoder(x) for x in each], wire.encoder(rest), [wire.decoder(x) for x in each],
+                    only_reads(method), is_repeatable(method), [wire.encoder(x) for x in each], wire.encoder(rest), [wire.decoder(x) for x in each],
                     wire.decoder(rest), wire.encoder(result), wire.decoder(result), named)
     except TypeError as exc:
         raise TypeError(f"Database.{name.replace('/', '.')}: {exc}") from exc

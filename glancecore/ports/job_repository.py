@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from glancecore.ports.repeating import repeatable
+from glancecore.ports.repeating import reads, repeatable
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,12 @@ class JobRepository(ABC):
     def let_go(self, name: str, holder: str) -> None:
         """Anybody may take it now; nothing happens unless ``holder`` has it."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def holder(self, name: str) -> str | None:
         """Who holds it and has not run out of time."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def record(self, name: str) -> JobRecord:
         """What was kept last; an empty record at first."""

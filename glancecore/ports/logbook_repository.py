@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from glancecore.ports.repeating import repeatable
+from glancecore.ports.repeating import reads, repeatable
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Logbook:
 class LogbookRepository(ABC):
     """Thread-safe. Any method may raise DatabaseUnavailable."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def get(self, task_id: str) -> Logbook | None:
         """The logbook of a task; None: it has none."""
@@ -32,7 +32,7 @@ class LogbookRepository(ABC):
         """Durable when it returns. Raises ConcurrentChange unless the one before is stored: that of ``serial - 1``, or none
         for 1. After DatabaseUnavailable it may have been saved."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def ids(self) -> list[str]:
         """The tasks that have one."""

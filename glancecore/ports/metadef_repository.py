@@ -13,7 +13,7 @@ from enum import StrEnum
 from glancecore.domain.context import EVERYTHING, Viewer
 from glancecore.domain.metadef import MetadefVisibility, Namespace, Outline, ResourceType
 from glancecore.ports.outbox_repository import EventsRecorded
-from glancecore.ports.repeating import repeatable
+from glancecore.ports.repeating import reads
 
 
 # -- questions -------------------------------------------------------------------------------------------------------------
@@ -89,23 +89,23 @@ class MetadefRepository(ABC):
     """Namespaces of metadata definitions and the known resource types. Thread-safe. Any method may raise
     DatabaseUnavailable. Each read costs a fixed number of statements, whatever the number of rows."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def get(self, name: str, viewer: Viewer = EVERYTHING) -> Namespace:
         """The namespace whole. Raises NamespaceNotFound, also for one that ``viewer`` may not see."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def find(self, query: MetadefQuery) -> list[Outline]:
         """At most ``query.limit`` namespaces in the asked order, as outlines. Raises NamespaceNotFound for an unknown or
         unseen marker. Keyset paging, no offset."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def find_whole(self, query: MetadefQuery) -> list[Namespace]:
         """The same namespaces, each whole."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def resource_types(self) -> list[ResourceType]:
         """All known resource types, by name."""

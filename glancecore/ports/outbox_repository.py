@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from glancecore.domain.events import Initiator
-from glancecore.ports.repeating import repeatable
+from glancecore.ports.repeating import reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +93,12 @@ class OutboxRepository(ABC):
         """Remove what was delivered; let the rest be claimed again after its delay, with its error (None: the one before
         stays). A parcel whose claim is not the stored one any more is left alone."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def waiting(self) -> list[Waiting]:
         """Of each destination for which something waits, by name."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def find(self, destination: str | None = None, limit: int = 100, behind: int = 0) -> list[Parcel]:
         """At most ``limit`` parcels, the first positions first, from behind position ``behind``."""

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from glancecore.domain import errors
+from glancecore.ports import log_lines
 from glancecore.ports.store import CHUNK
 
 Sent = TypeVar("Sent")
@@ -90,7 +91,7 @@ def send_in_parts(chunks: Iterable[bytes], send: Callable[[Part], Sent], room: C
         slots.acquire()
         sent.append(pool.submit(work, part))  # begins at once: there are as many threads as slots
 
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="part")
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="part", initializer=log_lines.carry())
     try:
         for piece in chunks:
             rest = memoryview(piece).cast("B")

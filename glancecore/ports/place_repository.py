@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from glancecore.domain.image import Image
-from glancecore.ports.repeating import repeatable
+from glancecore.ports.repeating import reads, repeatable
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +32,12 @@ class StorePlaces:
 class PlaceRepository(ABC):
     """Thread-safe. Any method may raise DatabaseUnavailable. A store's id has at most 255 characters."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def get(self, store: str) -> StorePlaces | None:
         """None: the store was never used, or it was forgotten."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def all(self) -> list[StorePlaces]:
         """By the stores' ids, in the order of code points."""
@@ -47,17 +47,17 @@ class PlaceRepository(ABC):
     def replace(self, store: str, before: StorePlaces | None, after: StorePlaces | None) -> None:
         """Keep ``after`` in place of ``before``; None: nothing. Raises ConcurrentChange when neither is what is kept."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def needed(self) -> list[str]:
         """Stores that images have locations in, in the order of code points. Its cost depends on the number of stores, not of images."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def count(self, store: str) -> int:
         """How many images have a location in the store."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def holding(self, store: str, after: str = "", limit: int = 100) -> list[Image]:
         """Images with a location in the store, in whatever status, in the order of their ids by code points, behind the id ``after``,

@@ -14,7 +14,7 @@ class Quota(ABC):
     """Thread-safe."""
 
     options: Options = ()
-    #: Whether ``GET /v2/info/usage`` shows the project's usage against these limits.
+    #: Whether ``GET /v2/info/usage`` also shows the usage of a project that has no limit.
     shows_usage = False
 
     def __init__(self, conf: Section, config: cfg.ConfigOpts) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from glancecore.ports.repeating import repeatable
+from glancecore.ports.repeating import reads
 
 #: Keys of a record at most, and characters of an id, a key or a collection's name.
 MOST_KEYS, LONGEST = 4, 255
@@ -77,23 +77,23 @@ class RecordQuery:
 class RecordRepository(ABC):
     """Thread-safe. Any method may raise DatabaseUnavailable."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def get(self, collection: str, record_id: str) -> Record:
         """Raises RecordNotFound."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def find(self, query: RecordQuery) -> list[Record]:
         """At most ``query.limit`` of them. What it costs does not depend on how many the collection has. Who goes on behind the last one of each
         page has seen each record that was there all the time, once."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def of_image(self, image_id: str, collection: str) -> list[Record]:
         """Those that go with the image, by id; at most 1,000."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def expired(self, collection: str, at: datetime, limit: int = 100) -> list[Record]:
         """Those whose ``expires_at`` is not after ``at``, the oldest first. Nobody removes them but who asks."""

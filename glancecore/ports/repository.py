@@ -28,7 +28,7 @@ from glancecore.ports.options import Options, Section
 from glancecore.ports.outbox_repository import EventsRecorded, OutboxRepository
 from glancecore.ports.place_repository import PlaceRepository
 from glancecore.ports.record_repository import RecordChange, RecordRepository
-from glancecore.ports.repeating import repeatable
+from glancecore.ports.repeating import reads, repeatable
 from glancecore.ports.task_repository import TaskChange, TaskRepository
 
 # -- questions -------------------------------------------------------------------------------------------------------------
@@ -245,7 +245,7 @@ Change = (ImageAdded | ImageChanged | ImageRemoved | MemberAdded | MemberChanged
 class ImageRepository(ABC):
     """Images, their members and leases. Thread-safe. Any method may raise DatabaseUnavailable."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def get(self, image_id: str, viewer: Viewer = EVERYTHING) -> Image:
         """The image if it exists, is not in a hidden status, and ``viewer`` may see it; else ImageNotFound.
@@ -255,12 +255,12 @@ class ImageRepository(ABC):
         image is shared.
         """
 
-    @repeatable
+    @reads
     @abstractmethod
     def get_any(self, image_id: str) -> Image:
         """The image in whatever status, for the service's own work. Raises ImageNotFound when it is removed."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def find(self, query: ImageQuery) -> ImagePage:
         """At most ``query.limit`` images in the asked order. Raises UnknownMarker, TooBroad.
@@ -278,22 +278,22 @@ class ImageRepository(ABC):
         Also keeps each project's usage (``domain.quota``) exact.
         """
 
-    @repeatable
+    @reads
     @abstractmethod
     def member(self, image_id: str, member: str) -> Member:
         """Raises MemberNotFound."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def members(self, image_id: str) -> list[Member]:
         """All of an image's members, by member id."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def usage(self, project: str | None) -> Usage:
         """What the project uses and has reserved."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def projects(self) -> list[str | None]:
         """Those that have images, or a usage that is kept, in order; None comes first, for images without owner."""
@@ -304,12 +304,12 @@ class ImageRepository(ABC):
         Commits of others meanwhile are in both or in neither. Keeping the usage exact is ``commit``'s: this is for rows that
         somebody else has written."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def located(self, url: str) -> list[str]:
         """Ids of the images that have a location at exactly this URL, in whatever store and status, in order."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def lease(self, image_id: str) -> Lease | None:
         """The stored lease, expired or not."""
@@ -319,24 +319,24 @@ class ImageRepository(ABC):
     def extend(self, holder: str, ttl: float) -> frozenset[str]:
         """Heartbeat: every lease of ``holder`` lives ``ttl`` seconds from now; the tokens that it still holds."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def expired(self, limit: int = 100) -> list[Lease]:
         """Leases that nobody has extended in time, oldest first."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def unleased(self, limit: int = 100) -> list[Image]:
         """Images in a transient status (saving, importing, deleting) without any lease: left by a foreign or older
         writer. Oldest save first. Staged images (uploading) rest without a lease and are not told."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def scan(self, statuses: frozenset[Status], after: str = "", limit: int = 100) -> list[Image]:
         """Images in one of these statuses, hidden or not, in the order of their ids by code points, behind the id ``after``, which need not
         exist. Who goes on behind the last one of each page has seen every image that was there all the time."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def pending(self, before: datetime, limit: int = 100) -> list[Image]:
         """Images that are pending_delete and were saved last before that time. Oldest save first."""
@@ -365,21 +365,21 @@ class Database(ABC):
         """An SQLAlchemy URL where TaskFlow may keep its logbook, beside this driver's own tables; None: there is none."""
         return None
 
-    @repeatable
+    @reads
     @abstractmethod
     def ping(self) -> None:
-        """Raises DatabaseUnavailable, or ConfigError when the schema is missing or too old or too new."""
+        """Raises DatabaseUnavailable, or ConfigError when the schema is missing or too old, SchemaUnknown when it is none that ``sync`` could upgrade."""
 
     @abstractmethod
     def sync(self, revision: str = "head") -> None:
         """Bring the schema to ``revision``; safe to call twice and from two processes at once."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def version(self) -> str | None:
         """The schema's revision; None for an empty database."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def head(self) -> str:
         """The revision that this driver works with."""

@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from glancecore.domain.task import Task, TaskStatus, TaskType
-from glancecore.ports.repeating import repeatable
+from glancecore.ports.repeating import reads
 
 
 class TaskSort(StrEnum):
@@ -64,27 +64,27 @@ TaskChange = TaskAdded | TaskChanged
 class TaskRepository(ABC):
     """Thread-safe. Any method may raise DatabaseUnavailable."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def get(self, task_id: str) -> Task:
         """The task, expired or not. Raises TaskNotFound."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def find(self, query: TaskQuery) -> list[Task]:
         """At most ``query.limit`` tasks. Raises UnknownMarker."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def of_image(self, image_id: str, now: datetime, limit: int = 1000) -> list[Task]:
         """The tasks of an image that have not expired at ``now``, at most ``limit``, newest first."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def abandoned(self, limit: int = 100) -> list[Task]:
         """Unfinished tasks whose image has no lease of an import or of a hash: nobody will ever end them. Oldest first."""
 
-    @repeatable
+    @reads
     @abstractmethod
     def outlived(self, now: datetime, limit: int = 100) -> list[Task]:
         """Ended tasks that keep data for another attempt that will not come: its time (``kept_until``) is over, or the image is not queued

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from glancecore.domain import errors
 from glancecore.domain.context import Context
+from glancecore.domain.quota import Limits
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.quota import Quota
 from glancecore.ports.repository import ImageRepository
@@ -42,15 +43,17 @@ class Discovery:
                 for x in self._stores]
 
     def usage(self, ctx: Context) -> dict[str, dict[str, int]]:
-        """Usage and limit of the caller's project by resource; sizes in MiB as Keystone's limits count them."""
+        """Usage and limit of the caller's project by resource; sizes in MiB as Keystone's limits count them, begun ones of a limit as whole. Empty where
+        nothing is limited, as Glance's."""
         ctx.authorized = True
-        if not self._quota.shows_usage:
+        limits = self._quota.limits(ctx.project)
+        if not self._quota.shows_usage and limits in (Limits(), Limits(metadata_bytes=limits.metadata_bytes)):
             return {}
-        limits, used = self._quota.limits(ctx.project), self._repository.usage(ctx.project)
+        used = self._repository.usage(ctx.project)
         rows = {"image_size_total": (used.bytes >> 20, limits.bytes, 20), "image_stage_total": (used.staged_bytes >> 20,
                 limits.staged_bytes, 20), "image_count_total": (used.images, limits.images, 0),
                 "image_count_uploading": (used.uploading, limits.uploading, 0)}
-        return {name: {"usage": usage, "limit": -1 if limit is None else limit >> shift}
+        return {name: {"usage": usage, "limit": -1 if limit is None else -(-limit >> shift)}
                 for name, (usage, limit, shift) in rows.items()}
 
     def _brief(self, store: StoreFacade) -> dict[str, object]:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooLate
 
 from glancecore.domain.errors import GlanceError
+from glancecore.ports import log_lines
 from glancecore.ports.repository import Database
 from glancecore.services import metrics
 from glancecore.services.stores import Stores
@@ -24,7 +25,7 @@ class Health:
     def report(self) -> dict[str, str]:
         """Part to "ok" or the reason why not. A hanging backend counts as down, and is asked again next time."""
         asked = {"database": self._database.ping, **{f"store {x.id}": x.ping for x in self._stores}}
-        pool = ThreadPoolExecutor(len(asked), thread_name_prefix="health")
+        pool = ThreadPoolExecutor(len(asked), thread_name_prefix="health", initializer=log_lines.carry())
         try:
             waiting = {part: pool.submit(ping) for part, ping in asked.items()}
             found = {}

@@ -18,6 +18,7 @@ from typing import BinaryIO, Protocol
 
 from glancecore.domain import errors
 from glancecore.domain.image import Image, Status
+from glancecore.ports import log_lines
 from glancecore.ports.cache import Cache, Fill, Happened, Seal, Tail
 from glancecore.ports.store import CHUNK
 from glancecore.services import metrics
@@ -195,7 +196,7 @@ class ImageCache:
 
     def _start(self, fill: Fill, image: Image, seal: Seal, source: Source) -> None:
         try:
-            threading.Thread(target=self._run, args=(fill, image, seal, source), name=f"cache-{image.id[:8]}", daemon=True).start()
+            threading.Thread(target=log_lines.carried(self._run), args=(fill, image, seal, source), name=f"cache-{image.id[:8]}", daemon=True).start()
         except RuntimeError as exc:  # no thread left
             LOG.warning("image %s can't be cached now: %s", image.id, exc)
             self._failed(image.id, TRIES)

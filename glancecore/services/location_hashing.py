@@ -20,6 +20,7 @@ from glancecore.domain.image import Digests, Image, Status
 from glancecore.domain.lease import Lease
 from glancecore.domain.task import TaskType
 from glancecore.domain.task import events as task_events
+from glancecore.ports import log_lines
 from glancecore.ports.repository import Change, Database, LeaseEnded
 from glancecore.ports.task_repository import TaskChanged
 from glancecore.sdk.checkpoints import checkpoint
@@ -55,7 +56,7 @@ class LocationHashing:
 
     def start(self, lease: Lease) -> None:
         """Begin, or take up what a dead process has left; ``lease`` is held by this process and ended in the end."""
-        thread = threading.Thread(target=self._run, args=(lease,), name=f"hash-{lease.image_id}", daemon=True)
+        thread = threading.Thread(target=log_lines.carried(self._run), args=(lease,), name=f"hash-{lease.image_id}", daemon=True)
         self._threads.add(thread)
         thread.start()
 

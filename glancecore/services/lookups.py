@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from glancecore.domain import errors
+from glancecore.ports import log_lines
 from glancecore.ports.deadline import PATIENCE
 
 Answer = TypeVar("Answer")
@@ -38,7 +39,7 @@ class Lookups:
             self._enter(project)
         asked = _Asked(call, time.monotonic() + self._seconds, (lambda: self._leave(project)) if outside else lambda: None)
         try:
-            threading.Thread(target=contextvars.copy_context().run, args=(asked.run,), name="lookup", daemon=True).start()
+            threading.Thread(target=contextvars.copy_context().run, args=(log_lines.carried(asked.run),), name="lookup", daemon=True).start()
         except BaseException:
             asked.ended()
             raise

@@ -21,6 +21,7 @@ from glancecore.ports.notifier import Destination, NotDelivered
 from glancecore.ports.outbox_repository import OutboxRepository, Outcome, Parcel
 from glancecore.sdk.checkpoints import checkpoint
 from glancecore.services import metrics
+from glancecore.services.outages import Outage
 
 LOG = logging.getLogger(__name__)
 #: So many failures after one another, whatever each says, and the destination gets a pause.
@@ -73,11 +74,13 @@ class Outbox:
 
     # -- inside ------------------------------------------------------------------------------------------------------
     def _care(self) -> None:
+        database = Outage(LOG, "the database, for the outbox,", level=logging.WARNING)
         while True:
             try:
                 self.care()
+                database.ended()
             except errors.DatabaseUnavailable as exc:
-                LOG.warning("outbox: %s", exc)
+                database.began(str(exc))
             except Exception:
                 LOG.exception("counting the outbox failed; it goes on")
             if self._stopping.wait(CARE):
@@ -141,11 +144,13 @@ class Courier:
         self._news.set()
 
     def run(self) -> None:
+        database = Outage(LOG, f"the database, for the outbox of {self.name},", level=logging.WARNING)
         while not self._stopping.is_set():
             try:
                 pause = self.turn()
+                database.ended()
             except errors.DatabaseUnavailable as exc:
-                LOG.warning("outbox of %s: %s", self.name, exc)
+                database.began(str(exc))
                 pause = 5 * self._settings.interval
             except Exception:
                 LOG.exception("outbox of %s failed; it goes on", self.name)

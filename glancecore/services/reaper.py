@@ -14,6 +14,7 @@ from glancecore.services import metrics
 from glancecore.services.deletion import Deletion
 from glancecore.services.leases import Leases
 from glancecore.services.operations import Operations
+from glancecore.services.outages import Outage
 from glancecore.services.stores import Stores
 from glancecore.services.subscriptions import Subscriptions
 
@@ -64,11 +65,13 @@ class Reaper:
 
     # -- inside ------------------------------------------------------------------------------------------------------
     def _loop(self) -> None:
+        database = Outage(LOG, "the database, for the reaper,", level=logging.WARNING)
         while not self._stop.wait(self._interval):
             try:
                 self.run_once()
+                database.ended()
             except errors.DatabaseUnavailable as exc:
-                LOG.warning("reaper: %s", exc)
+                database.began(str(exc))
             except Exception:
                 LOG.exception("reaper failed; it goes on")
 

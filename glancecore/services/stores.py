@@ -18,6 +18,7 @@ from glancecore.domain.image import Image, Location
 from glancecore.domain.lease import BlobRef
 from glancecore.ports.store import Cap, Store, StoredBlob
 from glancecore.services import metrics
+from glancecore.services.outages import Outage
 
 LOG = logging.getLogger(__name__)
 #: Seconds between two tries to start a store that is not available.
@@ -75,6 +76,7 @@ class StoreFacade:
         self._refused_at: float | None = None
         self._refused_full = False
         self.fault = settings.fault
+        self._outage = Outage(LOG, f"store {settings.id}", known=settings.fault is not None)
         self._tried = time.monotonic()
 
     @property
@@ -204,8 +206,7 @@ class StoreFacade:
         with self._wrapped("ping"):
             held = self._driver_held()
             driver = held.store
-            driver.ping()
-            self._has_room = driver.free() != 0
+            self._answers(driver)
             if self._check is not None:
                 try:
                     self._check(driver)
@@ -213,6 +214,18 @@ class StoreFacade:
                     if not self._leave(held, exc):
                         raise errors.StoreUnavailable(f"store {self.id} was started anew meanwhile", self.id) from exc
                     raise errors.PlaceMissing(f"store {self.id} is not available: its data is not there", self.id) from exc
+
+    def _answers(self, driver: Store) -> None:
+        try:
+            driver.ping()
+            self._has_room = driver.free() != 0
+        except errors.StoreError as exc:
+            self._outage.began(str(exc))
+            raise
+        except Exception as exc:  # whatever a plugin raises
+            self._outage.began(f"{type(exc).__name__}: {exc}", unexpected=True)
+            raise errors.StoreError(f"store {self.id} failed", self.id, "ping") from exc
+        self._outage.ended()
 
     def location(self, url: str) -> Location:
         return Location(url=url, store=self.id, metadata={"store": self.id})
@@ -227,9 +240,9 @@ class StoreFacade:
             started = self._start()
         except errors.GlanceError as exc:
             self.fault, self._missing = errors.for_operators(exc), isinstance(exc, errors.PlaceMissing)
-            LOG.info("store %s is still not available: %s", self.id, self.fault)
-        except Exception:  # whatever a plugin raises
-            LOG.exception("store %s is still not available", self.id)
+            self._outage.began(self.fault)
+        except Exception as exc:  # noqa: BLE001 (whatever a plugin raises; it is logged)
+            self._outage.began(f"{type(exc).__name__}: {exc}", unexpected=True)
         else:
             others = [taken[x] for x in started.place.split("+") if x in taken]
             if others:
@@ -237,9 +250,9 @@ class StoreFacade:
                 started.close()
                 self._start = None
             else:
-                LOG.warning("store %s is available now", self.id)
                 with self._swapping:
                     self._held, self.fault, self._missing = _Held(started), None, False
+                self._outage.ended()
                 return True
         return False
 
@@ -255,7 +268,7 @@ class StoreFacade:
             if self._held is not held:
                 return False
             self._held, self.fault, self._missing = None, errors.for_operators(exc), True
-        LOG.error("store %s is not available any more: %s", self.id, self.fault)
+        self._outage.began(self.fault)
         weakref.finalize(held, _close_left, self.id, held.store).atexit = False
         return True
 
@@ -265,7 +278,7 @@ class StoreFacade:
     def _driver_held(self) -> _Held:
         held = self._held
         if held is None:
-            LOG.warning("store %s is unavailable: %s", self.id, self.fault)
+            LOG.debug("store %s is asked for while it is not available: %s", self.id, self.fault)
             if self._missing:
                 raise errors.PlaceMissing(f"store {self.id} is not available: its data is not there", self.id)
             raise errors.StoreUnavailable(f"store {self.id} is not available", self.id)
@@ -282,9 +295,11 @@ class StoreFacade:
         try:
             yield
         except (errors.StoreFull, errors.StoreForbidden) as exc:
-            self._refused_at, self._refused_full = time.monotonic(), isinstance(exc, errors.StoreFull)
+            full = isinstance(exc, errors.StoreFull)
+            known = self._refused_at is not None and self._refused_full is full
+            self._refused_at, self._refused_full = time.monotonic(), full
             metrics.STORE_WRITABLE.labels(self.id).set(0)
-            LOG.error("store %s takes no data: %s", self.id, exc)
+            LOG.log(logging.DEBUG if known else logging.ERROR, "store %s takes no data: %s", self.id, exc)
             raise
         if self._refused_at is not None:
             self._refused_at = None

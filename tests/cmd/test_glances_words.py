@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from glancecore import bootstrap
 from glancecore import conf as configuration
 from glancecore.cmd import manage
-from glancecore.domain.errors import Invalid
+from glancecore.domain.errors import Invalid, SchemaUnknown
 
 Manage = Callable[..., tuple[int, str]]
 
@@ -64,6 +66,17 @@ def test_an_older_schema_is_not_expanded_beside_nodes_that_run(run: Manage, word
         run("db", "migrate")
     assert run("db", "sync")[0] == 0
     assert run(*words.split())[0] == 0
+
+
+@pytest.mark.parametrize("words", ["db check", "db_check", "db expand", "db migrate", "db contract", "db sync"])
+def test_a_schema_of_a_newer_release_is_not_to_be_synced(run: Manage, tmp_path: Path, words: str) -> None:
+    run("db", "sync")
+    with contextlib.closing(sqlite3.connect(tmp_path / "glance.sqlite")) as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+        database.commit()
+    with pytest.raises(SchemaUnknown, match=r"9999, which this version does not know.*upgrade glancecore-db-sql") as caught:
+        run(*words.split())
+    assert "db sync" not in str(caught.value)
 
 
 def test_metadata_definitions(run: Manage, tmp_path: Path) -> None:

@@ -19,12 +19,13 @@ from glancecore import conf as configuration
 from glancecore.bootstrap import load_steps
 from glancecore.domain import errors
 from glancecore.imports.step_process import IsolatedStep
+from glancecore.ports import log_lines
 from glancecore.ports.import_step import ImportStep
 from glancecore.testing.examples import make_image
 from glancecore.testing.import_step import Bench, ImportStepConformance
 
 PLUGIN = '''
-import ctypes, hashlib, os, sys, time, pathlib, subprocess
+import ctypes, hashlib, logging, os, sys, time, pathlib, subprocess
 from oslo_config import cfg
 from glancecore.domain import errors
 from glancecore.ports.import_step import ImportStep
@@ -94,6 +95,10 @@ class Patient(ImportStep):
         work.reserve(1)
         work.reserve(2)
 
+class Tell(ImportStep):
+    def run(self, work):
+        logging.getLogger("strangers.tell").warning("something happened")
+
 class Deaf(ImportStep):
     def run(self, work):
         while True:
@@ -102,7 +107,7 @@ class Deaf(ImportStep):
             except errors.GlanceError:
                 pass
 '''
-STEPS = {"checksum": "Checksum", "upper": "Upper", "hang": "Hang", "crash": "Crash", "deaf": "Deaf", "patient": "Patient"}
+STEPS = {"checksum": "Checksum", "upper": "Upper", "hang": "Hang", "crash": "Crash", "deaf": "Deaf", "patient": "Patient", "tell": "Tell"}
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +166,14 @@ def test_the_log_says_how_it_ended(steps: dict[str, ImportStep], tmp_path: Path,
             steps["crash"].run(bench(tmp_path / how, how=how))
     assert [x.getMessage() for x in caplog.records] == [
         "import step crash ended its process: SIGSEGV", "import step crash ended its process: exit code 3"]
+
+
+def test_what_it_logs_tells_of_the_import(steps: dict[str, ImportStep], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with log_lines.work("image-1", "task-1", "req-7", "u", "p"):
+        steps["tell"].run(bench(tmp_path))
+    (line,) = [x for x in "".join(capfd.readouterr()).splitlines() if "something happened" in x]
+    assert " req-7 " in line
+    assert line.endswith("[image image-1, task task-1] something happened")
 
 
 @pytest.mark.parametrize("call", ["run", "undo"])

@@ -190,3 +190,10 @@ def test_the_schema_is_looked_at_and_not_changed(own: Registry, opened: Open) ->
     database.sync()
     with pytest.raises(errors.ConfigError, match="glance-registry runs"):
         database.sync("0001")
+
+
+@pytest.mark.parametrize(("call", "said"), [("images/scan", "nothing is changed by that"), ("outbox/waiting", "nothing is changed by that"),
+                                            ("jobs/keep", "may or may not have been saved"), ("images/commit", "may or may not have been saved")])
+def test_a_call_that_is_not_answered_in_time_is_told_by_what_it_does(call: str, said: str) -> None:
+    """A change that may be repeated is a change all the same."""
+    assert said in line._may(f"/{line.PROTOCOL}/{call}")

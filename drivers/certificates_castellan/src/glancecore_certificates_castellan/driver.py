@@ -13,6 +13,7 @@ from keystoneauth1 import loading
 from oslo_config import cfg
 
 from glancecore.domain import errors
+from glancecore.ports import log_lines
 from glancecore.ports.certificates import CertificateSource
 from glancecore.ports.options import Section
 from glancecore_certificates_castellan.callers_token import Caller
@@ -47,6 +48,10 @@ class CastellanCertificates(CertificateSource):
             _check(self.config)
 
     def certificate(self, uuid: str, token: str | None) -> bytes:
+        with log_lines.kept():
+            return self._certificate(uuid, token)
+
+    def _certificate(self, uuid: str, token: str | None) -> bytes:
         if not _UUID.fullmatch(uuid):
             raise errors.SignatureInvalid(f"{FIELD}: not a UUID")
         caller = Caller(token, self._keystone, self._seconds)

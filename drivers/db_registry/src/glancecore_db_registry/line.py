@@ -228,7 +228,7 @@ class _Foreign(Exception):
 
 def _may(path: str) -> str:
     found = calls().get(path.partition(f"/{PROTOCOL}/")[2])
-    return "nothing is changed by that" if found is None or found.repeatable else "the change may or may not have been saved"
+    return "nothing is changed by that" if found is None or found.reads else "the change may or may not have been saved"
 
 
 def _checked(url: str) -> str:

@@ -25,7 +25,7 @@ def _version(db: Session) -> str | None:
 
 
 def check(on: Connections) -> None:
-    """Raises ConfigError unless the schema is the one that this driver works with."""
+    """Raises ConfigError unless the schema is the one that this driver works with, SchemaUnknown for one that it can't upgrade."""
     found = version(on)
     if found == REVISIONS[-1]:
         return
@@ -34,7 +34,7 @@ def check(on: Connections) -> None:
     if found in REVISIONS:
         raise errors.ConfigError(
             f"the database schema is at {found}, this version needs {REVISIONS[-1]}: run `glance-manage db sync`")
-    raise errors.ConfigError(
+    raise errors.SchemaUnknown(
         f"the database schema is at {found}, which this version does not know: it belongs to a newer version or another "
         "program; upgrade glancecore-db-sql, or fix option [database] connection")
 

@@ -13,6 +13,7 @@ from oslo_service import backend
 from glancecore.domain.errors import ConfigError
 from glancecore.domain.event_payload import payload
 from glancecore.domain.events import Initiator
+from glancecore.ports import log_lines
 from glancecore.ports.notifier import Notification, Notifier
 from glancecore.ports.options import Section
 from glancecore_notify_messaging.options import DEFAULT_OPTIONS, OPTIONS
@@ -43,6 +44,10 @@ class MessagingNotifier(Notifier):
         self._notifier = oslo_messaging.Notifier(self._transport, self._publisher)
 
     def notify(self, notification: Notification) -> None:
+        with log_lines.kept():  # what is logged inside tells of the event's request
+            self._notify(notification)
+
+    def _notify(self, notification: Notification) -> None:
         event_type, context, before = notification.event.type.value, _context(notification.initiator), self._transport.failures
         if self.conf.notification_format in ("glance", "both"):
             self._notifier.info(context, event_type, payload(notification.event, notification.at))

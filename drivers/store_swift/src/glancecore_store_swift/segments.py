@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from glancecore.domain import errors
+from glancecore.ports import log_lines
 from glancecore_store_swift.account import Account
 from glancecore_store_swift.places import Place
 
@@ -99,6 +100,6 @@ def remove(account: Account, names: Iterable[tuple[str, str]], operation: str, t
     todo = list(dict.fromkeys(names))
     if not todo:
         return
-    with ThreadPoolExecutor(min(threads, len(todo))) as pool:
+    with ThreadPoolExecutor(min(threads, len(todo)), initializer=log_lines.carry()) as pool:
         for done in [pool.submit(one, where) for where in todo]:
             done.result()

@@ -1,0 +1,56 @@
+"""What is logged when the operator asks for more, and what the sample says of changes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import lab
+import pytest
+
+from glancecore import conf as configuration
+from glancecore.conf import logs, opts
+from glancecore.server.settings import AT_START_ONLY
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = [*root.handlers], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name in logs._levelled:
+        logging.getLogger(name).setLevel(logging.NOTSET)
+
+
+def _set_up(folder: Path, more: str = "") -> None:
+    (folder / "glance-api.conf").write_text(f"[DEFAULT]\ndebug = true\n{more}")
+    logs.setup(configuration.new(files=[str(folder / "glance-api.conf")]))
+
+
+@pytest.mark.parametrize("name", ["botocore", "botocore.hooks", "boto3.resources", "s3transfer.tasks", "urllib3.connection", "kazoo.client", "stevedore.named"])
+def test_libraries_keep_quiet(tmp_path: Path, name: str) -> None:
+    _set_up(tmp_path)
+    assert not logging.getLogger(name).isEnabledFor(logging.DEBUG)
+    assert logging.getLogger("glancecore.services").isEnabledFor(logging.DEBUG)
+
+
+def test_unless_the_operator_wants_them(tmp_path: Path) -> None:
+    _set_up(tmp_path, "default_log_levels = stevedore=WARN\n")
+    assert logging.getLogger("botocore.hooks").isEnabledFor(logging.DEBUG)
+
+
+def test_the_sample_tells_what_needs_a_restart() -> None:
+    text = (lab.REPO / "etc/glance-api.conf.sample").read_text()
+    head = text.partition("[DEFAULT]")[0]
+    assert "SIGHUP" in head
+    assert all(x in head for x in AT_START_ONLY)
+    assert "can be changed without restarting" not in text
+    assert "botocore=WARN" in text
+
+
+def test_the_options_say_it_themselves() -> None:
+    said = {(group, x.dest) for group, options in opts.list_opts() for x in options if "Read at the start only" in (x.help or "")}
+    assert said == {("DEFAULT", x) for x in AT_START_ONLY}
