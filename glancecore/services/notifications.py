@@ -70,7 +70,7 @@ class Notifications:
             try:
                 self._repository.commit(*telling.changes)
             except GlanceError as exc:
-                LOG.error("%s is not told: %s", ", ".join(x.event.type.value for x in telling.notifications), exc)
+                LOG.error("events are not told (%s): %s", ", ".join(x.event.type.value for x in telling.notifications), exc)
         telling.send()
 
     def close(self) -> None:

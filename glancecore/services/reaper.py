@@ -81,9 +81,9 @@ class Reaper:
             try:
                 self.run_once()
             except errors.DatabaseUnavailable as exc:
-                LOG.warning("reaper: %s", exc)
+                LOG.warning("the reaper can't look now: %s", exc)
             except Exception:
-                LOG.exception("reaper failed; it goes on")
+                LOG.exception("the reaper failed; it goes on")
 
     def _take(self, old: Lease) -> bool:
         lease = replace(old, holder=self._leases.holder, token=_token())
