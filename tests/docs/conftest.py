@@ -15,8 +15,6 @@ from walking import Shelf, Walk, shelf
 
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
-    if (dev := __import__("os").environ.get("DEV_SHELF")):
-        return Shelf(Path(dev) / "wheels", Path(dev) / "libraries")
     return shelf(tmp_path_factory.mktemp("shelf"))
 
 

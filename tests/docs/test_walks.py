@@ -69,13 +69,13 @@ def test_deploying(walk: Begin) -> None:
     machine.ready()
     assert '"images":[]' in page.run("curl", machine)
     page.run("pip install ./drivers/auth_keystone", machine)
-    assert machine.run("glance-plugins list --json").count("glancecore-auth-keystone") == 1
+    assert re.search(r"auth +keystone +\w+ +glancecore-auth-keystone", machine.run("glance-plugins list"))
     page.elsewhere("glance-manage db sync", KEYSTONE)
 
 
 def test_moving_from_glance(walk: Begin) -> None:
     page = walk("docs/moving-from-glance.md")
-    for begin in ("glance-manage --config-file try.conf", "glance --os-image-url", "glance-manage db sync", "glance-manage adopt"):
+    for begin in ("glance-manage --config-file try.conf", "glance --os-image-url", "glance-manage db sync", "export GLANCE_DATABASE"):
         page.elsewhere(begin, KEYSTONE)
 
 
@@ -180,7 +180,7 @@ def test_writing(walk: Begin, name: str, made: str, passed: str) -> None:
     assert re.search(passed, said), said
     assert not re.search("failed|skipped|error", said)
     assert machine.work.name == made
-    left = subprocess.run(["grep", "-rli", "template", "--exclude-dir=.venv", machine.work], capture_output=True, text=True, check=False)
+    left = subprocess.run(["grep", "-rli", "template", "--exclude-dir=.[a-z]*", machine.work], capture_output=True, text=True, check=False)
     assert left.stdout == "", "the renaming missed something"
     assert "Everything that the configuration enables is there and works." in page.run(".venv/bin/pip install", machine)
     machine.ready()

@@ -34,7 +34,7 @@ PLACEHOLDERS = (
     (r"http://(192\.0\.2\.10:9393|node1\.example\.org:9292|127\.0\.0\.1:9292)", "http://127.0.0.1:{port}"),
     (r"192\.0\.2\.\d+", "127.0.0.1"),
     (r"(bind_port = )\d+", r"\g<1>{port}"),
-    (r'"?(?:\$CORE|\.)"?/drivers/([a-z0-9_]+)"?', lambda x: "glancecore-" + x[1].replace("_", "-")),  # their wheels
+    (r'"?(?:\$CORE|\.)"?/drivers/([a-z][a-z0-9_]*)"?', lambda x: "glancecore-" + x[1].replace("_", "-")),  # their wheels
     (r"pip install ('?)\.(?=[ \[]|$)", r"pip install \1glancecore"),
     (r'-e "\$CORE\[testing\]" "setuptools>=77"', '"glancecore[testing]"'),
     (r"^python3 -m venv (\S+)$", r"new_venv \1"),
@@ -62,7 +62,7 @@ new_venv() {
 
 @dataclass(frozen=True)
 class Shelf:
-    """``wheels``: of the core and all drivers. ``libraries``: what the running environment has of others."""
+    """``wheels``: of the core, and of the drivers that some page installs. ``libraries``: what the running environment has of others."""
 
     wheels: Path
     libraries: Path
@@ -76,10 +76,17 @@ def shelf(folder: Path) -> Shelf:
             (libraries / each.name).symlink_to(each)
     # from a copy: a build leaves folders behind
     shutil.copytree(REPO, source, symlinks=True, ignore=shutil.ignore_patterns(".*", "tests", "build", "*.egg-info", "__pycache__"))
-    parts = [".", *(str(x.parent.relative_to(source)) for x in sorted(source.glob("drivers/[!_]*/pyproject.toml")))]
+    parts = [".", *(f"drivers/{x}" for x in sorted(_installed_by_pages()))]
     subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-index", "--no-deps", "--no-build-isolation", "-w", wheels, *("./" + x for x in parts)],
                    cwd=source, check=True, stdin=subprocess.DEVNULL, env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
     return Shelf(wheels, libraries)
+
+
+def _installed_by_pages() -> set[str]:
+    """Folders of the drivers that some page installs."""
+    lines = [line for page in PAGES for block in blocks(page) for command in block.commands for line in command.splitlines()]
+    named = {x.replace("-", "_") for line in lines for x in re.findall(r"(?:drivers/|glancecore-)([a-z][a-z0-9_-]*)", line)}
+    return {x for x in named if (REPO / "drivers" / x / "pyproject.toml").exists()}
 
 
 @dataclass
