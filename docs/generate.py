@@ -1,5 +1,5 @@
 # ruff: noqa: INP001, S603 - a program, and it runs what the environment has installed
-"""Writes what is generated from the code: sample configuration, sample policies, the OpenAPI document, what the hostile suite tries.
+"""Writes what is generated from the code: sample configuration, sample policies, the OpenAPI document, what the hostile suite tries, what messages mean.
 
 generate.py [--check]     --check: change nothing, fail when a file is not what the code says
 """
@@ -49,6 +49,10 @@ def hostile(out: Path) -> None:
     subprocess.run([sys.executable, REPO / "tests/hostile/report.py", out], check=True, cwd=REPO, stdin=subprocess.DEVNULL)
 
 
+def troubleshooting(out: Path) -> None:
+    subprocess.run([sys.executable, REPO / "tests/docs/messages.py", out], check=True, cwd=REPO, stdin=subprocess.DEVNULL)
+
+
 def glance_options(out: Path) -> None:
     from glancecore.conf.glance_options import table
 
@@ -56,7 +60,8 @@ def glance_options(out: Path) -> None:
     out.write_text("\n".join(["# What becomes of Glance's options", "", about, "", *table()]) + "\n")
 
 
-FILES = {"docs/glance-options.md": glance_options, "etc/glance-api.conf.sample": sample_config, "etc/policy.yaml.sample": sample_policy, "docs/openapi.json": openapi, "docs/hostile.md": hostile}
+FILES = {"docs/glance-options.md": glance_options, "etc/glance-api.conf.sample": sample_config, "etc/policy.yaml.sample": sample_policy, "docs/openapi.json": openapi, "docs/hostile.md": hostile,
+         "docs/troubleshooting.md": troubleshooting}
 
 
 def _tool(name: str, *arguments: str) -> None:

@@ -193,7 +193,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     stores = load_stores(conf, database, again=again, look=look)
     if not again:
         for told in needed_but_not_configured(database.places, stores.ids).values():
-            LOG.warning("%s", told)
+            LOG.warning("images need a store: %s", told)
     on = Subscriptions()
     notifiers = _load_notifiers(conf)
     destinations = _destinations(conf, notifiers.values())
@@ -471,7 +471,7 @@ def load_cache(conf: cfg.ConfigOpts, *, again: bool = False) -> ImageCache | Non
     except (ConfigError, errors.CacheUnavailable) as exc:
         if not again:
             raise
-        LOG.error("%s; this process serves without the cache", exc)
+        LOG.error("the image cache can't be used: %s; this process serves without it", exc)
         return None
     return ImageCache(driver, conf.image_cache_patience)
 

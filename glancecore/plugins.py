@@ -113,7 +113,7 @@ def required(kind: str, name: str, option: str) -> Any:
     try:
         return load(kind, name, option)
     except PluginBroken as exc:
-        raise ConfigError(f"{option} = {name}: {exc}") from exc
+        raise ConfigError(f"{option} = {name}: {exc}; mend or reinstall this driver, or take the name out") from exc
 
 
 def make_step(conf: cfg.ConfigOpts, name: str) -> ImportStep:

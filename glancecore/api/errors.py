@@ -124,7 +124,7 @@ def answer(exc: Exception, accept: str | None) -> Response:
     else:
         status, code, message = 500, "internal_error", "The server failed; the request id tells its operator where to look."
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        LOG.error("unhandled error", exc_info=exc)
+        LOG.error("a request failed by a fault of the service", exc_info=exc)
         message = "The server failed; the request id tells its operator where to look."
     response = render(status, code, message, accept)
     response.headers.extend(headers)

@@ -75,7 +75,7 @@ def _built(conf: cfg.ConfigOpts, *, look: bool = False) -> Service:
     from glancecore import bootstrap
 
     if not conf.periodic.enabled_jobs:
-        raise errors.ConfigError("[periodic] enabled_jobs: no job is enabled, so there is nothing to do")
+        raise errors.ConfigError("[periodic] enabled_jobs: no job is enabled, so there is nothing to do; name some, or don't run this program")
     service = bootstrap.build(conf, look=look)
     service.database.ping()
     return service

@@ -69,7 +69,7 @@ def _show(args: argparse.Namespace, _conf: cfg.ConfigOpts) -> int:
     try:
         cls = plugins.load(args.kind, args.name, "name")
     except plugins.PluginBroken as exc:
-        raise ConfigError(str(exc)) from exc
+        raise ConfigError(f"{exc}; mend or reinstall this driver") from exc
     about = {"kind": args.kind, "name": args.name, "distribution": found[args.name].distribution,
              "target": found[args.name].target, "description": (cls.__doc__ or "").strip(),
              "options": [_option(x) for x in getattr(cls, "options", ())]}

@@ -74,7 +74,7 @@ def _of_cloud(name: str, headers: dict[str, str]) -> adapter.Adapter:
         region = openstack.config.OpenStackConfig().get_one(cloud=name)
         login, url = region.get_session(), region.get_session_endpoint("image")
     except (sdk.SDKException, sdk.ConfigException) as exc:
-        raise ConfigError(f"cloud {name}: {exc}") from exc
+        raise ConfigError(f"cloud {name}: {exc}; correct it in clouds.yaml") from exc
     if url is None:
         raise ConfigError(f"cloud {name}: its catalogue has no image service there; set image_endpoint_override in clouds.yaml")
     return adapter.Adapter(login, endpoint_override=url.rstrip("/").removesuffix("/v2"), additional_headers=headers)

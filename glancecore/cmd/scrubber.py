@@ -74,7 +74,7 @@ def _scrub(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
             except errors.DatabaseUnavailable as exc:
                 if not args.daemon:
                     raise
-                LOG.warning("%s", exc)
+                LOG.warning("the images are looked at again later: %s", exc)
             else:
                 print(json.dumps(run.as_json(), indent=None if args.daemon else 1) if args.json else run.text(), flush=True)
                 code = 0 if run.outcome is Outcome.DONE and not run.report.errors else 1

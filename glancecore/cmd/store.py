@@ -100,15 +100,15 @@ def _started(conf: cfg.ConfigOpts, store_id: str) -> Store:
     """Raises ConfigError, StoreError."""
     driver = conf.enabled_backends.get(store_id)
     if driver is None:
-        raise ConfigError(f"ID: no store {store_id!r} among those of [DEFAULT] enabled_backends: {', '.join(conf.enabled_backends)}")
+        raise ConfigError(f"ID: no store {store_id!r} among those of [DEFAULT] enabled_backends; give one of {', '.join(conf.enabled_backends)}")
     try:
         store = bootstrap.make_store(conf, store_id, driver)
     except plugins.PluginBroken as exc:
-        raise ConfigError(f"[DEFAULT] enabled_backends: {exc}") from exc
+        raise ConfigError(f"[DEFAULT] enabled_backends: {exc}; mend or reinstall this driver") from exc
     store.start()
     if Cap.MARK not in store.caps:
         store.close()
-        raise ConfigError(f"ID: store {store_id} keeps no markers: there is nothing to adopt")
+        raise ConfigError(f"ID: store {store_id} keeps no markers; there is nothing to adopt")
     return store
 
 

@@ -68,6 +68,6 @@ def _built(conf: cfg.ConfigOpts, *, look: bool = False) -> tuple[Service, Board]
     service = bootstrap.build(conf, look=look)
     service.database.ping()
     if service.board is None:
-        raise ConfigError("[DEFAULT] enabled_import_methods: no method is enabled, so there is nothing to work on")
+        raise ConfigError("[DEFAULT] enabled_import_methods: no method is enabled, so there is nothing to work on; name some, or don't run this program")
     service.board.ping()
     return service, service.board

@@ -83,9 +83,9 @@ def tell(conf: cfg.ConfigOpts) -> None:
     if unknown and conf.strict_options:
         raise ConfigError(f"[DEFAULT] strict_options: {'; '.join(x.text for x in unknown)}; correct or remove what nobody knows")
     for row in rows:
-        LOG.log(logging.INFO if row.fate and row.fate.outcome in (Outcome.RENAMED, Outcome.UNNEEDED) else logging.WARNING, "%s", row.text)
+        LOG.log(logging.INFO if row.fate and row.fate.outcome in (Outcome.RENAMED, Outcome.UNNEEDED) else logging.WARNING, "configuration: %s", row.text)
     for text in beside.lost(files_of(conf), conf.paste_deploy.config_file):
-        LOG.warning("%s", text)
+        LOG.warning("configuration: %s", text)
 
 
 def set_aside_wrong_types(conf: cfg.ConfigOpts) -> list[str]:

@@ -89,7 +89,7 @@ class Posting:
         try:
             self._jobs.post(task.id, lease.project or "")
         except errors.StoreUnavailable:
-            LOG.warning("task %s: posted later", task.id)
+            LOG.warning("task %s: the job board does not take it now; it is posted later", task.id)
         finally:
             self._parts.leases.forget(lease)
         checkpoint("import.after_post")

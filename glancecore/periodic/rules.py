@@ -69,7 +69,7 @@ def parse(text: str, stores: Collection[str], option: str) -> Rule:
     counted = _COUNT.fullmatch(found["where"])
     if counted:
         if not 1 <= int(counted[1]) <= len(stores):
-            raise ConfigError(f"{option}: {text!r} wants {counted[1]} stores, there are {len(stores)}")
+            raise ConfigError(f"{option}: {text!r} wants {counted[1]} stores, there are {len(stores)}; write a number from 1 to {len(stores)}")
         return Rule(text.strip(), conditions, count=int(counted[1]), enforced=enforced)
     named = tuple(x.strip() for x in found["where"].split(","))
     unknown = [x for x in named if x not in stores]

@@ -181,7 +181,7 @@ class PeriodicRunner:
                 if self._jobs.hold(held, self._holder, self._ttl) and held in self._holds:
                     self._holds[held] = began + self._ttl
             except errors.DatabaseUnavailable as exc:
-                LOG.warning("periodic %s: %s", held, exc)
+                LOG.warning("periodic jobs: the lease of %s can't be extended now: %s", held, exc)
 
     def _look(self, scheduled: Scheduled) -> None:
         """Run it when it is due and we lead."""

@@ -110,7 +110,7 @@ class Authorizer:
                 try:
                     self._enforcer = self._files.load()
                 except errors.ConfigError as exc:
-                    LOG.error("the rules stay as they were: %s", exc)
+                    LOG.error("policies stay as they were: %s", exc)
                     self._told(False)
                 else:
                     LOG.info("the policy files have changed; their rules are in force")

@@ -74,14 +74,14 @@ class RuleFiles:
         try:
             texts: object = policy.parse_file_contents(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as exc:
-            raise ConfigError(f"{where}: can't be read: {exc}") from exc
+            raise ConfigError(f"{where}: can't be read: {exc}; let the service read it, or name another file") from exc
         except ValueError as exc:
-            raise ConfigError(f"{where}: is no YAML: {exc}") from exc
+            raise ConfigError(f"{where}: is no YAML: {exc}; correct the file") from exc
         if not isinstance(texts, Mapping):
             raise ConfigError(f"{where}: has no rules; write a line \"name\": \"rule\" for each")
         for name, text in texts.items():
             if not isinstance(name, str) or not isinstance(text, str):
-                raise ConfigError(f"{where}: {name}: a rule is a text in quotation marks")
+                raise ConfigError(f"{where}: {name}: a rule is a text; put it in quotation marks")
             if isinstance(_parser.parse_rule(text), _checks.FalseCheck) and text.strip() != "!":
                 raise ConfigError(f"{where}: {name}: {text!r} can't be understood; see oslo.policy's syntax, and write \"!\" for nobody")
 

@@ -104,9 +104,9 @@ class RegistryApp:
                 outcome = "error"
         except Refused as exc:
             status, answer, outcome = exc.status, wire.dumps({"refused": exc.code, "message": str(exc)}), exc.code
-            LOG.warning("%s from %s refused: %s", name, environ.get("REMOTE_ADDR", "?"), exc)
+            LOG.warning("call %s from %s is refused: %s", name, environ.get("REMOTE_ADDR", "?"), exc)
         except Exception:  # the caller learns that it is ours, the log learns what
-            LOG.exception("%s failed", name)
+            LOG.exception("call %s failed", name)
             status, outcome = HTTPStatus.INTERNAL_SERVER_ERROR, "failed"
             answer = wire.dumps({"refused": "failed", "message": "the registry failed; its log says why"})
         metrics.REGISTRY_CALLS.labels(name, outcome).inc()

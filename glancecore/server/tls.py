@@ -30,7 +30,8 @@ def check(conf: cfg.ConfigOpts) -> None:
         trial.load_cert_chain(conf.cert_file, conf.key_file, _no_password)
     except ssl.SSLError as exc:
         if exc.reason == "KEY_VALUES_MISMATCH":
-            raise ConfigError(f"[DEFAULT] key_file = {conf.key_file}: it is not the key of the certificate in cert_file = {conf.cert_file}") from exc
+            raise ConfigError(f"[DEFAULT] key_file = {conf.key_file}: it is not the key of the certificate in cert_file = {conf.cert_file}; "
+                              "name the two that belong together") from exc
         raise ConfigError(f"[DEFAULT] key_file = {conf.key_file}: no key can be read from it ({exc.reason or exc}); give the private key as PEM, "
                           "without a password") from exc
     if conf.ca_file:

@@ -201,7 +201,7 @@ class Caching:
             try:
                 self._cached.hold(image_id, self._settings.node)
             except errors.GlanceError as exc:  # said again by the next job
-                LOG.warning("that image %s is cached is not recorded now: %s", image_id, exc)
+                LOG.warning("image %s: that it is cached is not recorded now: %s", image_id, exc)
 
     def _fetch(self, image_id: str, check: Callable[[], None], *, dry_run: bool) -> Fetched:
         image = self._image(image_id)
@@ -215,7 +215,7 @@ class Caching:
         except errors.FillDamaged:
             return Fetched.DAMAGED
         except errors.CacheUnavailable as exc:
-            LOG.warning("queued image %s: %s", image_id, exc)
+            LOG.warning("image %s is queued for the cache and can't be cached now: %s", image_id, exc)
             return Fetched.FAILED
         return Fetched.TOO_LARGE if (image.size or 0) > self._settings.max_size else Fetched.FAILED
 

@@ -244,7 +244,7 @@ def _proved(pieces: Iterator[bytes], image: Image) -> Iterator[bytes]:
                 yield held
             held = piece
         if hashes.result()[algorithm] != image.hash_value:
-            LOG.error("image %s: a server of somebody else gives other data than was hashed", image.id)
+            LOG.error("image %s: its web server gives other data than was hashed; it is not sent", image.id)
             raise errors.DataDamaged(f"the data of image {image.id} is not what it was: its os_hash_value is not that of what its server sends now")
         yield held
     finally:

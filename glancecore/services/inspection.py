@@ -167,7 +167,7 @@ class Inspector:
         except format_inspector.SafetyCheckFailed as exc:
             failed = set(exc.failures)
             if inspector.NAME == "gpt" and failed <= self._rules.gpt_nonfatal:
-                LOG.warning("image content fails non-fatal safety checks: %s", ", ".join(sorted(failed)))
+                LOG.warning("image data is taken although checks of its partition table fail: %s", ", ".join(sorted(failed)))
                 return
             raise errors.UnsafeContent(
                 f"the data is {inspector.NAME} and fails safety checks: {', '.join(f'{x} ({exc.failures[x]})' for x in sorted(failed))}") from exc

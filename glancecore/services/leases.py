@@ -76,7 +76,7 @@ class Leases:
             try:
                 held = self._images.extend(self.holder, self.ttl)
             except errors.GlanceError as exc:
-                LOG.warning("can't extend %d leases: %s", len(known), exc)
+                LOG.warning("the leases of %d operations can't be extended now: %s", len(known), exc)
                 with self._lock:
                     self._over = over | self._over
                 continue

@@ -76,7 +76,7 @@ class Notifications:
             try:
                 self._repository.commit(*pending.changes)
             except GlanceError as exc:
-                LOG.error("%s is not told: %s", ", ".join(x.event.type.value for x in pending.notifications), exc)
+                LOG.error("events are not told (%s): %s", ", ".join(x.event.type.value for x in pending.notifications), exc)
         pending.send()
 
     def close(self) -> None:

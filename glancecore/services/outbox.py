@@ -82,7 +82,7 @@ class Outbox:
             except errors.DatabaseUnavailable as exc:
                 database.began(str(exc))
             except Exception:
-                LOG.exception("counting the outbox failed; it goes on")
+                LOG.exception("the outbox could not be counted")
             if self._stopping.wait(CARE):
                 return
 
@@ -104,7 +104,7 @@ class Outbox:
         while dropped := self._repository.forget(before):
             for parcel in dropped:
                 event = parcel.event
-                LOG.error("%s %s of %s was not delivered to %s within %g seconds and is dropped; attempts: %d, the last one: %s", event.type,
+                LOG.error("event %s %s of %s was not delivered to %s within %g seconds and is dropped; attempts: %d, the last one: %s", event.type,
                           event.id, event.subject, event.destination, self._settings.max_age, parcel.attempts, parcel.error)
                 metrics.OUTBOX_DELIVERIES.labels(event.destination, "dropped").inc()
 
@@ -153,7 +153,7 @@ class Courier:
                 database.began(str(exc))
                 pause = 5 * self._settings.interval
             except Exception:
-                LOG.exception("outbox of %s failed; it goes on", self.name)
+                LOG.exception("delivering to %s broke off; it goes on", self.name)
                 pause = 5 * self._settings.interval
             if self._down:
                 self._stopping.wait(pause)
@@ -195,7 +195,7 @@ class Courier:
         except NotDelivered as exc:
             return self._failed(parcel, str(exc), exc)
         except Exception as exc:  # whatever a plugin raises: the event stays
-            LOG.exception("delivering to %s failed", self.name)
+            LOG.exception("delivering an event to %s failed", self.name)
             return self._failed(parcel, f"{type(exc).__name__} in the plugin; the log says more", None)
         self._failures = 0
         metrics.OUTBOX_DELIVERIES.labels(self.name, "sent").inc()
@@ -208,7 +208,7 @@ class Courier:
         metrics.OUTBOX_DELIVERIES.labels(self.name, "failed").inc()
         self._down = self._failures >= PATIENCE or (cause is not None and cause.unreachable)
         delay = self._rest() if cause is not None and cause.unreachable else max(self._pause(parcel.attempts), self._asked or 0.0)
-        LOG.warning("%s %s of %s was not delivered to %s (attempt %d: %s); again in %.1f seconds", event.type, event.id, event.subject, self.name,
+        LOG.warning("event %s %s of %s was not delivered to %s (attempt %d: %s); again in %.1f seconds", event.type, event.id, event.subject, self.name,
                     parcel.attempts, why, delay)
         return Outcome(parcel.position, parcel.token, delivered=False, delay=delay, error=why)
 

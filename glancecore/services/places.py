@@ -103,7 +103,7 @@ class Places:
         fresh = [x for x in seen if x.marker is None or x.marker.place not in addresses]
         inherited = addresses[gone[0]] if len(gone) == len(fresh) == 1 else ()  # moved without its marker
         if former and len(seen) != 1:
-            raise errors.ConfigError(f"--formerly: store {store.name} has {len(seen)} places, and it is not known which of them had that address")
+            raise errors.ConfigError(f"--formerly: store {store.name} has {len(seen)} places, and it is not known which of them had that address; run it without --formerly, with --force")
         for each in seen:
             known = addresses.get(each.marker.place, ()) if each.marker else ()
             store.moved_from(each.where, [*known, *(inherited if each in fresh else ()), *former])

@@ -41,15 +41,15 @@ class PropertyProtection:
         try:
             parser.read_string(Path(path).read_text(encoding="utf-8"))
         except OSError as exc:
-            raise ConfigError(f"{option}: can't read it: {exc.strerror}") from exc
+            raise ConfigError(f"{option}: can't read it: {exc.strerror}; name a file that the service may read") from exc
         except configparser.Error as exc:
-            raise ConfigError(f"{option}: {exc}") from exc
+            raise ConfigError(f"{option}: {exc}; correct the file") from exc
         rules = []
         for section in parser.sections():
             try:
                 pattern = re.compile(section)
             except re.error as exc:
-                raise ConfigError(f"{option}: section [{section}] is no regular expression: {exc}") from exc
+                raise ConfigError(f"{option}: section [{section}] is no regular expression: {exc}; correct it") from exc
             allowed = {}
             for action in ACTIONS:
                 if not parser.has_option(section, action):
@@ -59,7 +59,7 @@ class PropertyProtection:
                 if rule_format == "policies" and len(names) > 1:
                     raise ConfigError(f"{option}: section [{section}] {action}: name one policy, @ or !")
                 if {"@", "!"} <= names:
-                    raise ConfigError(f"{option}: section [{section}] {action}: @ and ! contradict each other")
+                    raise ConfigError(f"{option}: section [{section}] {action}: @ and ! contradict each other; remove one of them")
                 allowed[action] = names
             rules.append(_Rule(pattern, allowed))
         return cls(rules, authorizer if rule_format == "policies" else None)

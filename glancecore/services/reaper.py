@@ -73,7 +73,7 @@ class Reaper:
             except errors.DatabaseUnavailable as exc:
                 database.began(str(exc))
             except Exception:
-                LOG.exception("reaper failed; it goes on")
+                LOG.exception("the reaper failed; it goes on")
 
     def _take(self, old: Lease) -> bool:
         lease = replace(old, holder=self._leases.holder, token=_token())

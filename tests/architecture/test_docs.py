@@ -107,3 +107,25 @@ def test_the_property_protection_example_loads(tmp_path: Path) -> None:
     path = tmp_path / "property-protections.conf"
     path.write_text(example)
     assert PropertyProtection.from_file(str(path), "roles", Authorizer(conf.new(files=[]))).active
+
+
+_SIZES = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+
+
+def told_defaults() -> list[tuple[str, str, str]]:
+    """Driver, option and default of each row in the drivers' tables; not those whose default is told in words."""
+    found = []
+    for page in sorted(REPO.glob("drivers/[!_]*/README.md")):
+        for table in re.findall(r"^\| option \| default \|.*\n\|[-|]+\n((?:\|.*\n)+)", page.read_text(encoding="utf-8"), re.MULTILINE):
+            for names, default in re.findall(r"^\| ([^|]*) \| ([^|]*) \|", table, re.MULTILINE):
+                told = re.sub(r" \(.*\)$", "", default).strip("`")
+                if (named := re.fullmatch(r"`(?:\[\w+\] )?(\w+)`", names)) and re.fullmatch(r"\d+( [KMG]iB)?|true|false|/\S+", told):
+                    found.append((page.parent.name, named[1], told))
+    return found
+
+
+@pytest.mark.parametrize(("driver", "option", "told"), told_defaults())
+def test_defaults_in_the_tables_of_drivers(driver: str, option: str, told: str) -> None:
+    number, _, unit = told.partition(" ")
+    value = str(int(number) * _SIZES[unit]) if unit in _SIZES and number.isdecimal() else number
+    assert value in re.findall(rf"^#{option} = (.*)$", read("etc/glance-api.conf.sample"), re.MULTILINE)

@@ -117,7 +117,7 @@ def test_what_is_no_change_has_a_commit_of_its_own_whose_failure_is_logged(caplo
 
     database.images.commit = unavailable  # type: ignore[method-assign]
     notifications.send(sent)
-    assert "image.send is not told: away" in caplog.text
+    assert "events are not told (image.send): away" in caplog.text
 
 
 def test_a_change_that_fails_tells_nobody() -> None:
@@ -212,7 +212,7 @@ def test_a_mistake_in_a_plugin_loses_nothing(caplog: pytest.LogCaptureFixture) -
     assert courier(database, told).turn() == 0
     (left,) = database.outbox.find()
     assert "KeyError" in str(left.error)
-    assert "delivering to d failed" in caplog.text
+    assert "delivering an event to d failed" in caplog.text
 
 
 def test_a_batch_that_takes_too_long_is_given_back_before_its_claim_expires() -> None:

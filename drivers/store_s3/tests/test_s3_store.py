@@ -61,10 +61,10 @@ def through(relay, **options):
 
 # -- settings ----------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(("settings", "message"), [
-    ({"s3_store_host": ""}, r"\[kit\] s3_store_host is empty: give"),
-    ({"s3_store_access_key": ""}, r"\[kit\] s3_store_access_key is empty: give"),
-    ({"s3_store_secret_key": ""}, r"\[kit\] s3_store_secret_key is empty: give"),
-    ({"s3_store_bucket": ""}, r"\[kit\] s3_store_bucket is empty: give"),
+    ({"s3_store_host": ""}, r"\[kit\] s3_store_host: it is empty; give"),
+    ({"s3_store_access_key": ""}, r"\[kit\] s3_store_access_key: it is empty; give"),
+    ({"s3_store_secret_key": ""}, r"\[kit\] s3_store_secret_key: it is empty; give"),
+    ({"s3_store_bucket": ""}, r"\[kit\] s3_store_bucket: it is empty; give"),
     ({"s3_store_host": "ftp://x"}, r"\[kit\] s3_store_host: give the service's host"),
     ({"s3_store_host": "http://me:password@x"}, r"s3_store_host: .* without user and password"),
     ({"s3_store_host": "http://x:99999999"}, r"s3_store_host"),

@@ -74,7 +74,7 @@ SEGMENTS = {"swift_store_large_object_size": 1, "swift_store_large_object_chunk_
 
 # -- settings ----------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(("settings", "message"), [
-    ({"swift_store_auth_address": ""}, r"\[kit\] swift_store_auth_address is empty: give the URL"),
+    ({"swift_store_auth_address": ""}, r"\[kit\] swift_store_auth_address: it is empty; give the URL"),
     ({"swift_store_user": ""}, r"\[kit\] swift_store_user is empty"),
     ({"swift_store_key": ""}, r"\[kit\] swift_store_key is empty"),
     ({"swift_store_user": "glance"}, r"\[kit\] swift_store_user: give project:user"),

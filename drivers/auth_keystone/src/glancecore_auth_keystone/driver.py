@@ -43,7 +43,7 @@ class KeystoneAuth(Auth):
         try:
             middleware = Middleware(app, {"oslo_config_config": self.config, "delay_auth_decision": True})
         except Exception as exc:
-            raise ConfigError(f"[keystone_authtoken]: {exc}") from exc
+            raise ConfigError(f"[keystone_authtoken]: {exc}; correct the section") from exc
         if not (self.config.keystone_authtoken.auth_type or self.config.keystone_authtoken.auth_section):
             raise ConfigError("[keystone_authtoken] auth_type: not set; set it (such as password) with auth_url, username, "
                               "password, project_name and the domains of the service's own user")

@@ -58,7 +58,7 @@ class Line:
         for name in ("registry_ca_file", "registry_cert_file", "registry_key_file"):
             path = getattr(conf, name)
             if path and not os.access(path, os.R_OK):
-                raise errors.ConfigError(f"[database] {name} = {path}: the file can't be read")
+                raise errors.ConfigError(f"[database] {name} = {path}: the file can't be read; name one that the service may read")
         if bool(conf.registry_cert_file) != bool(conf.registry_key_file):
             raise errors.ConfigError("[database] registry_cert_file and registry_key_file: set both, or none")
         self._secret: str | None = conf.registry_secret
@@ -87,7 +87,7 @@ class Line:
         except NotSent as exc:
             raise errors.DatabaseUnavailable(_AWAY) from exc
         except Refusal as exc:
-            LOG.error("%s: %s", call.name, exc)
+            LOG.error("the metadata service refuses %s: %s", call.name, exc)
             raise errors.DatabaseUnavailable("the metadata service refuses this node; its operator must look") from exc
         if status == 200:
             return call.read_answer(answer)
@@ -105,11 +105,12 @@ class Line:
             if isinstance(cause, NotMet):
                 cause = cause.__cause__ or cause
             if isinstance(cause, SSLError):
-                raise errors.ConfigError(f"[database] registry_ca_file, registry_cert_file: TLS with the registry fails: {cause}") from exc
+                raise errors.ConfigError(f"[database] registry_ca_file, registry_cert_file: TLS with the registry fails: {cause}; give the authority of its certificate, "
+                                         "and a certificate that its ca_file has signed") from exc
             if isinstance(cause, Unproved):
                 raise errors.ConfigError("[database] registry_secret is set, but what answers at registry_urls does not prove that it knows it; "
                                          "set it in [registry] secrets of glance-registry.conf") from exc
-            LOG.error("the registry at %s: %s", ", ".join(self._urls), cause)
+            LOG.error("the metadata service at %s can't be used: %s", ", ".join(self._urls), cause)
             raise errors.DatabaseUnavailable(_AWAY) from exc
         except Refusal as exc:
             raise errors.ConfigError(str(exc)) from exc

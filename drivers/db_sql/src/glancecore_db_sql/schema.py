@@ -70,7 +70,7 @@ def _upgrade(connection: Connection, revision: str) -> None:
     try:
         command.upgrade(config, revision)
     except CommandError as error:
-        raise errors.ConfigError(f"can't bring the schema to {revision}: {error}") from error
+        raise errors.ConfigError(f"can't bring the schema to {revision}: {error}; give a revision of this release, or install the release that made the schema") from error
 
 
 def _use_wal(on: Connections) -> None:

@@ -128,7 +128,7 @@ class GlanceDownload(ImportMethod):
 
     def _get(self, url: str, request: Request, headers: Mapping[str, str]) -> Body:
         if self._fetcher is None:
-            raise errors.ConfigError("the method was not started")
+            raise errors.ConfigError("the method was not started; report this as a fault")
         try:
             return self._fetcher.request("GET", url, {"X-Auth-Token": request.secrets.get("token", ""), "Accept": "*/*", **headers})
         except errors.StoreError as exc:

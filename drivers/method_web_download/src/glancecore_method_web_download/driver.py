@@ -69,7 +69,7 @@ class WebDownload(ImportMethod):
             try:
                 AddressFilter(conf[option])
             except ValueError as exc:
-                raise errors.ConfigError(f"[{SECTION}] {option}: {exc}") from exc
+                raise errors.ConfigError(f"[{SECTION}] {option}: {exc}; correct this value") from exc
         for option in ("allowed_schemes", "disallowed_schemes"):
             unknown = set(conf[option]) - {"http", "https"}
             if unknown and option == "allowed_schemes":
@@ -134,7 +134,7 @@ class WebDownload(ImportMethod):
 
     def _get(self, url: str, headers: Mapping[str, str], *, pinned: bool = False) -> Body:
         if self._fetcher is None:
-            raise errors.ConfigError("the method was not started")
+            raise errors.ConfigError("the method was not started; report this as a fault")
         try:
             return self._fetcher.request("GET", url, headers, pinned=pinned)
         except errors.BadLocation as exc:
@@ -168,7 +168,7 @@ class WebDownload(ImportMethod):
 
     def _checked(self) -> UriFilter:
         if self._filter is None:
-            raise errors.ConfigError("the method was not started")
+            raise errors.ConfigError("the method was not started; report this as a fault")
         return self._filter
 
     def _uri(self, request: Request) -> str:

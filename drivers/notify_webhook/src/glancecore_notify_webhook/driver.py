@@ -52,12 +52,12 @@ class WebhookNotifier(DurableNotifier):
         url = _url(group, section.url)
         if wrong := unknown(section.events, _TYPES):
             near = difflib.get_close_matches(wrong[0], _TYPES, n=1)
-            raise ConfigError(f"[{group}] events: there is no {wrong[0]!r}" + (f"; did you mean {near[0]}?" if near else ""))
+            raise ConfigError(f"[{group}] events: there is no {wrong[0]!r}; " + (f"did you mean {near[0]}?" if near else "name types of docs/notifications.md"))
         if not section.secrets:
             LOG.warning("[%s] secrets: not set, so the receiver can't tell who sends; %s", group, _NEW_SECRET)
         for header in ("authorization",):
             if (value := section[header]) and not (value.isascii() and value.isprintable()):
-                raise ConfigError(f"[{group}] {header}: only printable ASCII can be sent in a header")
+                raise ConfigError(f"[{group}] {header}: only printable ASCII can be sent in a header; take the other characters out")
         return EndpointSettings(
             name, url, self.conf.source, self.conf.type_prefix, tuple(section.events), tuple(_key(group, x) for x in section.secrets),
             section.mode == "binary", section.timeout, section.authorization, _tls(group, section) if url.scheme == "https" else None)
@@ -96,14 +96,14 @@ def _tls(group: str, section: Section) -> ssl.SSLContext:
         raise ConfigError(f"[{group}] key_file: cert_file is not set; set both, or none")
     for option in ("ca_file", "cert_file", "key_file"):
         if section[option] and not Path(section[option]).is_file():
-            raise ConfigError(f"[{group}] {option} = {section[option]}: no such file")
+            raise ConfigError(f"[{group}] {option} = {section[option]}: no such file; name one that the service may read")
     try:
         made = ssl.create_default_context(cafile=section.ca_file)
     except OSError as exc:
-        raise ConfigError(f"[{group}] ca_file = {section.ca_file}: it has no certificates that can be read ({exc})") from exc
+        raise ConfigError(f"[{group}] ca_file = {section.ca_file}: it has no certificates that can be read ({exc}); give certificates as PEM") from exc
     if section.cert_file:
         try:
             made.load_cert_chain(section.cert_file, section.key_file, password="")
         except OSError as exc:
-            raise ConfigError(f"[{group}] cert_file = {section.cert_file}: it can't be used with its key ({exc})") from exc
+            raise ConfigError(f"[{group}] cert_file = {section.cert_file}: it can't be used with its key ({exc}); give a certificate and its own key as PEM") from exc
     return made

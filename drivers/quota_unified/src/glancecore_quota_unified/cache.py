@@ -66,7 +66,7 @@ class Cache:
         except QuotaUnavailable as exc:
             if old is None:
                 raise
-            LOG.warning("%s; the limits of project %s are those from before", exc, project)
+            LOG.warning("the limits of project %s are those from before: %s", project, exc)
             old.fresh_until = self._clock() + self._seconds
             return old.limits
         with self._guard:

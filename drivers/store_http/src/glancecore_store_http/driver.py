@@ -34,7 +34,7 @@ class HttpStore(Store):
         try:
             addresses = AddressFilter(conf.http_store_allowed_hosts)
         except ValueError as exc:
-            raise errors.ConfigError(f"[{name}] http_store_allowed_hosts: {exc}") from None
+            raise errors.ConfigError(f"[{name}] http_store_allowed_hosts: {exc}; correct this value") from None
         self._fetcher = Fetcher(addresses, Settings(
             connect_timeout=conf.http_store_connect_timeout, timeout=conf.http_store_timeout, tls=_tls(name, conf),
             proxies=_proxies(name, conf.http_proxy_information)))

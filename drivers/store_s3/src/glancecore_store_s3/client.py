@@ -32,7 +32,7 @@ def check(name: str, conf: Section) -> None:
     for option, what in (("s3_store_host", "give the service's host, like https://s3.example.org"), ("s3_store_access_key", "give the access key"),
                          ("s3_store_secret_key", "give the secret key"), ("s3_store_bucket", "give the bucket's name")):
         if not getattr(conf, option):
-            raise errors.ConfigError(f"[{name}] {option} is empty: {what}")
+            raise errors.ConfigError(f"[{name}] {option}: it is empty; {what}")
     if conf.s3_store_cacert:
         try:
             Path(conf.s3_store_cacert).read_bytes()

@@ -512,7 +512,7 @@ def _check(name: str, conf: Section) -> None:
         raise errors.ConfigError(f"[{name}] swift_store_multiple_containers_seed spreads images in one account: set it to 0, or "
                                  "swift_store_multi_tenant to false")
     if conf.swift_store_large_object_chunk_size * MB > _LARGEST_OBJECT:
-        raise errors.ConfigError(f"[{name}] swift_store_large_object_chunk_size: at most {_LARGEST_OBJECT // MB}")
+        raise errors.ConfigError(f"[{name}] swift_store_large_object_chunk_size: it is more than Swift takes in one object; set {_LARGEST_OBJECT // MB} at most")
     _check_files(name, conf)
 
 

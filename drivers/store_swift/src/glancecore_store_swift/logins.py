@@ -58,7 +58,7 @@ def _sections(option: str, path: str) -> Mapping[str, Mapping[str, str]]:
     except OSError as exc:
         raise errors.ConfigError(f"{option} = {path} can't be read ({(exc.strerror or '').lower()}): name a file that the service may read") from None
     except (configparser.Error, UnicodeDecodeError) as exc:
-        raise errors.ConfigError(f"{option} = {path} is not a file of sections and values ({type(exc).__name__})") from None
+        raise errors.ConfigError(f"{option} = {path} is not a file of sections and values ({type(exc).__name__}): write [reference], then name = value") from None
     return {section: dict(parser[section]) for section in parser.sections()}
 
 
@@ -66,10 +66,10 @@ def _login(values: Mapping[str, str], option: Callable[[str], str]) -> Login:
     for key, what in (("auth_address", "give the URL of the login"), ("user", "give project:user (version 1: account:user)"),
                       ("key", "give the password")):
         if not values.get(key):
-            raise errors.ConfigError(f"{option(key)} is empty: {what}")
+            raise errors.ConfigError(f"{option(key)}: it is empty; {what}")
     version = values["auth_version"]
     if version not in {"1", "3"}:
-        raise errors.ConfigError(f"{option('auth_version')} = {version}: 1 and 3 are known")
+        raise errors.ConfigError(f"{option('auth_version')} = {version}: 1 and 3 are known; set one of them")
     account, _, user = values["user"].partition(":")
     if version == "3" and not user:
         raise errors.ConfigError(f"{option('user')}: give project:user")

@@ -46,7 +46,7 @@ class VmwareStore(Store):
         super().__init__(name, conf)
         for option in ("vmware_server_host", "vmware_server_username", "vmware_server_password", "vmware_datastores"):
             if not conf[option]:
-                raise errors.ConfigError(f"[{name}] {option}: this store needs it")
+                raise errors.ConfigError(f"[{name}] {option}: it is empty, and this store needs it; set it")
         self._datastores = [_datastore(name, text) for text in conf.vmware_datastores]
         self._folder = f"/{conf.vmware_store_image_dir.strip('/')}"
         self._session = Session(name, conf)

@@ -1,0 +1,221 @@
+"""Every documented sequence of commands is typed here as it stands on its page, or named with the reason why not."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from blocks import PAGES, REPO
+from waiting import until
+from walking import Machine, Walk, pages_with_commands, text_of
+
+Begin = Callable[[str], Walk]
+#: One machine without login, for pages that begin behind the installation: the configuration of docs/deploying.md.
+FIRST = "auth_strategy = none\nenabled_backends = fast:file"
+#: Where those are typed that want Keystone.
+KEYSTONE = "tests/clients/test_documented.py"
+
+
+def first(page: Walk, more: str = "") -> Machine:
+    """A machine as docs/deploying.md leaves it before the service is started, where the configuration says ``more``."""
+    machine = page.machine()
+    configure(machine, more)
+    machine.run("mkdir -p /var/lib/glance /srv\nglance-manage db sync")
+    return machine
+
+
+def configure(machine: Machine, more: str, *, without: str = "") -> None:
+    """The configuration of docs/deploying.md, without a line, and more."""
+    text = text_of("docs/deploying.md", FIRST).replace(without, "")
+    (machine.home / ".glance" / "glance-api.conf").write_text(machine.replaced(f"{text}\n{more}"))
+
+
+def serve(machine: Machine) -> None:
+    machine.run("glance-api")
+    machine.ready()
+
+
+def image(machine: Machine, data: bytes = b"data", **fields: object) -> str:
+    def call(method: str, path: str, kind: str, body: bytes) -> bytes:
+        asked = urllib.request.Request(f"http://127.0.0.1:{machine.port}{path}", body, {"Content-Type": kind}, method=method)
+        with urllib.request.urlopen(asked, timeout=60) as answer:
+            return bytes(answer.read())
+
+    made = json.loads(call("POST", "/v2/images", "application/json", json.dumps({"disk_format": "raw", "container_format": "bare", **fields}).encode()))
+    call("PUT", f"/v2/images/{made['id']}/file", "application/octet-stream", data)
+    return str(made["id"])
+
+
+def test_readme(walk: Begin) -> None:
+    page = walk("README.md")
+    page.not_here("make run", "they make the environment that tests run in")
+    page.not_here("sudo apt-get install", "packages of others, from the network; tests/clients has the same in its environment")
+    for begin in ("export OS_AUTH_TYPE", "openstack image save", "unset OS_AUTH_TYPE"):
+        page.elsewhere(begin, "tests/clients/test_tour.py")
+
+
+def test_deploying(walk: Begin) -> None:
+    page = walk("docs/deploying.md")
+    machine = page.machine(pip=True)
+    page.run("pip install", machine)
+    page.file(FIRST, machine, "/etc/glance/glance-api.conf")
+    said = page.run("mkdir -p /var/lib/glance", machine)
+    assert "Everything that the configuration enables is there and works." in said
+    machine.ready()
+    assert '"images":[]' in page.run("curl", machine)
+    page.run("pip install ./drivers/auth_keystone", machine)
+    assert re.search(r"auth +keystone +\w+ +glancecore-auth-keystone", machine.run("glance-plugins list"))
+    page.elsewhere("glance-manage db sync", KEYSTONE)
+
+
+def test_moving_from_glance(walk: Begin) -> None:
+    page = walk("docs/moving-from-glance.md")
+    for begin in ("glance-manage --config-file try.conf", "glance --os-image-url", "glance-manage db sync", "export GLANCE_DATABASE"):
+        page.elsewhere(begin, KEYSTONE)
+
+
+def test_stores(walk: Begin) -> None:
+    page = walk("docs/stores.md")
+    machine = first(page, text_of("docs/stores.md", "web:http"))
+    serve(machine)
+    machine.stop()
+    (machine.folder / "fast" / ".glance-store").unlink()  # moved without it
+    said = page.run("glance-manage store list", machine, found="glance-manage store (list|show)")
+    assert "there is no .glance-store" in said
+    assert "fast: used" in machine.run("glance-manage store list")
+
+
+def test_registry(walk: Begin) -> None:
+    page = walk("docs/registry.md")
+    registry = page.machine(pip=True)
+    page.file("secrets = ", registry, "/etc/glance/glance-registry.conf")
+    registry.run("cd /etc/glance\nopenssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=registry -addext subjectAltName=IP:127.0.0.1 "
+                 "-keyout registry.key -out registry.pem 2>openssl.log")
+    page.run("pip install", registry)
+    node = page.machine(pip=True, peer=registry.port)
+    configure(node, text_of("docs/registry.md", "driver = registry"), without="connection = sqlite:////var/lib/glance/glance.sqlite")
+    (node.home / ".glance" / "ca.pem").write_bytes((registry.home / ".glance" / "registry.pem").read_bytes())
+    node.run("mkdir -p /var/lib/glance")
+    page.run("pip install", node)
+    node.ready()
+    assert "glance" not in {x.name for x in node.folder.rglob("*.sqlite*")}
+    image_id = image(node)
+    assert image_id in (registry.folder / "glance.sqlite-wal").read_text(errors="replace") + (registry.folder / "glance.sqlite").read_text(errors="replace")
+
+
+def test_replicating(walk: Begin) -> None:
+    page = walk("docs/replicating.md")
+    sites = {name: first(page) for name in ("site-a", "site-b")}
+    for site in sites.values():
+        serve(site)
+    image_id = image(sites["site-a"])
+    machine = page.machine(pip=True)
+    clouds = {name: {"auth_type": "none", "auth": {"endpoint": f"http://127.0.0.1:{x.port}"}} for name, x in sites.items()}
+    (machine.work / "clouds.yaml").write_text(json.dumps({"clouds": clouds}))
+    machine.run("mkdir -p /srv")
+    page.run("pip install", machine)
+    said = page.run("glance-replicator size", machine, found="glance-replicator compare")
+    assert f"copied     {image_id}" in said
+    assert {x.name for x in (machine.folder / "images").iterdir()} == {f"{image_id}.json", f"{image_id}.img"}
+    machine.run("glance-replicator compare site-a site-b")
+
+
+def test_caching(walk: Begin) -> None:
+    page = walk("docs/caching.md")
+    machine = first(page, text_of("docs/caching.md", "image_cache_dir"))
+    serve(machine)
+    image_id = image(machine)
+    machine.told = {"1c6f0a6e-…": image_id}
+    said = page.run("glance-cache-prefetcher", machine)
+    page.run("glance-cache-manage", machine)
+    assert '"job": "cache_cleaner"' in said
+    until(lambda: image_id in machine.run(f"glance-cache-manage --url http://127.0.0.1:{machine.port} list-cached"))
+
+
+def test_imports(walk: Begin) -> None:
+    walk("docs/imports.md").not_here("glance image-create-via-import", "its web server is an example; tests/clients/test_imports.py imports from one by the same command")
+
+
+def test_metadefs(walk: Begin) -> None:
+    page = walk("docs/metadefs.md")
+    machine = first(page)
+    page.run("glance-manage metadefs load", machine)
+    assert [x.name for x in (machine.folder / "metadefs").iterdir()] == ["OS::Compute::Watchdog.json"]
+
+
+def test_notifications(walk: Begin) -> None:
+    page = walk("docs/notifications.md")
+    machine = first(page, "[DEFAULT]\nnotifiers = webhook\n[notify_webhook]\nendpoints = audit\n"
+                          "[webhook_audit]\nurl = http://127.0.0.1:9/\nsecrets = whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n")
+    serve(machine)
+    image_id = image(machine)
+    said = page.run("glance-manage outbox list", machine)
+    assert "webhook:audit" in said
+    assert image_id in said
+
+
+def test_periodic(walk: Begin) -> None:
+    page = walk("docs/periodic.md")
+    machine = first(page, "[DEFAULT]\nenabled_backends = fast:file, cheap:file\n[cheap]\nfilesystem_store_datadir = /srv/cheap\n[periodic]\nembedded = false\n"
+                    + text_of("docs/periodic.md", "tag=golden"))
+    serve(machine)
+    image_id = image(machine, tags=["golden"])
+    said = page.run("glance-periodic run replicator", machine)
+    assert f"[planned] {image_id}: would be copied to store cheap (tag=golden -> 2 stores)" in said
+    page.run("glance-periodic list", machine)
+
+
+@pytest.mark.parametrize(("name", "made", "passed"), [("writing-a-store", "glancecore-store-acme", r"\b1\d\d passed\b"),
+                                                      ("writing-an-import-step", "glancecore-step-acme", r"\b1\d passed\b")])
+def test_writing(walk: Begin, name: str, made: str, passed: str) -> None:
+    page = walk(f"docs/{name}.md")
+    machine = page.machine(pip=True)
+    page.run("cp -r" if name == "writing-a-store" else "mkdir -p", machine)
+    said = page.run("python3 -m venv .venv", machine)
+    assert re.search(passed, said), said
+    assert not re.search("failed|skipped|error", said)
+    assert machine.work.name == made
+    left = subprocess.run(["grep", "-rli", "template", "--exclude-dir=.[a-z]*", machine.work], capture_output=True, text=True, check=False)
+    assert left.stdout == "", "the renaming missed something"
+    assert "Everything that the configuration enables is there and works." in page.run(".venv/bin/pip install", machine)
+    machine.ready()
+    image(machine)
+
+
+def test_readmes_of_drivers(walk: Begin) -> None:
+    for driver in ("db_sql", "db_registry"):
+        page = walk(f"drivers/{driver}/README.md")
+        page.run("pip install", page.machine(pip=True))
+    walk("drivers/_template/README.md").not_here("pip install", "docs/writing-a-store.md gives it another name first")
+    basic = walk("drivers/auth_basic/README.md")
+    basic.not_here("htpasswd", "the driver's tests make such files by it")
+    basic.not_here("openstack", "tests/clients/test_standalone.py asks by the same words")
+    walk("drivers/certificates_castellan/README.md").elsewhere("openssl req", "tests/clients/test_signing.py")
+    walk("drivers/quota_unified/README.md").not_here("openstack registered limit", "the driver's tests do it by Keystone's API")
+
+
+def test_every_page_is_walked() -> None:
+    """A new page with commands is walked, too. (A new block on an old page makes its walk fail.)"""
+    here = Path(__file__).read_text()
+    named = {x.replace("{driver}", y).replace("{name}", z) for x in re.findall(r'walk\(f?"([^"]+)"\)', here)
+             for y in ("db_sql", "db_registry") for z in ("writing-a-store", "writing-an-import-step")}
+    assert set(pages_with_commands()) == named
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda x: str(x.relative_to(REPO)))
+def test_what_pip_is_told_to_install_is_there(page: Path) -> None:
+    """Also in the middle of a sentence: drivers by their folder, this project's distributions and extras by their names."""
+    setup = (REPO / "setup.cfg").read_text()
+    text = page.read_text()
+    for words in re.findall(r"pip install ([^`\n]*)", text):
+        for driver in re.findall(r"\./drivers/(\w+)", words):
+            assert (REPO / "drivers" / driver / "pyproject.toml").exists(), driver
+        for extra in re.findall(r"(?:glancecore|\.)\[(\w+)\]", words):
+            assert f"\n{extra} =\n" in setup, extra
+        for name in re.findall(r"glancecore-([a-z0-9-]+)", words):
+            assert (REPO / "drivers" / name.replace("-", "_") / "pyproject.toml").exists() or name == "store-template", name
