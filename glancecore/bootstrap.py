@@ -58,13 +58,14 @@ from glancecore.registry.probes import Probes
 from glancecore.services import metrics
 from glancecore.services.caching import Caching, CachingSettings
 from glancecore.services.copies import Copies
+from glancecore.services.data_settings import DataSettings
 from glancecore.services.deletion import Deletion
 from glancecore.services.discovery import Discovery
+from glancecore.services.downloads import Downloads
 from glancecore.services.health import Health
 from glancecore.services.image_cache import ImageCache, told
-from glancecore.services.image_data import DataSettings, ImageData
 from glancecore.services.image_properties import ImageProperties
-from glancecore.services.images import Images
+from glancecore.services.images import Images, MetadataRules
 from glancecore.services.imports import Imports
 from glancecore.services.inspection import InspectionRules
 from glancecore.services.kept_secrets import KeptSecrets
@@ -89,6 +90,7 @@ from glancecore.services.staging import Staging, StagingArea
 from glancecore.services.stores import DirectDownload, StoreFacade, Stores, StoreSettings
 from glancecore.services.subscriptions import Subscriptions
 from glancecore.services.tasks import Tasks
+from glancecore.services.uploads import Uploads
 from glancecore.services.writer import Writer
 
 if TYPE_CHECKING:
@@ -218,12 +220,14 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     lookups = Lookups(conf.location_lookup_timeout, max(1, conf.server.threads // 4))
     locations = Locations(repository, authorizer, quota, stores, leases, hashing, lookups, LocationSettings(
         conf.show_multiple_locations, conf.do_secure_hash, _number(conf.image_location_quota), data_settings.algorithm, data_settings.inspection), writer)
-    images = Images(repository, authorizer, quota, limits, protection, deletion, locations, writer, on, definitions, formats.shown)
+    images = Images(repository, authorizer, quota, MetadataRules(limits=limits, protection=protection, definitions=definitions, read_only=formats.shown), deletion, locations,
+                    writer, on)
     signatures = Signatures(_load_certificates(conf))
     kept = KeptSecrets(conf.imports.token_keys)
     cache = load_cache(conf, again=again)
-    data = ImageData(repository, authorizer, quota, stores, operations, data_settings, notifications, signatures, cache)
-    caching = Caching(database, authorizer, data, cache, _caching_settings(conf)) if cache else None
+    uploads = Uploads(repository, authorizer, quota, stores, operations, data_settings, signatures)
+    downloads = Downloads(repository, authorizer, stores, notifications, cache)
+    caching = Caching(database, authorizer, downloads, cache, _caching_settings(conf)) if cache else None
     if cache:
         deletion.then(cache.drop)
     members = Members(repository, authorizer, _number(conf.image_member_quota), writer)
@@ -249,7 +253,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
 
     copies = Copies(repository, stores, leases, writer)
     rechecking = Rechecking(database, stores, copies, leases.holder)
-    data.when_damaged(rechecking.image)
+    downloads.when_damaged(rechecking.image)
     stores.when_back(rechecking.store)
     tools = Tools(database, stores, copies, imports, deletion, reaper,
                   leases, hashing, locations, caching, conf.do_secure_hash, conf.scrub_time)
@@ -292,7 +296,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
                                  conf.show_image_direct_url, conf.show_multiple_locations, True)
         routes = table.routes(
             ImagesApi(images, discovery, ImagePresenter(shown, authorizer, protection, stores, enabled.presenting()), shown),
-            ImageDataApi(data, multi_store=True, sendfile=conf.server.sendfile),
+            ImageDataApi(uploads, downloads, multi_store=True, sendfile=conf.server.sendfile),
             LocationsApi(locations, conf.max_json_body), MembersApi(members, conf.max_json_body), DiscoveryApi(discovery, formats, multi_store=True),
             ImportsApi(staging, imports, conf.max_json_body, multi_store=True, can_stage="glance-direct" in methods),
             TasksApi(Tasks(database, authorizer), imports, schemas.body(formats), conf.max_json_body, conf.limit_param_default, conf.api_limit_max), formats)

@@ -26,7 +26,7 @@ from glancecore.ports.options import section
 from glancecore.ports.periodic import PeriodicJob
 from glancecore.ports.record_repository import RecordRepository
 from glancecore.ports.repository import ImageRepository
-from glancecore.services.image_data import Download
+from glancecore.services.downloads import Download
 from glancecore.services.images import Images
 from glancecore.services.operations import Operations
 from glancecore.services.stores import Stores
