@@ -88,6 +88,7 @@ STATUS: dict[type[errors.GlanceError], int] = {
     errors.StoreForbidden: 503,
     errors.StoreUnavailable: 503,
     errors.PlaceMissing: 503,
+    errors.PluginBroken: 503,
     errors.DataDamaged: 503,
     errors.Unsupported: 503,
     errors.CacheUnavailable: 503,

@@ -110,7 +110,8 @@ def run_once(conf: cfg.ConfigOpts, job: str, *, dry_run: bool, as_json: bool, cl
 
 
 def _list(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
-    from glancecore import bootstrap, plugins
+    from glancecore import bootstrap
+    from glancecore.assembly.loader import installed, load
     from glancecore.periodic import runner
     from glancecore.ports.periodic import job_options
 
@@ -118,16 +119,20 @@ def _list(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
     rows = []
     try:
         leader = runner.leader(database.jobs)
-        for found in plugins.installed("periodic"):
-            cls = plugins.load("periodic", found.name, "name")
-            own = section(conf, f"periodic_{found.name}", job_options(cls.interval, cls.options))
-            record = database.jobs.record(bootstrap.job_row(conf, found.name, cls))
+        for name in sorted({x.name for x in installed("periodic")}):
+            try:
+                cls = load("periodic", name, "name")
+            except errors.PluginBroken as exc:
+                rows.append({"job": name, "enabled": name in conf.periodic.enabled_jobs, "broken": str(exc)})
+                continue
+            own = section(conf, f"periodic_{name}", job_options(cls.interval, cls.options))
+            record = database.jobs.record(bootstrap.job_row(conf, name, cls))
             report = record.report or {}
             rows.append({
-                "job": found.name, "enabled": found.name in conf.periodic.enabled_jobs, "interval": own.interval, "dry_run": own.dry_run,
+                "job": name, "enabled": name in conf.periodic.enabled_jobs, "interval": own.interval, "dry_run": own.dry_run,
                 "of_machine": cls.of_machine, "summary": cls.summary, "started_at": record.started_at.isoformat() if record.started_at else None,
                 "ended_at": record.ended_at.isoformat() if record.ended_at else None, "outcome": report.get("outcome"),
-                "report": record.report})
+                "report": record.report, "broken": None})
     finally:
         database.close()
     if args.json:
@@ -135,6 +140,9 @@ def _list(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
         return 0
     print(f"leader: {leader or 'none'}")
     for row in rows:
+        if row["broken"]:
+            print(f"{row['job']:17} {row['broken']}")
+            continue
         state = "on" if row["enabled"] else "off"
         state += ", dry run" if row["dry_run"] else ""
         state += ", on each machine" if row["of_machine"] else ""
@@ -146,10 +154,11 @@ def _list(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
 
 
 def _report(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
-    from glancecore import bootstrap, plugins
+    from glancecore import bootstrap
+    from glancecore.assembly.loader import load
     from glancecore.periodic.runs import from_json
 
-    cls = plugins.load("periodic", args.job, "JOB")
+    cls = load("periodic", args.job, "JOB")
     database = bootstrap.load_database(conf)
     try:
         report = database.jobs.record(bootstrap.job_row(conf, args.job, cls)).report

@@ -168,6 +168,11 @@ def _installed() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for entry in entry_points(group="oslo.config.opts"):
         if entry.value.startswith("glancecore"):
-            for group, options in entry.load()():
+            try:
+                declared = entry.load()()
+            except (Exception, SystemExit) as exc:  # noqa: BLE001 (whatever a plugin raises)
+                LOG.warning("the options of %s are not known: %s: %s", entry.value, type(exc).__name__, exc)
+                continue
+            for group, options in declared:
                 found.setdefault(str(group), set()).update(x.dest for x in options)
     return found

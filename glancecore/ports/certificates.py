@@ -7,9 +7,10 @@ from abc import ABC, abstractmethod
 from oslo_config import cfg
 
 from glancecore.ports.options import Options, Section
+from glancecore.ports.plugin import Plugin
 
 
-class CertificateSource(ABC):
+class CertificateSource(Plugin, ABC):
     """Thread-safe."""
 
     options: Options = ()

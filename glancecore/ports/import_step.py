@@ -28,6 +28,7 @@ from oslo_config import cfg
 from glancecore.domain.image import Image
 from glancecore.ports.import_method import Request
 from glancecore.ports.options import Options, Section
+from glancecore.ports.plugin import Plugin
 
 
 class ImportWork(Protocol):
@@ -74,7 +75,7 @@ class ImportWork(Protocol):
         """Take custom properties away; those that it has not are no error."""
 
 
-class ImportStep(ABC):
+class ImportStep(Plugin, ABC):
     """One import step. Thread-safe: one instance serves all imports of a process."""
 
     options: Options = ()
@@ -91,6 +92,8 @@ class ImportStep(ABC):
     isolated = True
     #: Checks ``signature`` of the method object that the caller sent.
     checks_signatures = False
+    #: Not None: no import can begin that this step would work on, and why. The service's own.
+    unavailable_because: str | None = None
 
     def __init__(self, conf: Section, config: cfg.ConfigOpts) -> None:
         """``conf`` is the step's own section; ``config`` the whole, for oslo libraries with sections of their own."""

@@ -22,6 +22,7 @@ class HeaderAuth(Auth):
     must remove these headers from what its own clients send; where it adds its own beside them, they are refused.
     """
 
+    plugin_api = "1.0"
     options = OPTIONS
 
     def start(self) -> None:

@@ -55,6 +55,7 @@ class UriFilter(AddressFilter):
 class WebDownload(ImportMethod):
     """Fetch ``uri``. Only public addresses, and those that the operator allows; each redirect is checked again."""
 
+    plugin_api = "1.0"
     options = OPTIONS
     section = SECTION
 

@@ -1,0 +1,1 @@
+"""How the service is put together: which kinds of plugins there are, and how they are loaded."""
