@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import saboteurs
+import plugin_saboteurs as saboteurs
 import strangers
-from saboteurs import NONE, RIGHT, Fault, faults_of, word
+from plugin_saboteurs import NONE, RIGHT, Fault, faults_of, word
 from waiting import until
 
 from glancecore import conf as configuration
@@ -151,7 +151,7 @@ def test_one_that_hangs_is_not_tried_again_before_it_has_ended_and_then_it_is_cl
     assert len(begun) == 1
     go.set()
     until(lambda: closed == ["late"])
-    until(lambda: not [x for x in threading.enumerate() if x.name == "plugin-start"])
+    until(lambda: not any(x.hangs for x in loader._starts.values()))
     assert loader.in_time("store", "acme", start, closed.append, of="fast") == "late"
     assert closed == ["late"]
 

@@ -48,7 +48,7 @@ OF_ALL: Mapping[str, Fault] = {
     "no such class": Fault(("AttributeError", "Plugin"), cls="Other = object"),
     "a function": Fault(("derives from",), cls="def Plugin(*args): pass"),
     "another class": Fault(("derives from", "glancecore.ports."), cls="class Plugin: plugin_api = '1.0'"),
-    "abstract method": Fault(("Plugin has no", "demands it"), body="__abstractmethods__ = frozenset({'missing'})"),
+    "abstract method": Fault(("Plugin has no", "demands it"), body="from abc import abstractmethod\n    @abstractmethod\n    def missing(self): pass"),
     "old __init__": Fault(("__init__ takes something else",), body="def __init__(self): pass"),
     "options are no options": Fault(("options must be",), body="options = ('x',)"),
     "no plugin_api": Fault(("does not say which version of the plugin API", 'plugin_api = "1.0"'), api=""),
@@ -90,8 +90,9 @@ def faults_of(kind: str) -> dict[str, Fault]:
 def source(kind: str, fault: Fault) -> str:
     base, right = RIGHT[kind]
     module, _, name = base.partition(":")
+    api = fault.api or ("plugin_api = None" if kind == "cache" else "")  # what its base class says is not its own
     cls = fault.cls or f"from {module} import {name}\n\nclass Plugin({name}):\n    '''A stranger's.'''\n" + "".join(
-        f"    {x}\n" for x in (fault.api, right, fault.body) if x) + ("    pass\n" if not (fault.api or right or fault.body) else "")
+        f"    {x}\n" for x in (api, right, fault.body) if x) + ("    pass\n" if not (api or right or fault.body) else "")
     return f"{fault.module}\n{cls}\n"
 
 
