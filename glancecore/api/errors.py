@@ -1,4 +1,4 @@
-"""The one table from errors to HTTP, and how an error looks on the wire (contract 1.2)."""
+"""The one table from errors to HTTP, and how an error looks on the wire."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What a cache plugin implements: copies of image data near the API, filled once however many ask, never more than its bound.
 
-The service decides what may be served to whom, hashes what is filled, and reads the stores; a driver keeps bytes. Source of the
-rules: design sections 2 and 7; the kit ``glancecore.testing.cache`` checks each.
+The service decides what may be served to whom, hashes what is filled, and reads the stores; a driver keeps bytes. The kit
+``glancecore.testing.cache`` checks each rule.
 """
 
 from __future__ import annotations

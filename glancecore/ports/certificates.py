@@ -1,4 +1,4 @@
-"""What a certificate plugin implements: the X.509 certificate that an image names as the one of its signer (contract 14.8)."""
+"""What a certificate plugin implements: the X.509 certificate that an image names as the one of its signer."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What an import method implements: where the data of an image comes from.
 
-A method that fetches streams pieces; the service stages, hashes, limits and inspects them once for all methods. Source:
-contract 9; the kit ``glancecore.testing.import_method`` checks each rule.
+A method that fetches streams pieces; the service stages, hashes, limits and inspects them once for all methods. The kit
+``glancecore.testing.import_method`` checks each rule.
 """
 
 from __future__ import annotations

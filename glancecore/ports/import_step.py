@@ -1,10 +1,12 @@
 """What an import step implements: something that is done with the staged data before it goes to the stores.
 
 Steps run in the operator's order, one after the other. A step that fails ends the import with its error; the steps that
-have run are then undone, the last one first. Source: contract 9.5; the kit ``glancecore.testing.import_step``
-checks each rule. The whole of a vendor's step:
+have run are then undone, the last one first. The kit ``glancecore.testing.import_step`` checks each
+rule. The whole of a vendor's step:
 
     class ChecksumStep(ImportStep):
+        plugin_api = "1.0"
+
         def run(self, work: ImportWork) -> None:
             digest = hashlib.sha256()
             with work.staged.open("rb") as src:

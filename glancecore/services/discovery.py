@@ -1,4 +1,4 @@
-"""What this deployment offers: stores, import methods, usage (contract 2.2)."""
+"""What this deployment offers: stores, import methods, usage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Imports: a user asks for one, cancels it, asks again. The work itself is done by ``glancecore.imports`` (contract 9)."""
+"""Imports: a user asks for one, cancels it, asks again. The work itself is done by ``glancecore.imports``."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 import plugin_saboteurs as saboteurs
+import pytest
 import strangers
 from plugin_saboteurs import NONE, RIGHT, Fault, faults_of, word
 from waiting import until
@@ -97,7 +97,7 @@ def test_a_broken_one_stops_the_start_or_is_left_out_as_its_kind_says(strange: P
     told: list[tuple[str, str, bool]] = []
     conf = configured(tmp_path, text.replace("NAME", word(fault)).replace("[DEFAULT]\n", ""))
     loader = Loader(conf, lambda *x: told.append(x))
-    [option] = {x for x in KINDS[kind].wanted(conf).values()}
+    [option] = set(KINDS[kind].wanted(conf).values())
     if KINDS[kind].broken is Broken.STOPS:
         with pytest.raises(ConfigError) as caught:
             loader.one(kind, **handed(kind, tmp_path))

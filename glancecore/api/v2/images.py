@@ -38,7 +38,7 @@ class ImageApiSettings:
 
 
 class ImagePresenter:
-    """An image as JSON for this caller (contract 3.1)."""
+    """An image as JSON for this caller."""
 
     def __init__(self, settings: ImageApiSettings, authorizer: Authorizer, protection: PropertyProtection,
                  stores: Stores) -> None:

@@ -1,4 +1,4 @@
-"""Identity headers of a trusted proxy (design section 2)."""
+"""Identity headers of a trusted proxy."""
 
 from __future__ import annotations
 
