@@ -1,7 +1,7 @@
 """What an import method implements: where the data of an image comes from.
 
-A method that fetches streams pieces; the service stages, hashes, limits and inspects them once for all methods. Source:
-contract 9; the kit ``glancecore.testing.import_method`` checks each rule.
+A method that fetches streams pieces; the service stages, hashes, limits and inspects them once for all methods. The kit
+``glancecore.testing.import_method`` checks each rule.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from oslo_config import cfg
 
 from glancecore.domain.image import Image, Status
 from glancecore.ports.options import Options, Section
+from glancecore.ports.plugin import Plugin
 
 
 class Source(Enum):
@@ -70,7 +71,7 @@ class FetchWork(Protocol):
         """What the data is; the image must not say so itself."""
 
 
-class ImportMethod(ABC):  # noqa: B024 (a method may need nothing of its own)
+class ImportMethod(Plugin, ABC):
     """One import method. Thread-safe: one instance serves all imports of a process."""
 
     options: Options = ()

@@ -1,4 +1,4 @@
-"""Takes over operations whose process has died, so that nothing stays stuck (design section 5)."""
+"""Takes over operations whose process has died, so that nothing stays stuck."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Staging and imports (contract 8.3, 9)."""
+"""Staging and imports."""
 
 from __future__ import annotations
 

@@ -31,6 +31,7 @@ class GlanceDownload(ImportMethod):
     """``glance_region`` and ``glance_image_id`` name the source. Its digest is checked; its data can't change, so a broken download
     goes on where it ended."""
 
+    plugin_api = "1.0"
     options = OPTIONS
     section = SECTION
     wants_token = True

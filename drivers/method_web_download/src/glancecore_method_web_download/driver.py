@@ -28,7 +28,7 @@ _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 class UriFilter(AddressFilter):
-    """The operator's lists of schemes, hosts and ports, before an address is looked at (contract 9.3)."""
+    """The operator's lists of schemes, hosts and ports, before an address is looked at."""
 
     def __init__(self, conf: Section) -> None:
         super().__init__([*conf.allowed_hosts, *conf.trusted_networks])
@@ -55,6 +55,7 @@ class UriFilter(AddressFilter):
 class WebDownload(ImportMethod):
     """Fetch ``uri``. Only public addresses, and those that the operator allows; each redirect is checked again."""
 
+    plugin_api = "1.0"
     options = OPTIONS
     section = SECTION
 

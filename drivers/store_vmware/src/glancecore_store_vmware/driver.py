@@ -38,6 +38,7 @@ class VmwareStore(Store):
 
     A file is written under a name that no blob has, and moved when it is whole."""
 
+    plugin_api = "1.0"
     schemes = ("vsphere",)
     options = OPTIONS
     caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE, Cap.LIST, Cap.MARK})

@@ -1,4 +1,4 @@
-"""The body of POST /v2/images/{id}/import (contract 9.1)."""
+"""The body of POST /v2/images/{id}/import."""
 
 from __future__ import annotations
 
