@@ -21,6 +21,7 @@ RIGHT: Mapping[str, tuple[str, str]] = {
     "auth": ("glancecore.builtin.no_auth:NoAuth", ""),
     "notifier": ("glancecore.ports.notifier:Notifier", "def notify(self, notification): pass"),
     "quota": ("glancecore.builtin.config_quota:ConfigQuota", ""),
+    "extension": ("glancecore.ports.extension:Extension", "title = 'x'"),
     "periodic": ("glancecore.ports.periodic:PeriodicJob", "interval = 5.0; summary = 'x'\n    def run(self, turn): pass"),
 }
 

@@ -31,6 +31,7 @@ WANTED = {
     "auth": ("[DEFAULT]\nauth_strategy = NAME\n", ()),
     "notifier": ("[DEFAULT]\nnotifiers = NAME, log\n", ("log",)),
     "quota": ("[DEFAULT]\nquota_driver = NAME\n", ()),
+    "extension": ("[DEFAULT]\nenabled_extensions = NAME\n", ()),
     "periodic": ("[periodic]\nenabled_jobs = NAME, reaper\n", ("reaper",)),
 }
 ALL_FAULTS = [(kind, name) for kind in KINDS for name in faults_of(kind)]
@@ -54,7 +55,7 @@ def configured(folder: Path, text: str = "") -> Any:
 
 
 def handed(kind: str, folder: Path) -> dict[str, Any]:
-    return {"store": {"id": "odd", "section": "odd"}, "cache": {"settings": CacheSettings(1 << 20, folder / "cache")}, "periodic": {"tools": None}}.get(kind, {})
+    return {"store": {"id": "odd", "section": "odd"}, "cache": {"settings": CacheSettings(1 << 20, folder / "cache")}, "periodic": {"tools": None}, "extension": {"kernel": None}}.get(kind, {})
 
 
 def make(kind: str, name: str, folder: Path) -> Any:
