@@ -302,7 +302,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
             ImagesApi(images, discovery, ImagePresenter(shown, authorizer, protection, stores, enabled.presenting()), shown),
             ImageDataApi(uploads, downloads, multi_store=True, sendfile=conf.server.sendfile),
             LocationsApi(locations, conf.max_json_body), MembersApi(members, conf.max_json_body), DiscoveryApi(discovery, formats, multi_store=True),
-            ImportsApi(staging, imports, conf.max_json_body, multi_store=True, can_stage="glance-direct" in methods),
+            ImportsApi(staging, imports, conf.max_json_body, {name: x.schema for name, x in methods.items()}, multi_store=True),
             TasksApi(Tasks(database, authorizer), imports, schemas.body(formats), conf.max_json_body, conf.limit_param_default, conf.api_limit_max), formats)
         described = MetadefApiSettings(conf.limit_param_default, conf.api_limit_max, conf.max_json_body)
         routes += metadef_table.routes(MetadefsApi(metadefs, described), MetadefParts(metadefs, authorizer),

@@ -84,7 +84,9 @@ class ImportMethod(Plugin, ABC):
     policy: str = "upload_image"
     #: Keep the caller's token with the task until it ends, for requests in his name.
     wants_token = False
-    #: JSON schema of the ``method`` object's own keys.
+    #: JSON schema (2020-12) of what the ``method`` object has beside name, expected and signature: ``required`` and ``properties``, with descriptions for
+    #: readers. A request that breaks it is refused (400, with the field and what is allowed) before ``check`` is called, and it is published in the
+    #: OpenAPI document. Give lists, objects and texts bounds; those without get wide ones.
     schema: Mapping[str, object] = {}
 
     def __init__(self, conf: Section, config: cfg.ConfigOpts) -> None:
@@ -96,7 +98,7 @@ class ImportMethod(Plugin, ABC):
         """Check the settings, once per process. Raises ConfigError naming option and fix."""
 
     def check(self, request: Request) -> None:
-        """Refuse what can be refused at once, before anything is recorded. Raises Invalid, BadLocation, Forbidden."""
+        """Refuse what the schema can't, at once, before anything is recorded. Raises Invalid, BadLocation, Forbidden."""
 
     def prepare(self, work: FetchWork) -> None:
         """Once before the first byte: metadata and the like. May be called again after a crash."""

@@ -131,6 +131,10 @@ def _pieces(read: Callable[[int], bytes], length: int | None) -> Iterator[bytes]
         yield piece
 
 
+#: What Checker raises for a schema that is none.
+NotASchema = jsonschema_rs.ValidationError
+
+
 class Checker:
     """A compiled JSON schema; messages name the field and what it allows.
 

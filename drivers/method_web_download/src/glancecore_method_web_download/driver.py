@@ -58,6 +58,10 @@ class WebDownload(ImportMethod):
     plugin_api = "1.0"
     options = OPTIONS
     section = SECTION
+    schema = {"required": ["uri"], "properties": {
+        "uri": {"type": "string", "minLength": 1, "maxLength": 4096, "description": "Where the data is."},
+        "checksum_url": {"type": "string", "minLength": 1, "maxLength": 4096, "description": "URL of a file of digests, such as SHA256SUMS."},
+        "checksum_name": {"type": "string", "minLength": 1, "maxLength": 4096, "description": "The data's name in it; by default the last part of the uri."}}}
 
     def __init__(self, conf: Section, config: cfg.ConfigOpts) -> None:
         super().__init__(conf, config)
