@@ -131,7 +131,7 @@ def enabled(conf: cfg.ConfigOpts) -> dict[str, dict[str, str]]:
     """Kind -> plugin name -> the option that names it."""
     return {
         "database": {conf.database.driver: "[database] driver"},
-        "store": {conf.staging_driver: "[DEFAULT] staging_driver",
+        "store": {**({conf.staging_driver: "[DEFAULT] staging_driver"} if conf.enabled_import_methods else {}),
                   **{driver: f"[DEFAULT] enabled_backends ({store_id})" for store_id, driver in conf.enabled_backends.items()}},
         "cache": {cache: "[DEFAULT] image_cache_driver"} if (cache := bootstrap.cache_driver(conf)) else {},
         "import_method": dict.fromkeys(conf.enabled_import_methods, "[DEFAULT] enabled_import_methods"),
