@@ -54,5 +54,5 @@ def plugin(folder: Path, group: str, classes: Mapping[str, str], source: str) ->
 
 def _forget() -> None:
     """What was installed is looked for once a process."""
-    loader._entry_points.cache_clear()
+    loader._catalog.cache_clear()
     ExtensionManager.ENTRY_POINT_CACHE.clear()

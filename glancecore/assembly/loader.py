@@ -35,6 +35,9 @@ CORE = "glancecore"
 _NAMED = (PluginBroken, ConfigError, StoreError, DatabaseUnavailable, CacheUnavailable)
 #: oslo.config's errors that no file of an operator can cause.
 _FAULTS_OF_OPTIONS = (cfg.DuplicateOptError, cfg.NoSuchOptError, cfg.NoSuchGroupError, cfg.DefaultValueError, cfg.ArgsAlreadyParsedError)
+_OF_CORE = re.compile(rf"{CORE}(?![\w.-])", re.IGNORECASE)
+_NUMBERS = re.compile(r"[0-9]+(\.[0-9]+)*")
+_BOUND = re.compile(rf"\s*(>=|<)\s*({_NUMBERS.pattern})\s*")
 _VERSION = re.compile(r"([0-9]+)\.([0-9]+)")
 
 
@@ -51,20 +54,26 @@ class Installed:
 
 
 @functools.cache
-def _entry_points() -> Any:
-    """Once a process: to look through all that is installed takes a while. Python 3.11 has another class for it than 3.12."""
-    return importlib.metadata.entry_points()
+def _catalog() -> Mapping[str, Sequence[Installed]]:
+    """Kind -> what is installed of it. Once a process: to look through all that is installed takes a while."""
+    distributions: dict[int, str] = {}
+    entry_points = importlib.metadata.entry_points()
+    found: dict[str, dict[tuple[str, str, str], Installed]] = {kind: {} for kind in KINDS}
+    for kind in KINDS.values():
+        for entry in entry_points.select(group=kind.group):
+            dist = entry.dist
+            if dist is None:
+                continue
+            known = distributions.setdefault(id(dist), "") or f"{dist.name} {dist.version}"
+            distributions[id(dist)] = known
+            found[kind.name].setdefault((entry.name, known, entry.value), Installed(
+                kind.name, entry.name, known, entry.value, functools.partial(_requirements, dist), known.partition(" ")[0] == CORE))
+    return {kind: [plugins[key] for key in sorted(plugins)] for kind, plugins in found.items()}
 
 
-def installed(kind: str) -> list[Installed]:
+def installed(kind: str) -> Sequence[Installed]:
     """Every installed plugin of a kind, by name; nothing is imported. A name that several distributions use is there several times."""
-    found: dict[tuple[str, str, str], Installed] = {}
-    for entry in _entry_points().select(group=KINDS[kind].group):
-        dist = entry.dist
-        known = f"{dist.name} {dist.version}" if dist else "?"
-        requires = functools.partial(_requirements, dist) if dist else tuple
-        found.setdefault((entry.name, known, entry.value), Installed(kind, entry.name, known, entry.value, requires, bool(dist and dist.name == CORE)))
-    return [found[key] for key in sorted(found)]
+    return _catalog()[kind]
 
 
 def plugin_sections() -> dict[str, str]:
@@ -298,21 +307,37 @@ def _requirements(dist: importlib.metadata.Distribution) -> Sequence[str]:
     return dist.requires or ()
 
 
+@functools.cache
 def _unfulfilled(text: str) -> str:
     """What a distribution wants of this service's version and does not get; empty: nothing."""
-    from packaging.requirements import InvalidRequirement, Requirement
-    from packaging.utils import canonicalize_name
+    version = importlib.metadata.version(CORE)
+    if not _OF_CORE.match(text) or _surely_fulfilled(text, version):
+        return ""
+    from packaging.requirements import InvalidRequirement, Requirement  # 2 MiB, for rare texts
 
     try:
         wanted = Requirement(text)
     except InvalidRequirement:
         return ""  # pip's business
-    if canonicalize_name(wanted.name) != CORE or (wanted.marker is not None and not wanted.marker.evaluate({"extra": ""})):
+    if wanted.marker is not None and not wanted.marker.evaluate({"extra": ""}):
         return ""
-    version = importlib.metadata.version(CORE)
     if wanted.specifier.contains(version, prereleases=True):
         return ""
     return f"needs {CORE}{wanted.specifier}, and {version} is installed; install releases that fit"
+
+
+def _surely_fulfilled(text: str, version: str) -> bool:
+    """Of the text that nearly all plugins have, such as ``glancecore<2,>=1.0``. False: it is not so simple, or not fulfilled."""
+    if _NUMBERS.fullmatch(version) is None:
+        return False
+    for clause in text[len(CORE):].split(","):
+        match = _BOUND.fullmatch(clause)
+        if match is None:
+            return False
+        bound, here = ([int(x) for x in re.sub(r"(\.0+)+$", "", y).split(".")] for y in (match[2], version))
+        if not (here >= bound if match[1] == ">=" else here < bound):
+            return False
+    return True
 
 
 def _missing(kind: Kind, name: str, names: Sequence[str], option: str) -> str:

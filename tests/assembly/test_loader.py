@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from plugin_saboteurs import NONE, RIGHT, Fault, faults_of, word
 from waiting import until
 
 from glancecore import conf as configuration
+from glancecore.assembly import loader
 from glancecore.assembly.kinds import KINDS, Broken
 from glancecore.assembly.loader import Loader, installed, load
 from glancecore.domain.errors import ConfigError, PluginBroken
@@ -97,17 +99,17 @@ def test_a_broken_one_stops_the_start_or_is_left_out_as_its_kind_says(strange: P
     text, others = WANTED[kind]
     told: list[tuple[str, str, bool]] = []
     conf = configured(tmp_path, text.replace("NAME", word(fault)).replace("[DEFAULT]\n", ""))
-    loader = Loader(conf, lambda *x: told.append(x))
+    made = Loader(conf, lambda *x: told.append(x))
     [option] = set(KINDS[kind].wanted(conf).values())
     if KINDS[kind].broken is Broken.STOPS:
         with pytest.raises(ConfigError) as caught:
-            loader.one(kind, **handed(kind, tmp_path))
+            made.one(kind, **handed(kind, tmp_path))
         assert str(caught.value).startswith(f"{option} = {word(fault)}: {kind} plugin {word(fault)!r} is broken: ")
         assert str(caught.value).endswith("mend or replace this plugin, or choose another one")
         return
-    found = loader.every(kind, **{**handed(kind, tmp_path), **({"tools": None} if kind == "periodic" else {})})
+    found = made.every(kind, **{**handed(kind, tmp_path), **({"tools": None} if kind == "periodic" else {})})
     assert set(found) == set(others)
-    assert list(loader.broken) == [(kind, word(fault))]
+    assert list(made.broken) == [(kind, word(fault))]
     assert sorted(told) == sorted([(kind, word(fault), True), *((kind, x, False) for x in others)])
     [record] = [x for x in caplog.records if x.levelno == logging.ERROR]
     assert record.getMessage().startswith(f"{option} = {word(fault)}: ")
@@ -121,6 +123,25 @@ def test_what_is_not_wanted_is_not_imported(strange: Path, kind: str) -> None:
     installed(kind)
     load(kind, "start_raises" if KINDS[kind].starts else "option_twice", "[x] y")
     assert f"stranger_{kind}_right" not in sys.modules
+
+
+@pytest.mark.parametrize("text", ["glancecore", "glancecore>=1.0,<2", "glancecore<2,>=1.0", "glancecore >= 1", "Glancecore~=1.0", "glancecore[testing]>=0.9",
+                                  "glancecore>=7; python_version < '3'", "glancecore>=7; extra == 'test'", "glancecore-store-file>=7", "glancecore>=1.0.0",
+                                  "glancecore=", "other>=7"])
+def test_what_a_distribution_needs_and_gets(text: str) -> None:
+    assert loader._unfulfilled(text) == ""
+
+
+@pytest.mark.parametrize("text", ["glancecore<1", "glancecore>=1.1", "glancecore>=0.5,<1.0", "glancecore==2.*", "glancecore[testing]>=2", "GlanceCore>1.0", "glancecore<1.0.0",
+                                  "glancecore>=7; python_version > '3'"])
+def test_what_a_distribution_needs_and_does_not_get(text: str) -> None:
+    assert "1.0.0 is installed" in loader._unfulfilled(text)
+
+
+def test_the_usual_need_costs_no_library() -> None:
+    asked = ("import sys; from glancecore.assembly import loader; assert loader._unfulfilled('glancecore<2,>=1.0') == ''; assert 'packaging' not in sys.modules; "
+             "loader._unfulfilled('glancecore<1'); assert 'packaging' in sys.modules")
+    assert subprocess.run([sys.executable, "-c", asked], check=False).returncode == 0
 
 
 def test_ctrl_c_is_no_fault_of_a_plugin(tmp_path: Path) -> None:
@@ -139,7 +160,7 @@ def test_a_start_is_told_before_it_begins(tmp_path: Path, caplog: pytest.LogCapt
 
 def test_one_that_hangs_is_not_tried_again_before_it_has_ended_and_then_it_is_closed(tmp_path: Path) -> None:
     go, begun, closed = threading.Event(), [], []
-    loader = Loader(configured(tmp_path))
+    made = Loader(configured(tmp_path))
 
     def start() -> str:
         begun.append(1)
@@ -148,12 +169,12 @@ def test_one_that_hangs_is_not_tried_again_before_it_has_ended_and_then_it_is_cl
 
     for words in ("has not ended within 1 seconds", "has not ended yet"):
         with pytest.raises(PluginBroken, match=words):
-            loader.in_time("store", "acme", start, closed.append, of="fast")
+            made.in_time("store", "acme", start, closed.append, of="fast")
     assert len(begun) == 1
     go.set()
     until(lambda: closed == ["late"])
-    until(lambda: not any(x.hangs for x in loader._starts.values()))
-    assert loader.in_time("store", "acme", start, closed.append, of="fast") == "late"
+    until(lambda: not any(x.hangs for x in made._starts.values()))
+    assert made.in_time("store", "acme", start, closed.append, of="fast") == "late"
     assert closed == ["late"]
 
 
