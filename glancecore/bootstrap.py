@@ -412,7 +412,6 @@ def load_stores(conf: cfg.ConfigOpts, database: Database | None = None, *, again
     loader = loader or Loader(conf)
     facades: dict[str, StoreFacade] = {}
     for store_id, driver in wanted.items():
-        _refuse_reserved_id(store_id)
         facades[store_id] = _load_store(conf, loader, places, store_id, driver, [*facades.values()], required=store_id == default, again=again, look=look)
     staging = _load_staging(conf, loader, facades[default], wanted[default], again=again, look=look) if conf.enabled_import_methods else None
     _refuse_shared_places([*facades.values(), *([staging] if staging else [])])
@@ -480,7 +479,7 @@ def load_cache(conf: cfg.ConfigOpts, loader: Loader, *, again: bool = False) -> 
         except (ConfigError, errors.CacheUnavailable) as exc:
             if not again:
                 raise
-            LOG.error("%s; this process serves without the cache", exc)
+            LOG.error("the image cache can't be used: %s; this process serves without it", exc)
             return None
     return ImageCache(driver, conf.image_cache_patience) if driver is not None else None
 
@@ -670,12 +669,6 @@ def _default_store(conf: cfg.ConfigOpts, wanted: Mapping[str, str]) -> str:
         said = f"{default!r} is none of them" if default else "it is not set"
         raise ConfigError(f"[glance_store] default_backend: {said}; choose one of {', '.join(wanted)}")
     return str(default)
-
-
-def _refuse_reserved_id(store_id: str) -> None:
-    """Raises ConfigError."""
-    if store_id.startswith(("os_glance_", "periodic")) or store_id in {"DEFAULT", "database", "glance_store", "server", "lease", "metadefs", "outbox", "registry"}:
-        raise ConfigError(f"[DEFAULT] enabled_backends: {store_id!r} is a reserved name; choose another id for this store")
 
 
 def make_store(conf: cfg.ConfigOpts, store_id: str, driver: str, loader: Loader | None = None, cls: type[Store] | None = None) -> Store:

@@ -145,7 +145,7 @@ class Loader:
         except PluginBroken as exc:
             if KINDS[kind].broken is Broken.STOPS:
                 raise ConfigError(f"{option} = {name}: {exc}; mend or replace this plugin, or choose another one") from exc
-            LOG.error("%s = %s: %s; %s", option, name, exc, KINDS[kind].means)
+            LOG.error("a plugin is broken: %s = %s: %s; %s", option, name, exc, KINDS[kind].means)
             LOG.debug("how it broke", exc_info=exc)
             self.note(kind, name, str(exc))
         else:

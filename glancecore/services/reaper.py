@@ -65,7 +65,7 @@ class Reaper:
 
     # -- inside ------------------------------------------------------------------------------------------------------
     def _loop(self) -> None:
-        database = Outage(LOG, "the database, for the reaper,", level=logging.WARNING)
+        database = Outage(LOG, "the database, for the reaper,")
         while not self._stop.wait(self._interval):
             try:
                 self.run_once()

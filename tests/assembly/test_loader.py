@@ -112,7 +112,7 @@ def test_a_broken_one_stops_the_start_or_is_left_out_as_its_kind_says(strange: P
     assert list(made.broken) == [(kind, word(fault))]
     assert sorted(told) == sorted([(kind, word(fault), True), *((kind, x, False) for x in others)])
     [record] = [x for x in caplog.records if x.levelno == logging.ERROR]
-    assert record.getMessage().startswith(f"{option} = {word(fault)}: ")
+    assert record.getMessage().startswith(f"a plugin is broken: {option} = {word(fault)}: ")
     assert record.getMessage().endswith(f"; {KINDS[kind].means}")
     assert record.exc_info is None
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from glancecore import conf as configuration
+from glancecore.assembly.kinds import KINDS
 from glancecore.cmd import plugins
 
 
@@ -70,4 +71,4 @@ def test_what_is_right_is_told_with_exit_code_0(check: Any) -> None:
 def test_the_staging_store_is_wanted_for_imports_only(tmp_path: Path, methods: str, stores: set[str]) -> None:
     file = tmp_path / "glance-api.conf"
     file.write_text(f"[DEFAULT]\nenabled_backends = mine:acme\nenabled_import_methods = {methods}\n")
-    assert set(plugins.enabled(configuration.new(files=[str(file)]))["store"]) == stores
+    assert set(KINDS["store"].wanted(configuration.new(files=[str(file)]))) == stores

@@ -101,6 +101,8 @@ class Patient(ImportStep):
         work.reserve(2)
 
 class Tell(ImportStep):
+    plugin_api = "1.0"
+
     def run(self, work):
         logging.getLogger("strangers.tell").warning("something happened")
 
