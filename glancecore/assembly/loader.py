@@ -262,7 +262,8 @@ def _reason(exc: BaseException) -> str:
 def _imported(group: str, name: str) -> Any:
     failures: list[BaseException] = []
     manager: named.NamedExtensionManager[Any] = named.NamedExtensionManager(
-        group, [name], on_load_failure_callback=lambda _manager, _entry, exc: failures.append(exc))
+        group, [name], on_load_failure_callback=lambda _manager, _entry, exc: failures.append(exc),
+        on_missing_entrypoints_callback=lambda _names: None)
     if failures:
         raise failures[0]
     return manager[name].plugin

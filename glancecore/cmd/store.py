@@ -44,8 +44,8 @@ def _state(conf: cfg.ConfigOpts, database: Database, store_id: str) -> StoreStat
         try:
             with faults("store", driver):
                 store.start()
-            found = tuple(survey(store)) if Cap.MARK in store.caps else ()
-            Places(database.places).compare(store)
+                found = tuple(survey(store)) if Cap.MARK in store.caps else ()
+                Places(database.places).compare(store)
             state = "without markers" if Cap.MARK not in store.caps else "used" if record else "unused"
         finally:
             store.close()

@@ -129,6 +129,16 @@ def test_a_store_whose_start_failed_comes_back(tmp_path: Path) -> None:
         assert REGISTRY.get_sample_value("glance_plugin_broken", {"kind": "store", "name": "bad"}) == 0
 
 
+def test_one_that_can_not_be_imported_is_not_imported_again_and_again(tmp_path: Path) -> None:
+    counted = tmp_path / "imports"
+    saboteurs.write(tmp_path / "site", "store", {"odd": saboteurs.Fault((), module=f"with open({str(counted)!r}, 'a') as file: file.write('x')\nimport a_library_that_is_not_there")})
+    with strangers.installed(tmp_path / "site"), serving(tmp_path, {"DEFAULT": {"enabled_backends": "good:file, bad:odd"}}) as service:
+        for _ in range(3):
+            service.stores.revive(0)
+        assert counted.read_text() == "x"
+        assert list(service.broken) == [("store", "bad")]
+
+
 @pytest.mark.parametrize(("kind", "config", "option"), [
     ("store", {"DEFAULT": {"enabled_backends": "good:odd"}}, "[glance_store] default_backend = good"),
     ("store", {"DEFAULT": {"enabled_import_methods": "glance-direct", "staging_driver": "odd"}}, "[DEFAULT] staging_driver = odd"),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import own_logging
 import plugin_saboteurs as saboteurs
 import pytest
 import strangers
@@ -41,7 +42,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
-def run(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+def run(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Run]:
     def call(*words: str, backends: str = "good:file", default: str = "", more: str = "") -> tuple[int, str]:
         file = tmp_path / "glance-api.conf"
         file.write_text(f"[DEFAULT]\nenabled_backends = {backends}\nenabled_import_methods =\nplugin_start_timeout = 5\n{default}[glance_store]\ndefault_backend = good\n"
@@ -54,7 +55,8 @@ def run(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pyte
         code = start.run(plugins._main)
         return code, capfd.readouterr().out
 
-    return call
+    with own_logging.kept():
+        yield call
 
 
 def rows(said: str) -> dict[tuple[str, str], Any]:
