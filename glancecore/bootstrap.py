@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
 import os
@@ -318,7 +317,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
         app.wsgi_app = _outermost(conf, app.wsgi_app)  # type: ignore[assignment, method-assign]
         return app
 
-    sections.refuse_shared(conf, _store_options(conf))
+    sections.refuse_shared(conf, _store_options(conf, loader))
     return Service(make_app, database, stores, reaper, outbox, notifications, hashing, rechecking, runner, board, importing, caching, tools, periodic, machine, leases.holder, auth.open_to_all,
                    enabled, loader.broken)
 
@@ -680,13 +679,10 @@ def make_store(conf: cfg.ConfigOpts, store_id: str, driver: str, loader: Loader 
     return made
 
 
-def _store_options(conf: cfg.ConfigOpts) -> dict[str, set[str]]:
+def _store_options(conf: cfg.ConfigOpts, loader: Loader) -> dict[str, set[str]]:
     """Store id -> its own options, its driver's included; without those whose driver is broken."""
-    found = {}
-    for store_id, driver in conf.enabled_backends.items():
-        with contextlib.suppress(errors.PluginBroken):
-            found[store_id] = {x.dest for x in [*PER_STORE, *load("store", driver, "[DEFAULT] enabled_backends").options]}
-    return found
+    return {store_id: {x.dest for x in [*PER_STORE, *load("store", driver, "[DEFAULT] enabled_backends").options]}
+            for store_id, driver in conf.enabled_backends.items() if ("store", store_id) not in loader.broken}
 
 
 def _load_store(conf: cfg.ConfigOpts, loader: Loader, places: Places | None, store_id: str, driver: str, others: Sequence[StoreFacade], *,

@@ -51,7 +51,7 @@ def load(conf: cfg.ConfigOpts) -> dict[str, type[Extension]]:
         if missing := sorted(cls.needs - found.keys()):
             raise ConfigError(f"{OPTION}: {name} needs {', '.join(missing)}; add {'them' if len(missing) > 1 else 'it'}")
         if fault := _fault(name, cls):
-            raise ConfigError(f"{OPTION} = {name}: the extension is broken: {fault}")
+            raise ConfigError(f"{OPTION} = {name}: the extension is broken: {fault}; install another release of it, or remove it from this option")
     ordered = _ordered(found)
     _refuse_clashes(ordered)
     return ordered
@@ -104,7 +104,7 @@ def _refuse_clashes(classes: Mapping[str, type[Extension]]) -> None:
         if both := sorted(first.shows.keys() & second.shows.keys()):
             raise ConfigError(f"{OPTION}: {one} and {other} both show {both[0]} on images; enable one of the two")
     if clash := {x for cls in classes.values() for x in cls.operations} & set(Operation):
-        raise ConfigError(f"{OPTION}: the operation {min(clash)} is the service's own")
+        raise ConfigError(f"{OPTION}: an extension has an operation {min(clash)}, as the service itself has; remove that extension from this option")
 
 
 # -- the kernel ----------------------------------------------------------------------------------------------------------
