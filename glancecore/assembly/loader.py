@@ -335,7 +335,7 @@ def _surely_fulfilled(text: str, version: str) -> bool:
         match = _BOUND.fullmatch(clause)
         if match is None:
             return False
-        bound, here = ([int(x) for x in re.sub(r"(\.0+)+$", "", y).split(".")] for y in (match[2], version))
+        bound, here = ([int(x) for x in re.sub(r"(\.0+)+\Z", "", y).split(".")] for y in (match[2], version))
         if not (here >= bound if match[1] == ">=" else here < bound):
             return False
     return True
