@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 export LAB_DIR := $(abspath $(or $(LAB_DIR),.lab))
 PYTHON := .venv/bin/python
-.PHONY: help run install test check lint bench docs driver clean
+.PHONY: help run install test unit check lint bench docs driver clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -15,6 +15,9 @@ run: install ## serve on 127.0.0.1:9292, data in .lab/run: SQLite, the file stor
 
 test: install ## every suite against real backends; SUITES="a b": only these; KEEP=1: leave the backends up
 	@$(PYTHON) tests/run.py $(SUITES)
+
+unit: install ## the rules and use cases alone, on fakes: seconds
+	@PYTHONPATH=tests $(PYTHON) -m pytest -q $(addprefix tests/,domain services policies ports http images metadefs testing)
 
 check: install ## lint, and the suites that need no server
 	@$(PYTHON) tests/run.py --check
