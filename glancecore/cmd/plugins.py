@@ -68,7 +68,7 @@ def _rows(kind: Kind, conf: cfg.ConfigOpts, *, everything: bool) -> list[Row]:
     wanted, rows = kind.wanted(conf), []
     for found in installed(kind.name):
         option = wanted.get(found.name)
-        state, sections, reason = "enabled" if option else "installed", kind.sections(conf, found.name), option or ""
+        state, sections, reason = "enabled" if option else "installed", _known_sections(kind, conf, found.name), option or ""
         if fault := fault_of_distribution(kind.name, found.name):
             state, reason = "broken", fault
         elif option or everything:
@@ -78,7 +78,7 @@ def _rows(kind: Kind, conf: cfg.ConfigOpts, *, everything: bool) -> list[Row]:
                 state, reason = "broken", about["fault"]
         rows.append(_row(kind.name, found.name, state, reason, sections, found.distribution))
     missing = sorted(set(wanted) - {x.name for x in installed(kind.name)})
-    return rows + [_row(kind.name, x, "missing", f"named by {wanted[x]}", kind.sections(conf, x)) for x in missing]
+    return rows + [_row(kind.name, x, "missing", f"named by {wanted[x]}", _known_sections(kind, conf, x)) for x in missing]
 
 
 def _look(kind: Kind, name: str, option: str, conf: cfg.ConfigOpts) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def _check(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
             about = _look(kind, name, option or "name", conf)
             if about["fault"]:
                 missing = name not in {x.name for x in installed(kind.name)}
-                rows.append(_row(kind.name, name, "missing" if missing else "broken", about["fault"], kind.sections(conf, name)))
+                rows.append(_row(kind.name, name, "missing" if missing else "broken", about["fault"], _known_sections(kind, conf, name)))
                 builds &= not option or not (missing or about.get("died") or kind.broken is Broken.STOPS)
     if builds:
         known = {(x["kind"], x["name"]) for x in rows}
@@ -177,6 +177,11 @@ def _built(conf: cfg.ConfigOpts) -> list[Row]:
 def _wanted(kind: Kind, conf: cfg.ConfigOpts, *, everything: bool) -> dict[str, str]:
     """Plugin name -> the option that names it, empty for one that is only installed."""
     return {**({x.name: "" for x in installed(kind.name)} if everything else {}), **kind.wanted(conf)}
+
+
+def _known_sections(kind: Kind, conf: cfg.ConfigOpts, name: str) -> Sequence[str]:
+    """Of a plugin that was not imported: its class may name another one."""
+    return () if kind.renames else kind.sections(conf, name)
 
 
 def _row(kind: str, name: str, state: str, reason: str, sections: Sequence[str] = (), distribution: str = "") -> Row:

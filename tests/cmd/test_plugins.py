@@ -72,6 +72,7 @@ def test_list_imports_what_is_enabled_and_nothing_else(run: Run, site: Path) -> 
     assert found["store", "file"]["state"] == "enabled"
     assert found["store", "file"]["section"] == "good"
     assert found["auth", "none"]["section"] == "auth_none"
+    assert found["import_step", "verify"]["section"] == "", "its class says another one than step_verify"
     assert {found["store", x]["state"] for x in ("right", "bad_caps", *WORST)} == {"installed"}
     code, said = run("--json", "list", backends="good:file, other:right, third:right")
     assert (site / "imported").exists()

@@ -189,7 +189,7 @@ def test_one_that_hangs_is_ended_with_all_that_it_started(steps: dict[str, Impor
     pids = tmp_path / "pids"
     with pytest.raises(errors.ImportFailed, match="did nothing for 1 seconds"):
         getattr(steps["hang"], call)(bench(tmp_path, pids=str(pids)))
-    assert not alive(pids)
+    until(lambda: not alive(pids), "what it has started still lives")
 
 
 def test_one_that_hangs_ends_when_the_import_is_cancelled(config: Path, steps: dict[str, ImportStep], tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_one_that_hangs_ends_when_the_import_is_cancelled(config: Path, steps: d
     work.check_alive = check_alive  # type: ignore[method-assign]
     with pytest.raises(errors.ImportCancelled):
         step.run(work)
-    assert not alive(pids)
+    until(lambda: not alive(pids), "what it has started still lives")
 
 
 def test_one_that_does_not_listen_is_ended(steps: dict[str, ImportStep], tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_signals_to_the_whole_service_leave_it_to_its_parent(steps: dict[str, Im
     work.check_alive = check_alive  # type: ignore[method-assign]
     with pytest.raises(errors.ImportSuspended):
         step.run(work)
-    assert not alive(pids)
+    until(lambda: not alive(pids), "what it has started still lives")
 
 
 def test_it_ends_with_its_parent(config: Path, tmp_path: Path) -> None:
