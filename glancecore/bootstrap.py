@@ -32,11 +32,11 @@ from glancecore.domain import errors
 from glancecore.domain.errors import ConfigError
 from glancecore.domain.lease import Operation
 from glancecore.domain.metadata import MetadataLimits
+from glancecore.imports.import_services import ImportServices, ImportSettings
 from glancecore.imports.loading import without_eventlet
 from glancecore.imports.logbook import LogbookDatabase, LogbookDocuments, Logbooks, LogbookTable
-from glancecore.imports.parts import ImportSettings, Parts
 from glancecore.imports.process import ImportProcess
-from glancecore.imports.runner import Flows, ImportRunner, Posting
+from glancecore.imports.runner import FlowRunner, ImportRunner, JobDispatcher
 from glancecore.periodic.candidate import Alone, Candidate
 from glancecore.periodic.leadership import Leadership, check_url
 from glancecore.periodic.runner import PeriodicRunner, Scheduled, row
@@ -240,12 +240,12 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     discovery = Discovery(repository, authorizer, quota, stores, list(methods), extensions.shown_to_clients(classes))
     _refuse_bare_tokens(conf, methods, signatures)
     area = StagingArea(stores, data_settings, judged_late=any(x.changes_data and x.takes_anything for x in steps.values()))
-    parts = Parts(database, stores, area, operations, quota, methods, steps, signatures, kept, _import_settings(conf))
-    runner = ImportRunner(parts, _logbooks(conf, database), _pipeline)
+    import_services = ImportServices(database, stores, area, operations, quota, methods, steps, signatures, kept, _import_settings(conf))
+    runner = ImportRunner(import_services, _logbooks(conf, database), _pipeline)
     board = load_board(conf) if methods else None
     importing = ImportProcess(_own_command(conf, "glancecore.cmd.import_process")) if serving and methods and not board and conf.imports.own_process else None
     jobs_of_imports = board or importing
-    engine = Posting(runner, jobs_of_imports, parts) if jobs_of_imports else runner
+    engine = JobDispatcher(runner, jobs_of_imports, import_services) if jobs_of_imports else runner
     on.abandoned(Operation.IMPORT, engine.resume)
     on.every_pass(runner.tidy)
     on.every_pass(stores.revive)
@@ -640,7 +640,7 @@ def prepare_logbook(conf: cfg.ConfigOpts, database: Database) -> None:
         logbooks.close()
 
 
-def _pipeline(logbooks: Logbooks) -> Flows:
+def _pipeline(logbooks: Logbooks) -> FlowRunner:
     """TaskFlow is imported with the first import only."""
     _quiet_taskflow()
     with without_eventlet():

@@ -22,21 +22,21 @@ def _main() -> None:
     conf = start.read_config(parser.parse_args())
     memory.keep_memory_small()
     from glancecore import bootstrap
-    from glancecore.imports.feed import Feed
+    from glancecore.imports.import_worker import ImportWorkerLoop
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; our parent ends us
     os.nice(conf.imports.niceness)
     service = bootstrap.build(conf, again=True)
     memory.freeze_memory()
-    feed = Feed(service.imports, conf.imports.workers, conf.imports.workers_per_project)
+    loop = ImportWorkerLoop(service.imports, conf.imports.workers, conf.imports.workers_per_project)
 
     def stop(_number: int, _frame: FrameType | None) -> None:
-        feed.end()
+        loop.end()
 
     signal.signal(signal.SIGTERM, stop)
     with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as answers:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever else is printed is no answer
-        feed.run(sys.stdin.buffer, answers)
+        loop.run(sys.stdin.buffer, answers)
     service.close()
 
 

@@ -94,7 +94,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Worked:
+class ImportCheckpoint:
     """What an import has done by the time when staged data became what it is, for another import that goes on from there:
     the steps that need not run again, and what disk_format, container_format and properties they, and the method, gave the image."""
 
@@ -118,7 +118,7 @@ class Staged:
     verdict: Verdict | None = None
     original: bool = True
     arrived: Mapping[str, str] = field(default_factory=dict)
-    worked: Worked | None = None
+    worked: ImportCheckpoint | None = None
 
     @property
     def known(self) -> dict[str, str]:
@@ -285,7 +285,7 @@ class Image:
             return self
         names = [name for name, _ in self.importing.properties] if self.importing is not None else []
         given = tuple((name, self.properties[name]) for name in names if name in self.properties)
-        return replace(self, staged=replace(self.staged, worked=Worked(steps, (self.disk_format, self.container_format), given)))
+        return replace(self, staged=replace(self.staged, worked=ImportCheckpoint(steps, (self.disk_format, self.container_format), given)))
 
     def takes(self, staged: Staged | None) -> Image:
         """Other staged data: fetched, or made by a step."""

@@ -145,7 +145,7 @@ class Task:
         return replace(self, progress=replace(self.progress, stage=stage, bytes=bytes, total=total,
                                               takeovers=self.progress.takeovers if same else 0))
 
-    def doomed(self, error: str, message: str, kept: Staged | None = None) -> Task:
+    def with_failure(self, error: str, message: str, kept: Staged | None = None) -> Task:
         """It has failed; what it left must still be removed before it ends, but for ``kept``."""
         return replace(self, error=error, message=message, kept=kept)
 

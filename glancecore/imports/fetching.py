@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from glancecore.domain import errors
-from glancecore.imports.room import Room
-from glancecore.imports.run import Run
+from glancecore.imports.reservation import ImportReservation
+from glancecore.imports.run import ImportRun
 from glancecore.imports.verification import Expected
 from glancecore.imports.watch import Watch
 from glancecore.imports.work import MethodWork
@@ -21,7 +21,7 @@ from glancecore.sdk.checkpoints import checkpoint
 LOG = logging.getLogger(__name__)
 
 
-def fetch(run: Run, expected: Expected) -> None:
+def fetch(run: ImportRun, expected: Expected) -> None:
     """Nothing to do when the data is staged already, by its user or before a crash."""
     if run.method.source is not Source.FETCHED:
         return
@@ -29,12 +29,12 @@ def fetch(run: Run, expected: Expected) -> None:
         work = MethodWork(run, preparing=True)
         run.method.prepare(work)
         work.preparing = False
-        ref = run.parts.area.ref(run.image_id)
+        ref = run.services.area.ref(run.image_id)
         run.save(add=ref)
         checkpoint("fetch.intent")
         with Watch(run) as watch:
             algorithms = watch.over(lambda: expected.algorithms(run))  # a file of checksums is fetched, too
-            staged, digests = run.parts.area.put(run.image(), ref, _noted(_resilient(run, work, watch)), room=Room(run).need, alive=run.check_alive,
+            staged, digests = run.services.area.put(run.image(), ref, _noted(_resilient(run, work, watch)), room=ImportReservation(run).need, alive=run.check_alive,
                                                  algorithms=algorithms)
         checkpoint("fetch.before_record")
         known = replace(staged, arrived=digests)
@@ -46,12 +46,12 @@ def fetch(run: Run, expected: Expected) -> None:
         checkpoint("fetch.recorded")
 
 
-def _resilient(run: Run, work: MethodWork, watch: Watch) -> Iterator[bytes]:
+def _resilient(run: ImportRun, work: MethodWork, watch: Watch) -> Iterator[bytes]:
     """All bytes from 0 on. When the source breaks off, it is asked again for what is missing; only attempts that bring nothing count.
 
     Raises FetchFailed when the content changed in between, after too many attempts, and for a source that is too slow."""
     at, validator, idle, total, last = 0, None, 0, None, ""  # type: int, str | None, int, int | None, str
-    settings = run.parts.settings
+    settings = run.services.settings
     pace, end = Pace(PaceLimits(math.inf, settings.min_rate, settings.rate_window)), time.monotonic() + settings.fetch_timeout
     while True:
         before, ask_from, same_as = at, at, validator

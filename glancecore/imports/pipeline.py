@@ -26,11 +26,11 @@ from taskflow.persistence.backends.sqlalchemy import tables
 
 from glancecore.domain import errors
 from glancecore.imports import fetching, writing
-from glancecore.imports.books import BookBackend
-from glancecore.imports.failing import doom
+from glancecore.imports.document_logbook import DocumentBackend
+from glancecore.imports.failure import record_failure
 from glancecore.imports.loading import without_eventlet
 from glancecore.imports.logbook import LogbookDatabase, LogbookDocuments, Logbooks
-from glancecore.imports.run import Run
+from glancecore.imports.run import ImportRun
 from glancecore.imports.verification import Expected
 from glancecore.imports.watch import Watch
 from glancecore.imports.work import StepWork
@@ -45,7 +45,7 @@ _STOPS = (errors.LeaseLost, errors.ImportSuspended, errors.DatabaseUnavailable)
 #: It can't be written, or somebody who has lost the image wrote into it at this moment.
 _LOGBOOK_FAILURES = (flow_errors.StorageFailure, errors.DatabaseUnavailable, errors.ConcurrentChange)
 #: Token of its lease -> the run in this process. Not by task: a process may take an import over while its own thread that has lost it still ends.
-_RUNS: dict[str, tuple[Run, Expected]] = {}
+_RUNS: dict[str, tuple[ImportRun, Expected]] = {}
 
 
 class _Stopped(BaseException):
@@ -71,31 +71,31 @@ class _Atom(task.Task):  # type: ignore[misc]
                 raise
             cause = self._cause(run, exc)
             try:
-                doom(run, cause)  # before TaskFlow writes it down: what is in its logbook has no code, and no lease guards it
+                record_failure(run, cause)  # before TaskFlow writes it down: what is in its logbook has no code, and no lease guards it
             except _STOPS as stop:
                 raise _Stopped from stop
             if cause is exc:
                 raise
             raise cause from exc
 
-    def _cause(self, run: Run, exc: Exception | SystemExit) -> errors.GlanceError:
+    def _cause(self, run: ImportRun, exc: Exception | SystemExit) -> errors.GlanceError:
         if isinstance(exc, errors.GlanceError):
             return exc
         LOG.error("image %s: import failed in %s", run.image_id, self.stage, exc_info=exc)
         return errors.ImportFailed(f"{self.stage.partition(':')[2] or self.stage} failed; the operator's log says why")
 
-    def work(self, run: Run, expected: Expected) -> None:
+    def work(self, run: ImportRun, expected: Expected) -> None:
         raise NotImplementedError
 
 
 class Fetch(_Atom):
-    def work(self, run: Run, expected: Expected) -> None:
+    def work(self, run: ImportRun, expected: Expected) -> None:
         run.save(task=lambda x: x.at("fetch"))
         fetching.fetch(run, expected)
 
 
 class Verify(_Atom):
-    def work(self, run: Run, expected: Expected) -> None:
+    def work(self, run: ImportRun, expected: Expected) -> None:
         expected.verify(run)
 
 
@@ -106,7 +106,7 @@ class Step(_Atom):
     def step_name(self) -> str:
         return self.stage.partition(":")[2]
 
-    def work(self, run: Run, expected: Expected) -> None:  # noqa: ARG002 (one signature for all)
+    def work(self, run: ImportRun, expected: Expected) -> None:  # noqa: ARG002 (one signature for all)
         step = run.steps[self.step_name]
         staged = run.image().staged
         if staged is not None and staged.worked is not None and self.step_name in staged.worked.steps:
@@ -138,23 +138,23 @@ class Step(_Atom):
 class Check(_Atom):
     """Nothing goes to a store before it was found safe and what it is said to be."""
 
-    def work(self, run: Run, expected: Expected) -> None:  # noqa: ARG002
+    def work(self, run: ImportRun, expected: Expected) -> None:  # noqa: ARG002
         staged = run.image().staged
         if staged is not None:
             enforce(staged)
 
 
 class Write(_Atom):
-    def work(self, run: Run, expected: Expected) -> None:  # noqa: ARG002
+    def work(self, run: ImportRun, expected: Expected) -> None:  # noqa: ARG002
         writing.write(run, self.stage.partition(":")[2])
 
 
 class Finish(_Atom):
-    def work(self, run: Run, expected: Expected) -> None:  # noqa: ARG002
+    def work(self, run: ImportRun, expected: Expected) -> None:  # noqa: ARG002
         writing.finish(run)
 
 
-def undo(run: Run, name: str) -> None:
+def undo(run: ImportRun, name: str) -> None:
     """Once for a run, at most; what the step raises is logged, unless it was only stopped."""
     if name in run.undone or name not in run.steps:
         return
@@ -225,8 +225,8 @@ class Pipeline:
                         raise errors.DatabaseUnavailable("the logbook of imports can't be used at the moment") from exc
             self._ready = True
 
-    def run(self, run: Run, parallel: int) -> None:
-        """Run the flow of a task, or go on with it where it was left. Raises something when it has failed, which the task then says
+    def run(self, run: ImportRun, parallel: int) -> None:
+        """ImportRun the flow of a task, or go on with it where it was left. Raises something when it has failed, which the task then says
         unless it was no part of it; LeaseLost, ImportSuspended, DatabaseUnavailable when it was only stopped."""
         self.prepare()
         token = run.lease.token
@@ -259,7 +259,7 @@ class Pipeline:
         except sqlalchemy.exc.SQLAlchemyError as exc:
             raise errors.DatabaseUnavailable("the logbook of imports can't be used at the moment") from exc
 
-    def _engine_for(self, run: Run, parallel: int, writers: ThreadPoolExecutor) -> Any:
+    def _engine_for(self, run: ImportRun, parallel: int, writers: ThreadPoolExecutor) -> Any:
         """From the logbook when the task has been begun before; the task's id names book and flow."""
         backend = self._backend(run.task.id)
         connection = backend.get_connection()
@@ -287,7 +287,7 @@ class Pipeline:
         return self._load(run, detail, backend, parallel, writers)
 
     @staticmethod
-    def _load(run: Run, detail: Any, backend: Any, parallel: int, writers: ThreadPoolExecutor) -> Any:
+    def _load(run: ImportRun, detail: Any, backend: Any, parallel: int, writers: ThreadPoolExecutor) -> Any:
         how: dict[str, Any] = {"backend": backend, "engine": "serial"}
         if parallel > 1 and len(run.task.stores) > 1:
             how |= {"engine": "parallel", "executor": writers}
@@ -304,9 +304,9 @@ class Pipeline:
             return self._backend_of_all
         if self._documents is None:
             raise errors.ConfigError("[imports] logbook: there is none")
-        return BookBackend(self._documents, task_id)
+        return DocumentBackend(self._documents, task_id)
 
-    def undo(self, run: Run) -> None:
+    def undo(self, run: ImportRun) -> None:
         """All steps that have begun, the last one first; those that TaskFlow has reverted in this process are done."""
         names, stage = list(run.steps), run.task.progress.stage
         if stage in ("waiting", "fetch"):

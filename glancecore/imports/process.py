@@ -23,7 +23,7 @@ _PATIENCE = 10.0
 
 
 class ImportProcess:
-    """The ``Jobs`` of a process that serves requests; thread-safe. See ``feed.Feed`` for the other end: a line with the task's id and its
+    """The ``Jobs`` of a process that serves requests; thread-safe. See ``import_worker.ImportWorkerLoop`` for the other end: a line with the task's id and its
     project for each import, and back a line ``idle N`` when the first N of them are done with."""
 
     def __init__(self, command: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ from glancecore.domain.lease import BlobRef, Lease
 from glancecore.domain.quota import Limits
 from glancecore.domain.task import Task
 from glancecore.domain.task import events as task_events
-from glancecore.imports.parts import Parts
+from glancecore.imports.import_services import ImportServices
 from glancecore.ports.import_method import ImportMethod, Request, Source
 from glancecore.ports.import_step import ImportStep
 from glancecore.ports.repository import Change, LeaseChanged, LeaseEnded, WithinLimits
@@ -36,17 +36,17 @@ _again = tenacity.retry(retry=tenacity.retry_if_exception_type(errors.Concurrent
                         wait=tenacity.wait_random(0, 0.02), retry_error_callback=_too_busy)
 
 
-class Run:
+class ImportRun:
     """Thread-safe: several stores may be written to at once."""
 
-    def __init__(self, parts: Parts, task: Task, lease: Lease, method: ImportMethod, stopping: threading.Event) -> None:
-        self.parts = parts
+    def __init__(self, services: ImportServices, task: Task, lease: Lease, method: ImportMethod, stopping: threading.Event) -> None:
+        self.services = services
         self.method = method
         self._task = task
         self._lease = lease
         self._stopping = stopping
         self._lock = threading.RLock()
-        self._still_ours = parts.leases.check(lease)
+        self._still_ours = services.leases.check(lease)
         self._saved = time.monotonic()
         self._unsaved: dict[str, int] = {}
         self.undone: set[str] = set()
@@ -70,7 +70,7 @@ class Run:
         body = raw if isinstance(raw, dict) else {}
         method = body.get("method")
         roles = tuple(x for x in self._task.secrets.get("roles", "").split(",") if x)
-        return Request(method if isinstance(method, dict) else {}, roles, self.parts.kept.open(self._task.id, self._task.secrets))
+        return Request(method if isinstance(method, dict) else {}, roles, self.services.kept.open(self._task.id, self._task.secrets))
 
     @property
     def must_succeed(self) -> bool:
@@ -79,12 +79,12 @@ class Run:
 
     @property
     def steps(self) -> dict[str, ImportStep]:
-        return {} if self.method.source is Source.COPIES else dict(self.parts.steps)
+        return {} if self.method.source is Source.COPIES else dict(self.services.steps)
 
     def image(self) -> Image:
         """As it is now. Raises LeaseLost when it is gone."""
         try:
-            image = self.parts.database.images.get_any(self.image_id)
+            image = self.services.database.images.get_any(self.image_id)
         except errors.ImageNotFound as exc:
             raise errors.LeaseLost(f"image {self.image_id} is gone") from exc
         if image.status is Status.DELETING:
@@ -111,7 +111,7 @@ class Run:
     def refresh(self) -> None:
         """Look whether the user has cancelled."""
         with self._lock:
-            self._task = self.parts.database.tasks.get(self._task.id)
+            self._task = self.services.database.tasks.get(self._task.id)
 
     # -- writing down ------------------------------------------------------------------------------------------------
     @_again
@@ -132,7 +132,7 @@ class Run:
                 before = self.image()
                 after = image(before)
                 if after != before:
-                    changes.append(saved := self.parts.writer.image(before, after))
+                    changes.append(saved := self.services.writer.image(before, after))
                     after = saved.after
             next_task = self._task if task is None else task(self._task)
             if next_task != self._task:
@@ -145,22 +145,22 @@ class Run:
                 changes.append(WithinLimits(lease.project, limits))
             told = [*(() if after is None else events(after)), *task_events(self._task, next_task)]
             try:
-                self.parts.writer.save(*changes, events=told, initiator=next_task.initiator)
+                self.services.writer.save(*changes, events=told, initiator=next_task.initiator)
             except errors.ConcurrentChange:
-                self._task = self.parts.database.tasks.get(self._task.id)
+                self._task = self.services.database.tasks.get(self._task.id)
                 raise
             except errors.ImageNotFound as exc:
                 raise errors.LeaseLost(f"image {self.image_id} is gone") from exc
             self._task, self._lease = next_task, lease
         return after
 
-    def doom(self, code: str, message: str, stable: Status, kept: Staged | None) -> bool:
+    def record_failure(self, code: str, message: str, stable: Status, kept: Staged | None) -> bool:
         """It has failed; whoever goes on with it from here cleans up, but for what is ``kept`` for another attempt. False: another part
         had failed before. Raises LeaseLost either way."""
         with self._lock:
             first = self._task.error is None
             if first:
-                self.save(task=lambda x: x.doomed(code, message, kept), stable=stable)
+                self.save(task=lambda x: x.with_failure(code, message, kept), stable=stable)
             else:
                 self.save()
             return first
@@ -169,11 +169,11 @@ class Run:
         """The image is somebody else's: what we have staged goes, unless the commit whose answer said otherwise has made it the image's
         after all."""
         try:
-            staged = self.parts.database.images.get_any(self.image_id).staged
+            staged = self.services.database.images.get_any(self.image_id).staged
         except errors.ImageNotFound:
             staged = None
         if staged is None or (staged.store, staged.key) != (ref.store, ref.key):
-            self.parts.area.discard(ref)
+            self.services.area.discard(ref)
 
     def _changed_lease(self, add: BlobRef | None, drop: BlobRef | None, reserved: int) -> Lease:
         blobs = [x for x in self._lease.blobs if x != drop]
@@ -184,7 +184,7 @@ class Run:
     def progress(self, count: int, total: int | None = None, store: str | None = None) -> None:
         """``count`` bytes have gone through the part that runs; written down once a second at most. Also ``check_alive``."""
         self.check_alive()
-        if time.monotonic() - self._saved < self.parts.settings.progress_interval:
+        if time.monotonic() - self._saved < self.services.settings.progress_interval:
             return
         with self._lock:
             self._saved = time.monotonic()

@@ -7,7 +7,7 @@ import hmac
 from dataclasses import replace
 
 from glancecore.domain import errors
-from glancecore.imports.run import Run
+from glancecore.imports.run import ImportRun
 from glancecore.imports.work import MethodWork
 from glancecore.ports.store import CHUNK
 from glancecore.services.expected import wanted
@@ -19,16 +19,16 @@ class Expected:
     def __init__(self) -> None:
         self._wanted: list[tuple[str, str]] | None = None
 
-    def algorithms(self, run: Run) -> frozenset[str]:
-        signature = run.parts.signatures.check_of(run.image(), run.request.secrets.get("token"))
+    def algorithms(self, run: ImportRun) -> frozenset[str]:
+        signature = run.services.signatures.check_of(run.image(), run.request.secrets.get("token"))
         return frozenset(name for name, _ in self._of(run)) | ({signature.algorithm} if signature else frozenset())
 
-    def verify(self, run: Run) -> None:
+    def verify(self, run: ImportRun) -> None:
         """Raises HashMismatch, saying both digests, and SignatureInvalid."""
         expected = self._of(run)
         image = run.image()
         staged = image.staged
-        signature = run.parts.signatures.check_of(image, run.request.secrets.get("token")) if staged is not None else None
+        signature = run.services.signatures.check_of(image, run.request.secrets.get("token")) if staged is not None else None
         if staged is None or not (expected or signature):
             return
         known = staged.known
@@ -46,16 +46,16 @@ class Expected:
             if not hmac.compare_digest(digest.encode(), known[name].encode()):
                 raise errors.HashMismatch(f"the {name} of the data is {known[name]}, but {digest} was expected; nothing was kept")
 
-    def _of(self, run: Run) -> list[tuple[str, str]]:
+    def _of(self, run: ImportRun) -> list[tuple[str, str]]:
         """The caller's own, and what the method has found out."""
         if self._wanted is None:
             self._wanted = [*wanted(run.request.method).items(), *run.method.expected(MethodWork(run)).items()]
         return self._wanted
 
 
-def _read_again(run: Run, store: str, url: str, names: set[str]) -> dict[str, str]:
+def _read_again(run: ImportRun, store: str, url: str, names: set[str]) -> dict[str, str]:
     digests = {name: hashlib.new(name, usedforsecurity=False) for name in names}
-    for piece in run.parts.stores.recorded(store).open(url):
+    for piece in run.services.stores.recorded(store).open(url):
         for at in range(0, len(piece), CHUNK):
             run.check_alive()
             for digest in digests.values():

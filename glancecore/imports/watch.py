@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from glancecore.domain import errors
-from glancecore.imports.run import Run
+from glancecore.imports.run import ImportRun
 from glancecore.ports import log_lines
 from glancecore.ports.deadline import CUTTER, Cutter
 
@@ -23,7 +23,7 @@ class Watch:
     """``with Watch(run) as watch``: when the import is cancelled, its image deleted or taken over, or the process stops, what is fetched
     is cut; ``failure`` says why."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: ImportRun) -> None:
         self._run = run
         self._cutter = Cutter()
         self._over = threading.Event()

@@ -11,8 +11,8 @@ from glancecore.domain import errors, fields, metadata
 from glancecore.domain.image import Image, Staged
 from glancecore.domain.lease import BlobRef
 from glancecore.domain.quota import Limits
-from glancecore.imports.room import Room
-from glancecore.imports.run import Run
+from glancecore.imports.reservation import ImportReservation
+from glancecore.imports.run import ImportRun
 from glancecore.ports.import_method import Request
 from glancecore.sdk.checkpoints import checkpoint
 
@@ -22,7 +22,7 @@ LOG = logging.getLogger(__name__)
 class MethodWork:
     """``FetchWork`` for a method. ``preparing``: the first byte has not come, so the method may still say what the data is."""
 
-    def __init__(self, run: Run, *, preparing: bool = False) -> None:
+    def __init__(self, run: ImportRun, *, preparing: bool = False) -> None:
         self._run = run
         self.preparing = preparing
 
@@ -50,14 +50,14 @@ class MethodWork:
 class StepWork:
     """``ImportWork`` for one step. ``close`` when the step has ended, well or badly."""
 
-    def __init__(self, run: Run, name: str) -> None:
+    def __init__(self, run: ImportRun, name: str) -> None:
         self._run = run
         self._name = name
         self._scratch: Path | None = None
         self._copy: Path | None = None
         #: What the step has said that its data is; saved with the data.
         self._formats: dict[str, str] = {}
-        self._room: Room | None = None
+        self._room: ImportReservation | None = None
         #: Whether it has made other data of the staged data.
         self.replaced = False
 
@@ -72,14 +72,14 @@ class StepWork:
     @property
     def staged(self) -> Path:
         staged = self._staged()
-        path = self._run.parts.stores.recorded(staged.store).local_path(staged.url)
+        path = self._run.services.stores.recorded(staged.store).local_path(staged.url)
         if path is not None:
             return path
         if self._copy is None:  # the staging store is elsewhere
             copy = self._folder("staged") / "data"
             with copy.open("wb") as out:
                 seen = 0
-                for piece in self._run.parts.stores.recorded(staged.store).open(staged.url):
+                for piece in self._run.services.stores.recorded(staged.store).open(staged.url):
                     out.write(piece)
                     seen += len(piece)
                     self._run.progress(seen, staged.digests.size)
@@ -100,17 +100,17 @@ class StepWork:
 
     def reserve(self, size: int) -> None:
         self.check_alive()
-        cap = self._run.parts.area.cap
+        cap = self._run.services.area.cap
         if size > cap:
             raise errors.TooLarge(f"the data would have {size} bytes after step {self._name}; image_size_cap is {cap}")
-        self._room = self._room or Room(self._run)
+        self._room = self._room or ImportReservation(self._run)
         self._room.need(size)
 
     def replace(self, path: Path) -> None:
         """The new data is written and recorded before the old goes, so that a crash leaves one of them."""
         if path.parent != self.scratch or path.is_symlink() or not path.is_file():
             raise errors.StepFailed(f"step {self._name} made no file of its own")
-        run, area, old = self._run, self._run.parts.area, self._staged()
+        run, area, old = self._run, self._run.services.area, self._staged()
         self.reserve(path.stat().st_size)
         ref = area.ref(run.image_id)
         run.save(add=ref)
@@ -139,7 +139,7 @@ class StepWork:
         """The step has run. What it calls by another name, and has not replaced, is inspected as that. Raises BadContent."""
         if not self._formats:
             return
-        staged = self._run.parts.area.judge(self.image, self._staged(), self._run.progress)
+        staged = self._run.services.area.judge(self.image, self._staged(), self._run.progress)
         self._run.save(image=lambda x: self._named(x).takes(staged))
 
     def set_properties(self, **properties: str) -> None:
@@ -168,14 +168,14 @@ class StepWork:
         return folder
 
 
-def folder_of(run: Run) -> Path:
+def folder_of(run: ImportRun) -> Path:
     """The scratch folder of this holding of the image: who takes it over has another one."""
-    return run.parts.settings.work_dir / f"{run.image_id}.{run.lease.token}"
+    return run.services.settings.work_dir / f"{run.image_id}.{run.lease.token}"
 
 
-def _give(run: Run, properties: dict[str, str]) -> None:
+def _give(run: ImportRun, properties: dict[str, str]) -> None:
     """The image gets these properties, within the limits that users have. Raises StepFailed, Invalid, LimitExceeded, QuotaExceeded."""
-    limits = run.parts.settings.metadata
+    limits = run.services.settings.metadata
 
     def given(image: Image) -> Image:
         after = image.given(properties)

@@ -13,7 +13,7 @@ from glancecore.domain.events import EventType, ImageEvent
 from glancecore.domain.image import Digests, Image, Location
 from glancecore.domain.lease import BlobRef
 from glancecore.domain.task import CopyState
-from glancecore.imports.run import Run
+from glancecore.imports.run import ImportRun
 from glancecore.ports.import_method import Source
 from glancecore.ports.store import Cap
 from glancecore.sdk.checkpoints import checkpoint
@@ -22,10 +22,10 @@ from glancecore.services.stores import StoreFacade
 LOG = logging.getLogger(__name__)
 
 
-def write(run: Run, store_id: str) -> None:
+def write(run: ImportRun, store_id: str) -> None:
     """One copy. A store that fails for a while is tried again; one that fails in the end fails the import, or with
     ``all_stores_must_succeed = false`` is noted."""
-    settings = run.parts.settings
+    settings = run.services.settings
     if any(x.store == store_id for x in run.image().good_locations):
         return  # written before a crash
     run.save(task=lambda x: x.at(f"write:{store_id}", total=_size(run.image())).copy(store_id, state=CopyState.WRITING, bytes=0, error=None))
@@ -47,17 +47,17 @@ def write(run: Run, store_id: str) -> None:
             return
 
 
-def _note_failure(run: Run, store_id: str, reason: str) -> None:
+def _note_failure(run: ImportRun, store_id: str, reason: str) -> None:
     run.save(image=lambda x: x.not_copied(store_id), task=lambda x: x.copy(store_id, state=CopyState.FAILED, error=reason))
 
 
-def _write_once(run: Run, store_id: str) -> None:
+def _write_once(run: ImportRun, store_id: str) -> None:
     image = run.image()
-    store = run.parts.stores.recorded(store_id)
+    store = run.services.stores.recorded(store_id)
     if not store.available:
-        run.parts.stores.revive(rest=0)
+        run.services.stores.revive(rest=0)
     ref = BlobRef(store_id, image.blob_key, run.lease.project)  # the owner when it began: the same in each attempt
-    run.parts.stores.discard(ref)  # of an attempt that failed in a way that its driver could not clean up
+    run.services.stores.discard(ref)  # of an attempt that failed in a way that its driver could not clean up
     run.save(add=ref)
     checkpoint("write.intent")
     location = _copy(run, store, image, ref)
@@ -72,12 +72,12 @@ def _write_once(run: Run, store_id: str) -> None:
     checkpoint("write.recorded")
 
 
-def _copy(run: Run, store: StoreFacade, image: Image, ref: BlobRef) -> Location:
+def _copy(run: ImportRun, store: StoreFacade, image: Image, ref: BlobRef) -> Location:
     staged = image.staged
     if staged is None:
         return store.put(ref.key, _counted(run, store.id, _copies(run, image), image.hash_algo, image.hash_value, image.size), image.size,
                          owner=ref.owner)
-    area = run.parts.stores.recorded(staged.store)
+    area = run.services.stores.recorded(staged.store)
     path = area.local_path(staged.url)
     # one copy may be the staged file itself; a second name for the same bytes would be no second copy
     if path is not None and store.can(Cap.ADOPT) and run.task.stores[0] == store.id:
@@ -90,15 +90,15 @@ def _copy(run: Run, store: StoreFacade, image: Image, ref: BlobRef) -> Location:
                      owner=ref.owner)
 
 
-def _copies(run: Run, image: Image) -> Iterator[bytes]:
+def _copies(run: ImportRun, image: Image) -> Iterator[bytes]:
     """The data from the first copy that gives it whole."""
-    ordered = run.parts.stores.readable(image)
+    ordered = run.services.stores.readable(image)
     if not ordered:
         raise errors.DataDamaged(f"the data of image {image.id} is damaged, and there is no good copy")
     at = 0
     for number, location in enumerate(ordered):
         try:
-            for piece in run.parts.stores.holding(location).open(location.url, at, None):
+            for piece in run.services.stores.holding(location).open(location.url, at, None):
                 at += len(piece)
                 yield piece
         except errors.StoreError as exc:
@@ -109,7 +109,7 @@ def _copies(run: Run, image: Image) -> Iterator[bytes]:
             return
 
 
-def _counted(run: Run, store_id: str, pieces: Iterator[bytes], algo: str | None, expected: str | None, size: int | None) -> Iterator[bytes]:
+def _counted(run: ImportRun, store_id: str, pieces: Iterator[bytes], algo: str | None, expected: str | None, size: int | None) -> Iterator[bytes]:
     """The pieces, told as progress, and proved to be what was hashed when they came in: damage is not spread."""
     digest = hashlib.new(algo, usedforsecurity=False) if algo and expected else None
     seen = 0
@@ -134,10 +134,10 @@ def _counted(run: Run, store_id: str, pieces: Iterator[bytes], algo: str | None,
             close()
 
 
-def _remove_unless_taken(run: Run, store: StoreFacade, location: Location) -> None:
+def _remove_unless_taken(run: ImportRun, store: StoreFacade, location: Location) -> None:
     """Our bytes, unless the commit whose answer said otherwise has made them the image's after all."""
     try:
-        image = run.parts.database.images.get_any(run.image_id)
+        image = run.services.database.images.get_any(run.image_id)
         taken = any(x.url == location.url for x in image.locations)
     except errors.ImageNotFound:
         taken = False
@@ -149,7 +149,7 @@ def _size(image: Image) -> int | None:
     return image.staged.digests.size if image.staged is not None else image.size
 
 
-def finish(run: Run) -> None:
+def finish(run: ImportRun) -> None:
     """Staged data goes, the image is active, the task and the lease end: in one commit. Staged data that can't be removed now stays
     named by the lease, which is then the reaper's."""
     image = run.image()
@@ -163,7 +163,7 @@ def finish(run: Run) -> None:
     if image.staged is not None:
         digests, ref = image.staged.digests, BlobRef(image.staged.store, image.staged.key)
         try:
-            run.parts.area.discard(ref)
+            run.services.area.discard(ref)
         except errors.StoreError as exc:
             LOG.warning("image %s: staged data can't be removed now (%s); the reaper will", run.image_id, exc)
             left = ref

@@ -44,7 +44,7 @@ class Engine(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ImportRequest:
     """What the caller asks for. ``method`` is the object of the body; ``stores`` None: the default one."""
 
     method: Mapping[str, object]
@@ -79,7 +79,7 @@ class Imports:
         self._kept = kept
         self._signatures = signatures
 
-    def start(self, ctx: Context, image_id: str, read: Callable[[], Wanted]) -> Task | None:
+    def start(self, ctx: Context, image_id: str, read: Callable[[], ImportRequest]) -> Task | None:
         """Begin an import; it goes on after this returns. None when there is nothing to do. What is wanted is read when the caller has
         been found to be allowed to import by some method.
 
@@ -93,7 +93,7 @@ class Imports:
             self._policy.authorize(ctx, policies[0], image)
         return self._start(ctx, image, read())
 
-    def _start(self, ctx: Context, image: Image, wanted: Wanted, failed: Task | None = None) -> Task | None:
+    def _start(self, ctx: Context, image: Image, wanted: ImportRequest, failed: Task | None = None) -> Task | None:
         """``failed``: an earlier task for the same, whose data is taken over."""
         image_id = image.id
         method = self._methods.get(wanted.name)
@@ -127,7 +127,7 @@ class Imports:
         method = self._methods.get("web-download")
         if method is None:
             raise errors.UnknownMethod("import method web-download is not enabled in this deployment")
-        wanted = Wanted({"name": "web-download", "uri": uri}, body={"method": {"name": "web-download", "uri": uri}}, given=given)
+        wanted = ImportRequest({"name": "web-download", "uri": uri}, body={"method": {"name": "web-download", "uri": uri}}, given=given)
         self._check(ctx, method, Request(wanted.method))
         image = self._images.create(ctx, new)
         task = self._start(ctx, image, wanted)
@@ -147,7 +147,7 @@ class Imports:
             raise errors.ImageBusy(f"image {image_id} has an active task: {image.importing.task}")
         image.require(Status.ACTIVE, Status.DEACTIVATED)
         told = {"name": "copy-image"}
-        wanted = Wanted(told, [store_id], body={"method": told, "stores": [store_id], "all_stores_must_succeed": True})
+        wanted = ImportRequest(told, [store_id], body={"method": told, "stores": [store_id], "all_stores_must_succeed": True})
         return self._begin(Context(admin=True), image, wanted, Request(told), self._targets(image, wanted, method), limited=False)
 
     def cancel(self, ctx: Context, image_id: str, task_id: str) -> None:
@@ -166,7 +166,7 @@ class Imports:
         body: Mapping[str, object] = raw if isinstance(raw, dict) else {}
         method = body.get("method")
         failed = [x.store for x in task.progress.copies if x.state.value == "failed"]
-        wanted = Wanted(method if isinstance(method, dict) else {}, task.stores, must_succeed=bool(body.get("all_stores_must_succeed", True)),
+        wanted = ImportRequest(method if isinstance(method, dict) else {}, task.stores, must_succeed=bool(body.get("all_stores_must_succeed", True)),
                         body=body)
         if task.status.value == "success":
             if not failed:
@@ -209,7 +209,7 @@ class Imports:
         if "signature" in request.method and not checking:
             raise errors.Invalid("method.signature: no import step of this deployment checks signatures")
 
-    def _targets(self, image: Image, wanted: Wanted, method: ImportMethod) -> tuple[str, ...]:
+    def _targets(self, image: Image, wanted: ImportRequest, method: ImportMethod) -> tuple[str, ...]:
         having = {x.store for x in image.good_locations}
         if wanted.all_stores:
             return tuple(x.id for x in self._stores if x.writable and (method.source is not Source.COPIES or x.id not in having))
@@ -230,7 +230,7 @@ class Imports:
             raise errors.UnknownImportStore(f"store {store.id} takes no new data")
         return store
 
-    def _begin(self, ctx: Context, image: Image, wanted: Wanted, request: Request, stores: tuple[str, ...], *,
+    def _begin(self, ctx: Context, image: Image, wanted: ImportRequest, request: Request, stores: tuple[str, ...], *,
                limited: bool = True, failed: Task | None = None) -> Task:
         """One commit: the image is importing, held by a lease, and the task says so; what ``failed`` keeps goes over to the image."""
         at = datetime.now(UTC)

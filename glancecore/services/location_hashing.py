@@ -145,7 +145,7 @@ class LocationHashing:
         events: list[Event] = []
         for task in self._tasks.of_image(image.id, now):
             if task.type is TaskType.LOCATION_IMPORT and not task.finished:
-                ended = task.succeed(now, {"image_id": image.id}) if cause is None else task.doomed(cause.code, str(cause)).fail(now)
+                ended = task.succeed(now, {"image_id": image.id}) if cause is None else task.with_failure(cause.code, str(cause)).fail(now)
                 ended = replace(ended, version=task.version + 1, updated_at=now)
                 changes.append(TaskChanged(task, ended))
                 events += task_events(task, ended)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from glancecore.domain import errors
-from glancecore.domain.image import Digests, Importing, Staged, Status, Verdict, Worked
+from glancecore.domain.image import Digests, ImportCheckpoint, Importing, Staged, Status, Verdict
 from glancecore.domain.lease import Operation
 from glancecore.domain.task import KEPT, Copy, CopyState, Progress, Task, TaskStatus, TaskType
 from glancecore.ports.repository import Database, ImageAdded, ImageChanged, LeaseEnded, LeaseTaken
@@ -24,7 +24,7 @@ from glancecore.testing.examples import after, make_image, make_lease, saved
 from glancecore.testing.repository import TEXTS, race
 
 STAGED = Staged("staging", "key", "file:///staging/key", Digests(5, "m", "sha512", "h", 9), original=False, arrived={"md5": "n"},
-                worked=Worked(("unpack",), ("raw", None), (("x", "y"), ("z", None))))
+                worked=ImportCheckpoint(("unpack",), ("raw", None), (("x", "y"), ("z", None))))
 P, R, S, F = TaskStatus.PENDING, TaskStatus.PROCESSING, TaskStatus.SUCCESS, TaskStatus.FAILURE
 
 

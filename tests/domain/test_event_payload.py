@@ -102,7 +102,7 @@ def test_a_task_is_told_without_what_it_was_given() -> None:
 
 def test_a_task_tells_of_its_statuses_only() -> None:
     begun = TASK.begin()
-    failed = begun.doomed("e", "why").fail(NOW)
+    failed = begun.with_failure("e", "why").fail(NOW)
     steps = [(None, TASK), (TASK, replace(TASK, message="m")), (TASK, begun), (begun, begun.at("fetch")), (begun, failed), (None, begun),
              (begun, begun.succeed(NOW, {}))]
     assert [[x.type.value for x in task_events(*step)] for step in steps] == [

@@ -13,7 +13,7 @@ import pytest
 
 from glancecore.domain import errors
 from glancecore.imports import fetching
-from glancecore.imports.parts import ImportSettings
+from glancecore.imports.import_services import ImportSettings
 from glancecore.imports.watch import Watch
 from glancecore.ports.deadline import CUTTER
 from glancecore.ports.import_method import Part
@@ -52,7 +52,7 @@ class Source:
 
 def fetched(source: Source, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> bytes:
     monkeypatch.setattr(fetching, "time", source)
-    run = cast("Any", SimpleNamespace(parts=SimpleNamespace(settings=ImportSettings(**settings)), method=source, image_id="i", progress=lambda *_: None,
+    run = cast("Any", SimpleNamespace(services=SimpleNamespace(settings=ImportSettings(**settings)), method=source, image_id="i", progress=lambda *_: None,
                                       pause=lambda _: None))
     return b"".join(fetching._resilient(run, cast("Any", None), Watch(run)))
 
@@ -86,7 +86,7 @@ def test_a_file_of_checksums_is_not_waited_for_when_nobody_wants_it() -> None:
             raise errors.FetchFailed("the connection is lost")
 
         method = SimpleNamespace(source=Kind.FETCHED, prepare=lambda _: None)
-        run = SimpleNamespace(method=method, image=lambda: SimpleNamespace(staged=None), parts=SimpleNamespace(area=SimpleNamespace(ref=lambda _: None)),
+        run = SimpleNamespace(method=method, image=lambda: SimpleNamespace(staged=None), services=SimpleNamespace(area=SimpleNamespace(ref=lambda _: None)),
                               lease=None, save=lambda **_: None, refresh=lambda: None, check_alive=cancelled, image_id="i")
         with pytest.raises(errors.ImportCancelled):
             fetching.fetch(cast("Any", run), cast("Any", SimpleNamespace(algorithms=algorithms)))

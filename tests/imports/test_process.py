@@ -16,10 +16,10 @@ import pytest
 from waiting import until
 
 from glancecore.domain import errors
-from glancecore.imports.feed import Feed
+from glancecore.imports.import_worker import ImportWorkerLoop
 from glancecore.imports.process import ImportProcess
 
-#: A process that notes what it is told, and answers what a Feed would once the file `idle` exists.
+#: A process that notes what it is told, and answers what a ImportWorkerLoop would once the file `idle` exists.
 CHILD = """
 import os, pathlib, select, sys
 folder, seen = pathlib.Path(sys.argv[1]), 0
@@ -144,7 +144,7 @@ class Runner:
 class Fed:
     def __init__(self, workers: int, idle: float) -> None:
         self.runner = Runner()
-        self.feed = Feed(self.runner, workers, 2, idle)
+        self.feed = ImportWorkerLoop(self.runner, workers, 2, idle)
         source, to = os.pipe()
         answers, back = os.pipe()
         self.source, self.to = os.fdopen(source, "rb"), os.fdopen(to, "wb", buffering=0)

@@ -10,7 +10,7 @@ from glancecore.domain import errors
 from glancecore.domain.image import Image
 from glancecore.domain.metadata import MetadataLimits
 from glancecore.domain.quota import Limits
-from glancecore.imports.parts import ImportSettings
+from glancecore.imports.import_services import ImportSettings
 from glancecore.imports.work import MethodWork, StepWork
 from glancecore.testing.examples import make_image
 
@@ -21,7 +21,7 @@ class Run:
     """Saves nothing but the image."""
 
     def __init__(self) -> None:
-        self.parts = SimpleNamespace(settings=ImportSettings(metadata=LIMITS))
+        self.services = SimpleNamespace(settings=ImportSettings(metadata=LIMITS))
         self.kept = make_image(properties={"own": "x"})
         self.limits: list[Limits | None] = []
 

@@ -13,7 +13,7 @@ from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.sdk import request_body as body
 from glancecore.sdk.responses import empty
-from glancecore.services.imports import Imports, Wanted
+from glancecore.services.imports import ImportRequest, Imports
 from glancecore.services.staging import Staging
 
 #: Of a request for an import: it is kept with its task, and shown in lists of tasks.
@@ -47,7 +47,7 @@ class ImportsApi:
         return empty()
 
     def start(self, request: Request, ctx: Context, image_id: str) -> Response:
-        def read() -> Wanted:
+        def read() -> ImportRequest:
             wanted = body.read_json(request, min(self._limit, MOST_BYTES))
             self._body.check(wanted)
             if (own := self._methods.get(wanted["method"]["name"])) is not None:
@@ -67,7 +67,7 @@ class ImportsApi:
         self._imports.retry(ctx, image_id, task_id)
         return empty(202)
 
-    def _wanted(self, request: Request, given: dict[str, Any]) -> Wanted:
+    def _wanted(self, request: Request, given: dict[str, Any]) -> ImportRequest:
         header = request.headers.get("x-image-meta-store") if self._multi_store else None
         stores, all_stores = given.get("stores"), bool(given.get("all_stores", False))
         if not self._multi_store and (stores or all_stores or given.get("all_stores_must_succeed") is False):
@@ -76,7 +76,7 @@ class ImportsApi:
             raise errors.Invalid("all_stores: not together with stores or x-image-meta-store")
         if stores and header:
             raise errors.Invalid("stores: not together with x-image-meta-store")
-        return Wanted(given["method"], stores or ([header] if header else None), all_stores,
+        return ImportRequest(given["method"], stores or ([header] if header else None), all_stores,
                       bool(given.get("all_stores_must_succeed", True)), given)
 
 

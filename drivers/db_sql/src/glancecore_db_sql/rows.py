@@ -13,6 +13,7 @@ from glancecore.domain.image import (
     HIDDEN,
     Digests,
     Image,
+    ImportCheckpoint,
     Importing,
     Location,
     LocationStatus,
@@ -20,7 +21,6 @@ from glancecore.domain.image import (
     Status,
     Verdict,
     Visibility,
-    Worked,
 )
 from glancecore.domain.lease import BlobRef, Lease
 from glancecore.domain.member import Member, MemberStatus
@@ -116,7 +116,7 @@ def _import_state(text: str) -> tuple[Staged | None, Importing | None, Status | 
 def _staged(found: dict[str, Any]) -> Staged:
     verdict, worked = found["verdict"], found.get("worked")  # and below: rows that are older than these fields
     if worked is not None:
-        worked = Worked(tuple(worked["steps"]), tuple(worked["formats"]), tuple((x, y) for x, y in worked["properties"]))
+        worked = ImportCheckpoint(tuple(worked["steps"]), tuple(worked["formats"]), tuple((x, y) for x, y in worked["properties"]))
     return Staged(found["store"], found["key"], found["url"], Digests(**found["digests"]), None if verdict is None else Verdict(**verdict),
                   found.get("original", True), found.get("arrived", {}), worked)
 

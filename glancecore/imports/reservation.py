@@ -1,20 +1,20 @@
-"""Room for the data of an import under its project's limit: taken before the bytes are."""
+"""ImportReservation for the data of an import under its project's limit: taken before the bytes are."""
 
 from __future__ import annotations
 
 from functools import partial
 
 from glancecore.domain.quota import Limits
-from glancecore.imports.run import Run
+from glancecore.imports.run import ImportRun
 from glancecore.services.operations import Reservation
 
 
-class Room:
+class ImportReservation:
     """Reserves what is fetched or made, for each store that it will go to."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: ImportRun) -> None:
         self._copies = max(1, len(run.task.stores))
-        limit = run.parts.quota.limits(run.task.owner).bytes
+        limit = run.services.quota.limits(run.task.owner).bytes
         self._reservation = None if limit is None else Reservation(
             lambda: run.lease.reserved, partial(_save, run, limit))
 
@@ -24,5 +24,5 @@ class Room:
             self._reservation.need(seen, self._copies)
 
 
-def _save(run: Run, limit: int, size: int) -> None:
+def _save(run: ImportRun, limit: int, size: int) -> None:
     run.save(reserved=size, limits=Limits(bytes=limit))

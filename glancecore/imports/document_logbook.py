@@ -19,7 +19,7 @@ from taskflow.persistence import path_based
 from glancecore.ports.logbook_repository import Logbook, LogbookRepository
 
 
-class BookBackend(path_based.PathBasedBackend):  # type: ignore[misc]
+class DocumentBackend(path_based.PathBasedBackend):  # type: ignore[misc]
     """The persistence backend of one task."""
 
     DEFAULT_PATH = "root"
@@ -61,8 +61,8 @@ class BookConnection(path_based.PathBasedConnection):  # type: ignore[misc]
                     self.backend.items = before
                     raise
 
-    def _join_path(self, *parts: str) -> str:
-        return "/".join(parts)
+    def _join_path(self, *services: str) -> str:
+        return "/".join(services)
 
     def _get_item(self, path: str) -> Any:
         if path not in self.backend.items:

@@ -27,7 +27,7 @@ class Runner(Protocol):
     def stop(self) -> None: ...
 
 
-class Feed:
+class ImportWorkerLoop:
     """``run`` until the input ends: then what runs is stopped and handed over, and what waits as well."""
 
     def __init__(self, runner: Runner, workers: int, workers_of_project: int, idle: float = IDLE) -> None:

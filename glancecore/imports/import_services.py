@@ -45,7 +45,7 @@ class ImportSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class ImportServices:
     """``steps`` in the operator's order."""
 
     database: Database
