@@ -117,6 +117,8 @@ class Locations:
         image.require_formats()
         wanted = read()
         (data,) = self._look_up(ctx, [(image, wanted, self._readers(ctx, wanted))])
+        if data.hash_algo is None and self._hashes(data.location):
+            data = replace(data, hash_algo=self._settings.algorithm)  # so that clients see which hash is on its way
         verified = data.hash_value is not None and self._hashes(data.location)
         saved = self._writer.image(image, image.attach(data, to=Status.IMPORTING if verified else Status.ACTIVE))
         with self.effects(image, saved.after) as effects:
@@ -311,10 +313,7 @@ class Locations:
                 failure = exc
                 continue
             location = Location(url, store.id, {**wanted.metadata, "store": store.id})
-            algorithm = wanted.hash_algo
-            if algorithm is None and image.status is Status.QUEUED and self._hashes(location):
-                algorithm = self._settings.algorithm  # so that clients see which hash is on its way
-            return Attachment(location, size, virtual_size, wanted.checksum, algorithm, wanted.hash_value,
+            return Attachment(location, size, virtual_size, wanted.checksum, wanted.hash_algo, wanted.hash_value,
                               (image.disk_format, image.container_format))
         raise errors.BadLocation(f"url does not pass filtering: {failure}") from failure
 
