@@ -17,9 +17,9 @@ from dataclasses import replace
 from functools import partial
 
 from glancecore_db_sql import rows
+from glancecore_db_sql.dialects import Dialect
 from glancecore_db_sql.driver import SqlDatabase
 from glancecore_db_sql.engine import Session
-from glancecore_db_sql.flavors import Flavor
 from glancecore_db_sql.options import OPTIONS
 
 from glancecore.domain.context import Viewer
@@ -86,7 +86,7 @@ def fill(database: SqlDatabase, start: int, end: int) -> None:
                 text = f"INSERT INTO {table} ({TABLES[table]}) VALUES {', '.join([marks] * len(part))}"
                 db.change(text, *(x for record in part for x in record))
         for project, (size, count) in usage.items():
-            db.change(db.flavor.count, project, size, 0, count, 0, 0)
+            db.change(db.dialect.count, project, size, 0, count, 0, 0)
 
     for first in range(start, end, BATCH):
         database.connections.write(partial(work, first=first))
@@ -111,7 +111,7 @@ def multiply(database: SqlDatabase, base: int, end: int) -> None:
             db.change(text, *[shift] * text.count("?"))
 
     def known(db: Session) -> list[str]:
-        if db.flavor.name == "sqlite":
+        if db.dialect.name == "sqlite":
             db.change("PRAGMA cache_size = -400000")
         db.change("DROP TABLE IF EXISTS copies")
         db.change("CREATE TABLE copies AS SELECT id AS old, id AS new FROM images WHERE id = ''")
@@ -124,11 +124,11 @@ def multiply(database: SqlDatabase, base: int, end: int) -> None:
     database.connections.write(lambda db: db.change("DROP TABLE copies"))
 
 
-def refresh(database: SqlDatabase, flavor: Flavor) -> None:
+def refresh(database: SqlDatabase, dialect: Dialect) -> None:
     """What the databases do by themselves after a while."""
     for table in TABLES:
-        if flavor.name != "sqlite":
-            text = {"mysql": f"ANALYZE TABLE {table}", "postgresql": f"VACUUM ANALYZE {table}"}[flavor.name]
+        if dialect.name != "sqlite":
+            text = {"mysql": f"ANALYZE TABLE {table}", "postgresql": f"VACUUM ANALYZE {table}"}[dialect.name]
             database.connections.read(partial(Session.change, text=text))
 
 
@@ -211,7 +211,7 @@ def main(url: str, sizes: list[int]) -> None:
         if filled < size:
             fill(database, filled, size)
             filled = size
-        refresh(database, database.connections.flavor)
+        refresh(database, database.connections.dialect)
         print(f"{size} images after {time.perf_counter() - start:.0f} s", flush=True)
         for name, call in calls(database, size).items():
             table.setdefault(name, []).append(measure(call))

@@ -139,7 +139,7 @@ class Clock:
     """CPU seconds of this process, and of the server's threads that serve it."""
 
     def __init__(self, database: SqlDatabase) -> None:
-        name = database.connections.flavor.name
+        name = database.connections.dialect.name
         ask = {"mysql": "SELECT @@pid_file", "postgresql": "SELECT pg_backend_pid()"}.get(name)
         found = None if ask is None else database.connections.read(lambda db: db.rows(ask)[0][0])
         self._server = None if found is None else Path("/proc") / (Path(found).read_text().strip() if name == "mysql" else str(found)) / "task"
@@ -194,7 +194,7 @@ def opened(url: str, images: int) -> SqlDatabase:
     fill(database, filled, base)
     if filled < images > base:
         multiply(database, base, images)
-        refresh(database, database.connections.flavor)
+        refresh(database, database.connections.dialect)
     return database
 
 

@@ -84,7 +84,7 @@ class TestConnections:
         try:
             database.images.commit(ImageAdded(image))
         except errors.Invalid:
-            assert database.connections.flavor.name != "sqlite"
+            assert database.connections.dialect.name != "sqlite"
             assert list(database.images.find(ImageQuery(OWNER)).images) == []
         else:
             assert database.images.get(image.id) == image

@@ -74,8 +74,8 @@ class TestLocks:
             self, database: SqlDatabase, url: str, opened: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
         image = make_image()
         database.images.commit(ImageAdded(image))
-        flavor = type(database.connections.flavor)
-        monkeypatch.setattr(flavor, "settings", (*flavor.settings, *WAITS[flavor.name]))
+        dialect = type(database.connections.dialect)
+        monkeypatch.setattr(dialect, "settings", (*dialect.settings, *WAITS[dialect.name]))
         other = opened(url, sqlite_busy_timeout=0, db_max_retries=0)
 
         def hold(db: Session) -> None:

@@ -80,7 +80,7 @@ def watched(database: SqlDatabase, before: Callable[[int], None]) -> Iterator[No
 
 def sync_interrupted(database: SqlDatabase, revision: str) -> None:
     """Killed again and again: before every statement that changes something, where what came before stays."""
-    stays = database.connections.flavor.name == "mysql"
+    stays = database.connections.dialect.name == "mysql"
     for attempt in itertools.count(1):
         most = 1 + attempt % 3 if stays else 10 * attempt  # an UPDATE is made again each time
 
@@ -167,7 +167,7 @@ class TestSyncBesideReaders:
 
         def read(_number: int) -> None:
             for table, index in (("images", "images_owner_created"), ("images", "images_visibility_created"), ("image_members", "image_members_member")):
-                asked.append(other.connections.read(partial(Session.rows, text=f"SELECT 1 FROM {table}{other.connections.flavor.by_index(index)}")))
+                asked.append(other.connections.read(partial(Session.rows, text=f"SELECT 1 FROM {table}{other.connections.dialect.by_index(index)}")))
 
         with watched(empty, read):
             empty.sync()
@@ -178,16 +178,16 @@ class TestSyncBesideReaders:
 class TestLockOfTheSchema:
     def test_who_does_not_get_it_changes_nothing(self, empty: SqlDatabase, url: str, opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
         other = opened(url)
-        flavor = type(empty.connections.flavor)
-        text = str(flavor.lock_schema)
+        dialect = type(empty.connections.dialect)
+        text = str(dialect.lock_schema)
 
         def beside(db: Session) -> None:
             db.rows(text)
-            monkeypatch.setattr(flavor, "lock_schema", text.replace("600", "0"))
+            monkeypatch.setattr(dialect, "lock_schema", text.replace("600", "0"))
             with pytest.raises(errors.DatabaseUnavailable, match="another process"):
                 empty.sync()
             monkeypatch.undo()
-            db.rows(str(flavor.unlock_schema))
+            db.rows(str(dialect.unlock_schema))
 
         other.connections.read(beside)
         assert empty.version() is None

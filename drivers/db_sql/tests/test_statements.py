@@ -298,7 +298,7 @@ def test_no_list_of_namespaces_scans_or_sorts_the_table(
                 for marker in (None, make_namespace("m")):
                     for visibility in (None, *MetadefVisibility):
                         wanted = MetadefQuery(viewer, visibility, sort=(MetadefSort(field, descending),))
-                        asked = metadef_query.statement(wanted, marker, ("associations",), database.connections.flavor)
+                        asked = metadef_query.statement(wanted, marker, ("associations",), database.connections.dialect)
                         if asked is None:
                             continue
                         plan = explained(database, *asked)

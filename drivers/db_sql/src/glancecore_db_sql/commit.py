@@ -43,9 +43,9 @@ def recount(db: Session, project: str | None, *, mend: bool) -> tuple[Usage, Usa
     _count(db, project, Usage())
     kept = Usage(*map(int, db.rows("SELECT bytes, staged_bytes, images, uploading, metadata_bytes FROM project_usage WHERE project = ?", project or "")[0]))
     owned, values = ("i.owner IS NULL", ()) if project is None else ("i.owner = ?", (project,))
-    text = " ".join(["SELECT", db.flavor.image(), "FROM images i WHERE", owned, "AND i.id > ? ORDER BY i.id LIMIT ?"])
+    text = " ".join(["SELECT", db.dialect.image(), "FROM images i WHERE", owned, "AND i.id > ? ORDER BY i.id LIMIT ?"])
     true, after = Usage(), ""
-    while page := db.flavor.images(db.rows(text, *values, after, _PAGE)):
+    while page := db.dialect.images(db.rows(text, *values, after, _PAGE)):
         true = sum(map(weigh, page), true)
         after = page[-1].id
     if mend and kept != true:
@@ -54,7 +54,7 @@ def recount(db: Session, project: str | None, *, mend: bool) -> tuple[Usage, Usa
 
 
 def _count(db: Session, project: str | None, add: Usage) -> None:
-    db.change(db.flavor.count, project or "", add.bytes, add.staged_bytes, add.images, add.uploading, add.metadata_bytes)
+    db.change(db.dialect.count, project or "", add.bytes, add.staged_bytes, add.images, add.uploading, add.metadata_bytes)
 
 
 def apply(db: Session, changes: Sequence[port.Change]) -> None:
@@ -128,11 +128,11 @@ class Commit:
         id_ = change.image.id
         db = self.db
         # What is stored now counts: the version is not compared.
-        text = " ".join(["SELECT", db.flavor.image(), "FROM images i WHERE i.id = ?", db.flavor.for_update])
+        text = " ".join(["SELECT", db.dialect.image(), "FROM images i WHERE i.id = ?", db.dialect.for_update])
         found = db.rows(text, id_)
         if not found:
             raise _no_image(id_)
-        (stored,) = db.flavor.images(found)
+        (stored,) = db.dialect.images(found)
         # Facets, places and members go with it, by their foreign keys.
         db.change("DELETE FROM images WHERE id = ?", id_)
         db.change("INSERT INTO removed_images (id, removed_at, owner) VALUES (?, ?, ?)",
@@ -182,7 +182,7 @@ class Commit:
         new = change.member
         # Locked: two additions to one image are judged one after the other.
         text = "SELECT created_at, CASE WHEN visibility = 'shared' THEN shelf ELSE 2 END FROM images WHERE id = ?"
-        image = self.db.row(" ".join([text, self.db.flavor.for_update]), new.image_id)
+        image = self.db.row(" ".join([text, self.db.dialect.for_update]), new.image_id)
         if image is None:
             raise _no_image(new.image_id)
         try:
@@ -219,7 +219,7 @@ class Commit:
         if change.replacing is None:
             text = " ".join(
                 ["INSERT INTO leases (token, holder, operation, stable, project, blobs, reserved, expires_at, image_id)",
-                 "VALUES (?, ?, ?, ?, ?, ?, ?,", self.db.flavor.now, "+ ?, ?)"])
+                 "VALUES (?, ?, ?, ?, ?, ?, ?,", self.db.dialect.now, "+ ?, ?)"])
             try:
                 self.db.change(text, *values, lease.image_id)
             except IntegrityError as error:
@@ -227,7 +227,7 @@ class Commit:
             return
         text = " ".join(
             ["UPDATE leases SET token = ?, holder = ?, operation = ?, stable = ?, project = ?, blobs = ?, reserved = ?,",
-             "expires_at =", self.db.flavor.now, "+ ? WHERE image_id = ? AND token = ?"])
+             "expires_at =", self.db.dialect.now, "+ ? WHERE image_id = ? AND token = ?"])
         if not self.db.change(text, *values, lease.image_id, change.replacing):
             raise _lost(lease)
 

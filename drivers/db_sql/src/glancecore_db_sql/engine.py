@@ -18,7 +18,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_neve
 from glancecore.domain import errors
 from glancecore.ports.options import Section
 from glancecore_db_sql import address
-from glancecore_db_sql.flavors import FLAVORS, Flavor
+from glancecore_db_sql.dialects import DIALECTS, Dialect
 from glancecore_db_sql.outage import Outages, cause, held_up
 from glancecore_db_sql.rows import Row
 
@@ -31,14 +31,14 @@ class Session:
     Plain text instead of SQLAlchemy's expressions: building and caching those costs more than the query itself.
     """
 
-    __slots__ = ("connection", "flavor")
+    __slots__ = ("connection", "dialect")
 
-    def __init__(self, connection: Connection, flavor: Flavor) -> None:
+    def __init__(self, connection: Connection, dialect: Dialect) -> None:
         self.connection = connection
-        self.flavor = flavor
+        self.dialect = dialect
 
     def _run(self, text: str, values: Sequence[object]) -> CursorResult[Any]:
-        return self.connection.exec_driver_sql(text.replace("?", self.flavor.mark), tuple(values) or None)
+        return self.connection.exec_driver_sql(text.replace("?", self.dialect.mark), tuple(values) or None)
 
     def rows(self, text: str, *values: object) -> Sequence[Row]:
         return self._run(text, values).fetchall()
@@ -58,7 +58,7 @@ class Connections:
     def __init__(self, conf: Section) -> None:
         self.conf = conf
         self.url = address.parse(conf.connection)
-        self.flavor = FLAVORS[self.url.get_backend_name()]
+        self.dialect = DIALECTS[self.url.get_backend_name()]
         self._outages = Outages()
         self._making = threading.Lock()
         self._made: Engine | None = None
@@ -107,14 +107,14 @@ class Connections:
     # -- how -----------------------------------------------------------------------------------------------------------
     def _read(self, work: Callable[[Session], T]) -> T:
         with self.engine.connect() as connection:
-            return work(Session(connection, self.flavor))
+            return work(Session(connection, self.dialect))
 
     def _write(self, work: Callable[[Session], T]) -> T:
         engine = self.engine
         with self._turn, engine.connect() as connection:
             try:
-                connection.exec_driver_sql(self.flavor.begin)
-                result = work(Session(connection, self.flavor))
+                connection.exec_driver_sql(self.dialect.begin)
+                result = work(Session(connection, self.dialect))
             except BaseException:
                 _undo(connection)
                 raise
@@ -143,7 +143,7 @@ class Connections:
     def _worth_retrying(self, error: BaseException) -> bool:
         """Only what surely was not committed comes here: see ``_write``."""
         return isinstance(error, exc.DBAPIError) and (
-            error.connection_invalidated or (error.orig is not None and self.flavor.rolled_back(error.orig)))
+            error.connection_invalidated or (error.orig is not None and self.dialect.rolled_back(error.orig)))
 
     @property
     def engine(self) -> Engine:
@@ -165,16 +165,16 @@ class Connections:
 
     def _connected(self, connection: DBAPIConnection, _: object) -> None:
         cursor = connection.cursor()
-        for text in self.flavor.settings:
+        for text in self.dialect.settings:
             cursor.execute(text)
         cursor.close()
 
     def _new_turn(self) -> AbstractContextManager[object]:
-        return threading.Lock() if self.flavor.name == "sqlite" else nullcontext()
+        return threading.Lock() if self.dialect.name == "sqlite" else nullcontext()
 
     def _make(self) -> Engine:
         conf = self.conf
-        sqlite = self.flavor.name == "sqlite"
+        sqlite = self.dialect.name == "sqlite"
         if sqlite:
             _own_file(Path(self.url.database or ""))
         try:

@@ -32,7 +32,7 @@ def visible(image: Image, viewer: Viewer) -> bool:
 class SqlImages(ImageRepository):
     def __init__(self, connections: Connections) -> None:
         self._on = connections
-        self._flavor = connections.flavor
+        self._dialect = connections.dialect
 
     # -- images ----------------------------------------------------------------------------------------------------
     def get(self, image_id: str, viewer: Viewer = EVERYTHING) -> Image:
@@ -49,8 +49,8 @@ class SqlImages(ImageRepository):
 
     def _get(self, db: Session, image_id: str, project: str | None) -> Image | None:
         join, as_member, who = query.viewer_join(project)
-        text = " ".join(["SELECT", self._flavor.image(as_member), "FROM images i", join, "WHERE i.id = ?"])
-        found = self._flavor.images(db.rows(text, *who, image_id))
+        text = " ".join(["SELECT", self._dialect.image(as_member), "FROM images i", join, "WHERE i.id = ?"])
+        found = self._dialect.images(db.rows(text, *who, image_id))
         return found[0] if found else None
 
     def find(self, query: ImageQuery) -> ImagePage:
@@ -66,21 +66,21 @@ class SqlImages(ImageRepository):
 
     def unleased(self, limit: int = 100) -> list[Image]:
         text = " ".join([
-            "SELECT", self._flavor.image(), "FROM images i WHERE i.status IN ('saving', 'importing', 'deleting')",
+            "SELECT", self._dialect.image(), "FROM images i WHERE i.status IN ('saving', 'importing', 'deleting')",
             "AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.image_id = i.id) ORDER BY i.updated_at, i.id LIMIT ?"])
-        return self._flavor.images(self._on.read(lambda db: db.rows(text, limit)))
+        return self._dialect.images(self._on.read(lambda db: db.rows(text, limit)))
 
     def scan(self, statuses: frozenset[Status], after: str = "", limit: int = 100) -> list[Image]:
         # COALESCE keeps the index of the status out: by the primary key, a page costs the same however many images there are
-        text = " ".join(["SELECT", self._flavor.image(), "FROM images i WHERE i.id > ? AND COALESCE(i.status, '') IN (",
+        text = " ".join(["SELECT", self._dialect.image(), "FROM images i WHERE i.id > ? AND COALESCE(i.status, '') IN (",
                          ", ".join("?" * len(statuses)), ") ORDER BY i.id LIMIT ?"])
         values = (after, *sorted(x.value for x in statuses), limit)
-        return self._flavor.images(self._on.read(lambda db: db.rows(text, *values)))
+        return self._dialect.images(self._on.read(lambda db: db.rows(text, *values)))
 
     def pending(self, before: datetime, limit: int = 100) -> list[Image]:
-        text = " ".join(["SELECT", self._flavor.image(), "FROM images i WHERE i.status = 'pending_delete' AND i.updated_at < ?",
+        text = " ".join(["SELECT", self._dialect.image(), "FROM images i WHERE i.status = 'pending_delete' AND i.updated_at < ?",
                          "ORDER BY i.updated_at, i.id LIMIT ?"])
-        return self._flavor.images(self._on.read(lambda db: db.rows(text, rows.micros(before), limit)))
+        return self._dialect.images(self._on.read(lambda db: db.rows(text, rows.micros(before), limit)))
 
     def commit(self, *changes: Change) -> None:
         if changes:
@@ -120,7 +120,7 @@ class SqlImages(ImageRepository):
         return None if found is None else rows.lease(found)
 
     def extend(self, holder: str, ttl: float) -> frozenset[str]:
-        later = " ".join(["UPDATE leases SET expires_at =", self._flavor.now, "+ ? WHERE holder = ?"])
+        later = " ".join(["UPDATE leases SET expires_at =", self._dialect.now, "+ ? WHERE holder = ?"])
 
         def work(db: Session) -> frozenset[str]:
             db.change(later, int(ttl * 1_000_000), holder)
@@ -129,6 +129,6 @@ class SqlImages(ImageRepository):
         return self._on.write(work)
 
     def expired(self, limit: int = 100) -> list[Lease]:
-        text = " ".join(["SELECT", rows.LEASE, "FROM leases WHERE expires_at <", self._flavor.now,
+        text = " ".join(["SELECT", rows.LEASE, "FROM leases WHERE expires_at <", self._dialect.now,
                          "ORDER BY expires_at, image_id LIMIT ?"])
         return [rows.lease(x) for x in self._on.read(lambda db: db.rows(text, limit))]

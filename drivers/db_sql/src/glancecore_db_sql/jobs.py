@@ -16,10 +16,10 @@ from glancecore_db_sql.engine import Connections, Session
 class SqlJobs(JobRepository):
     def __init__(self, connections: Connections) -> None:
         self._on = connections
-        self._flavor = connections.flavor
+        self._dialect = connections.dialect
 
     def hold(self, name: str, holder: str, ttl: float) -> bool:
-        now = self._flavor.now
+        now = self._dialect.now
         take = " ".join(["UPDATE periodic_jobs SET holder = ?, expires_at =", now, "+ ?",
                          "WHERE name = ? AND (holder = ? OR expires_at <", now, ")"])
         add = " ".join(["INSERT INTO periodic_jobs (holder, expires_at, name, document) VALUES (?,", now, "+ ?, ?, '{}')"])
@@ -46,7 +46,7 @@ class SqlJobs(JobRepository):
         self._on.write(lambda db: db.change(text, name, holder))
 
     def holder(self, name: str) -> str | None:
-        text = " ".join(["SELECT holder FROM periodic_jobs WHERE name = ? AND holder <> '' AND expires_at >=", self._flavor.now])
+        text = " ".join(["SELECT holder FROM periodic_jobs WHERE name = ? AND holder <> '' AND expires_at >=", self._dialect.now])
         found = self._on.read(lambda db: db.row(text, name))
         return None if found is None else str(found[0])
 

@@ -105,11 +105,11 @@ class Listing:
 
     # -- statements ------------------------------------------------------------------------------------------------
     def _plan(self, way: Way, *, narrow: bool = False) -> Plan:
-        return Plan(self._wanted, self._marker, way, self._facets.names, self._db.flavor, narrow=narrow)
+        return Plan(self._wanted, self._marker, way, self._facets.names, self._db.dialect, narrow=narrow)
 
     def _edge(self, plan: Plan, branches: Sequence[Branch], rows: query.Rows) -> tuple[query.Keys | None, Branch] | None:
         """Where the window ends, and in which branch; None: nowhere. Without the sort keys unless all branches keep the order."""
-        text, values = query.edge(branches, plan.sort, rows, self._db.flavor)
+        text, values = query.edge(branches, plan.sort, rows, self._db.dialect)
         if (text, *values) not in self._edges:
             found = self._db.row(text, *values)
             *keys, number = found or (None,)
@@ -119,8 +119,8 @@ class Listing:
         return self._edges[text, *values]
 
     def _answer(self, plan: Plan, rows: query.Rows, end: query.Keys | None = None) -> ImagePage:
-        text, values = query.page(plan, rows, end, self._db.flavor)
-        images = self._db.flavor.images(self._db.rows(text, *values))
+        text, values = query.page(plan, rows, end, self._db.dialect)
+        images = self._db.dialect.images(self._db.rows(text, *values))
         return ImagePage.ended(images, self._wanted, None if end is None else str(end[plan.sort[-1].field]))
 
     def _unsorted(self) -> errors.TooBroad:

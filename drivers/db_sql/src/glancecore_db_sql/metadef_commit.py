@@ -67,7 +67,7 @@ def _remove(db: Session, namespace: Namespace) -> None:
 def _associate(db: Session, namespace_id: str, associations: Sequence[Association]) -> None:
     # Sorted, so that two commits that make the same types known don't deadlock.
     for x in sorted(associations, key=lambda x: x.name):
-        db.change(db.flavor.know_type, x.name, micros(x.created_at), micros(x.created_at))
+        db.change(db.dialect.know_type, x.name, micros(x.created_at), micros(x.created_at))
         db.change("INSERT INTO metadef_associations (resource_type, namespace_id) VALUES (?, ?)", x.name, namespace_id)
 
 

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from glancecore.domain.metadef import MetadefVisibility, Outline
 from glancecore.ports.metadef_repository import MetadefField, MetadefQuery, MetadefSort
 from glancecore_db_sql.conditions import Key, Value, Where, behind, total
-from glancecore_db_sql.flavors import Flavor
+from glancecore_db_sql.dialects import Dialect
 from glancecore_db_sql.metadef_rows import SCALARS
 from glancecore_db_sql.rows import micros
 
 _NULLABLE = frozenset({MetadefField.DISPLAY_NAME, MetadefField.OWNER})
 
 
-def statement(query: MetadefQuery, marker: Outline | None, documents: Sequence[str], flavor: Flavor,
+def statement(query: MetadefQuery, marker: Outline | None, documents: Sequence[str], dialect: Dialect,
               ) -> tuple[str, list[Value]] | None:
     """Text and values; None when the viewer can't have any such namespace."""
     sort = total(query.sort, MetadefSort(MetadefField.NAMESPACE))
@@ -28,7 +28,7 @@ def statement(query: MetadefQuery, marker: Outline | None, documents: Sequence[s
         columns = ", ".join(["n.id", *(f"n.{x.field.value} AS key_{x.field.value}" for x in sort)])
         condition = f"WHERE {where}" if where.texts else ""
         branches.append(" ".join(["SELECT", columns, "FROM metadef_namespaces n", condition, "ORDER BY",
-                                  _order("n.", sort, flavor), "LIMIT", str(query.limit)]))
+                                  _order("n.", sort, dialect), "LIMIT", str(query.limit)]))
         values += where.values
     if not branches:
         return None
@@ -36,15 +36,15 @@ def statement(query: MetadefQuery, marker: Outline | None, documents: Sequence[s
         ids = branches[0]
     else:
         union = " UNION ".join(" ".join(["SELECT * FROM (", text, f") b{n}"]) for n, text in enumerate(branches))
-        ids = " ".join([union, "ORDER BY", _order("key_", sort, flavor), "LIMIT", str(query.limit)])
-    text = " ".join(["SELECT", columns_of(documents, flavor), "FROM (", ids, ") page JOIN metadef_namespaces n ON n.id = page.id",
-                     "ORDER BY", _order("page.key_", sort, flavor)])
+        ids = " ".join([union, "ORDER BY", _order("key_", sort, dialect), "LIMIT", str(query.limit)])
+    text = " ".join(["SELECT", columns_of(documents, dialect), "FROM (", ids, ") page JOIN metadef_namespaces n ON n.id = page.id",
+                     "ORDER BY", _order("page.key_", sort, dialect)])
     return text, values
 
 
-def columns_of(documents: Sequence[str], flavor: Flavor) -> str:
+def columns_of(documents: Sequence[str], dialect: Dialect) -> str:
     """What is read of a namespace ``n``."""
-    return flavor.record([f"n.{x}" for x in SCALARS], [f"n.{x}" for x in documents])
+    return dialect.record([f"n.{x}" for x in SCALARS], [f"n.{x}" for x in documents])
 
 
 def _slices(query: MetadefQuery) -> list[Where]:
@@ -89,5 +89,5 @@ def _key(marker: Outline, name: MetadefField) -> Value | None:
             return micros(marker.updated_at)
 
 
-def _order(prefix: str, sort: Sequence[MetadefSort], flavor: Flavor) -> str:
-    return ", ".join(flavor.order(f"{prefix}{x.field.value}", descending=x.descending, nullable=x.field in _NULLABLE) for x in sort)
+def _order(prefix: str, sort: Sequence[MetadefSort], dialect: Dialect) -> str:
+    return ", ".join(dialect.order(f"{prefix}{x.field.value}", descending=x.descending, nullable=x.field in _NULLABLE) for x in sort)

@@ -22,7 +22,7 @@ def visible(namespace: Outline, viewer: Viewer) -> bool:
 class SqlMetadefs(MetadefRepository):
     def __init__(self, connections: Connections) -> None:
         self._on = connections
-        self._flavor = connections.flavor
+        self._dialect = connections.dialect
 
     def get(self, name: str, viewer: Viewer = EVERYTHING) -> Namespace:
         found = self._on.read(lambda db: self._named(db, name, metadef_rows.WHOLE))
@@ -50,9 +50,9 @@ class SqlMetadefs(MetadefRepository):
     def _named(self, db: Session, name: str, documents: Sequence[str]) -> Any:
         if "\0" in name:
             return None  # PostgreSQL refuses to look for it
-        text = " ".join(["SELECT", metadef_query.columns_of(documents, self._flavor),
+        text = " ".join(["SELECT", metadef_query.columns_of(documents, self._dialect),
                          "FROM metadef_namespaces n WHERE n.namespace = ?"])
-        found = self._flavor.records(db.rows(text, name), len(documents))
+        found = self._dialect.records(db.rows(text, name), len(documents))
         return found[0] if found else None
 
     def _find(self, db: Session, query: MetadefQuery, documents: Sequence[str]) -> list[Any]:
@@ -62,8 +62,8 @@ class SqlMetadefs(MetadefRepository):
             marker = metadef_rows.outline(*known) if known else None
             if marker is None or not visible(marker, query.viewer):
                 raise errors.NamespaceNotFound(f"marker {query.marker} is no namespace that you can see")
-        asked = metadef_query.statement(query, marker, documents, self._flavor) if query.limit > 0 else None
+        asked = metadef_query.statement(query, marker, documents, self._dialect) if query.limit > 0 else None
         if asked is None:
             return []
         text, values = asked
-        return self._flavor.records(db.rows(text, *values), len(documents))
+        return self._dialect.records(db.rows(text, *values), len(documents))

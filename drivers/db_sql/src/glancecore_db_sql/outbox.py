@@ -47,7 +47,7 @@ def _marks(values: Sequence[object]) -> str:
 class SqlOutbox(OutboxRepository):
     def __init__(self, connections: Connections) -> None:
         self._on = connections
-        self._now = connections.flavor.now
+        self._now = connections.dialect.now
 
     # -- claims ------------------------------------------------------------------------------------------------------
     def claim(self, destination: str, limit: int, ttl: float) -> list[Parcel]:
@@ -121,7 +121,7 @@ class SqlOutbox(OutboxRepository):
 
         def work(db: Session) -> list[Parcel]:
             old = [_parcel(x) for x in db.rows(" ".join([
-                "SELECT", _COLUMNS, "FROM outbox WHERE at < ?", where, "ORDER BY position LIMIT ?", db.flavor.for_update]),
+                "SELECT", _COLUMNS, "FROM outbox WHERE at < ?", where, "ORDER BY position LIMIT ?", db.dialect.for_update]),
                 micros(before), *values, max(limit, 0))]
             if old:
                 db.change(" ".join(["DELETE FROM outbox WHERE position IN", _marks(old)]), *(x.position for x in old))

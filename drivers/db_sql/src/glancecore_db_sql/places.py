@@ -59,11 +59,11 @@ class SqlPlaces(PlaceRepository):
         return 0 if found is None else int(found[0])
 
     def holding(self, store: str, after: str = "", limit: int = 100) -> list[Image]:
-        flavor = self._on.flavor
-        text = " ".join(["SELECT", flavor.image(), "FROM images i WHERE i.id IN (SELECT image_id FROM (SELECT DISTINCT image_id FROM image_locations",
+        dialect = self._on.dialect
+        text = " ".join(["SELECT", dialect.image(), "FROM images i WHERE i.id IN (SELECT image_id FROM (SELECT DISTINCT image_id FROM image_locations",
                          "WHERE store = ? AND image_id > ? ORDER BY image_id LIMIT ?) l) ORDER BY i.id"])
         found = self._on.read(lambda db: db.rows(text, store, after, limit))
-        return list(flavor.images(found)) if found else []
+        return list(dialect.images(found)) if found else []
 
 
 def _added(db: Session, store: str, document: str) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from glancecore.ports.repository import Sort, SortField
 from glancecore_db_sql.conditions import NULLABLE, Value, Where, keys, until
-from glancecore_db_sql.flavors import Flavor
+from glancecore_db_sql.dialects import Dialect
 from glancecore_db_sql.ways import Branch, Plan
 
 #: How many rows of a branch may be looked at.
@@ -20,27 +20,27 @@ Statement = tuple[str, list[Value]]
 Keys = Mapping[SortField, Value | None]
 
 
-def edge(branches: Sequence[Branch], sort: Sequence[Sort], rows: Rows, flavor: Flavor) -> Statement:
+def edge(branches: Sequence[Branch], sort: Sequence[Sort], rows: Rows, dialect: Dialect) -> Statement:
     """The nearest image that ``rows`` others of its branch are before: its sort keys, and the branch. Unless all branches keep the order, any."""
     kept = all(x.kept for x in branches)
     names = [x.field.value for x in sort] if kept else ["id"]
     texts, values = [], list[Value]()
     for n, branch in enumerate(branches):
-        order = ["ORDER BY", _order(((branch.place(x.field.value), x) for x in sort), flavor)] if branch.kept else []
+        order = ["ORDER BY", _order(((branch.place(x.field.value), x) for x in sort), dialect)] if branch.kept else []
         columns = ", ".join([*(f"{branch.place(name)} AS {_alias(name)}" for name in names), f"{n} AS branch"])
         texts.append(" ".join(["SELECT * FROM (SELECT", columns, "FROM", branch.source(names), "WHERE", str(branch.where), *order,
                                "LIMIT 1 OFFSET", str(rows(branch)), f") b{n}"]))
         values += branch.where.values
-    order = ["ORDER BY", _order(((_alias(x.field.value), x) for x in sort), flavor)] if kept else []
+    order = ["ORDER BY", _order(((_alias(x.field.value), x) for x in sort), dialect)] if kept else []
     return " ".join([" UNION ALL ".join(texts), *order, "LIMIT 1"]), values
 
 
-def page(plan: Plan, rows: Rows, end: Keys | None, flavor: Flavor) -> Statement:
+def page(plan: Plan, rows: Rows, end: Keys | None, dialect: Dialect) -> Statement:
     """The first images that fit, of those until ``end``. ``rows``: what each branch may look at."""
     query, sort = plan.query, plan.sort
     texts, values = [], list[Value]()
     for branch in plan.branches:
-        text, more = _found(branch, plan, rows, end, flavor)
+        text, more = _found(branch, plan, rows, end, dialect)
         texts.append(text)
         values += more
     ids = texts[0] if len(texts) == 1 else " UNION ".join(" ".join(["SELECT * FROM (", text, f") b{n}"]) for n, text in enumerate(texts))
@@ -49,25 +49,25 @@ def page(plan: Plan, rows: Rows, end: Keys | None, flavor: Flavor) -> Statement:
         ids = " ".join(["SELECT * FROM (", ids, ") u WHERE", str(before)])
         values += before.values
     if len(texts) > 1 or end is not None:
-        ids = " ".join([ids, "ORDER BY", _order(((_alias(x.field.value), x) for x in sort), flavor), "LIMIT", str(query.limit)])
+        ids = " ".join([ids, "ORDER BY", _order(((_alias(x.field.value), x) for x in sort), dialect), "LIMIT", str(query.limit)])
     join, as_member, who = viewer_join(query.viewer.project)
     condition = ""
     if query.max_bytes is not None:
-        ids, condition = _weighed(ids, sort, flavor), "WHERE page.bytes_before < ?"
+        ids, condition = _weighed(ids, sort, dialect), "WHERE page.bytes_before < ?"
         who = [*who, query.max_bytes]
     text = " ".join(
-        ["SELECT", flavor.image(as_member), "FROM (", ids, ") page JOIN images i ON i.id = page.id", join, condition,
-         "ORDER BY", _order(((f"page.{_alias(x.field.value)}", x) for x in sort), flavor)])
+        ["SELECT", dialect.image(as_member), "FROM (", ids, ") page JOIN images i ON i.id = page.id", join, condition,
+         "ORDER BY", _order(((f"page.{_alias(x.field.value)}", x) for x in sort), dialect)])
     return text, [*values, *who]
 
 
-def _found(branch: Branch, plan: Plan, rows: Rows, end: Keys | None, flavor: Flavor) -> Statement:
+def _found(branch: Branch, plan: Plan, rows: Rows, end: Keys | None, dialect: Dialect) -> Statement:
     """What a branch adds to the page."""
     limit, names = plan.query.limit, [x.field.value for x in plan.sort]
     first = plan.sort[0]
     if end is not None and branch.kept and first.field not in NULLABLE:  # the others need not be read beyond the end of one
         branch = branch.within(f"{branch.place(first.field.value)} {'>=' if first.descending else '<='} ?", end[first.field] or 0)
-    order = ["ORDER BY", _order(((branch.place(x.field.value), x) for x in plan.sort), flavor)] if branch.kept else []
+    order = ["ORDER BY", _order(((branch.place(x.field.value), x) for x in plan.sort), dialect)] if branch.kept else []
     if not branch.asks:
         columns = ", ".join(f"{branch.place(name)} AS {_alias(name)}" for name in names)
         return " ".join(["SELECT", columns, "FROM", branch.source(names), "WHERE", str(branch.where), *order, "LIMIT", str(limit)]), branch.where.values
@@ -86,16 +86,16 @@ def _found(branch: Branch, plan: Plan, rows: Rows, end: Keys | None, flavor: Fla
         asked.add("(SELECT m.status FROM image_members m WHERE m.image_id = w.id AND m.member = ?) = ?", *branch.member)
     text = " ".join(["SELECT", ", ".join(f"w.{name} AS {_alias(name)}" for name in names), "FROM (", window, ") w",
                      *(["WHERE", str(asked)] if asked.texts else []),
-                     "ORDER BY", _order(((f"w.{x.field.value}", x) for x in plan.sort), flavor), "LIMIT", str(limit)])
+                     "ORDER BY", _order(((f"w.{x.field.value}", x) for x in plan.sort), dialect), "LIMIT", str(limit)])
     return text, [*branch.where.values, *asked.values]
 
 
-def _weighed(ids: str, sort: Sequence[Sort], flavor: Flavor) -> str:
+def _weighed(ids: str, sort: Sequence[Sort], dialect: Dialect) -> str:
     """``ids``, and with each how many bytes of metadata the images before it have: what is beyond a bound is never read."""
     # Lengths first: a window would keep the texts of all its rows.
-    measured = " ".join(["SELECT p.*,", flavor.octets("w.tags"), "+", flavor.octets("w.properties"), "- 4 AS octets FROM (", ids,
+    measured = " ".join(["SELECT p.*,", dialect.octets("w.tags"), "+", dialect.octets("w.properties"), "- 4 AS octets FROM (", ids,
                          ") p JOIN images w ON w.id = p.id"])
-    order = _order(((f"q.{_alias(x.field.value)}", x) for x in sort), flavor)
+    order = _order(((f"q.{_alias(x.field.value)}", x) for x in sort), dialect)
     return " ".join(["SELECT q.*, SUM(q.octets) OVER (ORDER BY", order, "ROWS UNBOUNDED PRECEDING) - q.octets AS bytes_before FROM (",
                      measured, ") q"])
 
@@ -112,6 +112,6 @@ def _alias(name: str) -> str:
     return "id" if name == "id" else f"key_{name}"
 
 
-def _order(columns: Iterable[tuple[str, Sort]], flavor: Flavor) -> str:
+def _order(columns: Iterable[tuple[str, Sort]], dialect: Dialect) -> str:
     return ", ".join(
-        flavor.order(column, descending=x.descending, nullable=x.field in NULLABLE) for column, x in columns)
+        dialect.order(column, descending=x.descending, nullable=x.field in NULLABLE) for column, x in columns)

@@ -120,7 +120,7 @@ def remove(db: Session, change: RecordRemoved) -> None:
 
 def _check_image(db: Session, record: Record) -> None:
     """Locked, so that it is not removed before the record is there to go with it."""
-    if record.image_id is not None and not db.row(" ".join(["SELECT 1 FROM images WHERE id = ?", db.flavor.for_update]), record.image_id):
+    if record.image_id is not None and not db.row(" ".join(["SELECT 1 FROM images WHERE id = ?", db.dialect.for_update]), record.image_id):
         raise errors.ImageNotFound(f"no image {record.image_id}")
 
 

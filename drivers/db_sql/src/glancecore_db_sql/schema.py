@@ -41,17 +41,17 @@ def check(on: Connections) -> None:
 
 def sync(on: Connections, revision: str) -> None:
     """Upgrade under a lock: the second process waits and finds everything done. One that was interrupted is run again. Raises DatabaseUnavailable."""
-    if on.flavor.name == "sqlite":
+    if on.dialect.name == "sqlite":
         _use_wal(on)
 
     def work(db: Session) -> None:
-        if on.flavor.lock_schema is not None and db.rows(on.flavor.lock_schema)[0][0] != 1:
+        if on.dialect.lock_schema is not None and db.rows(on.dialect.lock_schema)[0][0] != 1:
             raise errors.DatabaseUnavailable("another process is changing the schema, for ten minutes already: when it has ended, run `glance-manage db sync` again")
         try:
             _upgrade(db.connection, revision)
         finally:
-            if on.flavor.unlock_schema is not None and not db.connection.invalidated:
-                db.rows(on.flavor.unlock_schema)
+            if on.dialect.unlock_schema is not None and not db.connection.invalidated:
+                db.rows(on.dialect.unlock_schema)
 
     found = version(on)
     if found is not None and found not in REVISIONS:
@@ -77,7 +77,7 @@ def _use_wal(on: Connections) -> None:
     """Readers beside a writer. Kept in the file; while switching, SQLite does not wait for others, so we do."""
     busy = retry_if_exception(
         lambda error: isinstance(error, exc.OperationalError) and error.orig is not None
-        and on.flavor.rolled_back(error.orig))
+        and on.dialect.rolled_back(error.orig))
     retrying = Retrying(stop=stop_after_delay(on.conf.sqlite_busy_timeout + 1), wait=wait_random(0.01, 0.1), retry=busy,
                         reraise=True)
 

@@ -46,7 +46,7 @@ class SqlTasks(TaskRepository):
 
     def forget(self, before: datetime, limit: int = 1000) -> int:
         def work(db: Session) -> int:
-            found = db.rows(" ".join(["SELECT id FROM tasks WHERE expires_at < ? AND kept_until IS NULL ORDER BY expires_at, id LIMIT ?", db.flavor.for_update]),
+            found = db.rows(" ".join(["SELECT id FROM tasks WHERE expires_at < ? AND kept_until IS NULL ORDER BY expires_at, id LIMIT ?", db.dialect.for_update]),
                             rows.micros(before), limit)
             if not found:
                 return 0

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from glancecore.domain.image import Image, Visibility
 from glancecore.ports.repository import ImageQuery, Sort, SortField
 from glancecore_db_sql.conditions import LAST, Filter, Value, Where, behind, filters, keys, ranges, total, values_of
-from glancecore_db_sql.flavors import Flavor
+from glancecore_db_sql.dialects import Dialect
 from glancecore_db_sql.rows import COVERED
 from glancecore_db_sql.slices import Slice, slices, slices_of_owner
 
@@ -78,10 +78,10 @@ class Branch:
 class Plan:
     """One question by one way, in branches. ``narrow``: the way leads to few images."""
 
-    def __init__(self, query: ImageQuery, marker: Image | None, way: Way, facets: Sequence[str], flavor: Flavor, *,
+    def __init__(self, query: ImageQuery, marker: Image | None, way: Way, facets: Sequence[str], dialect: Dialect, *,
                  narrow: bool = False) -> None:
         self.query, self.way = query, way
-        self._marker, self._flavor, self._narrow = marker, flavor, narrow
+        self._marker, self._dialect, self._narrow = marker, dialect, narrow
         self._filters, self._facets = filters(query), [x for x in facets if x != way.facet]
         self.sort, self.kept = order_of(query, marker, way)
         self.branches = [x for part in (slices_of_owner(query) if way == BY_OWNER else slices(query)) for x in self._of(part)]
@@ -122,15 +122,15 @@ class Plan:
             branch = Branch("images i", Where(), self.kept)
             branch.filters = _conditions(part, self.query)
         else:
-            branch = Branch(f"images i{self._flavor.by_index(f'images_{by}_{self.way.index}')}", Where(), self.kept)
+            branch = Branch(f"images i{self._dialect.by_index(f'images_{by}_{self.way.index}')}", Where(), self.kept)
             self._put(branch, part)
         return self._filtered(branch, self.way.inside, part)
 
     def _faceted(self, part: Slice, facet: str) -> Branch:
         by = "owner" if part.owner is not None or part.ownerless else "visibility"
         columns = {"id": "f.image_id", "created_at": "f.created_at", "owner": "f.owner", "visibility": "f.visibility", "shelf": "f.shelf"}
-        branch = Branch(f"image_facets f{self._flavor.by_index(f'image_facets_{by}')}", Where(), self.kept, columns,
-                        f"{self._flavor.then_join} images i ON i.id = f.image_id")
+        branch = Branch(f"image_facets f{self._dialect.by_index(f'image_facets_{by}')}", Where(), self.kept, columns,
+                        f"{self._dialect.then_join} images i ON i.id = f.image_id")
         branch.where.add("f.facet = ?", facet)
         self._put(branch, part)
         return self._filtered(branch, self.way.inside, part)
@@ -138,7 +138,7 @@ class Plan:
     def _shared(self, part: Slice) -> Branch:
         kept = self.kept and [x.field for x in self.sort] == [C, SortField.ID]
         branch = Branch("image_members m", Where(), kept, {"id": "m.image_id", "created_at": "m.image_created_at"},
-                        f"{self._flavor.then_join} images i ON i.id = m.image_id", shared=True)
+                        f"{self._dialect.then_join} images i ON i.id = m.image_id", shared=True)
         branch.where.add("m.member = ? AND m.status = ? AND m.image_shelf = ?", str(part.member), str(part.status), _shelf(self.query))
         if self.way.facet is not None:
             branch.facets = [self.way.facet]

@@ -13,7 +13,7 @@ from glancecore.domain.image import Image
 from glancecore_db_sql.rows import DOCUMENTS, SCALARS, Row, decode
 
 
-class Flavor(ABC):
+class Dialect(ABC):
     name: str
     #: How the driver marks a parameter.
     mark = "%s"
@@ -73,7 +73,7 @@ class Flavor(ABC):
         """Whether the database gave the transaction up because of others: it may be tried again."""
 
 
-class Sqlite(Flavor):
+class Sqlite(Dialect):
     name = "sqlite"
     mark = "?"
     begin = "BEGIN IMMEDIATE"
@@ -94,7 +94,7 @@ class Sqlite(Flavor):
             sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
-class Mysql(Flavor):
+class Mysql(Dialect):
     name = "mysql"
     begin = "START TRANSACTION"
     then_join = "STRAIGHT_JOIN"
@@ -129,7 +129,7 @@ class Mysql(Flavor):
         return bool(error.args) and error.args[0] in (1213, 1020)
 
 
-class Postgresql(Flavor):
+class Postgresql(Dialect):
     name = "postgresql"
     begin = "BEGIN ISOLATION LEVEL READ COMMITTED"
     # psycopg prepares what it runs often; a plan for any owner is wrong for one with very many images.
@@ -147,4 +147,4 @@ class Postgresql(Flavor):
         return state in ("40001", "40P01")  # serialization failure, deadlock
 
 
-FLAVORS: dict[str, Flavor] = {x.name: x for x in (Sqlite(), Mysql(), Postgresql())}
+DIALECTS: dict[str, Dialect] = {x.name: x for x in (Sqlite(), Mysql(), Postgresql())}
