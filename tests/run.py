@@ -70,7 +70,7 @@ def pytest(*args: str, hang: int = 300) -> tuple[str, ...]:
 #: Seconds without a word of a suite after which it hangs. Its tests have limits of their own, a few minutes each.
 STANDSTILL = 1800.0
 #: Suites that need running servers have folders of their own; everything else under tests/ needs none.
-APART = ("api", "e2e", "clients", "hostile")
+APART = ("api", "e2e", "clients", "docs", "hostile")
 
 #: The long ones of tests/e2e.
 IMPORTS = tuple(f"tests/e2e/test_{name}.py" for name in ("imports", "import_steps", "import_retries", "import_stores", "kill_imports", "store_owners"))
@@ -103,13 +103,14 @@ SERVICES = (
           breaks=("swift", "ceph", "rgw", "vcsim"), minutes=25),
     Suite("e2e", pytest("tests/e2e", "--ignore=tests/e2e/test_stores.py", *(f"--ignore={x}" for x in (*IMPORTS, BOARDS, *PEER, *PERIODIC, *OUTAGES))),
           paths=("tests/e2e",), needs=("mariadb", "postgresql", "keystone", "nginx", "barbican", "memcached"), minutes=25),
+    Suite("docs", pytest("tests/docs"), paths=("tests/docs",), minutes=15),
     Suite("outages", pytest(*OUTAGES), needs=("keystone", "rabbitmq"), breaks=("keystone", "rabbitmq")),
     Suite("imports", pytest(*IMPORTS), needs=("nginx", "keystone", "swift"), minutes=25),
     Suite("boards", pytest(BOARDS), needs=("nginx", "redis", "etcd", "zookeeper"), waits=True, minutes=45),
     Suite("periodic", pytest(*PERIODIC), needs=("redis", "etcd", "zookeeper", "mariadb", "postgresql", "nginx"), waits=True, minutes=30),
     # both have the real Glance, of which there is one
     Suite("peer", pytest(*PEER), needs=("mariadb", "postgresql"), breaks=("peer",), minutes=20),
-    Suite("clients", pytest("tests/clients"), paths=("tests/clients",), needs=("keystone", "nginx", "mariadb", "barbican"), breaks=("peer",), minutes=20),
+    Suite("clients", pytest("tests/clients"), paths=("tests/clients",), needs=("keystone", "nginx", "mariadb", "barbican", "memcached"), breaks=("peer",), minutes=20),
 )
 
 #: What the drivers' own suites need; a driver that is not named here needs nothing.
