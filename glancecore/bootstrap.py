@@ -37,6 +37,7 @@ from glancecore.imports.loading import without_eventlet
 from glancecore.imports.logbook import LogbookDatabase, LogbookDocuments, Logbooks, LogbookTable
 from glancecore.imports.process import ImportProcess
 from glancecore.imports.runner import FlowRunner, ImportRunner, JobDispatcher
+from glancecore.imports.use_cases import Imports
 from glancecore.periodic.candidate import Alone, Candidate
 from glancecore.periodic.leadership import Leadership, check_url
 from glancecore.periodic.runner import PeriodicRunner, Scheduled, row
@@ -67,7 +68,6 @@ from glancecore.services.health import Health
 from glancecore.services.image_cache import ImageCache, told
 from glancecore.services.image_properties import ImageProperties
 from glancecore.services.images import Images, MetadataRules
-from glancecore.services.imports import Imports
 from glancecore.services.inspection import InspectionRules
 from glancecore.services.kept_secrets import KeptSecrets
 from glancecore.services.leases import Leases
@@ -250,7 +250,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     on.every_pass(runner.tidy)
     on.every_pass(stores.revive)
     staging = Staging(repository, authorizer, quota, area, operations)
-    imports = Imports(database, authorizer, quota, stores, operations, methods, steps, engine, images, lookups, kept, signatures)
+    imports = Imports(import_services, authorizer, engine, images, lookups)
     on.abandoned(Operation.HASH, hashing.start)
     on.abandoned(Operation.DROP_LOCATION, locations.finish_drop)
 

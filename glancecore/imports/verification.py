@@ -7,10 +7,10 @@ import hmac
 from dataclasses import replace
 
 from glancecore.domain import errors
+from glancecore.imports.expected import wanted
 from glancecore.imports.run import ImportRun
 from glancecore.imports.work import MethodWork
 from glancecore.ports.store import CHUNK
-from glancecore.services.expected import wanted
 
 
 class Expected:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from glancecore.domain.clock import now
+from glancecore.imports.use_cases import Imports
 from glancecore.ports.repository import Database
 from glancecore.services.caching import Caching
 from glancecore.services.copies import Copies
 from glancecore.services.deletion import Deletion
-from glancecore.services.imports import Imports
 from glancecore.services.leases import Leases
 from glancecore.services.location_hashing import LocationHashing
 from glancecore.services.locations import Locations

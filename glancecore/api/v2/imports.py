@@ -11,9 +11,9 @@ from glancecore.api.v2.image_data import OCTETS, declared_size
 from glancecore.api.v2.schemas import imports as schemas
 from glancecore.domain import errors
 from glancecore.domain.context import Context
+from glancecore.imports.use_cases import ImportRequest, Imports
 from glancecore.sdk import request_body as body
 from glancecore.sdk.responses import empty
-from glancecore.services.imports import ImportRequest, Imports
 from glancecore.services.staging import Staging
 
 #: Of a request for an import: it is kept with its task, and shown in lists of tasks.

@@ -16,11 +16,11 @@ from glancecore.api.v2.schemas.images import Schema
 from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.domain.task import Task, TaskStatus, TaskType
+from glancecore.imports.use_cases import Imports
 from glancecore.ports.task_repository import TaskQuery, TaskSort
 from glancecore.sdk import request_body as body
 from glancecore.sdk.responses import json_response
 from glancecore.services.images import NewImage
-from glancecore.services.imports import Imports
 from glancecore.services.tasks import Tasks
 
 

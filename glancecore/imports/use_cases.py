@@ -1,4 +1,4 @@
-"""Imports: a user asks for one, cancels it, asks again. The work itself is done by ``glancecore.imports``."""
+"""Imports: a user asks for one, cancels it, asks again. The work itself is the runner's."""
 
 from __future__ import annotations
 
@@ -15,21 +15,18 @@ from glancecore.domain.lease import Lease, Operation
 from glancecore.domain.quota import Limits
 from glancecore.domain.task import Copy, Progress, Task, TaskType
 from glancecore.domain.task import events as task_events
+from glancecore.imports import expected
+from glancecore.imports.import_services import ImportServices
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.import_method import ImportMethod, Request, Source
-from glancecore.ports.import_step import ImportStep
-from glancecore.ports.quota import Quota
-from glancecore.ports.repository import Change, Database
+from glancecore.ports.repository import Change
 from glancecore.ports.task_repository import TaskAdded, TaskChanged
 from glancecore.sdk.checkpoints import checkpoint
-from glancecore.services import expected
 from glancecore.services.images import Images, NewImage
-from glancecore.services.kept_secrets import KeptSecrets
 from glancecore.services.lookups import Lookups
-from glancecore.services.operations import Operations
 from glancecore.services.retrying import on_concurrent_change
-from glancecore.services.signatures import CERTIFICATE, Signatures
-from glancecore.services.stores import StoreFacade, Stores
+from glancecore.services.signatures import CERTIFICATE
+from glancecore.services.stores import StoreFacade
 
 #: Where an image that is importing came from, and goes back to when the import fails.
 _STABLE = {Status.QUEUED: Status.QUEUED, Status.UPLOADING: Status.UPLOADING, Status.ACTIVE: Status.ACTIVE,
@@ -62,22 +59,20 @@ class ImportRequest:
 
 
 class Imports:
-    def __init__(self, database: Database, authorizer: Authorizer, quota: Quota, stores: Stores, operations: Operations,
-                 methods: Mapping[str, ImportMethod], steps: Mapping[str, ImportStep], engine: Engine, images: Images,
-                 lookups: Lookups, kept: KeptSecrets, signatures: Signatures) -> None:
-        self._repository = database.images
-        self._tasks = database.tasks
+    def __init__(self, services: ImportServices, authorizer: Authorizer, engine: Engine, images: Images, lookups: Lookups) -> None:
+        self._repository = services.database.images
+        self._tasks = services.database.tasks
         self._policy = authorizer
-        self._quota = quota
-        self._stores = stores
-        self._operations = operations
-        self._methods = methods
-        self._steps = steps
+        self._quota = services.quota
+        self._stores = services.stores
+        self._operations = services.operations
+        self._methods = services.methods
+        self._steps = services.steps
         self._engine = engine
         self._images = images
         self._lookups = lookups
-        self._kept = kept
-        self._signatures = signatures
+        self._kept = services.kept
+        self._signatures = services.signatures
 
     def start(self, ctx: Context, image_id: str, read: Callable[[], ImportRequest]) -> Task | None:
         """Begin an import; it goes on after this returns. None when there is nothing to do. What is wanted is read when the caller has
