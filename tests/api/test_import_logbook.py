@@ -64,7 +64,7 @@ def service(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("glancecore.imports.runner._CLOSING", timedelta())
     with built("sqlite", {"imports": {"max_parallel_stores": 2}, "image_import_opts": {"image_import_plugins": "[inject_image_metadata]"},
                           "inject_metadata_properties": {"inject": "os_distro:debian", "ignore_user_roles": "nobody"}}) as made:
-        monkeypatch.setattr(made.imports, "submit", lambda _task, lease: made.imports._parts.leases.forget(lease))
+        monkeypatch.setattr(made.imports, "submit", lambda _task, lease: made.imports._services.leases.forget(lease))
         yield made
 
 

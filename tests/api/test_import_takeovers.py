@@ -30,13 +30,13 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     """Imports that begin wait for the test to take them."""
     with built("sqlite", {"imports": {"max_takeovers": TAKEOVERS}, "image_import_opts": {"image_import_plugins": "[inject_image_metadata]"},
                           "inject_metadata_properties": {"inject": "os_distro:debian", "ignore_user_roles": "nobody"}}) as made:
-        monkeypatch.setattr(made.imports, "submit", lambda _task, lease: made.imports._parts.leases.forget(lease))
+        monkeypatch.setattr(made.imports, "submit", lambda _task, lease: made.imports._services.leases.forget(lease))
         yield made
 
 
 @pytest.fixture
 def step(service: Service) -> ImportStep:
-    return service.imports._parts.steps["inject_image_metadata"]
+    return service.imports._services.steps["inject_image_metadata"]
 
 
 def raises(exc: BaseException, times: float = float("inf"), then: Callable[..., Any] | None = None) -> Callable[..., Any]:
@@ -166,7 +166,7 @@ class Hang(ImportStep):
 """
     with (strangers.plugin(tmp_path, "glancecore.import_steps", {"hang": "Hang"}, source),
           built("sqlite", {"image_import_opts": {"image_import_plugins": "[hang]"}}) as service):
-        monkeypatch.setattr(service.imports, "submit", lambda _task, lease: service.imports._parts.leases.forget(lease))
+        monkeypatch.setattr(service.imports, "submit", lambda _task, lease: service.imports._services.leases.forget(lease))
         owner, image_id, task_id = begin(service)
         worker = threading.Thread(target=service.imports.take, args=(task_id,))
         worker.start()
