@@ -71,7 +71,7 @@ MISTAKES: dict[str, tuple[Config | Callable[[Path], Config], tuple[str, ...]]] =
                                 ("enabled_backends", "file", "twin", "same place")),
     "direct download from files": ({"file": {"direct_download": "asked"}}, ("[file] direct_download", "file")),
     "reserved store name": ({"DEFAULT": {"enabled_backends": "database:file"}, "glance_store": {"default_backend": "database"}},
-                            ("enabled_backends", "database", "reserved")),
+                            ("enabled_backends", "database", "section")),
     "unreachable database": ({"database": {"connection": "mysql+pymysql://glance:sesame@127.0.0.1:1/glance"}},
                              ("[database] connection", "glance:***@127.0.0.1:1/glance", "correct its host and port")),
     "no such database driver": ({"database": {"connection": "nosuchdb://x/y"}}, ("[database] connection",)),
