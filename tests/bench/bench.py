@@ -1,9 +1,10 @@
 """Speed, side by side with the real Glance in one run on this machine. Writes docs/performance.md.
 
-    bench.py [--quick] [--only peer,ours-mariadb,ours-sqlite] [--flat 100,1000]
+    bench.py [--quick] [--only peer,ours-mariadb,ours-sqlite] [--flat 100,1000] [--lists]
 
 Both under two workers of eight threads, with identity headers, over 1,000 images of 5 properties and 3 tags each. CPU is
-that of the service's whole process tree. ``--flat``: also our lists with so many times the images.
+that of the service's whole process tree. ``--flat``: also our lists with so many times the images. ``--lists``:
+also every question to the list, alone and in pairs, at 1,000 and 1,000,000 images on three databases (see lists.py).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from urllib.parse import urlsplit
 import cached
 import imports
 import lab
+import lists
 import slow
 from measure import BLOCK, PAGE, Client, Cost, Refused, cost, cpu_seconds, memory_mib
 from turns import beside_nginx
@@ -393,6 +395,13 @@ def growth(before: str) -> str:
                    for x in sections if x.startswith(GROWTH))
 
 
+def questions(before: str, *, anew: bool) -> str:
+    """What every question to the list costs: measured now, or what an earlier report says of it."""
+    if anew:
+        return "\n" + lists.report()
+    return "".join("\n" + x.rstrip() + "\n" for x in re.split(r"(?m)^(?=## )", before) if x.startswith(lists.HEADING))
+
+
 def say(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
@@ -402,14 +411,17 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="less of everything; the report is printed, not written")
     parser.add_argument("--only", default=",".join(TARGETS))
     parser.add_argument("--flat", default="", metavar="TIMES", help="such as 100,1000")
+    parser.add_argument("--lists", action="store_true", help="every question to the list, on three databases with 1,000,000 images each")
     options = parser.parse_args()
     plan = Plan(200, 0.8, 128 << 20, 1, 5) if options.quick else Plan(1000, 4.0, 1 << 30, 3, 25)
     speeds = machine_speeds(plan.transfer)
     found = dict(measure(name, plan, [int(each) for each in options.flat.split(",") if each]) for name in options.only.split(","))
     text = report(found, speeds, plan)
     page = lab.REPO / "docs" / "performance.md"
-    if not options.flat and page.exists():
-        text += growth(page.read_text())
+    before = page.read_text() if page.exists() else ""
+    if not options.flat:
+        text += growth(before)
+    text += questions(before, anew=options.lists)
     if not options.quick:
         page.write_text(text)
     print(text)
