@@ -14,7 +14,7 @@ from oslo_config import cfg
 
 from glancecore import bootstrap, plugins
 from glancecore import conf as configuration
-from glancecore.cmd import parsing, start
+from glancecore.cmd import parsing, plugin_new, start
 from glancecore.conf import beside, review
 from glancecore.domain import errors
 from glancecore.domain.errors import ConfigError, GlanceError
@@ -43,7 +43,10 @@ def _main() -> int:
     check.add_argument("--glance-config", nargs="+", metavar="FILE",
                        help="only print what becomes of each option in these files of a Glance deployment; exit 1 when one is not known, or refused")
     check.set_defaults(run=_check)
+    plugin_new.add(actions)
     args = parser.parse_args()
+    if args.action == "new":
+        return plugin_new.run(args)
     if args.action == "check" and args.glance_config:
         return _became(args)
     conf = start.read_config(args, log_level=logging.CRITICAL)

@@ -22,7 +22,8 @@ from glancecore.ports.extension import Argument, Background, Collection, Command
 from glancecore.ports.http import Route, Schema
 from glancecore.ports.options import Options
 from glancecore.ports.periodic import PeriodicJob, Turn
-from glancecore.ports.record_repository import Record, RecordAdded, RecordChanged, RecordQuery, RecordRemoved
+from glancecore.ports.record_repository import Record, RecordAdded, RecordQuery, RecordRemoved
+from glancecore.sdk.records import saving
 from glancecore.sdk.rules import OWNING_MEMBER, READER_OF_VISIBLE, rule
 
 LOG = logging.getLogger(__name__)
@@ -92,13 +93,7 @@ class Good(Extension):
         return json_response(note)
 
     def think(self, image: Image, note: Mapping[str, Any]) -> None:
-        after = Record(self.collection, image.id, note, (), image.id)
-        change: Any = RecordAdded(after)
-        try:
-            before = self.kernel.records.get(self.collection, image.id)
-            change = RecordChanged(before, Record(self.collection, image.id, note, (), image.id, version=before.version + 1))
-        except errors.RecordNotFound:
-            pass
+        change = saving(self.kernel.records, Record(self.collection, image.id, note, (), image.id))
         with self.kernel.operations.hold(image, None, self.operation) as held:
             held.finish(lambda x: x, change, events=lambda x: [ExtensionEvent(EventName(self.event), x.id)])
 
