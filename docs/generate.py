@@ -1,5 +1,6 @@
 # ruff: noqa: INP001, S603 - a program, and it runs what the environment has installed
-"""Writes what is generated from the code: sample configuration, sample policies, the OpenAPI document, what the hostile suite tries, what messages mean.
+"""Writes what is generated from the code: sample configuration, sample policies, the OpenAPI document, the kinds of plugins, what the hostile suite tries,
+what messages mean.
 
 generate.py [--check]     --check: change nothing, fail when a file is not what the code says
 """
@@ -60,8 +61,14 @@ def glance_options(out: Path) -> None:
     out.write_text("\n".join(["# What becomes of Glance's options", "", about, "", *table()]) + "\n")
 
 
-FILES = {"docs/glance-options.md": glance_options, "etc/glance-api.conf.sample": sample_config, "etc/policy.yaml.sample": sample_policy, "docs/openapi.json": openapi, "docs/hostile.md": hostile,
-         "docs/troubleshooting.md": troubleshooting}
+def plugins(out: Path) -> None:
+    import plugin_page
+
+    out.write_text(plugin_page.text())
+
+
+FILES = {"docs/plugins.md": plugins, "docs/glance-options.md": glance_options, "etc/glance-api.conf.sample": sample_config, "etc/policy.yaml.sample": sample_policy,
+         "docs/openapi.json": openapi, "docs/hostile.md": hostile, "docs/troubleshooting.md": troubleshooting}
 
 
 def _tool(name: str, *arguments: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
 import os
@@ -10,7 +9,7 @@ import socket
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -20,10 +19,12 @@ from urllib.parse import quote
 from oslo_config import cfg
 from prometheus_client import REGISTRY, CollectorRegistry, multiprocess
 
-from glancecore import plugins
 from glancecore.api.v2.schemas.images import Formats
 from glancecore.assembly import extensions
 from glancecore.assembly.extensions import Extensions, KernelData, ServiceKernel
+from glancecore.assembly.kinds import KINDS, cache_driver
+from glancecore.assembly.loader import Loader, faults, installed, load, plugin_sections
+from glancecore.assembly.unavailable import UnavailableCertificates, UnavailableStep
 from glancecore.conf import from_glance, review, sections
 from glancecore.conf.imports import STAGING
 from glancecore.conf.store import PER_STORE
@@ -47,9 +48,9 @@ from glancecore.ports.certificates import CertificateSource
 from glancecore.ports.config_files import config_words
 from glancecore.ports.import_method import ImportMethod, Source
 from glancecore.ports.import_step import ImportStep
-from glancecore.ports.notifier import PER_NOTIFIER, Destination, DurableNotifier, Notifier
+from glancecore.ports.notifier import Destination, DurableNotifier, Notifier
 from glancecore.ports.options import section
-from glancecore.ports.periodic import PeriodicJob, job_options
+from glancecore.ports.periodic import PeriodicJob
 from glancecore.ports.quota import Quota
 from glancecore.ports.repository import Database
 from glancecore.ports.store import Cap, Store
@@ -58,13 +59,14 @@ from glancecore.registry.probes import Probes
 from glancecore.services import metrics
 from glancecore.services.caching import Caching, CachingSettings
 from glancecore.services.copies import Copies
+from glancecore.services.data_settings import DataSettings
 from glancecore.services.deletion import Deletion
 from glancecore.services.discovery import Discovery
+from glancecore.services.downloads import Downloads
 from glancecore.services.health import Health
 from glancecore.services.image_cache import ImageCache, told
-from glancecore.services.image_data import DataSettings, ImageData
 from glancecore.services.image_properties import ImageProperties
-from glancecore.services.images import Images
+from glancecore.services.images import Images, MetadataRules
 from glancecore.services.imports import Imports
 from glancecore.services.inspection import InspectionRules
 from glancecore.services.kept_secrets import KeptSecrets
@@ -89,6 +91,7 @@ from glancecore.services.staging import Staging, StagingArea
 from glancecore.services.stores import DirectDownload, StoreFacade, Stores, StoreSettings
 from glancecore.services.subscriptions import Subscriptions
 from glancecore.services.tasks import Tasks
+from glancecore.services.uploads import Uploads
 from glancecore.services.writer import Writer
 
 if TYPE_CHECKING:
@@ -106,8 +109,6 @@ SHORTEST_SECRET = 16
 CORS_TAKEN = ["Content-MD5", "X-Auth-Token", "X-Image-Meta-Store", "X-Identity-Status", "X-Roles", "X-Service-Catalog", "X-User-Id", "X-Tenant-Id",
               "X-OpenStack-Request-ID", "X-OpenStack-Image-Size"]
 CORS_SHOWN = ["X-Image-Meta-Checksum", "X-OpenStack-Request-ID", "OpenStack-image-import-methods", "OpenStack-image-store-ids", "Location", "Content-MD5"]
-#: Glance's names for what is the file cache here.
-GLANCES_CACHES = frozenset({"sqlite", "xattr", "centralized_db"})
 
 
 @dataclass(slots=True)
@@ -134,6 +135,8 @@ class Service:
     #: Everybody who reaches the socket may do everything.
     open_to_all: bool
     extensions: Extensions
+    #: Plugins that are left out: (kind, name, for stores the id) -> why.
+    broken: Mapping[tuple[str, str], str]
     made: Flask | None = None
 
     @property
@@ -185,18 +188,19 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     answers requests, so imports get a process of their own, unless the operator wants none. ``look``: as for ``load_stores``."""
     classes = extensions.load(conf)
     authorizer = Authorizer(conf, metrics.POLICY_VALID.set, extensions.rules(classes))
-    auth = load_auth(conf)
-    database = database or load_database(conf)
-    quota = _load_quota(conf)
+    loader = Loader(conf, _count_broken)
+    auth: Auth = loader.one("auth")
+    database = database or load_database(conf, loader)
+    quota: Quota = loader.one("quota")
     if not again:
         database.ping()  # its own trouble is told before that of stores, whose places it knows
-    stores = load_stores(conf, database, again=again, look=look)
+    stores = load_stores(conf, database, again=again, look=look, loader=loader)
     if not again:
         for told in needed_but_not_configured(database.places, stores.ids).values():
             LOG.warning("images need a store: %s", told)
     on = Subscriptions()
-    notifiers = _load_notifiers(conf)
-    destinations = _destinations(conf, notifiers.values())
+    notifiers: dict[str, Notifier] = loader.every("notifier")
+    destinations = _destinations(conf, loader, notifiers)
     notifications = Notifications({name: x for name, x in notifiers.items() if x.immediate}, _notifier_queues(conf, notifiers), conf.disabled_notifications, destinations,
                                   database.images, on)
     outbox = Outbox(database.outbox, destinations if conf.outbox.deliver else (), _outbox_settings(conf))
@@ -218,19 +222,22 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     lookups = Lookups(conf.location_lookup_timeout, max(1, conf.server.threads // 4))
     locations = Locations(repository, authorizer, quota, stores, leases, hashing, lookups, LocationSettings(
         conf.show_multiple_locations, conf.do_secure_hash, _number(conf.image_location_quota), data_settings.algorithm, data_settings.inspection), writer)
-    images = Images(repository, authorizer, quota, limits, protection, deletion, locations, writer, on, definitions, formats.shown)
-    signatures = Signatures(_load_certificates(conf))
+    images = Images(repository, authorizer, quota, MetadataRules(limits=limits, protection=protection, definitions=definitions, read_only=formats.shown), deletion, locations,
+                    writer, on)
+    signatures = Signatures(_certificates(conf, loader))
     kept = KeptSecrets(conf.imports.token_keys)
-    cache = load_cache(conf, again=again)
-    data = ImageData(repository, authorizer, quota, stores, operations, data_settings, notifications, signatures, cache)
-    caching = Caching(database, authorizer, data, cache, _caching_settings(conf)) if cache else None
+    cache = load_cache(conf, loader, again=again)
+    uploads = Uploads(repository, authorizer, quota, stores, operations, data_settings, signatures)
+    downloads = Downloads(repository, authorizer, stores, notifications, cache)
+    caching = Caching(database, authorizer, downloads, cache, _caching_settings(conf)) if cache else None
     if cache:
         deletion.then(cache.drop)
     members = Members(repository, authorizer, _number(conf.image_member_quota), writer)
-    discovery = Discovery(repository, authorizer, quota, stores, conf.enabled_import_methods, extensions.shown_to_clients(classes))
     metadefs = Metadefs(database.metadefs, authorizer, Writer(database.metadefs, notifications), validation)
     reaper = Reaper(repository, stores, leases, deletion, operations, on, conf.lease.reap_interval)
-    methods, steps = load_methods(conf), load_steps(conf)
+    methods: dict[str, ImportMethod] = loader.every("import_method")
+    steps = load_steps(conf, loader)
+    discovery = Discovery(repository, authorizer, quota, stores, list(methods), extensions.shown_to_clients(classes))
     _refuse_bare_tokens(conf, methods, signatures)
     area = StagingArea(stores, data_settings, judged_late=any(x.changes_data and x.takes_anything for x in steps.values()))
     parts = Parts(database, stores, area, operations, quota, methods, steps, signatures, kept, _import_settings(conf))
@@ -249,13 +256,13 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
 
     copies = Copies(repository, stores, leases, writer)
     rechecking = Rechecking(database, stores, copies, leases.holder)
-    data.when_damaged(rechecking.image)
+    downloads.when_damaged(rechecking.image)
     stores.when_back(rechecking.store)
     tools = Tools(database, stores, copies, imports, deletion, reaper,
                   leases, hashing, locations, caching, conf.do_secure_hash, conf.scrub_time)
-    scheduled = [load_job(conf, name, tools, "[periodic] enabled_jobs") for name in conf.periodic.enabled_jobs]
-    scheduled += [make_job(conf, name, cls, tools) for name, cls in extensions.jobs(classes).items()]
-    enabled = Extensions(conf, classes, ServiceKernel(images, repository, KernelData(stores), authorizer, database.records, writer, operations), on)
+    scheduled = _load_jobs(conf, tools, loader)
+    scheduled += [make_job(conf, name, cls, tools, loader) for name, cls in extensions.jobs(classes).items()]
+    enabled = Extensions(loader, classes, ServiceKernel(images, repository, KernelData(stores), authorizer, database.records, writer, operations), on)
     enabled.start()
     jobs = {x.name: x for x in scheduled if not x.machine}
     if jobs and conf.periodic.coordination_url:
@@ -266,7 +273,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
         conf, database, leases.holder, locks))
     here = Candidate(Path(conf.image_cache_dir, ".care"), "[DEFAULT] image_cache_dir") if conf.image_cache_dir else Candidate(
         locks / f"machine-{this_machine(conf)}")
-    machine = PeriodicRunner(database.jobs, {x.name: x for x in scheduled if x.machine and x.job.applies()}, leases.holder, conf.periodic.leader_ttl,
+    machine = PeriodicRunner(database.jobs, {x.name: x for x in scheduled if x.machine}, leases.holder, conf.periodic.leader_ttl,
                              here, Alone)
     if caching:
         caching.when_queued(lambda: machine.now("cache_prefetcher"))
@@ -292,9 +299,9 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
                                  conf.show_image_direct_url, conf.show_multiple_locations, True)
         routes = table.routes(
             ImagesApi(images, discovery, ImagePresenter(shown, authorizer, protection, stores, enabled.presenting()), shown),
-            ImageDataApi(data, multi_store=True, sendfile=conf.server.sendfile),
+            ImageDataApi(uploads, downloads, multi_store=True, sendfile=conf.server.sendfile),
             LocationsApi(locations, conf.max_json_body), MembersApi(members, conf.max_json_body), DiscoveryApi(discovery, formats, multi_store=True),
-            ImportsApi(staging, imports, conf.max_json_body, multi_store=True, can_stage="glance-direct" in methods),
+            ImportsApi(staging, imports, conf.max_json_body, {name: x.schema for name, x in methods.items()}, multi_store=True),
             TasksApi(Tasks(database, authorizer), imports, schemas.body(formats), conf.max_json_body, conf.limit_param_default, conf.api_limit_max), formats)
         described = MetadefApiSettings(conf.limit_param_default, conf.api_limit_max, conf.max_json_body)
         routes += metadef_table.routes(MetadefsApi(metadefs, described), MetadefParts(metadefs, authorizer),
@@ -310,8 +317,9 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
         app.wsgi_app = _outermost(conf, app.wsgi_app)  # type: ignore[assignment, method-assign]
         return app
 
-    sections.refuse_shared(conf, _store_options(conf))
-    return Service(make_app, database, stores, reaper, outbox, notifications, hashing, rechecking, runner, board, importing, caching, tools, periodic, machine, leases.holder, auth.open_to_all, enabled)
+    sections.refuse_shared(conf, _store_options(conf, loader))
+    return Service(make_app, database, stores, reaper, outbox, notifications, hashing, rechecking, runner, board, importing, caching, tools, periodic, machine, leases.holder, auth.open_to_all,
+                   enabled, loader.broken)
 
 
 @dataclass(slots=True)
@@ -372,23 +380,17 @@ def _cross_site(conf: cfg.ConfigOpts, *, inside: bool) -> CrossSite:
 
 
 # -- plugins, and what a missing or broken one means, by kind ---------------------------------------------------------------
-def load_auth(conf: cfg.ConfigOpts) -> Auth:
-    """A missing or broken auth plugin stops the start."""
-    name = conf.auth_strategy
-    cls = plugins.required("auth", name, "[DEFAULT] auth_strategy")
-    auth: Auth = cls(section(conf, f"auth_{name}", cls.options), conf)
-    auth.start()
-    return auth
+def _count_broken(kind: str, name: str, broken: bool) -> None:
+    metrics.PLUGIN_BROKEN.labels(kind, name).set(int(broken))
 
 
-def load_database(conf: cfg.ConfigOpts) -> Database:
-    """A missing or broken database plugin stops the start."""
-    cls = plugins.required("database", conf.database.driver, "[database] driver")
-    database: Database = cls(section(conf, "database", cls.options))
-    return database
+def load_database(conf: cfg.ConfigOpts, loader: Loader | None = None) -> Database:
+    """Raises ConfigError."""
+    found: Database = (loader or Loader(conf)).one("database")
+    return found
 
 
-def load_stores(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool = False, look: bool = False) -> Stores:
+def load_stores(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool = False, look: bool = False, loader: Loader | None = None) -> Stores:
     """A broken store is listed as unavailable and the others serve, unless it is the default one and was never used. ``again``: nothing that
     is wrong with a store stops the start, for it was good before: it is away, and may come back. ``database``: knows where the data of the
     stores is expected; without one, that is not looked at. ``look``: the configuration is only judged, so nothing is made, marked or recorded; a
@@ -396,8 +398,8 @@ def load_stores(conf: cfg.ConfigOpts, database: Database | None = None, *, again
     wanted: Mapping[str, str] = conf.enabled_backends
     if not wanted:
         raise ConfigError("[DEFAULT] enabled_backends: name at least one store, such as file:file")
-    drivers = [x.name for x in plugins.installed("store")]
-    sections.refuse_taken(conf, plugins.sections(), drivers)
+    drivers = [x.name for x in installed("store")]
+    sections.refuse_taken(conf, plugin_sections(), drivers)
     default = _default_store(conf, wanted)
     review.refuse_misspelt_stores(conf)
     fallbacks = list(conf.glance_store.fallback_stores)
@@ -406,17 +408,24 @@ def load_stores(conf: cfg.ConfigOpts, database: Database | None = None, *, again
         raise ConfigError(f"[glance_store] fallback_stores: {wrong[0]} is {'the default store' if wrong[0] == default else 'no store'}; name others of "
                           f"{', '.join(x for x in wanted if x != default) or 'enabled_backends'}, or none")
     places = Places(database.places) if database else None
+    loader = loader or Loader(conf)
     facades: dict[str, StoreFacade] = {}
     for store_id, driver in wanted.items():
-        facades[store_id] = _load_store(conf, places, store_id, driver, [*facades.values()], required=store_id == default, again=again, look=look)
-    staging = _load_staging(conf, facades[default], wanted[default], again=again, look=look) if conf.enabled_import_methods else None
+        facades[store_id] = _load_store(conf, loader, places, store_id, driver, [*facades.values()], required=store_id == default, again=again, look=look)
+    staging = _load_staging(conf, loader, facades[default], wanted[default], again=again, look=look) if conf.enabled_import_methods else None
     _refuse_shared_places([*facades.values(), *([staging] if staging else [])])
     return Stores([*facades.values()], default, staging, fallbacks=fallbacks)
 
 
-def _load_staging(conf: cfg.ConfigOpts, default: StoreFacade, default_driver: str, *, again: bool, look: bool) -> StoreFacade:
+def _load_staging(conf: cfg.ConfigOpts, loader: Loader, default: StoreFacade, default_driver: str, *, again: bool, look: bool) -> StoreFacade:
     """Staged data lies beside the default store's, when both are folders and the operator says nothing else."""
-    cls = plugins.required("store", conf.staging_driver, "[DEFAULT] staging_driver")
+    try:
+        cls = load("store", conf.staging_driver, "[DEFAULT] staging_driver")
+    except errors.PluginBroken as exc:
+        if not again:
+            raise ConfigError(f"[DEFAULT] staging_driver = {conf.staging_driver}: {exc}; data can't be staged for imports: mend or replace this plugin, or "
+                              "choose another one") from exc
+        return _without_staging(conf, exc, None)
     options = section(conf, STAGING, cls.options)
     inside = False
     if conf.staging_driver == "file" and "filesystem_store_datadir" in options:
@@ -428,66 +437,54 @@ def _load_staging(conf: cfg.ConfigOpts, default: StoreFacade, default_driver: st
     def start() -> Store:
         if inside and not default.available:
             raise errors.PlaceMissing(f"it lies in the folder of store {default.id}, which is not available")
-        store: Store = cls(STAGING, options)
-        if not look:
-            store.create()
-        store.start()
-        return store
+        store = make_store(conf, STAGING, conf.staging_driver, loader, cls)
+        return loader.in_time("store", conf.staging_driver, lambda: _started(store, create=not look), Store.close, of=STAGING)
 
     try:
         return StoreFacade(StoreSettings(STAGING, conf.staging_driver), start())
-    except (errors.StoreError, ConfigError) as exc:
+    except (errors.StoreError, ConfigError, errors.PluginBroken) as exc:
         if look and isinstance(exc, errors.PlaceMissing):
             return StoreFacade(StoreSettings(STAGING, conf.staging_driver), None, start)
         if not again and not (inside and not default.available):
             raise ConfigError(f"[{STAGING}]: {exc}; data can't be staged for imports") from exc
-        LOG.error("[%s] is not available: %s; there are no imports until it is", STAGING, exc)
-        return StoreFacade(StoreSettings(STAGING, conf.staging_driver, fault=str(exc)), None, start)
+        return _without_staging(conf, exc, start)
 
 
-def cache_driver(conf: cfg.ConfigOpts) -> str | None:
-    """The cache plugin that the operator wants; None: no cache."""
-    name = "file" if conf.image_cache_driver in GLANCES_CACHES else str(conf.image_cache_driver)
-    return None if conf.image_cache_dir is None and name == "file" else name
+def _without_staging(conf: cfg.ConfigOpts, exc: errors.GlanceError, start: Callable[[], Store] | None) -> StoreFacade:
+    LOG.error("[%s] is not available: %s; there are no imports until it is", STAGING, exc)
+    return StoreFacade(StoreSettings(STAGING, conf.staging_driver, fault=str(exc)), None, start)
 
 
-def load_cache(conf: cfg.ConfigOpts, *, again: bool = False) -> ImageCache | None:
-    """The image cache, when the operator wants one. A broken plugin is left out with a warning; one that is not installed, or settings
-    that are wrong, stop the start. ``again``: nothing that is wrong with the cache does."""
+def _started(store: Store, *, create: bool) -> Store:
+    if create:
+        store.create()
+    store.start()
+    return store
+
+
+def load_cache(conf: cfg.ConfigOpts, loader: Loader, *, again: bool = False) -> ImageCache | None:
+    """The image cache, when the operator wants one. A broken plugin is left out; one that is not installed, or settings that are wrong, stop
+    the start. ``again``: nothing that is wrong with the cache does."""
     name = cache_driver(conf)
     if name is None:
         return None
     if name != conf.image_cache_driver:
         LOG.warning("[DEFAULT] image_cache_driver = %s is Glance's; here it means %s", conf.image_cache_driver, name)
-    try:
-        cls = plugins.load("cache", name, "[DEFAULT] image_cache_driver")
-    except plugins.PluginBroken as exc:
-        LOG.warning("[DEFAULT] image_cache_driver: %s; images are not cached", exc)
-        return None
     folder = Path(conf.image_cache_dir) if conf.image_cache_dir else None
-    driver: Cache = cls(section(conf, f"cache_{name}", cls.options), CacheSettings(conf.image_cache_max_size, folder, told))
-    try:
-        driver.start()
-    except (ConfigError, errors.CacheUnavailable) as exc:
-        if not again:
-            raise
-        LOG.error("the image cache can't be used: %s; this process serves without it", exc)
-        return None
-    return ImageCache(driver, conf.image_cache_patience)
+    driver: Cache | None = None
+    with loader.or_left_out("cache", name, "[DEFAULT] image_cache_driver"):
+        try:
+            driver = loader.make("cache", name, "[DEFAULT] image_cache_driver", settings=CacheSettings(conf.image_cache_max_size, folder, told))
+        except (ConfigError, errors.CacheUnavailable) as exc:
+            if not again:
+                raise
+            LOG.error("the image cache can't be used: %s; this process serves without it", exc)
+            return None
+    return ImageCache(driver, conf.image_cache_patience) if driver is not None else None
 
 
 def _caching_settings(conf: cfg.ConfigOpts) -> CachingSettings:
     return CachingSettings(conf.image_cache_max_size, conf.image_cache_stall_time, conf.worker_self_reference_url)
-
-
-def load_methods(conf: cfg.ConfigOpts) -> dict[str, ImportMethod]:
-    """A missing or broken import method stops the start."""
-    found: dict[str, ImportMethod] = {}
-    for name in conf.enabled_import_methods:
-        cls = plugins.required("import_method", name, "[DEFAULT] enabled_import_methods")
-        found[name] = cls(section(conf, cls.section or f"method_{name.replace('-', '_')}", cls.options), conf)
-        found[name].start()
-    return found
 
 
 def _refuse_bare_tokens(conf: cfg.ConfigOpts, methods: Mapping[str, ImportMethod], signatures: Signatures) -> None:
@@ -500,13 +497,13 @@ def _refuse_bare_tokens(conf: cfg.ConfigOpts, methods: Mapping[str, ImportMethod
                           "a key, the same on each node, such as the output of: openssl rand -base64 32 | tr '+/' '-_'")
 
 
-def load_steps(conf: cfg.ConfigOpts) -> dict[str, ImportStep]:
-    """A missing or broken import step stops the start: it may be a security check."""
+def load_steps(conf: cfg.ConfigOpts, loader: Loader | None = None) -> dict[str, ImportStep]:
+    """A missing import step stops the start; a broken one stops the imports, for it may be a security check."""
+    loader = loader or Loader(conf)
+    made: dict[str, ImportStep] = loader.every("import_step")
     found: dict[str, ImportStep] = {}
-    for name in conf.image_import_opts.image_import_plugins:
-        if name == "no_op":
-            continue
-        step = plugins.make_step(conf, name)
+    for name in KINDS["import_step"].wanted(conf):
+        step = made.get(name) or UnavailableStep(name, conf)
         if step.isolated:
             from glancecore.imports.step_process import IsolatedStep  # what it speaks is loaded by those who need it
 
@@ -516,21 +513,33 @@ def load_steps(conf: cfg.ConfigOpts) -> dict[str, ImportStep]:
     return found
 
 
-def load_job(conf: cfg.ConfigOpts, name: str, tools: Tools, option: str) -> Scheduled:
-    """A missing or broken job stops the start: one that silently never runs is found when it is too late."""
-    return make_job(conf, name, job_class(conf, name, option), tools)
+def _load_jobs(conf: cfg.ConfigOpts, tools: Tools, loader: Loader) -> list[Scheduled]:
+    """Those that this deployment has a use for."""
+    found = []
+    for name, option in KINDS["periodic"].wanted(conf).items():
+        with loader.or_left_out("periodic", name, option):
+            scheduled = load_job(conf, name, tools, option, loader)
+            with faults("periodic", name):
+                if scheduled.machine is None or scheduled.job.applies():
+                    found.append(scheduled)
+    return found
+
+
+def load_job(conf: cfg.ConfigOpts, name: str, tools: Tools, option: str, loader: Loader | None = None) -> Scheduled:
+    """A job's own plugin, or that of an enabled extension. Raises ConfigError, PluginBroken."""
+    return make_job(conf, name, job_class(conf, name, option), tools, loader or Loader(conf))
 
 
 def job_class(conf: cfg.ConfigOpts, name: str, option: str) -> type[PeriodicJob]:
-    """A job's own plugin, or that of an enabled extension. Raises ConfigError."""
-    found = extensions.jobs(extensions.load(conf)).get(name)
-    return plugins.required("periodic", name, option) if found is None else found
+    """Raises ConfigError, PluginBroken."""
+    found: type[PeriodicJob] = extensions.jobs(extensions.load(conf)).get(name) or load("periodic", name, option)
+    return found
 
 
-def make_job(conf: cfg.ConfigOpts, name: str, cls: type[PeriodicJob], tools: Tools) -> Scheduled:
-    own = section(conf, f"periodic_{name}", job_options(cls.interval, cls.options))
-    job: PeriodicJob = cls(own, tools)
-    return Scheduled(name, job, own.interval, own.dry_run, this_machine(conf) if cls.of_machine else None)
+def make_job(conf: cfg.ConfigOpts, name: str, cls: type[PeriodicJob], tools: Tools, loader: Loader) -> Scheduled:
+    job: PeriodicJob = loader.make("periodic", name, "[periodic] enabled_jobs", cls=cls, tools=tools)
+    own = conf[f"periodic_{name}"]
+    return Scheduled(name, job, own.interval, own.dry_run, this_machine(conf) if job.of_machine else None)
 
 
 def job_row(conf: cfg.ConfigOpts, name: str, cls: type[PeriodicJob]) -> str:
@@ -584,15 +593,12 @@ def _logbooks(conf: cfg.ConfigOpts, database: Database) -> Logbooks:
     return LogbookDatabase("sqlite://")
 
 
-def _load_certificates(conf: cfg.ConfigOpts) -> CertificateSource | None:
-    """A missing or broken plugin stops the start: signatures are a security check."""
-    name = conf.certificate_source
-    if not name:
-        return None
-    cls = plugins.required("certificates", name, "[DEFAULT] certificate_source")
-    source: CertificateSource = cls(section(conf, f"certificates_{name}", cls.options), conf)
-    source.start()
-    return source
+def _certificates(conf: cfg.ConfigOpts, loader: Loader) -> CertificateSource | None:
+    """Of a broken plugin, ones that let no signature pass."""
+    found: dict[str, CertificateSource] = loader.every("certificates")
+    if name := conf.certificate_source:
+        return found.get(name) or UnavailableCertificates(section(conf, f"certificates_{name}", ()), conf)
+    return None
 
 
 def load_board(conf: cfg.ConfigOpts) -> Board | None:
@@ -664,39 +670,42 @@ def _default_store(conf: cfg.ConfigOpts, wanted: Mapping[str, str]) -> str:
     return str(default)
 
 
-def make_store(conf: cfg.ConfigOpts, store_id: str, driver: str) -> Store:
-    """Not started. Raises PluginBroken, ConfigError."""
-    cls = plugins.load("store", driver, "[DEFAULT] enabled_backends")
-    made: Store = cls(store_id, section(conf, store_id, from_glance.in_old_section(conf, cls.options)))
+def make_store(conf: cfg.ConfigOpts, store_id: str, driver: str, loader: Loader | None = None, cls: type[Store] | None = None) -> Store:
+    """Not started. ``cls``: its class, when that was loaded before. Raises PluginBroken, ConfigError."""
+    option = "[DEFAULT] enabled_backends"
+    cls = cls or load("store", driver, option)
+    options = cls.options if store_id == STAGING else from_glance.in_old_section(conf, cls.options)
+    made: Store = (loader or Loader(conf)).make("store", driver, option, cls=cls, section=store_id, options=options, start=False, id=store_id)
     return made
 
 
-def _store_options(conf: cfg.ConfigOpts) -> dict[str, set[str]]:
+def _store_options(conf: cfg.ConfigOpts, loader: Loader) -> dict[str, set[str]]:
     """Store id -> its own options, its driver's included; without those whose driver is broken."""
-    found = {}
-    for store_id, driver in conf.enabled_backends.items():
-        with contextlib.suppress(plugins.PluginBroken):
-            found[store_id] = {x.dest for x in [*PER_STORE, *plugins.load("store", driver, "[DEFAULT] enabled_backends").options]}
-    return found
+    return {store_id: {x.dest for x in [*PER_STORE, *load("store", driver, "[DEFAULT] enabled_backends").options]}
+            for store_id, driver in conf.enabled_backends.items() if ("store", store_id) not in loader.broken}
 
 
-def _load_store(conf: cfg.ConfigOpts, places: Places | None, store_id: str, driver: str, others: Sequence[StoreFacade], *,
+def _load_store(conf: cfg.ConfigOpts, loader: Loader, places: Places | None, store_id: str, driver: str, others: Sequence[StoreFacade], *,
                 required: bool, again: bool, look: bool) -> StoreFacade:
     store: Store | None = None
     fault: str | None = None
-    missing = False
+    missing, made = False, False
     options: cfg.ConfigOpts.GroupAttr = section(conf, store_id, PER_STORE)
 
-    def start() -> Store:
-        loaded = make_store(conf, store_id, driver)
+    def begin(loaded: Store) -> Store:
         if places is None:
-            if not look:
-                loaded.create()
-            loaded.start()
-        else:
-            places.start(loaded, read_only=options.read_only, look=look,
-                         judge=lambda made: _refuse_shared_places([*others, StoreFacade(StoreSettings(store_id, driver), made)]))
+            return _started(loaded, create=not look)
+        places.start(loaded, read_only=options.read_only, look=look,
+                     judge=lambda started: _refuse_shared_places([*others, StoreFacade(StoreSettings(store_id, driver), started)]))
         return loaded
+
+    def start() -> Store:
+        nonlocal made
+        loaded = make_store(conf, store_id, driver, loader)
+        made = True
+        started = loader.in_time("store", driver, lambda: begin(loaded), Store.close, of=store_id)
+        loader.note("store", store_id, None)
+        return started
 
     def check(found: Store) -> None:
         if places is not None:
@@ -704,7 +713,10 @@ def _load_store(conf: cfg.ConfigOpts, places: Places | None, store_id: str, driv
 
     try:
         store = start()
-    except (plugins.PluginBroken, errors.StoreError) as exc:
+    except (errors.PluginBroken, errors.StoreError) as exc:
+        if isinstance(exc, errors.PluginBroken):
+            loader.note("store", store_id, str(exc))
+            LOG.debug("how the store %s broke", store_id, exc_info=exc)
         fault, missing = errors.for_operators(exc), isinstance(exc, errors.PlaceMissing)
         if look and missing and not (places is not None and places.used(store_id)):
             LOG.debug("store %s: a start makes its place: %s", store_id, fault)
@@ -721,35 +733,27 @@ def _load_store(conf: cfg.ConfigOpts, places: Places | None, store_id: str, driv
                              DirectDownload(options.direct_download), options.direct_download_seconds)
     if store is not None and settings.direct_download is not DirectDownload.NEVER and Cap.PRESIGN not in store.caps:
         raise ConfigError(f"[{store_id}] direct_download = {settings.direct_download}: the driver {driver} can't sign URLs; remove the option")
-    return StoreFacade(settings, store, start, check, missing=missing)
-
-
-def _load_quota(conf: cfg.ConfigOpts) -> Quota:
-    cls = plugins.required("quota", conf.quota_driver, "[DEFAULT] quota_driver")
-    quota: Quota = cls(section(conf, f"quota_{conf.quota_driver}", cls.options), conf)
-    return quota
-
-
-def _load_notifiers(conf: cfg.ConfigOpts) -> dict[str, Notifier]:
-    found = {}
-    for name in conf.notifiers:
-        cls = plugins.required("notifier", name, "[DEFAULT] notifiers")
-        found[name] = cls(section(conf, f"notify_{name}", cls.options), conf)
-    return found
+    return StoreFacade(settings, store, start if made else None, check, missing=missing)
 
 
 def _notifier_queues(conf: cfg.ConfigOpts, notifiers: Mapping[str, Notifier]) -> list[NotifierQueue]:
     found = []
     for name, notifier in notifiers.items():
         if not notifier.immediate and not isinstance(notifier, DurableNotifier):
-            options = section(conf, f"notify_{name}", PER_NOTIFIER)
+            options = conf[f"notify_{name}"]
             found.append(NotifierQueue(name, notifier, options.queue_size, options.drain_seconds))
     return found
 
 
-def _destinations(conf: cfg.ConfigOpts, notifiers: Iterable[Notifier]) -> list[Destination]:
-    """Of all durable notifiers. Raises ConfigError."""
-    found = [x for notifier in notifiers if isinstance(notifier, DurableNotifier) for x in notifier.destinations()]
+def _destinations(conf: cfg.ConfigOpts, loader: Loader, notifiers: dict[str, Notifier]) -> list[Destination]:
+    """Of all durable notifiers; one that can't tell them is taken out of ``notifiers``. Raises ConfigError."""
+    found: list[Destination] = []
+    for name, notifier in [*notifiers.items()]:
+        if isinstance(notifier, DurableNotifier):
+            del notifiers[name]
+            with loader.or_left_out("notifier", name, "[DEFAULT] notifiers"):
+                found += loader.in_time("notifier", name, notifier.destinations, lambda _: None)
+                notifiers[name] = notifier
     for destination in found:
         if conf.outbox.claim_seconds < 2 * destination.timeout:
             raise ConfigError(f"[outbox] claim_seconds = {conf.outbox.claim_seconds:g}: {destination.name} may take {destination.timeout:g} "

@@ -1,4 +1,4 @@
-"""Signers of images: keys, their certificates, and the four properties of a signed image (contract 14.8)."""
+"""Signers of images: keys, their certificates, and the four properties of a signed image."""
 
 from __future__ import annotations
 

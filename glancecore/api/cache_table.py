@@ -1,4 +1,4 @@
-"""The routes of the image cache (contract 11)."""
+"""The routes of the image cache."""
 
 from __future__ import annotations
 

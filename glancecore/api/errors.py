@@ -1,4 +1,4 @@
-"""The one table from errors to HTTP, and how an error looks on the wire (contract 1.2)."""
+"""The one table from errors to HTTP, and how an error looks on the wire."""
 
 from __future__ import annotations
 
@@ -90,6 +90,7 @@ STATUS: dict[type[errors.GlanceError], int] = {
     errors.StoreForbidden: 503,
     errors.StoreUnavailable: 503,
     errors.PlaceMissing: 503,
+    errors.PluginBroken: 503,
     errors.DataDamaged: 503,
     errors.Unsupported: 503,
     errors.CacheUnavailable: 503,

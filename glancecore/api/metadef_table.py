@@ -1,4 +1,4 @@
-"""The routes of metadata definitions (contract 13)."""
+"""The routes of metadata definitions."""
 
 from __future__ import annotations
 

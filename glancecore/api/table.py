@@ -9,7 +9,7 @@ from glancecore.api.v2.imports import ImportsApi
 from glancecore.api.v2.locations import LocationsApi
 from glancecore.api.v2.members import MembersApi
 from glancecore.api.v2.patches import MOST_PATH, V20, V21
-from glancecore.api.v2.schemas import images, imports, locations, members, tasks
+from glancecore.api.v2.schemas import images, locations, members, tasks
 from glancecore.api.v2.tasks import TasksApi
 from glancecore.ports.http import Lane, Param, Route
 
@@ -78,7 +78,7 @@ def routes(image: ImagesApi, data: ImageDataApi, location: LocationsApi, member:
         Route("DELETE", f"{ONE}/members/<path:member>", member.remove, "Stop sharing", nothing, tag="members"),
         Route("PUT", f"{ONE}/stage", importing.stage, "Stage image data for an import", nothing, body=OCTETS, tag="imports", lane=Lane.TRANSFER, params=(
             Param("x-openstack-image-size", "Its length in bytes.", "header", _INT),)),
-        Route("POST", f"{ONE}/import", importing.start, "Import image data", {202: None}, body=imports.body(), tag="imports", lane=Lane.TRANSFER, params=(
+        Route("POST", f"{ONE}/import", importing.start, "Import image data", {202: None}, body=importing.schema, tag="imports", lane=Lane.TRANSFER, params=(
             Param("x-image-meta-store", "Store to put it in.", "header"),)),
         Route("GET", f"{ONE}/tasks", task.of_image, "Tasks of an image", {200: tasks.OF_IMAGE}, tag="imports"),
         Route("POST", f"{ONE}/tasks/<task_id>/actions/cancel", importing.cancel, "Cancel an import", {202: None}, tag="imports"),

@@ -1,4 +1,4 @@
-"""Which API versions are spoken, and finding the version in a path (contract 2.1)."""
+"""Which API versions are spoken, and finding the version in a path."""
 
 from __future__ import annotations
 

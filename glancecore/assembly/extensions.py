@@ -12,7 +12,9 @@ from typing import Any
 from oslo_config import cfg
 from oslo_policy.policy import DocumentedRuleDefault
 
-from glancecore import plugins
+from glancecore.assembly import loader
+from glancecore.assembly.kinds import KINDS
+from glancecore.assembly.loader import Loader, faults
 from glancecore.domain import errors, fields
 from glancecore.domain.clock import now
 from glancecore.domain.context import Context
@@ -22,11 +24,10 @@ from glancecore.domain.lease import Operation
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.extension import Background, Extension
 from glancecore.ports.http import Route, Schema
-from glancecore.ports.options import section
 from glancecore.ports.periodic import PeriodicJob
 from glancecore.ports.record_repository import RecordRepository
 from glancecore.ports.repository import ImageRepository
-from glancecore.services.image_data import Download
+from glancecore.services.downloads import Download
 from glancecore.services.images import Images
 from glancecore.services.operations import Operations
 from glancecore.services.stores import Stores
@@ -44,13 +45,15 @@ _LONGEST_EVENT = 64
 # -- the classes: what is known before anything is made ------------------------------------------------------------------
 def load(conf: cfg.ConfigOpts) -> dict[str, type[Extension]]:
     """The classes of the enabled extensions, each behind those that it needs. Raises ConfigError."""
-    names = list(dict.fromkeys(conf.enabled_extensions))
-    found: dict[str, type[Extension]] = {name: plugins.required("extension", name, OPTION) for name in names}
+    found: dict[str, type[Extension]] = {}
+    for name, option in KINDS["extension"].wanted(conf).items():
+        with Loader(conf).or_left_out("extension", name, option):
+            found[name] = loader.load("extension", name, option)
     for name, cls in found.items():
         if missing := sorted(cls.needs - found.keys()):
             raise ConfigError(f"{OPTION}: {name} needs {', '.join(missing)}; add {'them' if len(missing) > 1 else 'it'}")
-        if wrong := faults(name, cls):
-            raise ConfigError(f"{OPTION} = {name}: the extension is broken: {wrong[0]}; its author must mend that, take the name out until then")
+        if wrong := complaints(name, cls):
+            raise ConfigError(f"{OPTION} = {name}: the extension is broken: {wrong[0]}; install another release of it, or remove it from this option")
     ordered = _ordered(found)
     _refuse_clashes(ordered)
     return ordered
@@ -66,7 +69,7 @@ def shown(classes: Mapping[str, type[Extension]]) -> dict[str, Schema]:
 
 
 def shown_to_clients(classes: Mapping[str, type[Extension]]) -> list[dict[str, str]]:
-    known = {x.name: x.distribution.rpartition(" ")[2] for x in plugins.installed("extension")}
+    known = {x.name: x.distribution.rpartition(" ")[2] for x in loader.installed("extension")}
     return [{"name": name, "version": known[name], "title": cls.title} for name, cls in classes.items()]
 
 
@@ -84,7 +87,7 @@ def _ordered(found: Mapping[str, type[Extension]]) -> dict[str, type[Extension]]
     return ordered
 
 
-def faults(name: str, cls: type[Extension]) -> list[str]:
+def complaints(name: str, cls: type[Extension]) -> list[str]:
     """What is wrong with what it declares, in sentences. The kit for extensions asks the same."""
     word = name.replace("-", "_")
     dotted = [*(x.name for x in cls.collections), *cls.events]
@@ -105,7 +108,7 @@ def _refuse_clashes(classes: Mapping[str, type[Extension]]) -> None:
         if both := sorted(first.shows.keys() & second.shows.keys()):
             raise ConfigError(f"{OPTION}: {one} and {other} both show {both[0]} on images; enable one of the two")
     if clash := {x for cls in classes.values() for x in cls.operations} & set(Operation):
-        raise ConfigError(f"{OPTION}: the operation {min(clash)} is the service's own; take the extension out that has it")
+        raise ConfigError(f"{OPTION}: an extension has an operation {min(clash)}, as the service itself has; remove that extension from this option")
 
 
 # -- the kernel ----------------------------------------------------------------------------------------------------------
@@ -149,13 +152,15 @@ class ServiceKernel:
 class Extensions:
     """Those that are enabled, made and subscribed."""
 
-    def __init__(self, conf: cfg.ConfigOpts, classes: Mapping[str, type[Extension]], kernel: ServiceKernel, on: Subscriptions) -> None:
+    def __init__(self, plugins: Loader, classes: Mapping[str, type[Extension]], kernel: ServiceKernel, on: Subscriptions) -> None:
         """Raises ConfigError."""
+        self._plugins = plugins
         self._made = kernel.made
         for name, cls in classes.items():
-            extension = cls(section(conf, f"ext_{name.replace('-', '_')}", cls.options), kernel)
-            self._made[name] = extension
-            extension.subscribe(on)
+            with plugins.or_left_out("extension", name, OPTION):
+                self._made[name] = plugins.make("extension", name, OPTION, cls=cls, start=False, kernel=kernel)
+                with faults("extension", name):
+                    self._made[name].subscribe(on)
         self._background: list[Background] = []
 
     def __iter__(self) -> Iterator[tuple[str, Extension]]:
@@ -166,8 +171,9 @@ class Extensions:
 
     def start(self) -> None:
         """Raises ConfigError."""
-        for extension in self._made.values():
-            extension.start()
+        for name, extension in self._made.items():
+            with self._plugins.or_left_out("extension", name, OPTION):
+                self._plugins.in_time("extension", name, extension.start, lambda _: None)
 
     def run(self) -> None:
         """What they do beside requests."""

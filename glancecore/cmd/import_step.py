@@ -9,7 +9,7 @@ import signal
 import sys
 from multiprocessing.connection import Connection
 
-from glancecore import plugins
+from glancecore.assembly.loader import Loader
 from glancecore.cmd import start
 from glancecore.imports.step_process import serve_step
 
@@ -34,7 +34,7 @@ def _main() -> None:
         signal.signal(number, signal.SIG_IGN)
     conf = start.read_config(args)
     with Connection(args.channel) as channel:
-        serve_step(plugins.make_step(conf, args.step), channel)
+        serve_step(Loader(conf).make("import_step", args.step, "[image_import_opts] image_import_plugins"), channel)
 
 
 def _end_with(parent: int) -> None:

@@ -113,8 +113,9 @@ def run_once(conf: cfg.ConfigOpts, job: str, *, dry_run: bool, as_json: bool, cl
 
 
 def _list(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
-    from glancecore import bootstrap, plugins
+    from glancecore import bootstrap
     from glancecore.assembly import extensions
+    from glancecore.assembly.loader import installed, load
     from glancecore.periodic import runner
     from glancecore.ports.periodic import job_options
 
@@ -123,8 +124,12 @@ def _list(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
     try:
         leader = runner.leader(database.jobs)
         of_extensions = extensions.jobs(extensions.load(conf))
-        for name in [*(x.name for x in plugins.installed("periodic")), *of_extensions]:
-            cls = of_extensions.get(name) or plugins.load("periodic", name, "name")
+        for name in sorted({*(x.name for x in installed("periodic")), *of_extensions}):
+            try:
+                cls = of_extensions.get(name) or load("periodic", name, "name")
+            except errors.PluginBroken as exc:
+                rows.append({"job": name, "enabled": name in conf.periodic.enabled_jobs, "broken": str(exc)})
+                continue
             own = section(conf, f"periodic_{name}", job_options(cls.interval, cls.options))
             record = database.jobs.record(bootstrap.job_row(conf, name, cls))
             report = record.report or {}
@@ -132,7 +137,7 @@ def _list(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
                 "job": name, "enabled": name in conf.periodic.enabled_jobs or name in of_extensions, "interval": own.interval, "dry_run": own.dry_run,
                 "of_machine": cls.of_machine, "summary": cls.summary, "started_at": record.started_at.isoformat() if record.started_at else None,
                 "ended_at": record.ended_at.isoformat() if record.ended_at else None, "outcome": report.get("outcome"),
-                "report": record.report})
+                "report": record.report, "broken": None})
     finally:
         database.close()
     if args.json:
@@ -140,6 +145,9 @@ def _list(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
         return 0
     print(f"leader: {leader or 'none'}")
     for row in rows:
+        if row["broken"]:
+            print(f"{row['job']:17} {row['broken']}")
+            continue
         state = "on" if row["enabled"] else "off"
         state += ", dry run" if row["dry_run"] else ""
         state += ", on each machine" if row["of_machine"] else ""

@@ -12,17 +12,21 @@ from typing import Any
 
 from oslo_config import cfg
 
-from glancecore import bootstrap, plugins
+from glancecore import bootstrap
 from glancecore import conf as configuration
+from glancecore.assembly.kinds import KINDS, Broken, Kind
+from glancecore.assembly.loader import Loader, fault_of_distribution, faults, installed, load
 from glancecore.cmd import parsing, plugin_new, start
+from glancecore.cmd.apart import ChildDied, apart
 from glancecore.conf import beside, review
 from glancecore.domain import errors
-from glancecore.domain.errors import ConfigError, GlanceError
+from glancecore.domain.errors import ConfigError, PluginBroken
 from glancecore.ports.config_files import files_of
 from glancecore.services.places import needed_but_not_configured
 
 _OPTION = re.compile(r"\[\S+\] \w+")
-_COLUMNS = ("kind", "name", "state", "distribution", "reason")
+_COLUMNS = ("kind", "name", "state", "section", "distribution", "reason")
+Row = Mapping[str, str]
 
 
 def main() -> None:
@@ -34,14 +38,18 @@ def _main() -> int:
     start.add_config_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    actions.add_parser("list", help="all installed plugins and their state").set_defaults(run=_list)
-    show = actions.add_parser("show", help="one plugin and its options")
-    show.add_argument("kind", choices=sorted(plugins.KINDS))
+    listing = actions.add_parser("list", help="all installed plugins and their state; those that the configuration enables are imported, each in a process of "
+                                              "its own")
+    listing.add_argument("--all", action="store_true", help="import the others, too")
+    listing.set_defaults(run=_list)
+    show = actions.add_parser("show", help="one plugin, its section and its options")
+    show.add_argument("kind", choices=sorted(KINDS))
     show.add_argument("name")
     show.set_defaults(run=_show)
     check = actions.add_parser("check", help="load everything that the configuration enables; exit 1 when something is wrong")
     check.add_argument("--glance-config", nargs="+", metavar="FILE",
                        help="only print what becomes of each option in these files of a Glance deployment; exit 1 when one is not known, or refused")
+    check.add_argument("--all", action="store_true", help="import also what is installed and not enabled")
     check.set_defaults(run=_check)
     plugin_new.add(actions)
     args = parser.parse_args()
@@ -54,32 +62,58 @@ def _main() -> int:
 
 
 def _list(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
-    used = enabled(conf)
-    rows = []
-    for kind in plugins.KINDS:
-        names = used.get(kind, {})
-        for found in plugins.installed(kind):
-            state, reason = _state(kind, found.name, names.get(found.name))
-            rows.append({"kind": kind, "name": found.name, "state": state, "distribution": found.distribution, "reason": reason})
-        missing = sorted(set(names) - {x.name for x in plugins.installed(kind)})
-        rows += [{"kind": kind, "name": x, "state": "missing", "distribution": "", "reason": f"named by {names[x]}"} for x in missing]
-    _print(args, rows)
+    _print(args, [row for kind in KINDS.values() for row in _rows(kind, conf, everything=args.all)])
     return 0
 
 
-def _show(args: argparse.Namespace, _conf: cfg.ConfigOpts) -> int:
-    found = {x.name: x for x in plugins.installed(args.kind)}
+def _rows(kind: Kind, conf: cfg.ConfigOpts, *, everything: bool) -> list[Row]:
+    """A row for each plugin that is installed or wanted."""
+    wanted, rows = kind.wanted(conf), []
+    for found in installed(kind.name):
+        option = wanted.get(found.name)
+        state, sections, reason = "enabled" if option else "installed", kind.sections(conf, found.name), option or ""
+        if fault := fault_of_distribution(kind.name, found.name):
+            state, reason = "broken", fault
+        elif option or everything:
+            about = _look(kind, found.name, option or "name", conf)
+            sections = about["sections"] or sections
+            if about["fault"]:
+                state, reason = "broken", about["fault"]
+        rows.append(_row(kind.name, found.name, state, reason, sections, found.distribution))
+    missing = sorted(set(wanted) - {x.name for x in installed(kind.name)})
+    return rows + [_row(kind.name, x, "missing", f"named by {wanted[x]}", kind.sections(conf, x)) for x in missing]
+
+
+def _look(kind: Kind, name: str, option: str, conf: cfg.ConfigOpts) -> dict[str, Any]:
+    """What a plugin's class says, or its fault. It is imported in a child: whatever it does there, we go on."""
+    def look() -> dict[str, Any]:
+        try:
+            cls = load(kind.name, name, option)
+            with faults(kind.name, name, named_too=False):
+                options = [_option(x) for x in (*kind.common(cls), *cls.options)]
+                return {"fault": "", "description": str(cls.__doc__ or "").strip(), "sections": kind.sections(conf, name, cls), "options": options}
+        except (ConfigError, PluginBroken) as exc:
+            return {"fault": str(exc), "sections": []}
+
     try:
-        cls = plugins.load(args.kind, args.name, "name")
-    except plugins.PluginBroken as exc:
-        raise ConfigError(f"{exc}; mend or reinstall this driver") from exc
-    about = {"kind": args.kind, "name": args.name, "distribution": found[args.name].distribution,
-             "target": found[args.name].target, "description": (cls.__doc__ or "").strip(),
-             "options": [_option(x) for x in getattr(cls, "options", ())]}
+        return apart(look, conf.plugin_start_timeout)
+    except ChildDied as exc:
+        return {"fault": f"{kind.name} plugin {name!r} is broken: its import {exc}", "sections": [], "died": True}
+
+
+def _show(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
+    kind = KINDS[args.kind]
+    about = _look(kind, args.name, "name", conf)
+    if about["fault"]:
+        raise ConfigError(about["fault"])
+    [found] = [x for x in installed(args.kind) if x.name == args.name]
+    about = {"kind": args.kind, "name": args.name, "distribution": found.distribution, "target": found.target, "option": kind.option,
+             "sections": about["sections"], "description": about["description"], "options": about["options"]}
     if args.json:
         print(json.dumps(about, indent=1))
         return 0
-    print(f"{args.kind} {args.name}  ({about['distribution']}, {about['target']})\n{about['description']}\n")
+    sections = ", ".join(f"[{x}]" for x in about["sections"]) or "the one that is called as the store's id"
+    print(f"{args.kind} {args.name}  ({about['distribution']}, {about['target']})\n{about['description']}\n\nenabled by: {kind.option}\nsection: {sections}\n")
     for option in about["options"]:
         print(f"  {option['name']} = {option['default']}\n      {option['help']}")
     return 0
@@ -103,61 +137,58 @@ def _became(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
-    rows = []
-    for kind, names in enabled(conf).items():
-        for name, option in names.items():
-            try:
-                plugins.load(kind, name, option)
-            except (ConfigError, plugins.PluginBroken) as exc:
-                rows.append({"kind": kind, "name": name, "state": "broken", "distribution": "", "reason": str(exc)})
-    if not rows:
+    """Each plugin is imported in a child of its own; then, unless that says all, the service is built in another."""
+    rows: list[Row] = []
+    builds = True
+    for kind in KINDS.values():
+        for name, option in _wanted(kind, conf, everything=args.all).items():
+            about = _look(kind, name, option or "name", conf)
+            if about["fault"]:
+                missing = name not in {x.name for x in installed(kind.name)}
+                rows.append(_row(kind.name, name, "missing" if missing else "broken", about["fault"], kind.sections(conf, name)))
+                builds &= not option or not (missing or about.get("died") or kind.broken is Broken.STOPS)
+    if builds:
+        known = {(x["kind"], x["name"]) for x in rows}
         try:
-            service = bootstrap.build(conf, look=True)
-            service.make_app()
-            complaints = bootstrap.load_auth(conf).complaints()
-            rows = [{"kind": "store", "name": x.id, "state": "unavailable", "distribution": "", "reason": x.fault}
-                    for x in service.stores if x.fault]
-            rows += [{"kind": "store", "name": name, "state": "not configured", "distribution": "", "reason": text}
-                     for name, text in needed_but_not_configured(service.database.places, service.stores.ids).items()]
-            rows += [{"kind": "auth", "name": conf.auth_strategy, "state": "wrong", "distribution": "", "reason": x} for x in complaints]
-            service.close()
-            rows += [{"kind": "configuration", "name": "", "state": "unknown", "distribution": "", "reason": x.text} for x in review.review(conf) if x.fate is None]
-        except GlanceError as exc:
-            rows.append({"kind": "configuration", "name": "", "state": "wrong", "distribution": "", "reason": errors.for_operators(exc)})
+            rows += [x for x in apart(lambda: _built(conf), None) if (x["kind"], x["name"]) not in known]
+        except ChildDied as exc:
+            rows.append(_row("configuration", "", "wrong", f"the start {exc}; --debug tells which plugin was started last"))
     _print(args, rows)
     if not rows and not args.json:
         print("Everything that the configuration enables is there and works.")
     return 1 if rows else 0
 
 
-def enabled(conf: cfg.ConfigOpts) -> dict[str, dict[str, str]]:
-    """Kind -> plugin name -> the option that names it."""
-    return {
-        "database": {conf.database.driver: "[database] driver"},
-        "store": {conf.staging_driver: "[DEFAULT] staging_driver",
-                  **{driver: f"[DEFAULT] enabled_backends ({store_id})" for store_id, driver in conf.enabled_backends.items()}},
-        "cache": {cache: "[DEFAULT] image_cache_driver"} if (cache := bootstrap.cache_driver(conf)) else {},
-        "import_method": dict.fromkeys(conf.enabled_import_methods, "[DEFAULT] enabled_import_methods"),
-        "import_step": dict.fromkeys((x for x in conf.image_import_opts.image_import_plugins if x != "no_op"),
-                                     "[image_import_opts] image_import_plugins"),
-        "certificates": {conf.certificate_source: "[DEFAULT] certificate_source"} if conf.certificate_source else {},
-        "auth": {conf.auth_strategy: "[DEFAULT] auth_strategy"},
-        "notifier": dict.fromkeys(conf.notifiers, "[DEFAULT] notifiers"),
-        "periodic": dict.fromkeys(conf.periodic.enabled_jobs, "[periodic] enabled_jobs"),
-        "quota": {conf.quota_driver: "[DEFAULT] quota_driver"},
-    }
-
-
-def _state(kind: str, name: str, option: str | None) -> tuple[str, str]:
+def _built(conf: cfg.ConfigOpts) -> list[Row]:
+    """What is found to be wrong when the service is built."""
     try:
-        plugins.load(kind, name, option or "name")
-    except plugins.PluginBroken as exc:
-        return "broken", str(exc)
-    return ("enabled", option) if option else ("installed", "")
+        service = bootstrap.build(conf, look=True)
+        service.make_app()
+        complaints = Loader(conf).one("auth").complaints()
+        rows = [_row(kind, name, "broken", why) for (kind, name), why in service.broken.items() if kind != "store"]
+        rows += [_row("store", x.id, "unavailable", x.fault, [x.id]) for x in service.stores if x.fault]
+        rows += [_row("store", name, "not configured", text) for name, text in needed_but_not_configured(service.database.places, service.stores.ids).items()]
+        rows += [_row("auth", conf.auth_strategy, "wrong", x) for x in complaints]
+        service.close()
+        return rows + [_row("configuration", "", "unknown", x.text) for x in review.review(conf) if x.fate is None]
+    except errors.GlanceError as exc:
+        return [_row("configuration", "", "wrong", errors.for_operators(exc))]
+    except cfg.Error as exc:
+        return [_row("configuration", "", "wrong", start.in_one_line(exc))]
+
+
+def _wanted(kind: Kind, conf: cfg.ConfigOpts, *, everything: bool) -> dict[str, str]:
+    """Plugin name -> the option that names it, empty for one that is only installed."""
+    return {**({x.name: "" for x in installed(kind.name)} if everything else {}), **kind.wanted(conf)}
+
+
+def _row(kind: str, name: str, state: str, reason: str, sections: Sequence[str] = (), distribution: str = "") -> Row:
+    return {"kind": kind, "name": name, "state": state, "section": ", ".join(sections), "distribution": distribution, "reason": reason}
 
 
 def _option(option: cfg.Opt) -> dict[str, Any]:
-    return {"name": option.name, "default": option.default, "help": option.help or ""}
+    default = option.default
+    return {"name": option.name, "default": default if isinstance(default, (str, int, float, list, dict, type(None))) else str(default), "help": option.help or ""}
 
 
 def _print(args: argparse.Namespace, rows: Sequence[Mapping[str, str]], columns: Sequence[str] = _COLUMNS) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 from oslo_config import cfg
 
-from glancecore import bootstrap, plugins
+from glancecore import bootstrap
+from glancecore.assembly.loader import faults
 from glancecore.domain.errors import ConfigError, GlanceError, for_operators
 from glancecore.ports.place_repository import Place
 from glancecore.ports.repository import Database
@@ -41,13 +42,14 @@ def _state(conf: cfg.ConfigOpts, database: Database, store_id: str) -> StoreStat
     try:
         store = bootstrap.make_store(conf, store_id, driver)
         try:
-            store.start()
-            found = tuple(survey(store)) if Cap.MARK in store.caps else ()
-            Places(database.places).compare(store)
+            with faults("store", driver):
+                store.start()
+                found = tuple(survey(store)) if Cap.MARK in store.caps else ()
+                Places(database.places).compare(store)
             state = "without markers" if Cap.MARK not in store.caps else "used" if record else "unused"
         finally:
             store.close()
-    except (GlanceError, plugins.PluginBroken) as exc:
+    except GlanceError as exc:
         return StoreState(store_id, driver, "wrong", for_operators(exc), images, expected, found)
     return StoreState(store_id, driver, state, "", images, expected, found)
 
@@ -97,15 +99,13 @@ def _adopt(args: argparse.Namespace, database: Database) -> int:
 
 
 def _started(conf: cfg.ConfigOpts, store_id: str) -> Store:
-    """Raises ConfigError, StoreError."""
+    """Raises ConfigError, StoreError, PluginBroken."""
     driver = conf.enabled_backends.get(store_id)
     if driver is None:
         raise ConfigError(f"ID: no store {store_id!r} among those of [DEFAULT] enabled_backends; give one of {', '.join(conf.enabled_backends)}")
-    try:
-        store = bootstrap.make_store(conf, store_id, driver)
-    except plugins.PluginBroken as exc:
-        raise ConfigError(f"[DEFAULT] enabled_backends: {exc}; mend or reinstall this driver") from exc
-    store.start()
+    store = bootstrap.make_store(conf, store_id, driver)
+    with faults("store", driver):
+        store.start()
     if Cap.MARK not in store.caps:
         store.close()
         raise ConfigError(f"ID: store {store_id} keeps no markers; there is nothing to adopt")

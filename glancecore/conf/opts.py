@@ -15,12 +15,13 @@ from glancecore.conf import (
     metadefs,
     outbox,
     periodic,
+    plugins,
     registry,
     server,
     store,
 )
 
-_GROUPS = (api, flavor, image, store, database, lease, imports, metadefs, outbox, periodic, registry, server, cache)
+_GROUPS = (api, flavor, image, store, database, lease, imports, metadefs, outbox, periodic, plugins, registry, server, cache)
 
 
 def register(conf: cfg.ConfigOpts) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
 from importlib.metadata import entry_points
 
@@ -10,6 +11,7 @@ from oslo_config import cfg
 from glancecore.conf import library_options, opts
 from glancecore.domain.errors import ConfigError
 
+LOG = logging.getLogger(__name__)
 #: Of stores with a purpose of their own.
 RESERVED = "os_glance_"
 _OPTION = "[DEFAULT] enabled_backends"
@@ -53,6 +55,11 @@ def of_plugins() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for entry in entry_points(group="oslo.config.opts"):
         if entry.value.startswith("glancecore"):
-            for group, options in entry.load()():
+            try:
+                declared = entry.load()()
+            except (Exception, SystemExit) as exc:  # noqa: BLE001 (whatever a plugin raises)
+                LOG.warning("the options of %s are not known: %s: %s", entry.value, type(exc).__name__, exc)
+                continue
+            for group, options in declared:
                 found.setdefault(str(group), set()).update(x.dest for x in options)
     return found

@@ -492,6 +492,12 @@ class JobStopped(GlanceError):
     retryable = True
 
 
+class PluginBroken(GlanceError):
+    """A plugin is installed and can't be used. The message, which is the operator's, says which and why; ``__cause__`` is what it raised."""
+
+    code = "plugin_broken"
+
+
 class ConfigError(GlanceError):
     """The operator's mistake: stops the start. The message names option and fix."""
 

@@ -1,4 +1,4 @@
-"""Events as consumers of Glance's notifications know them (contract 14.10). Times are UTC, to the second."""
+"""Events as consumers of Glance's notifications know them. Times are UTC, to the second."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class EventType(StrEnum):
-    """Names as consumers of Glance's notifications know them (contract 14.10)."""
+    """Names as consumers of Glance's notifications know them."""
 
     IMAGE_CREATE = "image.create"
     IMAGE_PREPARE = "image.prepare"

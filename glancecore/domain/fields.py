@@ -1,4 +1,4 @@
-"""Names on the wire and what they stand for: which an image has, which only the service sets (contract 3.1, 3.2)."""
+"""Names on the wire and what they stand for: which an image has, which only the service sets."""
 
 from __future__ import annotations
 

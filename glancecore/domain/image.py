@@ -1,7 +1,7 @@
 """The image: its fields, its state table, and the transitions that keep it consistent.
 
 Values are frozen; a transition returns the next image. What a transition does not allow raises; nothing here
-talks to a database or a store. Source: contract 3, 14.1, 14.2, 14.5.
+talks to a database or a store.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Visibility(StrEnum):
 
 
 S = Status
-#: Which status may follow which (contract 14.1). DELETING may return to what it came from.
+#: Which status may follow which. DELETING may return to what it came from.
 NEXT: Mapping[Status, frozenset[Status]] = MappingProxyType({
     S.QUEUED: frozenset({S.SAVING, S.UPLOADING, S.IMPORTING, S.ACTIVE, S.DELETING}),
     S.SAVING: frozenset({S.ACTIVE, S.QUEUED, S.KILLED, S.DELETING}),

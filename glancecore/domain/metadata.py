@@ -26,7 +26,7 @@ def size(image: Image) -> int:
 
 
 def check(after: Image, limits: MetadataLimits, before: Image | None = None) -> None:
-    """Only what ``before`` does not have is judged: an image above a limit stays editable as long as nothing is added (contract 6).
+    """Only what ``before`` does not have is judged: an image above a limit stays editable as long as nothing is added.
 
     Raises Invalid for characters, LimitExceeded."""
     had = before.properties if before is not None else {}

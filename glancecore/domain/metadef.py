@@ -1,7 +1,7 @@
 """Metadata definitions: namespaces of property definitions, objects and tags, and the resource types they belong to.
 
 A namespace is one value with everything in it. Values are frozen; a change returns the next namespace or raises. A property
-definition is a piece of JSON schema, kept as it was given. Source: contract 13.
+definition is a piece of JSON schema, kept as it was given.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Changing an image's attributes, operation by operation, all or nothing (contract 6)."""
+"""Changing an image's attributes, operation by operation, all or nothing."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def _base(draft: _Draft, operation: Operation, rights: Rights) -> None:
 
 
 def _locations(image: Image, operation: Operation, rights: Rights) -> Image:
-    """Contract 14.5."""
+    """What a change of ``locations`` makes of the image."""
     shown = rights.order(image.good_locations)
     if operation.op is Op.ADD and isinstance(operation.value, Attachment):
         at = _position(operation, len(shown))

@@ -39,7 +39,7 @@ class Usage:
 
 
 def weigh(image: Image) -> Usage:
-    """What one image counts for its owner (contract 14.3): its size for each copy, its staged bytes, itself, its metadata."""
+    """What one image counts for its owner: its size for each copy, its staged bytes, itself, its metadata."""
     if image.status in (Status.DELETED, Status.KILLED):
         return Usage()
     busy = image.status in (Status.SAVING, Status.UPLOADING, Status.IMPORTING)

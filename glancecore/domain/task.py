@@ -1,7 +1,7 @@
-"""A task: one import as its user sees it, from the request to its end (contract 12).
+"""A task: one import as its user sees it, from the request to its end.
 
 What a task does is recorded here as it happens: bytes, copies, why it failed. Who runs it is told by the lease on its image;
-how far it has come inside is TaskFlow's logbook. Source: contract 9, 10.6, 12.
+how far it has come inside is TaskFlow's logbook.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How an import fails: first that is written down, then what it did is undone, part by part; whoever finds it half done goes on.
 
-Source: contract 9 (what a failed import leaves), design section 5.
+What a failed import leaves is said in docs/imports.md.
 """
 
 from __future__ import annotations

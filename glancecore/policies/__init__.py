@@ -1,4 +1,4 @@
-"""Default policies, one file a noun. Names, strings and order of decisions: features F, contract 1.4 and 15."""
+"""Default policies, one file a noun. Names and strings are those that operators of Glance know."""
 
 from __future__ import annotations
 

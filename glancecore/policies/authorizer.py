@@ -72,7 +72,7 @@ class Authorizer:
         return self._decide(ctx, rule, target)
 
     def authorize(self, ctx: Context, rule: str, target: Target = None) -> None:
-        """Raises Forbidden, or ImageNotFound when the caller may not even see the image (contract 1.4)."""
+        """Raises Forbidden, or ImageNotFound when the caller may not even see the image."""
         if self.allows(ctx, rule, target):
             return
         if isinstance(target, Image) and rule != "get_image" and not self.allows(ctx, "get_image", target):

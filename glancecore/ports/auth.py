@@ -11,6 +11,7 @@ from oslo_config import cfg
 from glancecore.domain.context import Context
 from glancecore.domain.errors import NotAuthenticated
 from glancecore.ports.options import Options, Section
+from glancecore.ports.plugin import Plugin
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication, WSGIEnvironment
@@ -25,7 +26,7 @@ PEER = "glancecore.peer"
 REPEATED = "glancecore.repeated"
 
 
-class Auth(ABC):
+class Auth(Plugin, ABC):
     """One way to authenticate. A plugin that can't be loaded or started stops the start."""
 
     options: Options = ()

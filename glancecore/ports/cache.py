@@ -1,7 +1,7 @@
 """What a cache plugin implements: copies of image data near the API, filled once however many ask, never more than its bound.
 
-The service decides what may be served to whom, hashes what is filled, and reads the stores; a driver keeps bytes. Source of the
-rules: design sections 2 and 7; the kit ``glancecore.testing.cache`` checks each.
+The service decides what may be served to whom, hashes what is filled, and reads the stores; a driver keeps bytes. The kit
+``glancecore.testing.cache`` checks each rule.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, ClassVar
 
 from glancecore.ports.options import Options, Section
+from glancecore.ports.plugin import Plugin
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ class Fill(ABC):
         """Remove what was written; readers of a Tail get FillBroken, or FillDamaged when ``damaged``. Never raises; nothing when done."""
 
 
-class Cache(ABC):
+class Cache(Plugin, ABC):
     """One cache, used by all threads of a process and by all processes of this machine at once.
 
     Errors: raise CacheUnavailable for whatever is wrong with the cache itself (disk gone, index damaged, no space): the service then

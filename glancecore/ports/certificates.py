@@ -1,4 +1,4 @@
-"""What a certificate plugin implements: the X.509 certificate that an image names as the one of its signer (contract 14.8)."""
+"""What a certificate plugin implements: the X.509 certificate that an image names as the one of its signer."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from abc import ABC, abstractmethod
 from oslo_config import cfg
 
 from glancecore.ports.options import Options, Section
+from glancecore.ports.plugin import Plugin
 
 
-class CertificateSource(ABC):
+class CertificateSource(Plugin, ABC):
     """Thread-safe."""
 
     options: Options = ()

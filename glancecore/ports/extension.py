@@ -26,6 +26,7 @@ from glancecore.ports.http import Route, Schema
 from glancecore.ports.notifier import Notification
 from glancecore.ports.options import Options, Section
 from glancecore.ports.periodic import PeriodicJob
+from glancecore.ports.plugin import Plugin
 from glancecore.ports.record_repository import MOST_KEYS, RecordRepository
 from glancecore.ports.repository import Change, ImagePage, ImageQuery
 
@@ -202,7 +203,7 @@ class Argument:
 
 
 # -- what an extension is --------------------------------------------------------------------------------------------------
-class Extension(ABC):
+class Extension(Plugin, ABC):
     """One capability; one instance in a process, whose methods are called by many threads.
 
     Class attributes say what it brings: ``rules`` for the policy file, ``collections`` of records, names of ``operations`` (at most 32 characters each)

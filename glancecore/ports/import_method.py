@@ -1,7 +1,7 @@
 """What an import method implements: where the data of an image comes from.
 
-A method that fetches streams pieces; the service stages, hashes, limits and inspects them once for all methods. Source:
-contract 9; the kit ``glancecore.testing.import_method`` checks each rule.
+A method that fetches streams pieces; the service stages, hashes, limits and inspects them once for all methods. The kit
+``glancecore.testing.import_method`` checks each rule.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from oslo_config import cfg
 
 from glancecore.domain.image import Image, Status
 from glancecore.ports.options import Options, Section
+from glancecore.ports.plugin import Plugin
 
 
 class Source(Enum):
@@ -70,7 +71,7 @@ class FetchWork(Protocol):
         """What the data is; the image must not say so itself."""
 
 
-class ImportMethod(ABC):  # noqa: B024 (a method may need nothing of its own)
+class ImportMethod(Plugin, ABC):
     """One import method. Thread-safe: one instance serves all imports of a process."""
 
     options: Options = ()
@@ -83,7 +84,9 @@ class ImportMethod(ABC):  # noqa: B024 (a method may need nothing of its own)
     policy: str = "upload_image"
     #: Keep the caller's token with the task until it ends, for requests in his name.
     wants_token = False
-    #: JSON schema of the ``method`` object's own keys.
+    #: JSON schema (2020-12) of what the ``method`` object has beside name, expected and signature: ``required`` and ``properties``, with descriptions for
+    #: readers. A request that breaks it is refused (400, with the field and what is allowed) before ``check`` is called, and it is published in the
+    #: OpenAPI document. Give lists, objects and texts bounds; those without get wide ones.
     schema: Mapping[str, object] = {}
 
     def __init__(self, conf: Section, config: cfg.ConfigOpts) -> None:
@@ -95,7 +98,7 @@ class ImportMethod(ABC):  # noqa: B024 (a method may need nothing of its own)
         """Check the settings, once per process. Raises ConfigError naming option and fix."""
 
     def check(self, request: Request) -> None:
-        """Refuse what can be refused at once, before anything is recorded. Raises Invalid, BadLocation, Forbidden."""
+        """Refuse what the schema can't, at once, before anything is recorded. Raises Invalid, BadLocation, Forbidden."""
 
     def prepare(self, work: FetchWork) -> None:
         """Once before the first byte: metadata and the like. May be called again after a crash."""

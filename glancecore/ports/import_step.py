@@ -1,10 +1,12 @@
 """What an import step implements: something that is done with the staged data before it goes to the stores.
 
 Steps run in the operator's order, one after the other. A step that fails ends the import with its error; the steps that
-have run are then undone, the last one first. Source: contract 9.5; the kit ``glancecore.testing.import_step``
-checks each rule. The whole of a vendor's step:
+have run are then undone, the last one first. The kit ``glancecore.testing.import_step`` checks each
+rule. The whole of a vendor's step:
 
     class ChecksumStep(ImportStep):
+        plugin_api = "1.0"
+
         def run(self, work: ImportWork) -> None:
             digest = hashlib.sha256()
             with work.staged.open("rb") as src:
@@ -28,6 +30,7 @@ from oslo_config import cfg
 from glancecore.domain.image import Image
 from glancecore.ports.import_method import Request
 from glancecore.ports.options import Options, Section
+from glancecore.ports.plugin import Plugin
 
 
 class ImportWork(Protocol):
@@ -74,7 +77,7 @@ class ImportWork(Protocol):
         """Take custom properties away; those that it has not are no error."""
 
 
-class ImportStep(ABC):
+class ImportStep(Plugin, ABC):
     """One import step. Thread-safe: one instance serves all imports of a process."""
 
     options: Options = ()
@@ -91,6 +94,8 @@ class ImportStep(ABC):
     isolated = True
     #: Checks ``signature`` of the method object that the caller sent.
     checks_signatures = False
+    #: Not None: no import can begin that this step would work on, and why. The service's own.
+    unavailable_because: str | None = None
 
     def __init__(self, conf: Section, config: cfg.ConfigOpts) -> None:
         """``conf`` is the step's own section; ``config`` the whole, for oslo libraries with sections of their own."""

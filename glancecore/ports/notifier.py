@@ -17,6 +17,7 @@ from oslo_config import cfg
 from glancecore.domain.events import Event, Initiator
 from glancecore.ports.options import Options, Section
 from glancecore.ports.outbox_repository import OutboxEvent
+from glancecore.ports.plugin import Plugin
 
 #: Registered in the section of every notifier that has a queue, beside its own options.
 PER_NOTIFIER: list[cfg.Opt] = [
@@ -36,7 +37,7 @@ class Notification:
     initiator: Initiator | None = None
 
 
-class Notifier(ABC):
+class Notifier(Plugin, ABC):
     """Receives each event after the commit that made it true."""
 
     options: Options = ()

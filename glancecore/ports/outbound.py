@@ -2,7 +2,7 @@
 
 A URL is parsed once and its host resolved once; the caller connects to the addresses in the ``Target``, never to the
 name again, so that a second answer of the name server (DNS rebinding) is never asked for.
-Source: design section 9; RFC 6890 and IANA's registries of special-purpose addresses.
+Source: RFC 6890 and IANA's registries of special-purpose addresses.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from oslo_config import cfg
 
 from glancecore.domain.image import Location
 from glancecore.ports.options import Options, Section
+from glancecore.ports.plugin import Plugin
 from glancecore.ports.repository import Database
 from glancecore.ports.store import Cap, StoredBlob
 
@@ -120,7 +121,7 @@ class JobTools(Protocol):
         """Now, aware UTC."""
 
 
-class PeriodicJob(ABC):
+class PeriodicJob(Plugin, ABC):
     """One job; one instance in a process. ``run`` is called by one thread at a time, and by one process at a time unless it is dry.
 
     ``tools`` are the service's: see JobTools. A process may die in ``run`` at any point: the next run, in another process, must find

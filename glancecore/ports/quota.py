@@ -8,9 +8,10 @@ from oslo_config import cfg
 
 from glancecore.domain.quota import Limits
 from glancecore.ports.options import Options, Section
+from glancecore.ports.plugin import Plugin
 
 
-class Quota(ABC):
+class Quota(Plugin, ABC):
     """Thread-safe."""
 
     options: Options = ()

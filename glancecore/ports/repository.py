@@ -27,6 +27,7 @@ from glancecore.ports.metadef_repository import MetadefRepository
 from glancecore.ports.options import Options, Section
 from glancecore.ports.outbox_repository import EventsRecorded, OutboxRepository
 from glancecore.ports.place_repository import PlaceRepository
+from glancecore.ports.plugin import Plugin
 from glancecore.ports.record_repository import RecordChange, RecordRepository
 from glancecore.ports.repeating import reads, repeatable
 from glancecore.ports.task_repository import TaskChange, TaskRepository
@@ -342,7 +343,7 @@ class ImageRepository(ABC):
         """Images that are pending_delete and were saved last before that time. Oldest save first."""
 
 
-class Database(ABC):
+class Database(Plugin, ABC):
     """A database driver: the repositories on one place, and the care of its schema."""
 
     options: Options = ()

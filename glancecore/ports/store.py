@@ -1,7 +1,7 @@
 """What a store driver implements: bytes in, bytes out, and an honest list of what it can do.
 
 The facade in ``services/stores.py`` hashes, limits, inspects, measures and wraps errors once for all drivers: a driver
-does none of it. Source of the rules: design section 5; the kit ``glancecore.testing.store`` checks each.
+does none of it. The kit ``glancecore.testing.store`` checks each rule; how to write one: docs/writing-a-store.md.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import BinaryIO, ClassVar
 
 from glancecore.domain import errors
 from glancecore.ports.options import Options, Section
+from glancecore.ports.plugin import Plugin
 
 #: Bytes per piece that is read from files and sockets. It stays in the processor's cache from hashing to writing, and no system
 #: call with it keeps a processor from a request for long: many kernels let nobody else in before a write is done.
@@ -73,7 +74,7 @@ class PlaceMarker:
     address: str = ""
 
 
-class Store(ABC):
+class Store(Plugin, ABC):
     """One configured store.
 
     ``name`` is the operator's id for it (``fast`` in ``enabled_backends = fast:file``), ``conf`` its own section with

@@ -24,7 +24,7 @@ DEPTH = 64
 #: The only way to write it; an escaped backslash before ``u0000`` is another text.
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _SCALARS = (str, int, float, bool, type(None))
-#: Servers that are known to raise when a chunked body breaks off, instead of ending it quietly (design section 4).
+#: Servers that are known to raise when a chunked body breaks off, instead of ending it quietly.
 PROVING_SERVERS = ("gunicorn/",)
 
 
@@ -129,6 +129,10 @@ def _pieces(read: Callable[[int], bytes], length: int | None) -> Iterator[bytes]
         if left is not None:
             left -= len(piece)
         yield piece
+
+
+#: What Checker raises for a schema that is none.
+NotASchema = jsonschema_rs.ValidationError
 
 
 class Checker:

@@ -17,8 +17,8 @@ from glancecore.domain.image import Image, Status
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.cache import CachedImage, Removed
 from glancecore.ports.repository import Database
+from glancecore.services.downloads import Downloads
 from glancecore.services.image_cache import ImageCache, sealed
-from glancecore.services.image_data import ImageData
 
 LOG = logging.getLogger(__name__)
 
@@ -65,12 +65,12 @@ class Listing:
 class Caching:
     """Who may is the policy's word, asked first. Every method that works on the cache raises CacheUnavailable."""
 
-    def __init__(self, database: Database, authorizer: Authorizer, data: ImageData, cache: ImageCache,
+    def __init__(self, database: Database, authorizer: Authorizer, downloads: Downloads, cache: ImageCache,
                  settings: CachingSettings) -> None:
         self._repository = database.images
         self._cached = database.cached
         self._policy = authorizer
-        self._data = data
+        self._downloads = downloads
         self._cache = cache
         self._settings = settings
         self._queued: Callable[[], None] = lambda: None
@@ -210,7 +210,7 @@ class Caching:
         if dry_run:
             return Fetched.WANTED
         try:
-            if self._cache.fill(image, self._data.to_cache(image), check):
+            if self._cache.fill(image, self._downloads.to_cache(image), check):
                 return Fetched.FETCHED
         except errors.FillDamaged:
             return Fetched.DAMAGED

@@ -1,7 +1,8 @@
-"""What this deployment offers: stores, import methods, usage (contract 2.2)."""
+"""What this deployment offers: stores, import methods, usage."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 
 from glancecore.domain import errors
@@ -11,6 +12,8 @@ from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.quota import Quota
 from glancecore.ports.repository import ImageRepository
 from glancecore.services.stores import StoreFacade, Stores
+
+LOG = logging.getLogger(__name__)
 
 
 class Discovery:
@@ -39,8 +42,8 @@ class Discovery:
 
     def stores_detail(self, ctx: Context) -> list[dict[str, object]]:
         self._policy.authorize(ctx, "stores_info_detail")
-        return [{**self._brief(x), "type": x.settings.driver, "weight": x.settings.weight, "properties": dict(x.properties)}
-                for x in self._stores]
+        return [{**self._brief(x), "type": x.settings.driver, "weight": x.settings.weight, "properties": _properties(x),
+                 **({"unavailable-because": x.fault or "unknown"} if not x.available else {})} for x in self._stores]
 
     def usage(self, ctx: Context) -> dict[str, dict[str, int]]:
         """Usage and limit of the caller's project by resource; sizes in MiB as Keystone's limits count them, begun ones of a limit as whole. Empty where
@@ -67,6 +70,14 @@ class Discovery:
         if not store.available:
             row["available"] = "false"
         return row
+
+
+def _properties(store: StoreFacade) -> dict[str, object]:
+    try:
+        return dict(store.properties)
+    except Exception:  # whatever a plugin raises
+        LOG.exception("store %s can't tell its properties", store.id)
+        return {}
 
 
 def require(enabled: bool, what: str) -> None:

@@ -53,23 +53,33 @@ class NewImage:
     properties: Mapping[str, str | None] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetadataRules:
+    """What metadata images may have, and who may change it. ``definitions``: None unless properties are judged by them; ``read_only``: names that
+    extensions show."""
+
+    limits: MetadataLimits
+    protection: PropertyProtection
+    definitions: ImageProperties | None = None
+    read_only: Collection[str] = ()
+
+
 class Images:
     """Use cases on images without their data."""
 
-    def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, limits: MetadataLimits,
-                 protection: PropertyProtection, deletion: Deletion, locations: Locations, writer: Writer,
-                 on: Subscriptions, definitions: ImageProperties | None = None, read_only: Collection[str] = ()) -> None:
+    def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, rules: MetadataRules, deletion: Deletion,
+                 locations: Locations, writer: Writer, on: Subscriptions) -> None:
         self._repository = repository
         self._policy = authorizer
         self._quota = quota
-        self._limits = limits
-        self._protection = protection
+        self._limits = rules.limits
+        self._protection = rules.protection
         self._deletion = deletion
         self._locations = locations
         self._writer = writer
         self._on = on
-        self._definitions = definitions
-        self._read_only = frozenset(read_only)
+        self._definitions = rules.definitions
+        self._read_only = frozenset(rules.read_only)
 
     # -- reading -----------------------------------------------------------------------------------------------------
     def show(self, ctx: Context, image_id: str) -> Image:

@@ -1,4 +1,4 @@
-"""Imports: a user asks for one, cancels it, asks again. The work itself is done by ``glancecore.imports`` (contract 9)."""
+"""Imports: a user asks for one, cancels it, asks again. The work itself is done by ``glancecore.imports``."""
 
 from __future__ import annotations
 
@@ -193,7 +193,10 @@ class Imports:
 
     def _check(self, ctx: Context, method: ImportMethod, request: Request) -> None:
         """What a caller's request must be; where it leads may be asked of name servers. Raises Invalid, BadLocation, Forbidden, StoreUnavailable,
-        ServerBusy."""
+        ServerBusy, PluginBroken."""
+        for step in self._steps.values() if method.source is not Source.COPIES else ():
+            if step.unavailable_because is not None:
+                raise errors.PluginBroken(f"nothing can be imported: {step.unavailable_because}")
         if method.source is Source.FETCHED:
             self._lookups.run(lambda _: method.check(request), ctx.project, outside=True)
         else:

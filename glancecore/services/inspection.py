@@ -1,4 +1,4 @@
-"""Is the data what the image says, and is it safe? By the inspectors of ``disk_formats`` (contract 14.7; the table is in docs/formats.md).
+"""Is the data what the image says, and is it safe? By the inspectors of ``disk_formats`` (the table is in docs/formats.md).
 
 Unsafe content is refused whatever container it is declared to be in, and so is what begins as a known format and can't be judged. Whether the
 format must match the declared ``disk_format`` is the operator's choice, and does not apply to containers that wrap the disk in a package.

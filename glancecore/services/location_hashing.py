@@ -24,7 +24,7 @@ from glancecore.ports import log_lines
 from glancecore.ports.repository import Change, Database, LeaseEnded
 from glancecore.ports.task_repository import TaskChanged
 from glancecore.sdk.checkpoints import checkpoint
-from glancecore.services.image_data import DataSettings
+from glancecore.services.data_settings import DataSettings
 from glancecore.services.inspection import Inspector
 from glancecore.services.intake import Intake
 from glancecore.services.leases import Leases

@@ -1,4 +1,4 @@
-"""Data that lies in a store already, and dropping one copy of several (contract 10.4, 10.5, 14.5)."""
+"""Data that lies in a store already, and dropping one copy of several."""
 
 from __future__ import annotations
 

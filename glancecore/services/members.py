@@ -1,4 +1,4 @@
-"""Sharing an image with other projects (contract 10.3)."""
+"""Sharing an image with other projects."""
 
 from __future__ import annotations
 

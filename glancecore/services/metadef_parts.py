@@ -1,4 +1,4 @@
-"""What is in a namespace: objects, property definitions, tags, associations with resource types (contract 13.3 to 13.6)."""
+"""What is in a namespace: objects, property definitions, tags, associations with resource types."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Namespaces of metadata definitions: list, show, create, change, delete; and the known resource types (contract 13)."""
+"""Namespaces of metadata definitions: list, show, create, change, delete; and the known resource types."""
 
 from __future__ import annotations
 

@@ -13,11 +13,10 @@ REMINDER = 3600.0
 class Outage:
     """One line when it begins, one each hour while it lasts, one when it ends; of each process. Thread-safe."""
 
-    def __init__(self, log: logging.Logger, what: str, *, level: int = logging.ERROR, known: bool = False) -> None:
+    def __init__(self, log: logging.Logger, what: str, *, known: bool = False) -> None:
         """``what``: such as ``store fast``. ``known``: it is away already, and that was told."""
         self._log = log
         self._what = what
-        self._level = level
         self._lock = threading.Lock()
         self._told = time.monotonic() if known else None
 
@@ -27,8 +26,10 @@ class Outage:
             first, due = self._told is None, self._told is None or time.monotonic() - self._told >= REMINDER
             if due:
                 self._told = time.monotonic()
-        if due:
-            self._log.log(self._level, "%s is %s: %s", self._what, "not available" if first else "still not available", why, exc_info=unexpected)
+        if due and first:
+            self._log.error("%s is not available: %s", self._what, why, exc_info=unexpected)
+        elif due:
+            self._log.error("%s is still not available: %s", self._what, why, exc_info=unexpected)
 
     def ended(self) -> None:
         """Costs nothing while all is well."""

@@ -74,7 +74,7 @@ class Outbox:
 
     # -- inside ------------------------------------------------------------------------------------------------------
     def _care(self) -> None:
-        database = Outage(LOG, "the database, for the outbox,", level=logging.WARNING)
+        database = Outage(LOG, "the database, for the outbox,")
         while True:
             try:
                 self.care()
@@ -144,7 +144,7 @@ class Courier:
         self._news.set()
 
     def run(self) -> None:
-        database = Outage(LOG, f"the database, for the outbox of {self.name},", level=logging.WARNING)
+        database = Outage(LOG, f"the database, for the outbox of {self.name},")
         while not self._stopping.is_set():
             try:
                 pause = self.turn()

@@ -1,4 +1,4 @@
-"""Who may create, read, update and delete which custom properties, by the operator's file (contract 14.6)."""
+"""Who may create, read, update and delete which custom properties, by the operator's file."""
 
 from __future__ import annotations
 

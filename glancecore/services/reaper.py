@@ -1,4 +1,4 @@
-"""Takes over operations whose process has died, so that nothing stays stuck (design section 5)."""
+"""Takes over operations whose process has died, so that nothing stays stuck."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Reaper:
 
     # -- inside ------------------------------------------------------------------------------------------------------
     def _loop(self) -> None:
-        database = Outage(LOG, "the database, for the reaper,", level=logging.WARNING)
+        database = Outage(LOG, "the database, for the reaper,")
         while not self._stop.wait(self._interval):
             try:
                 self.run_once()

@@ -1,4 +1,4 @@
-"""Signed images: the data's signature is checked in the same pass as everything else (contract 14.8).
+"""Signed images: the data's signature is checked in the same pass as everything else.
 
 The properties, the hashes and the keys are those of OpenStack's signed images (cursive): a Base64 signature over the data's
 hash, by the key of an X.509 certificate that a key manager holds.

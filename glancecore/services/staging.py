@@ -23,7 +23,7 @@ from glancecore.ports.quota import Quota
 from glancecore.ports.repository import ImageRepository, WithinLimits
 from glancecore.ports.store import CHUNK, Cap
 from glancecore.sdk.checkpoints import checkpoint
-from glancecore.services.image_data import DataSettings
+from glancecore.services.data_settings import DataSettings
 from glancecore.services.inspection import Inspector
 from glancecore.services.intake import Intake
 from glancecore.services.operations import Operations

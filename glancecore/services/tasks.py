@@ -1,4 +1,4 @@
-"""Reading tasks: those of an image by who sees the image, all of them by administrators (contract 10.6, 12)."""
+"""Reading tasks: those of an image by who sees the image, all of them by administrators."""
 
 from __future__ import annotations
 

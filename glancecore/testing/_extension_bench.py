@@ -14,7 +14,8 @@ import orjson
 from oslo_config import cfg
 from werkzeug.test import TestResponse
 
-from glancecore import bootstrap, plugins
+from glancecore import bootstrap
+from glancecore.assembly import loader
 from glancecore.domain.image import Image
 from glancecore.domain.lease import Operation
 from glancecore.ports.extension import Extension
@@ -213,7 +214,7 @@ def needs(name: str) -> set[str]:
     found: set[str] = set()
     todo = [name]
     while todo:
-        more = plugins.required("extension", todo.pop(), "needs").needs - found
+        more = loader.load("extension", todo.pop(), "needs").needs - found
         found |= more
         todo += more
     return found

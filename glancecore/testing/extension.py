@@ -30,8 +30,8 @@ import jsonschema_rs
 import pytest
 from oslo_config import cfg
 
-from glancecore import bootstrap, plugins
-from glancecore.assembly import extensions
+from glancecore import bootstrap
+from glancecore.assembly import extensions, loader
 from glancecore.cmd import manage
 from glancecore.domain.context import Context
 from glancecore.domain.events import EventType
@@ -108,7 +108,7 @@ class ExtensionConformance:
 
     @property
     def _cls(self) -> type[Extension]:
-        found: type[Extension] = plugins.load("extension", self.name, "name")
+        found: type[Extension] = loader.load("extension", self.name, "name")
         return found
 
     def _worked(self, service: Running) -> str:
@@ -139,7 +139,7 @@ class ExtensionConformance:
 
     # -- what it is ----------------------------------------------------------------------------------------------------
     def test_it_is_an_extension(self) -> None:
-        found = {x.name for x in plugins.installed("extension")}
+        found = {x.name for x in loader.installed("extension")}
         assert self.name in found, f"no installed distribution has the entry point {self.name} in the group glancecore.extensions; install yours: pip install -e ."
         cls = self._cls
         assert isinstance(cls, type), f"the entry point names {cls!r}: it must name a class"
@@ -148,7 +148,7 @@ class ExtensionConformance:
         assert cls.title.strip(), f"{cls.__name__}: its title is empty"
 
     def test_its_names_are_its_own(self) -> None:
-        wrong = extensions.faults(self.name, self._cls)
+        wrong = extensions.complaints(self.name, self._cls)
         assert not wrong, "; ".join(wrong)
 
     def test_options_say_what_they_are_for(self) -> None:
@@ -430,7 +430,8 @@ class ExtensionConformance:
     def _run_jobs(self, service: Running, when: str, later: timedelta = timedelta()) -> None:
         for name, cls in self._cls.jobs.items():
             assert cls.summary.strip(), f"job {name} has no summary"
-            scheduled = bootstrap.make_job(service.conf, name, cls, _Later(service.service.tools, later))  # type: ignore[arg-type]
+            scheduled = bootstrap.make_job(service.conf, name, cls, _Later(service.service.tools, later),  # type: ignore[arg-type]
+                                           loader.Loader(service.conf))
             for dry in (True, False, False):
                 service.watch.forget()
                 run = service.service.runner_of(scheduled).run(scheduled, dry_run=dry)

@@ -69,7 +69,10 @@ def with_value(body: Any, path: Sequence[str | int], literal: str) -> bytes:
 def fields_of(schema: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Mapping[str, Any]]]:
     """Where a body has values, and what each may be: properties, elements of lists, and a name that nothing is said of."""
     yield path, schema
-    for name, inner in schema.get("properties", {}).items():
+    properties: dict[str, Any] = {}
+    for one in [*schema.get("anyOf", ()), schema]:
+        properties |= one.get("properties", {})
+    for name, inner in properties.items():
         yield from fields_of(inner, (*path, name))
     if isinstance(schema.get("items"), dict):
         yield from fields_of(schema["items"], (*path, 0))

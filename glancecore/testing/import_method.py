@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+import jsonschema_rs
 import pytest
 from oslo_config import cfg
 
@@ -110,6 +111,9 @@ class ImportMethodConformance:
 
     def test_a_good_request_is_taken(self, method: ImportMethod, source: Source) -> None:
         method.check(source.good)
+
+    def test_its_schema_takes_a_good_request(self, method: ImportMethod, source: Source) -> None:
+        jsonschema_rs.Draft202012Validator({"type": "object", **method.schema}).validate(dict(source.good.method))
 
     def test_a_bad_request_is_refused_at_once(self, method: ImportMethod, source: Source) -> None:
         assert source.bad, "name some"

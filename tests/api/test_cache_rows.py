@@ -1,4 +1,4 @@
-"""The cache API (contract 11), and downloads through the cache: who gets what from it, and what happens when it is broken."""
+"""The cache API, and downloads through the cache: who gets what from it, and what happens when it is broken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every row of upload and download (contract 8.1, 8.2), over every database."""
+"""Every row of upload and download, over every database."""
 
 from __future__ import annotations
 

@@ -157,6 +157,7 @@ def test_a_hanging_step_ends_when_its_import_is_cancelled(tmp_path: Path, monkey
 import pathlib, time
 from glancecore.ports.import_step import ImportStep
 class Hang(ImportStep):
+    plugin_api = "1.0"
     def run(self, work):
         pathlib.Path({str(tmp_path / "begun")!r}).touch()
         time.sleep(1000)

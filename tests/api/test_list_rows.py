@@ -1,4 +1,4 @@
-"""Every filter, sort and page rule of the list (contract 5.2), over every database."""
+"""Every filter, sort and page rule of the list, over every database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every row of locations (contract 10.4, 10.5, 14.5), over every database; the data lies on a web server."""
+"""Every row of locations, over every database; the data lies on a web server."""
 
 from __future__ import annotations
 

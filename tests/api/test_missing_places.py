@@ -296,6 +296,6 @@ def test_a_store_that_images_need_is_taken_out_of_the_configuration(cloud: Cloud
 
 def checked(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
     """What glance-plugins check and glance-status upgrade check say: the exit code, the result, and all texts."""
-    code = plugins._check(argparse.Namespace(json=False), cloud.conf())
+    code = plugins._check(argparse.Namespace(json=False, all=False), cloud.conf())
     result, text = status.CHECKS["stores"](cloud.conf())
     return code, result, capsys.readouterr().out + text

@@ -1,4 +1,4 @@
-"""Every row of the patch table (contract 6), over every database."""
+"""Every row of the patch table, over every database."""
 
 from __future__ import annotations
 

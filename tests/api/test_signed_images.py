@@ -1,4 +1,4 @@
-"""Signed images: upload and import, each kind of key and hash, with the certificates in a folder (contract 14.8)."""
+"""Signed images: upload and import, each kind of key and hash, with the certificates in a folder."""
 
 from __future__ import annotations
 

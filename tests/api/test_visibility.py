@@ -1,4 +1,4 @@
-"""Who sees an image, by visibility (contract 14.2, 5.2): one table, every cell a test over every database.
+"""Who sees an image, by visibility: one table, every cell a test over every database.
 
 The letters of a cell: g shown by id, l in the default list, a in the list with visibility=all, d may download.
 """

@@ -58,6 +58,7 @@ class Tick:
 
 
 class Good(Extension):
+    plugin_api = "1.0"
     title = "Notes"
     options: ClassVar[Options] = [cfg.StrOpt("word", default="x", help="A word.")]
     section = "ext_sab"

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from stevedore.extension import ExtensionManager
 
-from glancecore import plugins
 from glancecore.api.app import Gate
+from glancecore.assembly import loader
 from glancecore.testing import extension as kit
 from glancecore.testing.extension import ExtensionConformance, Running
 
@@ -29,7 +29,7 @@ glancecore.ext.sab = extension_saboteurs:list_rules
 
 
 def _look_again() -> None:
-    plugins._entry_points.cache_clear()
+    loader._catalog.cache_clear()
     ExtensionManager.ENTRY_POINT_CACHE.clear()
 
 
@@ -39,7 +39,7 @@ def _installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     site = tmp_path_factory.mktemp("site")
     about = site / "sab-1.0.dist-info"
     about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: sab\nVersion: 1.0\n")
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: sab\nVersion: 1.0\nRequires-Dist: glancecore>=1.0,<2\n")
     (about / "entry_points.txt").write_text(ENTRY_POINTS)
     (site / "extension_saboteurs.py").symlink_to(Path(__file__).with_name("extension_saboteurs.py"))
     with pytest.MonkeyPatch.context() as patch:

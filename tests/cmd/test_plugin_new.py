@@ -9,9 +9,9 @@ from pathlib import Path
 import lab
 import pytest
 
+from glancecore.assembly.kinds import KINDS
 from glancecore.cmd import plugin_new
 from glancecore.domain.errors import ConfigError
-from glancecore.plugins import KINDS
 
 
 def texts(folder: Path) -> dict[str, str]:
@@ -26,8 +26,7 @@ def test_the_files_are_of_that_name(tmp_path: Path, kind: str, short: str) -> No
     assert not [x for x, text in files.items() if re.search("template", x + text, re.IGNORECASE)]
     project = tomllib.loads(files["pyproject.toml"])["project"]
     assert project["name"] == f"glancecore-{short}-acme2"
-    group, prefix = KINDS[kind]
-    assert prefix == short
+    group = KINDS[kind].group
     assert list(project["entry-points"][group]) == ["acme2"]
     package, _, cls = project["entry-points"][group]["acme2"].partition(":")
     assert f"class {cls}(" in files[f"src/{package.replace('.', '/')}.py"]

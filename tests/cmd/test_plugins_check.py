@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from glancecore import conf as configuration
+from glancecore.assembly.kinds import KINDS
 from glancecore.cmd import plugins
 
 
@@ -63,3 +65,10 @@ def test_what_is_right_is_told_with_exit_code_0(check: Any) -> None:
     code, rows = check("[DEFAULT]\nworkers = 3\n[paste_deploy]\nflavor = keystone\n")
     assert code == 0
     assert {x["became"] for x in rows} == {"same", "renamed"}
+
+
+@pytest.mark.parametrize(("methods", "stores"), [("[]", {"acme"}), ("[glance-direct]", {"acme", "file"})])
+def test_the_staging_store_is_wanted_for_imports_only(tmp_path: Path, methods: str, stores: set[str]) -> None:
+    file = tmp_path / "glance-api.conf"
+    file.write_text(f"[DEFAULT]\nenabled_backends = mine:acme\nenabled_import_methods = {methods}\n")
+    assert set(KINDS["store"].wanted(configuration.new(files=[str(file)]))) == stores

@@ -7,7 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import plugin_saboteurs as saboteurs
 import pytest
+import strangers
 
 from glancecore import bootstrap
 from glancecore import conf as configuration
@@ -27,11 +29,11 @@ class Cloud:
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.folder, self._capsys = folder, capsys
         self.database = MemoryDatabase()
-        self.place = "one"
+        self.place, self.driver_of_web = "one", "http"
 
     def conf(self) -> Any:
         file = self.folder / "glance-api.conf"
-        file.write_text(f"[DEFAULT]\nenabled_backends = fast:file, web:http\nenabled_import_methods =\n[glance_store]\ndefault_backend = fast\n"
+        file.write_text(f"[DEFAULT]\nenabled_backends = fast:file, web:{self.driver_of_web}\nenabled_import_methods =\n[glance_store]\ndefault_backend = fast\n"
                         f"[fast]\nfilesystem_store_datadir = {self.folder}/{self.place}\n")
         return configuration.new(files=[str(file)])
 
@@ -55,6 +57,24 @@ class Cloud:
 
     def marker(self, folder: str) -> str:
         return str(json.loads((self.folder / folder / MARKER).read_bytes())["place"])
+
+
+@pytest.mark.parametrize("fault", ["import error", "old __init__", "__init__ raises", "start raises", "no caps"])
+def test_a_broken_store_is_wrong_and_the_others_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str], fault: str) -> None:
+    saboteurs.write(tmp_path / "site", "store", {fault: saboteurs.faults_of("store")[fault]})
+    cloud = Cloud(tmp_path, capsys)
+    cloud.use()
+    cloud.image("a", "web")
+    cloud.driver_of_web = saboteurs.word(fault)
+    with strangers.installed(tmp_path / "site"):
+        code, said = cloud.run("--json", "store", "list")
+        assert code == 1
+        states = {x["id"]: x for x in json.loads(said)}
+        assert states["fast"]["state"] == "used"
+        assert states["web"]["state"] == "wrong"
+        assert saboteurs.faults_of("store")[fault].words[0] in states["web"]["why"]
+        with pytest.raises(errors.PluginBroken):
+            cloud.run("store", "adopt", "web")
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from oslo_config import cfg
 
-from glancecore import bootstrap, plugins
+from glancecore import bootstrap
 from glancecore import conf as configuration
+from glancecore.assembly.loader import plugin_sections
 from glancecore.conf import library_options, opts
 from glancecore.domain.errors import ConfigError
 from glancecore.testing.fakes import MemoryDatabase
@@ -22,7 +23,7 @@ def _conf(folder: Path, stores: str, more: str = "") -> cfg.ConfigOpts:
 
 
 #: Nothing here is a list of names: what is registered, published or installed says them.
-TAKEN = sorted({*(x for x, _ in opts.list_opts()), *library_options.SECTIONS, *plugins.sections()})
+TAKEN = sorted({*(x for x, _ in opts.list_opts()), *library_options.SECTIONS, *plugin_sections()})
 
 
 @pytest.mark.parametrize("store", [*TAKEN, "import_filtering_opts", "Imports", "os_glance_x"])

@@ -69,7 +69,7 @@ def test_deploying(walk: Begin) -> None:
     machine.ready()
     assert '"images":[]' in page.run("curl", machine)
     page.run("pip install ./drivers/auth_keystone", machine)
-    assert re.search(r"auth +keystone +\w+ +glancecore-auth-keystone", machine.run("glance-plugins list"))
+    assert re.search(r"auth +keystone +\w+ +\w+ +glancecore-auth-keystone", machine.run("glance-plugins list"))
     page.elsewhere("glance-manage db sync", KEYSTONE)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import lab
+import plugin_saboteurs as saboteurs
 import pytest
 import signing
 from client import Client
@@ -189,6 +190,25 @@ def test_a_broken_store_is_listed_and_the_others_serve(tmp_path: Path) -> None:
                                   capture_output=True, text=True, timeout=60, check=False)
             assert "a_library_that_is_not_there" in told.stdout
             assert told.returncode == (1 if action == "check" else 0)
+
+
+def test_stores_with_every_fault_leave_the_others_serving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each as a second store of one real server."""
+    faults = saboteurs.faults_of("store")
+    saboteurs.write(tmp_path / "site", "store", faults)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'site'}:{os.environ.get('PYTHONPATH', '')}".rstrip(":"))
+    ids = {f"bad{number}": fault for number, fault in enumerate(faults)}
+    backends = ", ".join(["good:file", *(f"{store}:{saboteurs.word(fault)}" for store, fault in ids.items())])
+    config: Config = {"DEFAULT": {"enabled_backends": backends, "plugin_start_timeout": 1}, "glance_store": {"default_backend": "good"},
+                      "good": {"filesystem_store_datadir": tmp_path / "images"}, "periodic": {"enabled_jobs": "reaper"}}
+    with lab.service(config, folder=tmp_path) as service:
+        client = Client(service.url)
+        assert client.upload(client.create()["id"], b"x").status_code == 204
+        rows = {x["id"]: x for x in client.call("GET", "/v2/info/stores/detail").json()["stores"]}
+        for store, fault in ids.items():
+            assert rows[store]["available"] == "false"
+            assert [x for x in faults[fault].words if x not in rows[store]["unavailable-because"]] == [], fault
+        assert "Traceback" not in service.log.read_text()
 
 
 @pytest.mark.usefixtures("broken_plugins")

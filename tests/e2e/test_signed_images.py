@@ -1,4 +1,4 @@
-"""Signed images by a real service: tokens of a real Keystone, certificates in a real Barbican (contract 14.8)."""
+"""Signed images by a real service: tokens of a real Keystone, certificates in a real Barbican."""
 
 from __future__ import annotations
 

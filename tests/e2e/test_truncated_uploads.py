@@ -1,4 +1,4 @@
-"""A body that breaks off never becomes an active image, whatever way it breaks off (design section 4)."""
+"""A body that breaks off never becomes an active image, whatever way it breaks off."""
 
 from __future__ import annotations
 

@@ -31,6 +31,7 @@ from glancecore.domain import errors
 from glancecore.ports.import_step import ImportStep
 
 class Checksum(ImportStep):
+    plugin_api = "1.0"
     options = (cfg.StrOpt("name", default="sha256"),)
     def run(self, work):
         digest = hashlib.new("sha256")
@@ -43,6 +44,7 @@ class Checksum(ImportStep):
         work.remove_properties(self.conf.name)
 
 class Upper(ImportStep):
+    plugin_api = "1.0"
     changes_data = True
     def run(self, work):
         data = work.staged.read_bytes().upper()
@@ -53,6 +55,7 @@ class Upper(ImportStep):
         work.set_properties(method=str(work.request.method["name"]), roles=",".join(work.request.roles), of=work.image.id)
 
 class Hang(ImportStep):
+    plugin_api = "1.0"
     def run(self, work):
         pid = pathlib.Path(work.image.properties["pids"])
         child = subprocess.Popen(["sleep", "1000"])
@@ -61,6 +64,7 @@ class Hang(ImportStep):
     undo = run
 
 class Crash(ImportStep):
+    plugin_api = "1.0"
     def run(self, work):
         how = work.image.properties["how"]
         if how == "segfault":
@@ -91,15 +95,19 @@ class Crash(ImportStep):
         self.run(work)
 
 class Patient(ImportStep):
+    plugin_api = "1.0"
     def run(self, work):
         work.reserve(1)
         work.reserve(2)
 
 class Tell(ImportStep):
+    plugin_api = "1.0"
+
     def run(self, work):
         logging.getLogger("strangers.tell").warning("something happened")
 
 class Deaf(ImportStep):
+    plugin_api = "1.0"
     def run(self, work):
         while True:
             try:

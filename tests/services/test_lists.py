@@ -11,9 +11,10 @@ import pytest
 from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.domain.image import Image
+from glancecore.domain.metadata import MetadataLimits
 from glancecore.ports.repository import ImageAdded, ImageQuery
 from glancecore.services import images as service
-from glancecore.services.images import LOOKS, PAGES, Images
+from glancecore.services.images import LOOKS, PAGES, Images, MetadataRules
 from glancecore.testing.examples import OWNER, make_image
 from glancecore.testing.fakes import MemoryDatabase
 
@@ -35,7 +36,8 @@ def listed(count: int, shows: Callable[[int], bool], *tags: str) -> list[list[in
     """The pages of two of so many images, newest first; each image is named by its number, and each third one has the tag t. Raises TooBroad."""
     database, absent = MemoryDatabase(), None
     database.images.commit(*(ImageAdded(make_image(n, name=str(n)).tagged("u" if n % 3 else "t")) for n in range(count)))
-    images = Images(database.images, Policy(lambda x: shows(int(x.name or ""))), *[absent] * 6)  # type: ignore[arg-type]
+    rules = MetadataRules(limits=MetadataLimits(), protection=absent)  # type: ignore[arg-type]
+    images = Images(database.images, Policy(lambda x: shows(int(x.name or ""))), absent, rules, *[absent] * 4)  # type: ignore[arg-type]
     ctx: Any = Context(project=OWNER.project)
     query, pages = ImageQuery(OWNER, limit=2, tags=tags), []
     while True:

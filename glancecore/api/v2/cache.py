@@ -1,4 +1,4 @@
-"""The image cache (contract 11). Without a cache, none of it is there."""
+"""The image cache. Without a cache, none of it is there."""
 
 from __future__ import annotations
 

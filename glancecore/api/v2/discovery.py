@@ -1,4 +1,4 @@
-"""What the deployment offers, and the schema documents (contract 2.2, 13.1)."""
+"""What the deployment offers, and the schema documents."""
 
 from __future__ import annotations
 

@@ -16,7 +16,8 @@ from glancecore.ports.store import CHUNK, read_chunks
 from glancecore.sdk import request_body as body
 from glancecore.sdk.responses import empty
 from glancecore.services import metrics
-from glancecore.services.image_data import Download, ImageData
+from glancecore.services.downloads import Download, Downloads
+from glancecore.services.uploads import Uploads
 
 OCTETS = "application/octet-stream"
 #: Called once with the number of bytes that went out.
@@ -31,8 +32,9 @@ _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/(?:[0-9]{1,19}|\
 class ImageDataApi:
     """``sendfile``: hand local files to the server, which lets the kernel send them."""
 
-    def __init__(self, data: ImageData, *, multi_store: bool, sendfile: bool) -> None:
-        self._data = data
+    def __init__(self, uploads: Uploads, downloads: Downloads, *, multi_store: bool, sendfile: bool) -> None:
+        self._uploads = uploads
+        self._downloads = downloads
         self._multi_store = multi_store
         self._sendfile = sendfile
 
@@ -44,11 +46,11 @@ class ImageDataApi:
         if declared is not None and length is not None and declared != length:
             raise errors.SizeMismatch(f"x-openstack-image-size is {declared}, but Content-Length {length}")
         store = request.headers.get("x-image-meta-store") if self._multi_store else None
-        self._data.upload(ctx, image_id, pieces, size=length if declared is None else declared, store_id=store or None)
+        self._uploads.upload(ctx, image_id, pieces, size=length if declared is None else declared, store_id=store or None)
         return empty()
 
     def download(self, request: Request, ctx: Context, image_id: str) -> Response:
-        found = self._data.download(ctx, image_id, self._preferred(request))
+        found = self._downloads.download(ctx, image_id, self._preferred(request))
         if found is None:
             return empty()
         size, etag = found.size, found.image.hash_value
@@ -76,7 +78,7 @@ class ImageDataApi:
         def done(count: int) -> None:
             if cached is not None:
                 metrics.CACHE_SENT.inc(count)
-            self._data.sent(ctx, found.image, count)
+            self._downloads.sent(ctx, found.image, count)
 
         wrapper = request.environ.get("wsgi.file_wrapper") if self._sendfile else None
         if length < found.size and not str(request.environ.get("SERVER_SOFTWARE", "")).startswith(POSITION_SERVERS):

@@ -1,4 +1,4 @@
-"""The query string of a list of images (contract 5.2)."""
+"""The query string of a list of images."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ Shows = Callable[[Context, Sequence[Image]], Sequence[Mapping[str, object]]]
 
 
 class ImagePresenter:
-    """An image as JSON for this caller (contract 3.1)."""
+    """An image as JSON for this caller."""
 
     def __init__(self, settings: ImageApiSettings, authorizer: Authorizer, protection: PropertyProtection,
                  stores: Stores, extensions: Sequence[Shows] = ()) -> None:

@@ -1,7 +1,8 @@
-"""Staging and imports (contract 8.3, 9)."""
+"""Staging and imports."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Request, Response
@@ -20,15 +21,18 @@ MOST_BYTES = 128 << 10
 
 
 class ImportsApi:
-    """``can_stage``: glance-direct is enabled."""
+    """``methods``: the enabled ones, and what each takes."""
 
-    def __init__(self, staging: Staging, imports: Imports, max_json_body: int, *, multi_store: bool, can_stage: bool) -> None:
+    def __init__(self, staging: Staging, imports: Imports, max_json_body: int, methods: schemas.Methods, *, multi_store: bool) -> None:
+        """Raises ConfigError for a method whose schema is none."""
         self._staging = staging
         self._imports = imports
         self._limit = max_json_body
         self._multi_store = multi_store
-        self._can_stage = can_stage
+        self._can_stage = "glance-direct" in methods
         self._body = body.Checker(schemas.body())
+        self._methods = {name: _checker(name, schema) for name, schema in methods.items()}
+        self.schema = schemas.published(methods)
 
     def stage(self, request: Request, ctx: Context, image_id: str) -> Response:
         if not self._can_stage:
@@ -46,6 +50,8 @@ class ImportsApi:
         def read() -> Wanted:
             wanted = body.read_json(request, min(self._limit, MOST_BYTES))
             self._body.check(wanted)
+            if (own := self._methods.get(wanted["method"]["name"])) is not None:
+                own.check(wanted)
             return self._wanted(request, wanted)
 
         self._imports.start(ctx, image_id, read)
@@ -72,3 +78,11 @@ class ImportsApi:
             raise errors.Invalid("stores: not together with x-image-meta-store")
         return Wanted(given["method"], stores or ([header] if header else None), all_stores,
                       bool(given.get("all_stores_must_succeed", True)), given)
+
+
+def _checker(name: str, schema: Mapping[str, object]) -> body.Checker:
+    try:
+        return body.Checker(schemas.of_method(schema))
+    except (TypeError, AttributeError, ValueError, body.NotASchema) as exc:
+        raise errors.ConfigError(f"[DEFAULT] enabled_import_methods = {name}: what the plugin says of its parameters is no JSON schema: {getattr(exc, 'message', exc)}; use "
+                                 "another release of it, or leave it out") from exc

@@ -1,4 +1,4 @@
-"""Locations of an image, and the copy that one store holds (contract 10.4, 10.5)."""
+"""Locations of an image, and the copy that one store holds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Members of an image (contract 10.3)."""
+"""Members of an image."""
 
 from __future__ import annotations
 

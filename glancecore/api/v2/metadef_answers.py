@@ -1,4 +1,4 @@
-"""Metadata definitions as JSON (contract 13): fields that are not set are left out."""
+"""Metadata definitions as JSON: fields that are not set are left out."""
 
 from __future__ import annotations
 

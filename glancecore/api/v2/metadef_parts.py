@@ -1,4 +1,4 @@
-"""What is in a namespace of metadata definitions: objects, properties, tags, associations (contract 13.3 to 13.6)."""
+"""What is in a namespace of metadata definitions: objects, properties, tags, associations."""
 
 from __future__ import annotations
 

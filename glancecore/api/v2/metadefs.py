@@ -1,4 +1,4 @@
-"""Metadata definitions: namespaces, resource types, checking properties (contract 13.2, 13.3)."""
+"""Metadata definitions: namespaces, resource types, checking properties."""
 
 from __future__ import annotations
 

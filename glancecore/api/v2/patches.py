@@ -1,4 +1,4 @@
-"""Both JSON patch dialects of the Image API, as operations (contract 6)."""
+"""Both JSON patch dialects of the Image API, as operations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tasks (contract 10.6, 12)."""
+"""Tasks."""
 
 from __future__ import annotations
 

@@ -39,6 +39,7 @@ class BasicAuth(Auth):
     a while as a keyed digest, until the file changes. Wrong ones are counted, by address and user, in each process.
     """
 
+    plugin_api = "1.0"
     options = OPTIONS
 
     def start(self) -> None:

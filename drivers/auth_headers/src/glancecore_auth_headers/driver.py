@@ -1,4 +1,4 @@
-"""Identity headers of a trusted proxy (design section 2)."""
+"""Identity headers of a trusted proxy."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class HeaderAuth(Auth):
     must remove these headers from what its own clients send; where it adds its own beside them, they are refused.
     """
 
+    plugin_api = "1.0"
     options = OPTIONS
 
     def start(self) -> None:

@@ -21,6 +21,7 @@ class KeystoneAuth(Auth):
     here, so that versions and health stay public.
     """
 
+    plugin_api = "1.0"
     options = OPTIONS
     ambient = False  # no browser adds a token by itself
 

@@ -38,6 +38,7 @@ class _Changed(Enum):
 class FileCache(Cache):
     """``image_cache_dir`` holds ``index.sqlite`` and the folder ``data``; one file an image, named after it."""
 
+    plugin_api = "1.0"
     options = OPTIONS
 
     def __init__(self, conf: Section, settings: CacheSettings) -> None:

@@ -30,6 +30,7 @@ SERVICE_USER = "barbican_service_user"
 class CastellanCertificates(CertificateSource):
     """Fetched with the caller's token, so he must be allowed to read it (with Vault: with the service's own)."""
 
+    plugin_api = "1.0"
     wants_token = True
 
     def __init__(self, conf: Section, config: cfg.ConfigOpts) -> None:

@@ -15,6 +15,7 @@ _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 class CertificateFolder(CertificateSource):
     """``UUID.pem`` in a folder."""
 
+    plugin_api = "1.0"
     options = OPTIONS
 
     def start(self) -> None:

@@ -19,6 +19,7 @@ from glancecore_db_registry.remote import method, repository
 class RegistryDatabase(Database):
     """Every repository of the port, and of what will be added to it. Raises ConfigError for wrong options at once."""
 
+    plugin_api = "1.0"
     options = OPTIONS
 
     def __init__(self, conf: Section) -> None:

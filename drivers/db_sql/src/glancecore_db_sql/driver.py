@@ -26,6 +26,7 @@ _BATCH = 1000
 class SqlDatabase(Database):
     """Raises ConfigError for a wrong URL at once; connects at the first use."""
 
+    plugin_api = "1.0"
     options = OPTIONS
 
     def __init__(self, conf: Section) -> None:

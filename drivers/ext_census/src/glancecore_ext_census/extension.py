@@ -23,6 +23,7 @@ from glancecore_ext_census.rules import RULES
 class Census(Extension):
     """Counts how much of an image is zeros."""
 
+    plugin_api = "1.0"
     title = "How much of each image is zeros"
     options = OPTIONS
     rules = RULES

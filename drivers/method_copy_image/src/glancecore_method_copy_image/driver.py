@@ -9,6 +9,7 @@ from glancecore.ports.import_method import ImportMethod, Source
 class CopyImage(ImportMethod):
     """Read from the copies that there are, and proved to be the recorded data while it is written."""
 
+    plugin_api = "1.0"
     source = Source.COPIES
     statuses = frozenset({Status.ACTIVE})
     policy = "copy_image"

@@ -19,7 +19,8 @@ from glancecore.ports.outbound import AddressFilter
 from glancecore.ports.store import CHUNK
 from glancecore_method_glance_download.options import OPTIONS, SECTION, keystone_of
 
-_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+INTERFACES = ("public", "internal", "admin")
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18})")
 #: Most bytes of a catalogue or an image's metadata.
 MOST_JSON = 4 << 20
@@ -31,9 +32,14 @@ class GlanceDownload(ImportMethod):
     """``glance_region`` and ``glance_image_id`` name the source. Its digest is checked; its data can't change, so a broken download
     goes on where it ended."""
 
+    plugin_api = "1.0"
     options = OPTIONS
     section = SECTION
     wants_token = True
+    schema = {"required": ["glance_region", "glance_image_id"], "properties": {
+        "glance_region": {"type": "string", "minLength": 1, "maxLength": 255, "description": "The region to read from."},
+        "glance_image_id": {"type": "string", "pattern": f"^{_UUID.pattern}$", "description": "The image there."},
+        "glance_service_interface": {"enum": list(INTERFACES), "description": "Which of its endpoints; public by default."}}}
 
     def __init__(self, conf: Section, config: cfg.ConfigOpts) -> None:
         super().__init__(conf, config)
@@ -60,8 +66,8 @@ class GlanceDownload(ImportMethod):
             raise errors.Invalid("method.glance_image_id: glance-download needs the id of the image there")
         if not _UUID.fullmatch(str(method["glance_image_id"])):
             raise errors.Invalid("method.glance_image_id: the image id does not look like a UUID")
-        if not isinstance(method.get("glance_service_interface", "public"), str):
-            raise errors.Invalid("method.glance_service_interface: public, internal or admin")
+        if method.get("glance_service_interface", "public") not in INTERFACES:
+            raise errors.Invalid(f"method.glance_service_interface: one of {', '.join(INTERFACES)}")
         if not request.secrets.get("token"):
             raise errors.Invalid("method.name: glance-download works for callers with a Keystone token only")
 

@@ -28,7 +28,7 @@ _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 class UriFilter(AddressFilter):
-    """The operator's lists of schemes, hosts and ports, before an address is looked at (contract 9.3)."""
+    """The operator's lists of schemes, hosts and ports, before an address is looked at."""
 
     def __init__(self, conf: Section) -> None:
         super().__init__([*conf.allowed_hosts, *conf.trusted_networks])
@@ -55,8 +55,13 @@ class UriFilter(AddressFilter):
 class WebDownload(ImportMethod):
     """Fetch ``uri``. Only public addresses, and those that the operator allows; each redirect is checked again."""
 
+    plugin_api = "1.0"
     options = OPTIONS
     section = SECTION
+    schema = {"required": ["uri"], "properties": {
+        "uri": {"type": "string", "minLength": 1, "maxLength": 4096, "description": "Where the data is."},
+        "checksum_url": {"type": "string", "minLength": 1, "maxLength": 4096, "description": "URL of a file of digests, such as SHA256SUMS."},
+        "checksum_name": {"type": "string", "minLength": 1, "maxLength": 4096, "description": "The data's name in it; by default the last part of the uri."}}}
 
     def __init__(self, conf: Section, config: cfg.ConfigOpts) -> None:
         super().__init__(conf, config)

@@ -33,6 +33,7 @@ class NotSent(Exception):
 class MessagingNotifier(Notifier):
     """To the message bus of [oslo_messaging_notifications], by oslo.messaging's drivers and with its options."""
 
+    plugin_api = "1.0"
     options = OPTIONS
 
     def __init__(self, conf: Section, config: cfg.ConfigOpts) -> None:

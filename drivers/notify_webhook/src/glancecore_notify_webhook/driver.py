@@ -30,6 +30,7 @@ _NEW_SECRET = "make one with: echo whsec_$(openssl rand -base64 32)"  # noqa: S1
 class WebhookNotifier(DurableNotifier):
     """To each endpoint what it wants, in order for each image, until it has taken it."""
 
+    plugin_api = "1.0"
     options = OPTIONS
 
     def destinations(self) -> Sequence[Destination]:

@@ -38,6 +38,7 @@ class UnifiedQuota(Quota):
     a project has the registered limits.
     """
 
+    plugin_api = "1.0"
     options = OPTIONS
     shows_usage = True
 

@@ -16,6 +16,7 @@ VMDK_TYPES = frozenset({"streamOptimized", "monolithicSparse"})
 class Convert(ImportStep):
     """Convert the disk with qemu-img, in a process with limits, after the inspection has found the data safe."""
 
+    plugin_api = "1.0"
     options = OPTIONS
     section = SECTION
     isolated = False

@@ -17,6 +17,7 @@ FREE = 64 << 20
 class Decompress(ImportStep):
     """Unpack gzip, xz, zstd, bzip2, lzma and zip (one file). Other data, and images with container_format compressed, stay as they are."""
 
+    plugin_api = "1.0"
     options = OPTIONS
     section = SECTION
     isolated = False

@@ -10,6 +10,7 @@ from glancecore_step_inject_metadata.options import OPTIONS, SECTION
 class InjectMetadata(ImportStep):
     """Give the image the properties of ``inject``, unless its importer has one of ``ignore_user_roles``."""
 
+    plugin_api = "1.0"
     options = OPTIONS
     section = SECTION
     isolated = False

@@ -30,6 +30,7 @@ LOOK = 0.2
 class Verify(ImportStep):
     """Check ``method.signature`` with the keys that the operator trusts. Put it first: it is about the data as it came."""
 
+    plugin_api = "1.0"
     options = OPTIONS
     section = SECTION
     isolated = False

@@ -28,6 +28,7 @@ PING_SECONDS = 4.0
 class FileStore(Store):
     """Location: ``file:///folder/key``; Glance's ``filesystem://`` ones are read too."""
 
+    plugin_api = "1.0"
     schemes = ("file", "filesystem")
     options = OPTIONS
     caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE, Cap.LIST, Cap.LOCAL, Cap.ADOPT, Cap.MARK})

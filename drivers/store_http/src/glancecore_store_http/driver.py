@@ -25,6 +25,7 @@ _LARGEST = 1 << 62
 class HttpStore(Store):
     """Location: any http or https URL whose host is public or allowed."""
 
+    plugin_api = "1.0"
     schemes = ("http", "https")
     options = OPTIONS
     caps = frozenset({Cap.RANGE, Cap.EXTERNAL})

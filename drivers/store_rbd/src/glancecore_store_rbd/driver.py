@@ -28,6 +28,7 @@ PING = 4.5
 class RbdStore(Store):
     """Location: ``rbd://CLUSTER/POOL/IMAGE/snap``, all parts quoted."""
 
+    plugin_api = "1.0"
     schemes = ("rbd",)
     options = OPTIONS
     caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE, Cap.LIST, Cap.MARK})

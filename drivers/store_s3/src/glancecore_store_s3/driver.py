@@ -38,6 +38,7 @@ _UPLOAD = "upload"
 class S3Store(Store):
     """Location: ``s3://host/bucket/key``; Glance's ``s3+https://access:secret@host/bucket/key`` are read too."""
 
+    plugin_api = "1.0"
     schemes = ("s3", "s3+https", "s3+http")
     options = OPTIONS
     caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE, Cap.LIST, Cap.PRESIGN, Cap.MARK})

@@ -57,6 +57,7 @@ _READ_SECONDS = 3600.0
 class SwiftStore(Store):
     """Location: ``swift+config://store-id/container/key``; Glance's other forms are read too, see ``places``."""
 
+    plugin_api = "1.0"
     schemes = ("swift+config", "swift", "swift+https", "swift+http")
     options = OPTIONS
     caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE, Cap.LIST, Cap.PRESIGN, Cap.MARK})

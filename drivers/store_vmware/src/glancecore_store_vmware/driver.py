@@ -38,6 +38,7 @@ class VmwareStore(Store):
 
     A file is written under a name that no blob has, and moved when it is whole."""
 
+    plugin_api = "1.0"
     schemes = ("vsphere",)
     options = OPTIONS
     caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE, Cap.LIST, Cap.MARK})
@@ -54,6 +55,7 @@ class VmwareStore(Store):
 
     def create(self) -> None:
         try:
+            self._greet()
             for datastore in self._datastores:
                 self._session.call(partial(self._make_folder, datastore=datastore))
         except BaseException:
@@ -62,12 +64,15 @@ class VmwareStore(Store):
 
     def start(self) -> None:
         try:
-            self._begin()
+            self._greet()
+            for datastore in self._datastores:
+                self._session.call(partial(self._check_datastore, datastore=datastore))
         except BaseException:
             self._session.close()
             raise
 
-    def _begin(self) -> None:
+    def _greet(self) -> None:
+        """What is wrong with a login is told with its options. Raises ConfigError, StoreForbidden, StoreUnavailable."""
         try:
             self._cluster = str(self._session.call(lambda content: content.about.instanceUuid))
         except errors.StoreForbidden as exc:
@@ -78,8 +83,6 @@ class VmwareStore(Store):
                 raise errors.ConfigError(f"[{self.name}] vmware_ca_file: the vCenter's certificate is of no authority in it; name the file with "
                                          "its authority's certificate") from exc
             raise
-        for datastore in self._datastores:
-            self._session.call(partial(self._check_datastore, datastore=datastore))
 
     def _check_datastore(self, content: Any, datastore: Datastore) -> Any:
         """Its datacenter. Raises ConfigError when there is no such datastore."""

@@ -1,4 +1,4 @@
-"""Metadata definitions: bodies, answers, and the documents of GET /v2/schemas/metadefs/… (contract 13)."""
+"""Metadata definitions: bodies, answers, and the documents of GET /v2/schemas/metadefs/…."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tasks: their schema for clients and what answers look like (contract 12, 13.1)."""
+"""Tasks: their schema for clients and what answers look like."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from glancecore_ext_template.rules import RULES
 class Template(Extension):
     """Keeps a note with each image."""
 
+    plugin_api = "1.0"
     title = "Template: a note on each image"
     options = OPTIONS
     rules = RULES

@@ -15,6 +15,7 @@ from glancecore_store_template.options import OPTIONS
 class TemplateStore(Store):
     """Location: ``template:///folder/key``."""
 
+    plugin_api = "1.0"
     schemes = ("template",)
     options = OPTIONS
     caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE})
