@@ -209,7 +209,7 @@ def test_writing_an_extension(walk: Begin) -> None:
 
 
 def test_readmes_of_drivers(walk: Begin) -> None:
-    for driver in ("db_sql", "db_registry", "ext_census"):
+    for driver in ("db_sql", "db_registry"):
         page = walk(f"drivers/{driver}/README.md")
         page.run("pip install", page.machine(pip=True))
     basic = walk("drivers/auth_basic/README.md")
@@ -223,7 +223,7 @@ def test_every_page_is_walked() -> None:
     """A new page with commands is walked, too. (A new block on an old page makes its walk fail.)"""
     here = Path(__file__).read_text()
     named = {x.replace("{driver}", y).replace("{name}", z) for x in re.findall(r'walk\(f?"([^"]+)"\)', here)
-             for y in ("db_sql", "db_registry", "ext_census") for z in ("writing-a-store", "writing-an-import-step")}
+             for y in ("db_sql", "db_registry") for z in ("writing-a-store", "writing-an-import-step")}
     assert set(pages_with_commands()) == named
 
 
