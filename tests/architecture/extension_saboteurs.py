@@ -378,11 +378,11 @@ class JobThatIsNeverDry(Good):
     class Job(Tidy):
         def __init__(self, conf: Any, tools: Any) -> None:
             super().__init__(conf, tools)
-            self.database = tools.database
+            self.kernel = tools.kernel
 
         def run(self, turn: Turn) -> None:
-            for each in self.database.records.find(RecordQuery("sab.notes")):
-                self.database.images.commit(RecordRemoved(each))
+            for each in self.kernel.records.find(RecordQuery("sab.notes")):
+                self.kernel.writer.save(RecordRemoved(each))
 
     jobs: ClassVar[Mapping[str, type[PeriodicJob]]] = {"sab_tidy": Job}
 
