@@ -258,11 +258,12 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     rechecking = Rechecking(database, stores, copies, leases.holder)
     downloads.when_damaged(rechecking.image)
     stores.when_back(rechecking.store)
-    tools = Tools(database, stores, copies, imports, deletion, reaper,
+    kernel = ServiceKernel(images, repository, KernelData(stores), authorizer, database.records, writer, operations)
+    tools = Tools(database, kernel, stores, copies, imports, deletion, reaper,
                   leases, hashing, locations, caching, conf.do_secure_hash, conf.scrub_time)
     scheduled = _load_jobs(conf, tools, loader)
     scheduled += [make_job(conf, name, cls, tools, loader) for name, cls in extensions.jobs(classes).items()]
-    enabled = Extensions(loader, classes, ServiceKernel(images, repository, KernelData(stores), authorizer, database.records, writer, operations), on)
+    enabled = Extensions(loader, classes, kernel, on)
     enabled.start()
     jobs = {x.name: x for x in scheduled if not x.machine}
     if jobs and conf.periodic.coordination_url:

@@ -38,6 +38,8 @@ LOG = logging.getLogger(__name__)
 OPTION = "[DEFAULT] enabled_extensions"
 #: Characters of an operation's name, which stands in each lease.
 _LONGEST_OPERATION = 32
+#: Characters of an event's name.
+_LONGEST_EVENT = 64
 
 
 # -- the classes: what is known before anything is made ------------------------------------------------------------------
@@ -50,8 +52,8 @@ def load(conf: cfg.ConfigOpts) -> dict[str, type[Extension]]:
     for name, cls in found.items():
         if missing := sorted(cls.needs - found.keys()):
             raise ConfigError(f"{OPTION}: {name} needs {', '.join(missing)}; add {'them' if len(missing) > 1 else 'it'}")
-        if fault := _fault(name, cls):
-            raise ConfigError(f"{OPTION} = {name}: the extension is broken: {fault}; install another release of it, or remove it from this option")
+        if wrong := complaints(name, cls):
+            raise ConfigError(f"{OPTION} = {name}: the extension is broken: {wrong[0]}; install another release of it, or remove it from this option")
     ordered = _ordered(found)
     _refuse_clashes(ordered)
     return ordered
@@ -85,18 +87,20 @@ def _ordered(found: Mapping[str, type[Extension]]) -> dict[str, type[Extension]]
     return ordered
 
 
-def _fault(name: str, cls: type[Extension]) -> str:
-    """What is wrong with its names; empty: nothing."""
+def complaints(name: str, cls: type[Extension]) -> list[str]:
+    """What is wrong with what it declares, in sentences. The kit for extensions asks the same."""
     word = name.replace("-", "_")
     dotted = [*(x.name for x in cls.collections), *cls.events]
-    joined = [*cls.operations, *(x.name for x in cls.rules), *cls.jobs]
-    if wrong := [x for x in dotted if not x.startswith(f"{word}.")] + [x for x in joined if not x.startswith(f"{word}_")]:
-        return f"{wrong[0]} does not begin with {word}{'.' if wrong[0] in dotted else '_'}"
-    if long := [x for x in cls.operations if len(x) > _LONGEST_OPERATION]:
-        return f"operation {long[0]} has more than {_LONGEST_OPERATION} characters"
-    if taken := [x for x in cls.shows if fields.is_base(x) or fields.is_reserved(x)]:
-        return f"it shows {taken[0]}, which the service itself has"
-    return ""
+    joined = [*cls.operations, *(x.name for x in cls.rules), *cls.jobs, *cls.shows]
+    found = [f"{x} does not begin with {word}." for x in dotted if not x.startswith(f"{word}.")]
+    found += [f"{x} does not begin with {word}_" for x in joined if not x.startswith(f"{word}_")]
+    found += [f"collection {x} is declared twice" for x in {y.name for y in cls.collections} if sum(y.name == x for y in cls.collections) > 1]
+    found += [f"operation {x} has more than {_LONGEST_OPERATION} characters" for x in cls.operations if len(x) > _LONGEST_OPERATION]
+    found += [f"event {x} has more than {_LONGEST_EVENT} characters" for x in cls.events if len(x) > _LONGEST_EVENT]
+    found += [f"it shows {x}, which the service itself has" for x in cls.shows if fields.is_base(x) or fields.is_reserved(x)]
+    if not getattr(cls, "title", ""):
+        found.append("it has no title")
+    return found
 
 
 def _refuse_clashes(classes: Mapping[str, type[Extension]]) -> None:

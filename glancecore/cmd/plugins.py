@@ -16,7 +16,7 @@ from glancecore import bootstrap
 from glancecore import conf as configuration
 from glancecore.assembly.kinds import KINDS, Broken, Kind
 from glancecore.assembly.loader import Loader, fault_of_distribution, faults, installed, load
-from glancecore.cmd import parsing, start
+from glancecore.cmd import parsing, plugin_new, start
 from glancecore.cmd.apart import ChildDied, apart
 from glancecore.conf import beside, review
 from glancecore.domain import errors
@@ -51,7 +51,10 @@ def _main() -> int:
                        help="only print what becomes of each option in these files of a Glance deployment; exit 1 when one is not known, or refused")
     check.add_argument("--all", action="store_true", help="import also what is installed and not enabled")
     check.set_defaults(run=_check)
+    plugin_new.add(actions)
     args = parser.parse_args()
+    if args.action == "new":
+        return plugin_new.run(args)
     if args.action == "check" and args.glance_config:
         return _became(args)
     conf = start.read_config(args, log_level=logging.CRITICAL)

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from glancecore.domain.clock import now
 from glancecore.imports.use_cases import Imports
+from glancecore.ports.extension import Kernel
 from glancecore.ports.repository import Database
 from glancecore.services.caching import Caching
 from glancecore.services.copies import Copies
@@ -23,6 +24,7 @@ class Tools:
     """A ``JobTools`` (``glancecore.ports.periodic``), and what only the core's own jobs know of."""
 
     database: Database
+    kernel: Kernel
     stores: Stores
     copies: Copies
     imports: Imports

@@ -154,7 +154,8 @@ class Kernel(Protocol):
     def policy(self) -> Policy: ...
 
     @property
-    def records(self) -> RecordRepository: ...
+    def records(self) -> RecordRepository:
+        """``glancecore.sdk.records.saving`` makes the change that keeps one."""
 
     @property
     def writer(self) -> Writer: ...
@@ -239,7 +240,7 @@ class Extension(Plugin, ABC):
         """Called once, before ``start``."""
 
     def present(self, ctx: Context, images: Sequence[Image]) -> Sequence[Mapping[str, object]]:
-        """What of ``shows`` each image has, in their order: one question for a whole page."""
+        """What of ``shows`` each image has, in their order: one question for a whole page. What it raises fails the request for the images."""
         del ctx
         return [{}] * len(images)
 

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from oslo_config import cfg
 
@@ -19,6 +19,9 @@ from glancecore.ports.options import Options, Section
 from glancecore.ports.plugin import Plugin
 from glancecore.ports.repository import Database
 from glancecore.ports.store import Cap, StoredBlob
+
+if TYPE_CHECKING:
+    from glancecore.ports.extension import Kernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,10 @@ class JobTools(Protocol):
 
     @property
     def stores(self) -> JobStores: ...
+
+    @property
+    def kernel(self) -> Kernel:
+        """For the jobs of extensions: their records, and what writes them with their events."""
 
     def clock(self) -> datetime:
         """Now, aware UTC."""

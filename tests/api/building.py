@@ -20,7 +20,7 @@ import lab
 import registries
 
 from glancecore import bootstrap
-from glancecore import conf as configuration
+from glancecore.testing import service
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -39,21 +39,15 @@ def built(database: str, config: lab.Config | None = None) -> Iterator[bootstrap
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         if database == "registry":
             served = stack.enter_context(registries.registry(stack.enter_context(lab.new_database("mariadb"))))
-            where: lab.Config = {"database": served.client}
+            where = served.client
         else:
-            where = {"database": {"connection": f"sqlite:///{folder}/glance.sqlite" if database == "sqlite"
-                                  else stack.enter_context(lab.new_database(database))}}
-        file = folder / "glance-api.conf"
-        file.write_text(lab.config_text(lab.merged({
-            "DEFAULT": {"auth_strategy": "headers", "enabled_backends": "fast:file, slow:file", "notifiers": ""},
-            "glance_store": {"default_backend": "fast"},
-            "fast": {"filesystem_store_datadir": folder / "fast", "weight": 10},
+            where = {"connection": f"sqlite:///{folder}/glance.sqlite" if database == "sqlite" else stack.enter_context(lab.new_database(database))}
+        file = service.written(service.merged(service.basic(folder, where), {
+            "DEFAULT": {"enabled_backends": "fast:file, slow:file"}, "fast": {"weight": 10},
             "slow": {"filesystem_store_datadir": folder / "slow", "store_description": "the slow one"},
-        }, where, config or {})))
-        database_of_all = bootstrap.load_database(configuration.new(files=[str(file)]))
-        database_of_all.sync()
-        database_of_all.close()
-        nodes = [bootstrap.build(configuration.new(files=[str(file)])) for _ in range(NODES if database == "registry" else 1)]
+        }, config or {}), folder)
+        service.synced(service.read(file))
+        nodes = [bootstrap.build(service.read(file)) for _ in range(NODES if database == "registry" else 1)]
         yield nodes[0] if len(nodes) == 1 else replace(nodes[0], made=cast("Flask", Turns([x.app for x in nodes])))
         for node in nodes:
             node.close()

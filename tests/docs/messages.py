@@ -41,7 +41,7 @@ class Message:
 @functools.cache
 def sources() -> list[tuple[str, ast.Module]]:
     paths = {str(x.relative_to(REPO)): x for x in sorted([*REPO.glob("glancecore/**/*.py"), *REPO.glob("drivers/[!_]*/src/**/*.py")])}
-    return [(name, ast.parse(path.read_text(encoding="utf-8"))) for name, path in paths.items() if not name.startswith("glancecore/testing/")]
+    return [(name, ast.parse(path.read_text(encoding="utf-8"))) for name, path in paths.items() if not name.startswith(("glancecore/testing/", "glancecore/templates/"))]
 
 
 def logged() -> list[Message]:

@@ -75,11 +75,17 @@ def shelf(folder: Path) -> Shelf:
         if not each.name.startswith(("glancecore", "__editable__", "__pycache__")) and each.suffix != ".pth":
             (libraries / each.name).symlink_to(each)
     # from a copy: a build leaves folders behind
-    shutil.copytree(REPO, source, symlinks=True, ignore=shutil.ignore_patterns(".*", "tests", "build", "*.egg-info", "__pycache__"))
+    shutil.copytree(REPO, source, symlinks=True, ignore=_not_in_wheels)
     parts = [".", *(f"drivers/{x}" for x in sorted(_installed_by_pages()))]
     subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-index", "--no-deps", "--no-build-isolation", "-w", wheels, *("./" + x for x in parts)],
                    cwd=source, check=True, stdin=subprocess.DEVNULL, env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
     return Shelf(wheels, libraries)
+
+
+def _not_in_wheels(folder: str, names: list[str]) -> set[str]:
+    """Tests of templates are: they are what becomes of them."""
+    patterns = [".*", "build", "*.egg-info", "__pycache__"] + ([] if "templates" in Path(folder).parts else ["tests"])
+    return shutil.ignore_patterns(*patterns)(folder, names)
 
 
 def _installed_by_pages() -> set[str]:

@@ -10,9 +10,11 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "api
 
 import allowed  # noqa: E402 (lies beside this program)
 from house import ROLES  # noqa: E402
-from routes import ROUTES, body_of, fields_of  # noqa: E402
-from values import BODIES, HEADERS, LARGE, LITERALS, TEXTS  # noqa: E402
+from routes import ROUTES, body_of  # noqa: E402
+from values import LARGE  # noqa: E402
 from ways import ALIKE, ALWAYS, ASKED  # noqa: E402
+
+from glancecore.testing.hostile import BODIES, HEADERS, LITERALS, TEXTS, fields_of  # noqa: E402
 
 HEAD = """# What hostile requests may do
 

@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 from allowed import TABLE, V21
 from house import House
-from routes import ROUTES, body_of, fields_of
-from values import LARGE, with_value
+from routes import ROUTES, body_of
+from values import LARGE
+
+from glancecore.testing.hostile import fields_of, with_value
 
 #: Bytes of a body: below the limit, and large enough for what grows faster than its size to be seen.
 SIZE = 128 << 10

@@ -12,11 +12,12 @@ import pytest
 from house import House
 from hypothesis import strategies
 from hypothesis.errors import HypothesisException
-from routes import ROUTES, body_of, fields_of
+from routes import ROUTES, body_of
 
 from glancecore.api.v2.schemas import images, members, metadefs, tasks
 from glancecore.domain.errors import Invalid
 from glancecore.sdk.request_body import Checker
+from glancecore.testing.hostile import fields_of
 
 REPO = Path(__file__).parents[2]
 SOURCES = sorted([*REPO.glob("glancecore/**/*.py"), *REPO.glob("drivers/[!_]*/src/**/*.py")])

@@ -11,10 +11,12 @@ import pytest
 import report
 from allowed import TABLE
 from house import OTHER, House
-from routes import ROUTES, body_of, fields_of
-from values import BODIES, FEW_LITERALS, FEW_TEXTS, HEADERS, LITERALS, TEXTS, queries, with_value
+from routes import ROUTES, body_of
+from values import FEW_LITERALS, FEW_TEXTS, queries
 from ways import ALIKE, ALWAYS, ASKED
 from werkzeug.test import TestResponse
+
+from glancecore.testing.hostile import BODIES, HEADERS, LITERALS, TEXTS, fields_of, with_value
 
 _PARTS: dict[str, Any] = {
     "objects": [{"name": "seed"}], "properties": {"seed": {"title": "T", "type": "string"}}, "tags": [{"name": "seed"}],

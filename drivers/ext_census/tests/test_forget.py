@@ -39,7 +39,8 @@ def test_what_has_expired_is_forgotten() -> None:
     def clock() -> datetime:
         return now
 
-    job = Forget(None, SimpleNamespace(database=database, stores=None, clock=clock))  # type: ignore[arg-type]
+    kernel = SimpleNamespace(records=database.records, writer=SimpleNamespace(save=database.images.commit))
+    job = Forget(None, SimpleNamespace(kernel=kernel, clock=clock))  # type: ignore[arg-type]
     now = START + timedelta(days=1)
     dry, wet = Turn(dry_run=True), Turn()
     job.run(dry)  # type: ignore[arg-type]

@@ -9,14 +9,8 @@ from datetime import datetime
 from glancecore.domain import errors
 from glancecore.domain.image import Image
 from glancecore.ports.extension import Collection
-from glancecore.ports.record_repository import (
-    Record,
-    RecordAdded,
-    RecordChange,
-    RecordChanged,
-    RecordQuery,
-    RecordRepository,
-)
+from glancecore.ports.record_repository import Record, RecordChange, RecordQuery, RecordRepository
+from glancecore.sdk.records import saving
 
 COUNTS = Collection("census.counts", keys=("owner",), of_image=True)
 
@@ -65,12 +59,7 @@ class Counts:
     def saving(self, image: Image, count: Count, expires_at: datetime) -> RecordChange:
         """The change that keeps it, in place of an earlier one."""
         data = {"size": count.size, "zeros": count.zeros, "digest": count.digest}
-        made = Record(COUNTS.name, image.id, data, (image.owner or "",), image.id, expires_at)
-        try:
-            before = self._records.get(COUNTS.name, image.id)
-        except errors.RecordNotFound:
-            return RecordAdded(made)
-        return RecordChanged(before, Record(COUNTS.name, image.id, data, made.keys, image.id, expires_at, before.version + 1))
+        return saving(self._records, Record(COUNTS.name, image.id, data, (image.owner or "",), image.id, expires_at))
 
 
 def _count(record: Record) -> Count:

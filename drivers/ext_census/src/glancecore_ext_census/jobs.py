@@ -17,16 +17,16 @@ class Forget(PeriodicJob):
 
     def __init__(self, conf: Section, tools: JobTools) -> None:
         super().__init__(conf, tools)
-        self._database, self._clock = tools.database, tools.clock
+        self._kernel, self._clock = tools.kernel, tools.clock
 
     def run(self, turn: Turn) -> None:
-        while page := self._database.records.expired(COUNTS.name, self._clock()):
+        while page := self._kernel.records.expired(COUNTS.name, self._clock()):
             for record in page:
                 turn.check()
                 turn.find("forgotten", record.id, "its count was too old")
                 if not turn.dry_run:
                     try:
-                        self._database.images.commit(RecordRemoved(record))
+                        self._kernel.writer.save(RecordRemoved(record))
                     except (errors.RecordNotFound, errors.ConcurrentChange):
                         turn.count("changed")
             if turn.dry_run:

@@ -1,0 +1,1 @@
+"""Template: a note on each image."""
