@@ -308,10 +308,10 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
         routes += metadef_table.routes(MetadefsApi(metadefs, described), MetadefParts(metadefs, authorizer),
                                        conf.max_json_body)
         routes += cache_table.routes(CacheApi(caching))
-        routes += enabled.routes(routes)
         operator = OperatorApi(Health(database, stores), OperatorSettings(
             conf.healthcheck.disable_by_file_path, conf.healthcheck.ready_cache_seconds, conf.metrics.enabled,
             conf.metrics.allowed_networks), _registry())
+        routes += enabled.routes([*routes, *operator.routes()])
         versions = Versions(multi_store=True, cache=cache is not None)
         app = create_app(routes, operator, versions, auth, authorizer,
                          AppSettings(conf.max_request_id_length, conf.allow_anonymous_access, _cross_site(conf, inside=auth.open_to_all) if auth.ambient else None, enabled.resolve))

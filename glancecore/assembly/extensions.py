@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from oslo_config import cfg
@@ -21,6 +22,7 @@ from glancecore.domain.context import Context
 from glancecore.domain.errors import ConfigError
 from glancecore.domain.image import Image, Location
 from glancecore.domain.lease import Operation
+from glancecore.policies import list_rules
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.extension import Background, Extension
 from glancecore.ports.http import Route, Schema
@@ -52,7 +54,9 @@ def load(conf: cfg.ConfigOpts) -> dict[str, type[Extension]]:
     for name, cls in found.items():
         if missing := sorted(cls.needs - found.keys()):
             raise ConfigError(f"{OPTION}: {name} needs {', '.join(missing)}; add {'them' if len(missing) > 1 else 'it'}")
-        if wrong := complaints(name, cls):
+        with Loader(conf).or_left_out("extension", name, OPTION), faults("extension", name):
+            wrong = complaints(name, cls)
+        if wrong:
             raise ConfigError(f"{OPTION} = {name}: the extension is broken: {wrong[0]}; install another release of it, or remove it from this option")
     ordered = _ordered(found)
     _refuse_clashes(ordered)
@@ -98,6 +102,9 @@ def complaints(name: str, cls: type[Extension]) -> list[str]:
     found += [f"operation {x} has more than {_LONGEST_OPERATION} characters" for x in cls.operations if len(x) > _LONGEST_OPERATION]
     found += [f"event {x} has more than {_LONGEST_EVENT} characters" for x in cls.events if len(x) > _LONGEST_EVENT]
     found += [f"it shows {x}, which the service itself has" for x in cls.shows if fields.is_base(x) or fields.is_reserved(x)]
+    found += [f"job {x} is no PeriodicJob" for x, job in cls.jobs.items() if not (isinstance(job, type) and issubclass(job, PeriodicJob))]
+    found += [f"{x.name} is a rule of the service itself" for x in cls.rules if x.name in {y.name for y in list_rules()}]
+    found += [f"rule {x} is declared twice" for x in {y.name for y in cls.rules} if sum(y.name == x for y in cls.rules) > 1]
     if not getattr(cls, "title", ""):
         found.append("it has no title")
     return found
@@ -174,24 +181,34 @@ class Extensions:
         for name, extension in self._made.items():
             with self._plugins.or_left_out("extension", name, OPTION):
                 self._plugins.in_time("extension", name, extension.start, lambda _: None)
+                with faults("extension", name):
+                    self._background += extension.background()
 
     def run(self) -> None:
         """What they do beside requests."""
-        for extension in self._made.values():
-            for each in extension.background():
+        for each in self._background:
+            try:
                 each.start()
-                self._background.append(each)
+            except Exception:  # whatever an extension raises: the service runs
+                LOG.exception("something that an extension does in the background could not be started")
 
     def stop(self) -> None:
         while self._background:
-            self._background.pop().stop()
+            try:
+                self._background.pop().stop()
+            except Exception:
+                LOG.exception("something that an extension does in the background could not be stopped")
 
     def routes(self, core: Sequence[Route]) -> list[Route]:
         """Raises ConfigError where two have the same."""
-        owners = {(x.method, _bare(x.path)): "the service itself" for x in core}
+        owners = {**{("GET", x): "the service itself" for x in ("/", "/versions", "/openapi.json")}, **{(x.method, _bare(x.path)): "the service itself" for x in core}}
         found: list[Route] = []
         for name, extension in self._made.items():
-            for route in extension.routes():
+            with self._plugins.or_left_out("extension", name, OPTION), faults("extension", name):
+                brought = list(extension.routes())
+            for route in brought:
+                if not route.path.startswith("/"):
+                    raise ConfigError(f"{OPTION} = {name}: its route {route.path} does not begin with a slash; install another release of it")
                 key = route.method, _bare(route.path)
                 if key in owners:
                     raise ConfigError(f"{OPTION}: {route.method} {route.path} is a route of {name} and of {owners[key]}; enable one of the two")
@@ -200,11 +217,30 @@ class Extensions:
         return found
 
     def presenting(self) -> list[Callable[[Context, Sequence[Image]], Sequence[Mapping[str, object]]]]:
-        return [x.present for x in self._made.values() if x.shows]
+        return [partial(_presented, name, x) for name, x in self._made.items() if x.shows]
 
     def resolve(self, ctx: Context, reference: str) -> str | None:
         """The id of the image that is meant by what is no id."""
-        return next((found for x in self._made.values() if (found := x.resolve(ctx, reference)) is not None), None)
+        for name, extension in self._made.items():
+            try:
+                found = extension.resolve(ctx, reference)
+            except errors.GlanceError:
+                raise
+            except Exception:  # to others it may mean something
+                LOG.exception("extension %s can't tell what image is meant", name)
+                continue
+            if found is not None:
+                return found
+        return None
+
+
+def _presented(name: str, extension: Extension, ctx: Context, images: Sequence[Image]) -> Sequence[Mapping[str, object]]:
+    """What of its keys an extension shows: when it fails, the images are shown without."""
+    try:
+        return [{key: value for key, value in row.items() if key in extension.shows} for row, _ in zip(extension.present(ctx, images), images, strict=True)]
+    except Exception:  # an image that is there is shown
+        LOG.exception("extension %s can't show its keys on images", name)
+        return [{}] * len(images)
 
 
 def _bare(path: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +15,22 @@ from glancecore.ports.repository import Database
 if TYPE_CHECKING:
     Areas = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 (argparse has no public name for it)
 
+LOG = logging.getLogger(__name__)
 Run = Callable[[Any, argparse.Namespace, Print], int]
 
 
 def add_areas(areas: Areas, classes: Mapping[str, type[Extension]]) -> None:
     for name, cls in classes.items():
-        if cls.commands.__func__ is not Extension.commands.__func__:  # type: ignore[attr-defined]
+        if cls.commands.__func__ is Extension.commands.__func__:  # type: ignore[attr-defined]
+            continue
+        if name in areas.choices:
+            LOG.warning("the commands of extension %s are not there: glance-manage itself has an area of this name", name)
+            continue
+        try:
             area = areas.add_parser(name, help=cls.title)
             cls.commands(_Tree(name, area.add_subparsers(dest="action", required=True, metavar="ACTION")))
+        except Exception:  # whatever an extension raises: the other commands are there
+            LOG.exception("the commands of extension %s can't be made", name)
 
 
 class _Tree:

@@ -17,6 +17,8 @@ from glancecore.cmd import adopt, extension, metadefs, outbox, parsing, schema, 
 from glancecore.domain.errors import ConfigError
 from glancecore.ports.extension import Extension
 
+LOG = logging.getLogger(__name__)
+
 
 def main() -> None:
     sys.exit(start.run(_main))
@@ -37,8 +39,11 @@ def _extensions() -> dict[str, type[Extension]]:
     """Those that the operator has switched on. A configuration that can't be read is told of later."""
     known = argparse.ArgumentParser(add_help=False)
     start.add_config_arguments(known)
-    with contextlib.suppress(cfg.Error, ConfigError):
-        return extensions.load(start.read_config(known.parse_known_args()[0], log_level=logging.WARNING))
+    with contextlib.suppress(cfg.Error):
+        try:
+            return extensions.load(start.read_config(known.parse_known_args()[0], log_level=logging.WARNING))
+        except ConfigError as exc:
+            LOG.warning("the commands of extensions are not there: %s", exc)
     return {}
 
 

@@ -39,6 +39,7 @@ def _main() -> None:
         board.stop()
 
     signals = Signals(PROG, stop)
+    service.extensions.run()  # what they take over is worked on here, too
     service.reaper.start()
     LOG.info("working as %s, %d imports at once", service.holder, conf.imports.workers)
     board.conduct(service.imports, conf.imports.workers, conf.imports.workers_per_project, service.holder)

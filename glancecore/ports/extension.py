@@ -177,8 +177,9 @@ class Subscriptions(Protocol):
         """Each event, in the process that has made it happen, after the commit. What it raises is logged."""
 
     def checks_image(self, call: Callable[[Context, Image | None, Image | None], None]) -> None:
-        """Before an image is created (None, after), changed (before, after) or deleted (before, None) by a user; it refuses by raising Forbidden,
-        Conflict, Invalid or LimitExceeded."""
+        """Before a user creates an image (None, after), changes what is said of it, activates or deactivates it (before, after), or deletes it
+        (before, None). Its data is not asked for: uploads, imports and locations. It refuses by raising Forbidden, Conflict, Invalid or
+        LimitExceeded."""
 
     def abandoned(self, operation: str, call: Callable[[Lease], None]) -> None:
         """The process that worked on it has died, and this one holds the lease now: finish the work, or undo it, with ``operations.resume``."""

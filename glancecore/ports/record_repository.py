@@ -31,10 +31,18 @@ class Record:
     expires_at: datetime | None = None
     version: int = 1
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for what no database can keep."""
+        if len(self.keys) > MOST_KEYS:
+            raise ValueError(f"a record has at most {MOST_KEYS} keys")
+        for text in (self.collection, self.id, *self.keys):
+            if text is not None and (len(text) > LONGEST or "\0" in text):
+                raise ValueError(f"collection, id and keys of a record have at most {LONGEST} characters, and no U+0000")
+
 
 @dataclass(frozen=True, slots=True)
 class RecordAdded:
-    """Raises RecordExists; ImageNotFound when ``image_id`` is no image; ValueError for more than ``MOST_KEYS`` keys."""
+    """Raises RecordExists; ImageNotFound when ``image_id`` is no image."""
 
     record: Record
 

@@ -120,7 +120,7 @@ class Deletion:
         except BaseException:
             self._leases.forget(lease)
             raise
-        if running is None or running.operation in _WRITES_NOTHING:
+        if running is None or running.operation in _WRITES_NOTHING or (running.operation not in set(Operation) and not running.blobs):
             return lease
         # Its writer may still be alive for a moment: it finds its lease lost and cleans up after itself. Ours is not
         # extended, so it expires after that moment, and the reaper removes what a dead writer has left.

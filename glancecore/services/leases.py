@@ -75,8 +75,8 @@ class Leases:
                     return
             try:
                 held = self._images.extend(self.holder, self.ttl)
-            except errors.GlanceError as exc:
-                LOG.warning("the leases of %d operations can't be extended now: %s", len(known), exc)
+            except Exception as exc:  # whatever a driver raises: without us all leases would expire
+                LOG.warning("the leases of %d operations can't be extended now: %s", len(known), exc, exc_info=not isinstance(exc, errors.GlanceError))
                 with self._lock:
                     self._over = over | self._over
                 continue

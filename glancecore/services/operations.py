@@ -11,7 +11,7 @@ from dataclasses import replace
 from glancecore.domain import errors
 from glancecore.domain.events import Event, Initiator
 from glancecore.domain.image import Image, Status
-from glancecore.domain.lease import BlobRef, Lease
+from glancecore.domain.lease import BlobRef, Lease, Operation
 from glancecore.domain.quota import Limits
 from glancecore.ports.repository import Change, ImageChanged, ImageRepository, LeaseChanged, LeaseEnded, WithinLimits
 from glancecore.services.leases import Leases
@@ -24,6 +24,10 @@ FIRST_STEP, LARGEST_STEP = 1 << 20, 256 << 20
 
 
 UNLIMITED = Limits()
+#: Statuses that an image has only while an operation works on it, or rests staged.
+TRANSIENT = frozenset({Status.SAVING, Status.UPLOADING, Status.IMPORTING})
+#: How often an image may be changed by others while an operation ends.
+CHANGES = 30
 
 
 def _no_events(_: Image) -> Sequence[Event]:
@@ -86,18 +90,21 @@ class Held:
                initiator: Initiator | None = None) -> Image:
         """The image after ``change``, saved, and the lease ends. ``initiator``: see ``Writer.save``. Raises LeaseLost."""
         before = self.image
-        while True:
+        for _ in range(CHANGES):
             made = change(before)
             saved = None if made == before else self._operations.writer.image(before, made)
             after = saved.after if saved else before
             try:
                 self._operations.writer.save(*([saved] if saved else []), LeaseEnded(self._lease), *changes, events=events(after), initiator=initiator)
             except errors.ConcurrentChange:  # its metadata was changed meanwhile, or it is being deleted
-                before = self._operations.repository.get_any(self.image.id)
-                if before.status is not self.image.status:
+                was, before = before, self._operations.repository.get_any(self.image.id)
+                if before.version == was.version:  # it is something else that has changed
+                    raise
+                if before.status is Status.DELETING or (self.image.status in TRANSIENT and before.status is not self.image.status):
                     raise errors.LeaseLost(f"image {before.id} is {before.status.value}") from None
             else:
                 return after
+        raise errors.ConcurrentChange(f"image {self.image.id} keeps being changed")
 
     def give_up(self, cause: BaseException) -> None:
         """Nothing stays of the work, and the image goes back to its stable status with the reason. What can't be removed now is named by the lease,
@@ -106,11 +113,15 @@ class Held:
         try:
             if self._ours():
                 self._remove()
-                self._operations.release(self._lease, str(cause) if isinstance(cause, errors.GlanceError) else "the upload broke off")
+                self._operations.release(self._lease, str(cause) if isinstance(cause, errors.GlanceError) else f"the {self._word} broke off")
         except errors.LeaseLost:
             LOG.info("image %s is not ours any more", self.image.id)
         except errors.GlanceError as exc:
             LOG.warning("image %s: can't clean up now (%s); the reaper will", self.image.id, exc)
+
+    @property
+    def _word(self) -> str:
+        return "upload" if self._lease.operation in (Operation.UPLOAD, Operation.STAGE) else str(self._lease.operation)
 
     def _ours(self) -> bool:
         """Whether what was made may be removed. A commit whose answer was lost may have made it the image's: writing to the lease waits for such a
@@ -189,7 +200,8 @@ class Operations:
 
     @on_concurrent_change
     def release(self, lease: Lease, fault: str | None) -> None:
-        """Give an operation up: the image goes back to its stable status with the reason, and the lease ends.
+        """Give an operation up: the lease ends, and an image that is in the operation's own status goes back to its stable one, with the reason. What
+        somebody else has made of it meanwhile stays.
 
         Raises LeaseLost when somebody else holds the image now."""
         try:
@@ -198,7 +210,7 @@ class Operations:
             raise errors.LeaseLost(f"image {lease.image_id} is gone") from exc
         if image.status is Status.DELETING:
             raise errors.LeaseLost(f"image {image.id} is being deleted")
-        if image.status is lease.stable:  # the operation has left it as it is
+        if image.status not in TRANSIENT or image.status is lease.stable:
             self.writer.save(LeaseEnded(lease))
         else:
             self.writer.save(self.writer.image(image, image.give_up(lease.stable, fault)), LeaseEnded(lease))

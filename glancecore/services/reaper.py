@@ -104,6 +104,9 @@ class Reaper:
         except errors.GlanceError as exc:
             LOG.warning("image %s: %s can't be cleaned up now (%s); trying again", lease.image_id, lease.operation, exc)
             self._leases.forget(lease)
+        except Exception:  # whatever an extension raises: the others have their turn
+            LOG.exception("image %s: its %s could not be taken over; trying again", lease.image_id, lease.operation)
+            self._leases.forget(lease)
         except BaseException:
             self._leases.forget(lease)
             raise

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 
 from glancecore.domain.context import Context
+from glancecore.domain.errors import DatabaseUnavailable
 from glancecore.domain.image import Image
 from glancecore.domain.lease import Lease
 from glancecore.ports.notifier import Notification
@@ -54,4 +55,9 @@ class Subscriptions:
 
     def run_pass(self) -> None:
         for call in self._passes:
-            call()
+            try:
+                call()
+            except DatabaseUnavailable:
+                raise
+            except Exception:  # the others have their turn
+                LOG.exception("something that is done in each pass of the reaper failed")

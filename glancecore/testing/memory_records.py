@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from glancecore.domain import errors
 from glancecore.ports.record_repository import (
-    MOST_KEYS,
     Record,
     RecordAdded,
     RecordChanged,
@@ -62,7 +61,6 @@ def stored(kept: Kept, collection: str, record_id: str) -> Record:
 
 def add(kept: Kept, change: RecordAdded) -> None:
     record = change.record
-    check(record)
     if (record.collection, record.id) in kept:
         raise errors.RecordExists(f"{record.collection} has a record {record.id} already")
     kept[record.collection, record.id] = record
@@ -70,7 +68,6 @@ def add(kept: Kept, change: RecordAdded) -> None:
 
 def alter(kept: Kept, change: RecordChanged) -> None:
     before, after = change.before, change.after
-    check(after)
     if (after.collection, after.id, after.version) != (before.collection, before.id, before.version + 1):
         raise ValueError("after must be the next version of before, with its collection and id")
     _same(stored(kept, before.collection, before.id), before)
@@ -81,11 +78,6 @@ def remove(kept: Kept, change: RecordRemoved) -> None:
     record = change.record
     _same(stored(kept, record.collection, record.id), record)
     del kept[record.collection, record.id]
-
-
-def check(record: Record) -> None:
-    if len(record.keys) > MOST_KEYS:
-        raise ValueError(f"a record has at most {MOST_KEYS} keys")
 
 
 def _same(now: Record, was: Record) -> None:

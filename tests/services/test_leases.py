@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -69,6 +70,48 @@ def test_a_lease_that_the_reaper_took_without_knowing_expires_again() -> None:
         reaper.run_once()
     until(lambda: bool(images.expired()))
     leases.forget(running)
+
+
+class Odd(MemoryImages):
+    """A driver with a fault."""
+
+    odd = False
+
+    def extend(self, holder: str, ttl: float) -> frozenset[str]:
+        if self.odd:
+            self.odd = False
+            raise RuntimeError("a fault of the driver")
+        return super().extend(holder, ttl)
+
+
+def test_a_fault_of_a_driver_does_not_end_the_heartbeat() -> None:
+    images = Odd()
+    leases = Leases(images, TTL)
+    running = leases.new(make_image(), Operation.UPLOAD, Status.QUEUED)
+    images.commit(leases.taken(running))
+    images.odd = True
+    until(lambda: not images.odd)
+    time.sleep(3 * TTL)
+    assert images.expired() == []
+    leases.forget(running)
+
+
+def test_a_handler_that_fails_does_not_hold_up_the_others() -> None:
+    images = MemoryDatabase().images
+    on, done = Subscriptions(), list[str]()
+
+    def fail(_: object) -> None:
+        raise ZeroDivisionError
+
+    on.abandoned("odd_work", fail)
+    on.abandoned(Operation.HASH, lambda lease: done.append(lease.image_id))
+    on.every_pass(lambda: fail(None))
+    on.every_pass(lambda: done.append("pass"))
+    odd, hashed = (make_lease(make_image(), operation=x) for x in ("odd_work", Operation.HASH))
+    images.commit(LeaseTaken(odd, 0), LeaseTaken(hashed, 0))
+    nothing: Any = None
+    Reaper(images, nothing, Leases(images, TTL), _NoDeletion(), nothing, on, 1).run_once()
+    assert done == [hashed.image_id, "pass"]
 
 
 class _NoDeletion:

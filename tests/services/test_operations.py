@@ -13,6 +13,7 @@ from glancecore.domain.image import Digests, Image, Location, Status
 from glancecore.domain.lease import BlobRef, Lease, Operation
 from glancecore.domain.quota import Limits
 from glancecore.ports.notifier import Notification
+from glancecore.ports.record_repository import Record, RecordAdded, RecordChanged
 from glancecore.ports.repository import Change, ImageAdded, ImageChanged, LeaseEnded, LeaseTaken
 from glancecore.services.leases import Leases
 from glancecore.services.notifications import Notifications
@@ -159,6 +160,72 @@ def test_what_is_known_is_reserved_at_once() -> None:
     with pytest.raises(errors.QuotaExceeded):
         cloud.work(_never, limits=Limits(bytes=2), reserve=3)
     assert (cloud.stored().status, cloud.images.usage("a").bytes) == (Status.QUEUED, 0)
+
+
+# -- work that leaves the image as it is ---------------------------------------------------------------------------------
+def counted(cloud: Cloud, *parts: Callable[[Held], None]) -> None:
+    with cloud.operations.hold(cloud.stored(), None, "census_count") as held:
+        for part in parts:
+            part(held)
+
+
+def active(cloud: Cloud) -> Cloud:
+    cloud.work(cloud.upload)
+    return cloud
+
+
+def test_what_somebody_makes_of_the_image_meanwhile_stays() -> None:
+    cloud = active(Cloud())
+
+    def deactivate_and_fail(_: Held) -> None:
+        now = cloud.stored()
+        cloud.images.commit(ImageChanged(now, replace(now.deactivate(), version=now.version + 1)))
+        raise errors.StoreUnavailable("broken off", "here", "open")
+
+    with pytest.raises(errors.StoreUnavailable):
+        counted(cloud, deactivate_and_fail)
+    assert (cloud.stored().status, cloud.stored().fault, cloud.images.lease(cloud.image.id)) == (Status.DEACTIVATED, None, None)
+
+
+def test_it_ends_well_although_the_image_was_deactivated() -> None:
+    cloud = active(Cloud())
+
+    def deactivate(_: Held) -> None:
+        now = cloud.stored()
+        cloud.images.commit(ImageChanged(now, replace(now.deactivate(), version=now.version + 1)))
+
+    counted(cloud, deactivate, lambda held: held.finish() and None)
+    assert (cloud.stored().status, cloud.images.lease(cloud.image.id)) == (Status.DEACTIVATED, None)
+
+
+def test_a_conflict_about_something_else_is_told() -> None:
+    cloud = active(Cloud())
+    record = Record("census.counts", "x")
+    cloud.images.commit(RecordAdded(record))
+    stale = RecordChanged(replace(record, version=7), replace(record, version=8))
+    with pytest.raises(errors.ConcurrentChange):
+        counted(cloud, lambda held: held.finish(lambda x: x, stale) and None)
+    assert cloud.images.lease(cloud.image.id) is None
+
+
+def test_the_work_of_a_dead_process_is_resumed() -> None:
+    cloud = active(Cloud())
+    lease = cloud.leases.new(cloud.stored(), "census_count", Status.ACTIVE)
+    cloud.images.commit(cloud.leases.taken(lease))
+    with cloud.operations.resume(lease) as held:
+        held.finish()
+    assert (cloud.stored().status, cloud.images.lease(cloud.image.id)) == (Status.ACTIVE, None)
+
+
+def test_what_is_suspended_keeps_its_lease() -> None:
+    cloud = active(Cloud())
+
+    def suspend(_: Held) -> None:
+        raise errors.Suspended("the process ends")
+
+    with pytest.raises(errors.Suspended):
+        counted(cloud, suspend)
+    assert cloud.lease().operation == "census_count"
 
 
 def _never(_: Held) -> None:

@@ -66,7 +66,7 @@ class ImagePresenter:
 
     def _row(self, ctx: Context, image: Image) -> dict[str, object]:
         path = f"/v2/images/{image.id}"
-        row: dict[str, object] = dict(self._protection.readable(ctx, image))
+        row: dict[str, object] = {x: y for x, y in self._protection.readable(ctx, image).items() if x not in self._settings.formats.shown}
         if image.fault:
             row["os_glance_last_error"] = image.fault
         if image.importing is not None:

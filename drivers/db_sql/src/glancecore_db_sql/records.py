@@ -76,8 +76,13 @@ def _statement(query: RecordQuery) -> tuple[str, list[object]]:
             texts.append(f"id {beyond} ?")
             values.append(last)
         else:
-            texts.append(f"(({column} = ? AND id {beyond} ?) OR {column} {beyond} ?)")
-            values += [key, last, key]
+            if query.equal is not None and len(query.equal) == 1:
+                texts.append(f"id {beyond} ?")
+                values.append(last)
+            else:
+                # the bound that an index can begin at, and what is left out of it
+                texts.append(f"{column} {beyond}= ? AND (({column} = ? AND id {beyond} ?) OR {column} {beyond} ?)")
+                values += [key, key, last, key]
     order = f"ORDER BY id{way}" if query.key is None else f"ORDER BY {column}{way}, id{way}"
     return f"{' AND '.join(texts)} {order} LIMIT ?", [*values, max(0, query.limit)]
 
@@ -135,8 +140,6 @@ def _no_record(collection: str, record_id: str) -> errors.RecordNotFound:
 
 
 def _encode(record: Record) -> list[object]:
-    if len(record.keys) > MOST_KEYS:
-        raise ValueError(f"a record has at most {MOST_KEYS} keys")
     keys = [*record.keys, *[None] * (MOST_KEYS - len(record.keys))]
     expires = None if record.expires_at is None else rows.micros(record.expires_at)
     # How many keys it has is told by the data: those at the end may be None.

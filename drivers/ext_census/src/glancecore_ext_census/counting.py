@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import threading
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from datetime import timedelta
+from functools import partial
 
 from glancecore.domain import errors
 from glancecore.domain.events import EventName, ExtensionEvent, Initiator
@@ -14,6 +13,7 @@ from glancecore.domain.image import Image
 from glancecore.domain.lease import Lease
 from glancecore.ports.extension import Held, Kernel
 from glancecore.sdk.checkpoints import checkpoint
+from glancecore.sdk.workers import Workers
 from glancecore_ext_census.counts import Count, Counts
 
 LOG = logging.getLogger(__name__)
@@ -21,40 +21,28 @@ OPERATION, EVENT = "census_count", EventName("census.count")
 
 
 class Counting:
-    """``start`` and ``stop``: see ``glancecore.ports.extension.Background``."""
-
     def __init__(self, kernel: Kernel, counts: Counts, at_once: int, keep: timedelta) -> None:
         self._kernel = kernel
         self._counts = counts
         self._keep = keep
-        self._at_once = at_once
-        self._pool: ThreadPoolExecutor | None = None
-        self._lock = threading.Lock()
-        self._stopping = threading.Event()
-
-    def start(self) -> None:
-        """Its threads begin with the first work."""
-
-    def stop(self) -> None:
-        self._stopping.set()
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+        self.workers = Workers("census", at_once)
 
     def begin(self, image: Image, initiator: Initiator) -> None:
-        """Count it; goes on after this returns. Raises ImageBusy."""
-        stack = ExitStack()
-        self._submit(stack, stack.enter_context(self._kernel.operations.hold(image, None, OPERATION)), initiator)
+        """Count it; goes on after this returns. Raises ImageBusy, ServerBusy."""
+        self._submit(self._kernel.operations.hold(image, None, OPERATION), initiator)
 
     def resume(self, lease: Lease) -> None:
         """The process that was at it has died."""
-        stack = ExitStack()
-        self._submit(stack, stack.enter_context(self._kernel.operations.resume(lease)), None)
+        self._submit(self._kernel.operations.resume(lease), None)
 
-    def _submit(self, stack: ExitStack, held: Held, initiator: Initiator | None) -> None:
-        with self._lock:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(self._at_once, "census")
-        self._pool.submit(self._run, stack, held, initiator)
+    def _submit(self, holding: AbstractContextManager[Held], initiator: Initiator | None) -> None:
+        stack = ExitStack()
+        held = stack.enter_context(holding)
+        try:
+            self.workers.submit(partial(self._run, stack, held, initiator))
+        except BaseException:
+            with stack:  # nobody works on it
+                raise
 
     def _run(self, stack: ExitStack, held: Held, initiator: Initiator | None) -> None:
         try:
@@ -68,10 +56,9 @@ class Counting:
     def _count(self, held: Held, initiator: Initiator | None) -> None:
         size = zeros = 0
         checkpoint("census.begin")
+        self._go_on(held)
         for piece in self._kernel.data.open(held.image):
-            held.check()
-            if self._stopping.is_set():
-                raise errors.Suspended("the process ends")
+            self._go_on(held)
             size += len(piece)
             zeros += piece.count(0)
         checkpoint("census.before_finish")
@@ -79,3 +66,9 @@ class Counting:
         saving = self._counts.saving(held.image, count, self._kernel.clock() + self._keep)
         held.finish(lambda image: image, saving, events=lambda image: [ExtensionEvent(EVENT, image.id, count.shown())], initiator=initiator)
         checkpoint("census.after_finish")
+
+    def _go_on(self, held: Held) -> None:
+        """Raises LeaseLost, Suspended: then another process goes on with it."""
+        held.check()
+        if self.workers.stopping.is_set():
+            raise errors.Suspended("the process ends")

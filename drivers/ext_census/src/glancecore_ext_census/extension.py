@@ -44,14 +44,14 @@ class Census(Extension):
         return Routes(self.kernel, self.counts, self.counting).table()
 
     def background(self) -> Iterable[Background]:
-        return [self.counting]
+        return [self.counting.workers]
 
     def subscribe(self, on: Subscriptions) -> None:
         on.abandoned(OPERATION, self.counting.resume)
 
     def present(self, ctx: Context, images: Sequence[Image]) -> Sequence[Mapping[str, object]]:
-        del ctx
-        return [{} if x is None else {"census_zeros": x.percent} for x in self.counts.of_all(images)]
+        return [{} if x is None or not self.kernel.policy.allows(ctx, "census_show", image) else {"census_zeros": x.percent}
+                for image, x in zip(images, self.counts.of_all(images), strict=True)]
 
     @classmethod
     def commands(cls, manage: CommandTree) -> None:
