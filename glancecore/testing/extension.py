@@ -348,9 +348,9 @@ class ExtensionConformance:
         with bench.running() as service:
             images = [service.row(x) for x in (self._worked(service), service.image(), self._worked(service))]
             images.append(service.row(str(service.owner.create()["id"])))  # without data
-            told = service.extension.present(Context(project="owners"), images)
+            told = service.extension.present(Context(project="owners", roles=frozenset({"member", "reader"})), images)
             assert len(told) == len(images), f"present gives {len(told)} mappings for {len(images)} images"
-            assert len(service.extension.present(Context(project="owners"), [])) == 0, "present gives something for no image"
+            assert len(service.extension.present(Context(project="owners", roles=frozenset({"member", "reader"})), [])) == 0, "present gives something for no image"
             for shown in told:
                 assert set(shown) <= set(self._cls.shows), f"present gives {sorted(set(shown) - set(self._cls.shows))}, which shows does not declare"
                 for key, value in shown.items():
@@ -369,7 +369,7 @@ class ExtensionConformance:
 
             def questions(count: int) -> list[str]:
                 service.watch.questions.clear()
-                service.extension.present(Context(project="owners"), images[:count])
+                service.extension.present(Context(project="owners", roles=frozenset({"member", "reader"})), images[:count])
                 return list(service.watch.questions)
 
             few, many = questions(2), questions(12)
@@ -414,7 +414,7 @@ class ExtensionConformance:
             self.work(one, image_id)
             self.work(two, two.image())
             if self._cls.shows:
-                told = [x.extension.present(Context(project="owners"), [one.row(image_id)]) for x in (one, two)]
+                told = [x.extension.present(Context(project="owners", roles=frozenset({"member", "reader"})), [one.row(image_id)]) for x in (one, two)]
                 assert told[0] == told[1], f"two services show an image differently: {told}"
 
     # -- periodic jobs -------------------------------------------------------------------------------------------------
@@ -499,12 +499,12 @@ class ExtensionConformance:
             with bench.running() as service:
                 image_id = self._worked(service)
                 kept = self._kept(service)
-                told = service.extension.present(Context(project="owners"), [service.row(image_id)])
+                told = service.extension.present(Context(project="owners", roles=frozenset({"member", "reader"})), [service.row(image_id)])
             assert kept, f"on {database or 'SQLite'}: work has left no record"
             with bench.running(background=False) as service:
                 again = self._kept(service)
                 assert again == kept, f"on {database or 'SQLite'}: records are others after a restart: {again}, not {kept}"
-                assert service.extension.present(Context(project="owners"), [service.row(image_id)]) == told
+                assert service.extension.present(Context(project="owners", roles=frozenset({"member", "reader"})), [service.row(image_id)]) == told
 
     def _kept(self, service: Running) -> list[Record]:
         return [x for each in self._cls.collections for x in service.service.database.records.find(RecordQuery(each.name, limit=1000))]
