@@ -3,5 +3,5 @@
 import pytest
 
 # so that a failed ``assert`` of a kit shows its values
-pytest.register_assert_rewrite("glancecore.testing.store", "glancecore.testing._store_harness", "glancecore.testing._store_machine",
+pytest.register_assert_rewrite("glancecore.testing.store", "glancecore.testing._store_base", "glancecore.testing._store_depth", "glancecore.testing._store_harness", "glancecore.testing._store_machine",
                               "glancecore.testing.task_repository", "glancecore.testing.import_step", "glancecore.testing.import_method")
