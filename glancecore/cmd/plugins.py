@@ -15,6 +15,7 @@ from oslo_config import cfg
 from glancecore import bootstrap
 from glancecore import conf as configuration
 from glancecore.assembly.kinds import KINDS, Broken, Kind
+from glancecore.assembly.kit_certificate import certificate, summary
 from glancecore.assembly.loader import Loader, fault_of_distribution, faults, installed, load
 from glancecore.cmd import parsing, plugin_new, start
 from glancecore.cmd.apart import ChildDied, apart
@@ -79,9 +80,10 @@ def _rows(kind: Kind, conf: cfg.ConfigOpts, *, everything: bool) -> list[Row]:
             sections = about["sections"] or sections
             if about["fault"]:
                 state, reason = "broken", about["fault"]
-        rows.append(_row(kind.name, found.name, state, reason, sections, found.distribution))
+        certified = summary(certificate(found.target), found.distribution) if kind.name == "store" else ""
+        rows.append({**_row(kind.name, found.name, state, reason, sections, found.distribution), "certificate": certified})
     missing = sorted(set(wanted) - {x.name for x in installed(kind.name)})
-    return rows + [_row(kind.name, x, "missing", f"named by {wanted[x]}", _known_sections(kind, conf, x)) for x in missing]
+    return rows + [{**_row(kind.name, x, "missing", f"named by {wanted[x]}", _known_sections(kind, conf, x)), "certificate": ""} for x in missing]
 
 
 def _look(kind: Kind, name: str, option: str, conf: cfg.ConfigOpts) -> dict[str, Any]:
@@ -108,12 +110,14 @@ def _show(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
         raise ConfigError(about["fault"])
     [found] = [x for x in installed(args.kind) if x.name == args.name]
     about = {"kind": args.kind, "name": args.name, "distribution": found.distribution, "target": found.target, "option": kind.option,
-             "sections": about["sections"], "description": about["description"], "options": about["options"]}
+             "sections": about["sections"], "description": about["description"], "options": about["options"],
+             "certificate": certificate(found.target) if kind.name == "store" else None}
     if args.json:
         print(json.dumps(about, indent=1))
         return 0
     sections = ", ".join(f"[{x}]" for x in about["sections"]) or "the one that is called as the store's id"
-    print(f"{args.kind} {args.name}  ({about['distribution']}, {about['target']})\n{about['description']}\n\nenabled by: {kind.option}\nsection: {sections}\n")
+    print(f"{args.kind} {args.name}  ({about['distribution']}, {about['target']})\n{about['description']}\n\nenabled by: {kind.option}\nsection: {sections}"
+          + (f"\ncertificate: {certified}" if (certified := summary(about["certificate"], about["distribution"])) else "") + "\n")
     for option in about["options"]:
         print(f"  {option['name']} = {option['default']}\n      {option['help']}")
     return 0

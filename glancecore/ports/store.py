@@ -82,7 +82,10 @@ class Store(Plugin, ABC):
 
     Errors: raise the classes of ``glancecore.domain.errors`` (BlobNotFound, BlobExists, BlobInUse, BadLocation,
     StoreFull, StoreForbidden, StoreUnavailable …). Their text is shown to users: no URL, path or credential in it.
-    Exceptions that come out of ``chunks`` must pass unchanged. Anything else is wrapped by the facade as StoreError.
+    Exceptions that come out of ``chunks`` must pass unchanged, of whatever class. Anything else is wrapped by the facade as StoreError.
+
+    Nothing is written to the standard output, and no location or secret to the log. One operation does not wait for another one's
+    caller: a ``put`` whose source is slow holds up nobody. What another process did a moment ago is seen.
     """
 
     #: URL schemes of the locations this driver makes and reads.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import gc
 import os
-import random
 import threading
 from collections.abc import Callable, Iterator
 from enum import Enum
@@ -17,6 +16,9 @@ import pytest
 from glancecore.domain import errors
 from glancecore.ports.store import CHUNK, Cap, Store
 from glancecore.testing import _store_process
+from glancecore.testing._store_process import sample
+
+__all__ = ["MIB", "REFUSALS", "Backdoor", "Reach", "SourceBroke", "broken", "close", "make_store", "needs", "open_things", "reaches", "refuses", "sample"]
 
 MIB = 1 << 20
 #: What a store may answer to a URL that it did not make.
@@ -135,12 +137,6 @@ def broken(data: bytes, exc: BaseException, piece: int = CHUNK) -> Iterator[byte
     for start in range(0, len(data), piece):
         yield data[start:start + piece]
     raise exc
-
-
-@functools.cache
-def sample(size: int, seed: int = 0) -> bytes:
-    """Bytes without a pattern, the same ones in every run."""
-    return random.Random(seed).randbytes(size)  # noqa: S311
 
 
 def close(reader: Iterator[bytes]) -> None:

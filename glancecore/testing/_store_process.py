@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib
 import importlib.util
 import inspect
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -21,6 +23,9 @@ from typing import Any
 from oslo_config import cfg
 
 from glancecore.ports.store import CHUNK, Store
+
+#: Time that the orders of another process have, which are many operations.
+PATIENCES = 5
 
 
 def build(cls: type[Store], name: str, options: dict[str, Any]) -> Store:
@@ -33,13 +38,19 @@ def build(cls: type[Store], name: str, options: dict[str, Any]) -> Store:
     return cls(name, conf[name])
 
 
-def run(store: Store, order: str, **arguments: Any) -> dict[str, Any] | None:
-    """Let another process do ``order`` on an equal store; None when it was killed, as the order "die" wants."""
+def run(store: Store, order: str, patience: float, **arguments: Any) -> dict[str, Any] | None:
+    """Let another process do ``order`` on an equal store; None when it was killed, as the orders "die" and "put and die" want.
+
+    It fails when it takes longer than ``PATIENCES`` times ``patience`` seconds."""
     cls = type(store)
     task = {"module": cls.__module__, "class": cls.__qualname__, "file": inspect.getfile(cls), "name": store.name,
             "options": {opt.dest: store.conf[opt.dest] for opt in cls.options}, "order": order, **arguments}
-    done = subprocess.run([sys.executable, "-P", "-W", "ignore", __file__], input=json.dumps(task), capture_output=True,  # noqa: S603
-                          text=True, check=False, env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))})
+    try:
+        done = subprocess.run([sys.executable, "-P", "-W", "ignore", __file__], input=json.dumps(task), capture_output=True,  # noqa: S603
+                              text=True, check=False, timeout=PATIENCES * patience,
+                              env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))})
+    except subprocess.TimeoutExpired:
+        raise AssertionError(f"{order} in another process did not return within {PATIENCES * patience:g} s: it hangs") from None
     if done.returncode == -signal.SIGKILL:
         return None
     assert done.returncode == 0, f"the other process failed: {done.stderr}"
@@ -60,6 +71,12 @@ def _reset_peak() -> int:
     return _peak()
 
 
+@functools.cache
+def sample(size: int, seed: int = 0) -> bytes:
+    """Bytes without a pattern, the same ones in every run and process."""
+    return random.Random(seed).randbytes(size)  # noqa: S311
+
+
 def _pieces(size: int) -> Iterator[bytes]:
     piece = os.urandom(CHUNK)
     for _ in range(size // CHUNK):
@@ -75,6 +92,10 @@ def _obey(store: Store, task: dict[str, Any]) -> dict[str, Any]:
     match task["order"]:
         case "die":
             store.put(task["key"], _dying(task["size"]))
+            return {}
+        case "put and die":
+            store.put(task["key"], iter([sample(task["size"])]), task["size"])
+            os.kill(os.getpid(), signal.SIGKILL)
             return {}
         case "read":
             digest = hashlib.sha256()
