@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn, TypeVar
 
+import pytest
 from oslo_config import cfg
 
 from glancecore.ports.options import Options, Section, section
+
+T = TypeVar("T")
 
 
 def configured(name: str, options: Options, values: dict[str, Any], config: cfg.ConfigOpts | None = None) -> tuple[Section, cfg.ConfigOpts]:
@@ -44,3 +52,42 @@ def _texts(said: object) -> Iterable[str]:
     if not isinstance(said, BaseException):
         return [said if isinstance(said, str) else repr(said)]
     return [str(said), *getattr(said, "__notes__", ())]
+
+
+def within(seconds: float, call: Callable[[], T], what: str) -> T:
+    """What ``call`` returns or raises; fails when it has done neither in time."""
+    found: list[T] = []
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            found.append(call())
+        except BaseException as exc:  # noqa: BLE001 (raised below)
+            raised.append(exc)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        pytest.fail(f"{what} does not end within {seconds:g} seconds")
+    if raised:
+        raise raised[0]
+    return found[0]
+
+
+@contextmanager
+def offline(monkeypatch: pytest.MonkeyPatch, why: str) -> Iterator[None]:
+    """Whoever connects or sleeps meanwhile fails."""
+    def refuse(*_args: object, **_named: object) -> NoReturn:
+        raise AssertionError(why)
+
+    with monkeypatch.context() as patch:
+        for name in ("connect", "connect_ex", "sendto"):
+            patch.setattr(socket.socket, name, refuse)
+        patch.setattr(socket, "create_connection", refuse)
+        patch.setattr(time, "sleep", refuse)
+        yield
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
+from glancecore.builtin.log_notifier import LogNotifier
 from glancecore.builtin.no_auth import NoAuth
 from glancecore.testing.auth import AuthConformance, Caller, make_auth
+from glancecore.testing.notifier import NotifierConformance, Receiver, make_notifier
 
 
 class TestNoAuth(AuthConformance):
@@ -22,3 +25,22 @@ class TestNoAuth(AuthConformance):
     @pytest.fixture
     def strangers(self) -> Sequence[Mapping[str, object]]:
         return []  # everybody is let in
+
+
+class Log(Receiver):
+    def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
+        self.caplog = caplog
+        caplog.set_level(logging.INFO)
+
+    def heard(self, number: int) -> Sequence[str]:
+        return [x.getMessage().split()[0] for x in self.caplog.records if x.name == "glancecore.events"]
+
+
+class TestLog(NotifierConformance):
+    @pytest.fixture
+    def receiver(self, caplog: pytest.LogCaptureFixture) -> Log:
+        return Log(caplog)
+
+    @pytest.fixture
+    def make(self, receiver: Log) -> Callable[[], LogNotifier]:
+        return lambda: make_notifier(LogNotifier)
