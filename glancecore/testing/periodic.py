@@ -58,6 +58,9 @@ class Place(ABC):
         """All that is another machine's; only a job of the machine has such."""
         return None
 
+    def rest(self) -> None:
+        """Wait until what others do at the job's wish, such as an import, has ended: it goes on when the job is stopped."""
+
     def close(self) -> None:
         """Give it back."""
 
@@ -104,6 +107,7 @@ class KitTurn:
         self.checks += 1
         if self._stop_after is not None and self.checks > self._stop_after:
             if self.stopped is None:
+                self._place.rest()
                 self.stopped = (self._place.seen(), self._place.elsewhere())
             raise errors.JobStopped("the process ends")
 
@@ -292,6 +296,7 @@ class PeriodicJobConformance:
 
 def run(place: Place, state: Mapping[str, object] | None = None, *, dry_run: bool = False) -> KitTurn:
     """A whole run of a new process."""
+    place.rest()
     turn = KitTurn(place, state, dry_run=dry_run)
     within(PATIENCE, lambda: place.job().run(turn), "a run")
     return turn

@@ -13,10 +13,12 @@ from urllib.parse import urlsplit
 
 import lab
 import pytest
+from waiting import until
 
 from glancecore import bootstrap
 from glancecore import conf as configuration
 from glancecore.domain.image import Image, Location, Status
+from glancecore.periodic.caching import CachePruner
 from glancecore.ports.cache import Fill, Seal
 from glancecore.ports.periodic import PeriodicJob
 from glancecore.ports.repository import ImageAdded
@@ -90,6 +92,9 @@ class ServicePlace(Place):
         image = replace(image, locations=tuple(self.put(number, x) for x in stores))
         self.service.database.images.commit(ImageAdded(image))
         return image
+
+    def rest(self) -> None:
+        until(lambda: not any(self.service.database.images.lease(_id(number)) for number in range(10)))
 
     def close(self) -> None:
         for each in self._made:
@@ -222,10 +227,20 @@ class TestCacheCleaner(CacheKit):
             place.cached(number)
 
 
+class LoweredPlace(CachePlace):
+    """The bound is lowered while the service runs: one that starts shrinks its cache by itself."""
+
+    def job(self) -> PeriodicJob:
+        job = super().job()
+        assert isinstance(job, CachePruner)
+        job.caching._settings = replace(job.caching._settings, max_size=100_000)
+        return job
+
+
 class TestCachePruner(CacheKit):
     name = "cache_pruner"
+    place = LoweredPlace
     units = 0  # the cache does it at once
-    config = {"DEFAULT": {"image_cache_max_size": 100_000}}
 
     def fill(self, place: ServicePlace) -> None:
         assert isinstance(place, CachePlace)
