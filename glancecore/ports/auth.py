@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ REPEATED = "glancecore.repeated"
 
 
 class Auth(Plugin, ABC):
-    """One way to authenticate. A plugin that can't be loaded or started stops the start."""
+    """One way to authenticate; the kit ``glancecore.testing.auth`` checks each rule. A plugin that can't be loaded or started stops the start."""
 
     options: Options = ()
     #: True when anybody who reaches the socket is let in: the server then insists on loopback unless forced.
@@ -58,9 +59,10 @@ class Auth(Plugin, ABC):
 
     @abstractmethod
     def identify(self, environ: WSGIEnvironment) -> Context:
-        """The caller's identity (``admin`` is decided by policy afterwards). Raises NotAuthenticated.
+        """The caller's identity, a Context of its own for each request (``admin`` is decided by policy afterwards). Raises NotAuthenticated,
+        TooManyAttempts, and nothing else, whatever the request has in it.
 
-        Must not trust a header that a client could have sent himself.
+        Must not trust a header that a client could have sent himself. Ids are such that ``is_id`` takes them. Called by several threads at once.
         """
 
     @property
@@ -69,21 +71,36 @@ class Auth(Plugin, ABC):
         return "Keystone"
 
 
+#: Characters of the id of a user, a project or a domain: databases have room for no more.
+LONGEST_ID = 255
+_UNWRITABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 #: The headers of an identity.
 IDENTITY = frozenset({"X-IDENTITY-STATUS", "X-USER-ID", "X-PROJECT-ID", "X-TENANT-ID", "X-ROLES", "X-USER-DOMAIN-ID", "X-PROJECT-DOMAIN-ID",
                       "OPENSTACK-SYSTEM-SCOPE"})
 
 
+def is_id(text: str) -> bool:
+    """Whether databases take it as the id of a user, a project or a domain."""
+    return len(text) <= LONGEST_ID and not _UNWRITABLE.search(text)
+
+
 def from_identity_headers(environ: WSGIEnvironment) -> Context:
     """The identity in the headers that keystonemiddleware, or a proxy that acts like it, has set.
 
-    The caller guarantees that they are not the client's own. Raises NotAuthenticated unless they say Confirmed.
+    The caller guarantees that they are not the client's own. Raises NotAuthenticated unless they say Confirmed, and for ids that are none.
     """
     if environ.get("HTTP_X_IDENTITY_STATUS") != "Confirmed":
         raise NotAuthenticated("authentication is required")
     roles = environ.get("HTTP_X_ROLES", "").lower()
     return Context(
-        user=environ.get("HTTP_X_USER_ID"), project=environ.get("HTTP_X_PROJECT_ID") or environ.get("HTTP_X_TENANT_ID"),
+        user=_id(environ, "HTTP_X_USER_ID"), project=_id(environ, "HTTP_X_PROJECT_ID") or _id(environ, "HTTP_X_TENANT_ID"),
         roles=frozenset(x.strip() for x in roles.split(",") if x.strip()), token=environ.get("HTTP_X_AUTH_TOKEN"),
-        user_domain=environ.get("HTTP_X_USER_DOMAIN_ID"), project_domain=environ.get("HTTP_X_PROJECT_DOMAIN_ID"),
+        user_domain=_id(environ, "HTTP_X_USER_DOMAIN_ID"), project_domain=_id(environ, "HTTP_X_PROJECT_DOMAIN_ID"),
         system_scope=environ.get("HTTP_OPENSTACK_SYSTEM_SCOPE"))
+
+
+def _id(environ: WSGIEnvironment, key: str) -> str | None:
+    found: str | None = environ.get(key)
+    if found is not None and not is_id(found):
+        raise NotAuthenticated(f"{key.removeprefix('HTTP_').replace('_', '-').title()}: an id has at most {LONGEST_ID} characters, and no control characters")
+    return found

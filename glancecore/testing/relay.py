@@ -34,11 +34,13 @@ class Relay:
                 return
             server = socket.create_connection(self._to)
             self._open += [client, server]
-            for work in (self._up, self._down):
-                self._threads.append(threading.Thread(target=work, args=(client, server), daemon=True))
-                self._threads[-1].start()
+            down = threading.Thread(target=self._down, args=(client, server), daemon=True)
+            up = threading.Thread(target=self._up, args=(client, server, down), daemon=True)
+            self._threads += [down, up]
+            down.start()
+            up.start()
 
-    def _up(self, client: socket.socket, server: socket.socket) -> None:
+    def _up(self, client: socket.socket, server: socket.socket, down: threading.Thread) -> None:
         while data := _read(client):
             if self.word is not None and self.word.search(data):
                 self.word = None
@@ -53,6 +55,9 @@ class Relay:
             server.sendall(data)
         _close(client)
         _close(server)
+        down.join()
+        client.close()
+        server.close()
 
     def _down(self, client: socket.socket, server: socket.socket) -> None:
         while data := _read(server):

@@ -208,6 +208,21 @@ def test_writing_an_extension(walk: Begin) -> None:
     assert [x for x in shown if x not in files] == [], "the page shows what the files say"
 
 
+def test_writing_a_plugin(walk: Begin) -> None:
+    page = walk("docs/writing-a-plugin.md")
+    machine = page.machine(pip=True)
+    for begin in ("mkdir -p", "cat >src/glancecore_acme/keys.py", "cat >src/glancecore_acme/lines.py", "cat >src/glancecore_acme/limits.py",
+                  "cat >src/glancecore_acme/signer.py", "cat >src/glancecore_acme/emptied.py"):
+        page.run(begin, machine)
+    said = page.run("python3 -m venv .venv", machine)
+    assert re.search(r"\b\d{3} passed\b", said), said
+    assert not re.search("failed|skipped|error", said)
+    said = page.run(".venv/bin/pip install", machine)
+    assert "Everything that the configuration enables is there and works." in said
+    assert "acme: done" in said
+    machine.ready()
+
+
 def test_readmes_of_drivers(walk: Begin) -> None:
     for driver in ("db_sql", "db_registry"):
         page = walk(f"drivers/{driver}/README.md")

@@ -44,4 +44,7 @@ class HeaderAuth(Auth):
     def _is_trusted(self, address: str) -> bool:
         if not address:
             return True  # a Unix socket has no address
-        return any(ipaddress.ip_address(address) in x for x in self._trusted)
+        try:
+            return any(ipaddress.ip_address(address) in x for x in self._trusted)
+        except ValueError:  # a server, or a middleware before us, has put something else there
+            return False

@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 
+#: Where a request's tokens stand, its own and that of a service which sends it.
+TOKENS = ("HTTP_X_AUTH_TOKEN", "HTTP_X_STORAGE_TOKEN", "HTTP_X_SERVICE_TOKEN")
+
+
+def _sendable(token: str) -> bool:
+    return token.isascii() and token.isprintable()
+
+
 class ForgivingCache:
     """The middleware's cache of tokens; what it raises costs a question to Keystone, and no more."""
 
@@ -63,7 +71,11 @@ class Middleware(auth_token.AuthProtocol):  # type: ignore[misc]
     if TYPE_CHECKING:
         def __init__(self, app: WSGIApplication, conf: dict[str, object]) -> None: ...
 
-        def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Any: ...
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Any:
+        for key in TOKENS:
+            if not _sendable(environ.get(key, "")):
+                del environ[key]  # it is nobody's, and asking Keystone about it would raise
+        return super().__call__(environ, start_response)
 
     def _token_cache_factory(self) -> ForgivingCache:
         return ForgivingCache(super()._token_cache_factory())

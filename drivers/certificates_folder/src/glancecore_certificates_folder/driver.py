@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from glancecore.domain import errors
 from glancecore.ports.certificates import CertificateSource
 from glancecore_certificates_folder.options import OPTIONS, SECTION
 
+LOG = logging.getLogger(__name__)
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
@@ -28,4 +30,7 @@ class CertificateFolder(CertificateSource):
         try:
             return Path(self.conf.path, f"{uuid.lower()}.pem").read_bytes()
         except OSError as exc:
+            if not isinstance(exc, FileNotFoundError) or not Path(self.conf.path).is_dir():
+                LOG.error("[%s] path = %s: a certificate can't be read there: %s", SECTION, self.conf.path, exc.strerror)
+                raise errors.CertificatesUnavailable("the certificates can't be read now; try again later") from exc
             raise errors.SignatureInvalid("img_signature_certificate_uuid: no certificate of that id is trusted here") from exc

@@ -80,7 +80,7 @@ class Endpoint(Destination):
     def _message(self, event: OutboxEvent) -> HTTPMessage:
         attributes: dict[str, Any] = {
             "specversion": "1.0", "id": event.id, "source": self._settings.source, "type": f"{self._settings.type_prefix}{event.type}",
-            "subject": event.subject, "time": event.at, "datacontenttype": "application/json", **_who(event.initiator)}
+            "time": event.at, "datacontenttype": "application/json", **({"subject": event.subject} if event.subject else {}), **_who(event.initiator)}
         made = CloudEvent(attributes, dict(event.data))
         return to_binary_event(made) if self._settings.binary else to_structured_event(made)
 
