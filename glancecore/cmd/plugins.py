@@ -69,7 +69,8 @@ def _list(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
 
 def _rows(kind: Kind, conf: cfg.ConfigOpts, *, everything: bool) -> list[Row]:
     """A row for each plugin that is installed or wanted."""
-    wanted, rows = kind.wanted(conf), []
+    wanted = kind.wanted(conf)
+    rows: list[Row] = []
     for found in installed(kind.name):
         option = wanted.get(found.name)
         state, sections, reason = "enabled" if option else "installed", _known_sections(kind, conf, found.name), option or ""
