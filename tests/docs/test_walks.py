@@ -183,6 +183,9 @@ def test_writing(walk: Begin, name: str, made: str, passed: str) -> None:
     assert machine.work.name == made
     left = subprocess.run(["grep", "-rli", "template", "--exclude-dir=.[a-z]*", machine.work], capture_output=True, text=True, check=False)
     assert left.stdout == "", "the renaming missed something"
+    if name == "writing-a-store":
+        assert "Result: passed" in page.run("../.venv/bin/python -m pytest -p", machine)
+        assert (machine.work / "src/glancecore_store_acme/certificate.json").is_file()
     assert "Everything that the configuration enables is there and works." in page.run("../.venv/bin/pip" if name == "writing-a-store" else ".venv/bin/pip", machine)
     machine.ready()
     image(machine)
