@@ -27,12 +27,43 @@ import pytest
 from oslo_config import cfg
 
 from glancecore.domain.event_payload import payload, subject
-from glancecore.domain.events import Event, EventName, EventType, ExtensionEvent, ImageEvent, ImageSent, Initiator, MemberEvent, MetadefEvent, TaskEvent
+from glancecore.domain.events import (
+    Event,
+    EventName,
+    EventType,
+    ExtensionEvent,
+    ImageEvent,
+    ImageSent,
+    Initiator,
+    MemberEvent,
+    MetadefEvent,
+    TaskEvent,
+)
+from glancecore.domain.metadef import Part
 from glancecore.domain.task import Task, TaskStatus, TaskType
 from glancecore.ports.notifier import PER_NOTIFIER, Destination, DurableNotifier, NotDelivered, Notification, Notifier
 from glancecore.ports.outbox_repository import OutboxEvent
-from glancecore.testing._plugin import check_hidden, check_options, check_sentence, configured, descriptors, offline, within
-from glancecore.testing.examples import START, after, make_association, make_image, make_member, make_namespace, make_object, make_property, make_tag, with_data
+from glancecore.testing._plugin import (
+    check_hidden,
+    check_options,
+    check_sentence,
+    configured,
+    descriptors,
+    offline,
+    within,
+)
+from glancecore.testing.examples import (
+    START,
+    after,
+    make_association,
+    make_image,
+    make_member,
+    make_namespace,
+    make_object,
+    make_property,
+    make_tag,
+    with_data,
+)
 
 AnyNotifier = TypeVar("AnyNotifier", bound=Notifier)
 #: Seconds that ``close`` may take.
@@ -80,7 +111,7 @@ def examples() -> list[Event]:
     bare = make_image(owner=None)
     task = Task(str(uuid.uuid4()), TaskType.API_IMAGE_IMPORT, START, after(1), image_id=image.id, owner="ours")
     namespace = make_namespace()
-    parts = {"object": make_object("group", make_property()), "property": make_property(), "tag": make_tag(), "resource_type": make_association()}
+    parts: dict[str, Part] = {"object": make_object("group", make_property()), "property": make_property(), "tag": make_tag(), "resource_type": make_association()}
     found: list[Event] = []
     for kind in EventType:
         word = kind.value.partition(".")[0]

@@ -59,10 +59,10 @@ class Place(ABC):
         """All that is another machine's; only a job of the machine has such."""
         return None
 
-    def rest(self) -> None:
+    def rest(self) -> None:  # noqa: B027 (most have nothing to wait for)
         """Wait until what others do at the job's wish, such as an import, has ended: it goes on when the job is stopped."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (nor to give back)
         """Give it back."""
 
 

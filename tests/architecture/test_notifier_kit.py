@@ -17,7 +17,13 @@ from glancecore.domain.events import EventName, EventType, ExtensionEvent, Image
 from glancecore.ports.notifier import Destination, DurableNotifier, NotDelivered, Notification, Notifier
 from glancecore.ports.outbox_repository import OutboxEvent
 from glancecore.testing import notifier as kits
-from glancecore.testing.notifier import EXAMPLES, DurableNotifierConformance, NotifierConformance, Receiver, make_notifier
+from glancecore.testing.notifier import (
+    EXAMPLES,
+    DurableNotifierConformance,
+    NotifierConformance,
+    Receiver,
+    make_notifier,
+)
 
 SECRET = "s3cret-of-the-shelf"
 

@@ -12,10 +12,10 @@ import lab
 import pytest
 from glancecore_notify_messaging.driver import MessagingNotifier
 from oslo_config import cfg
+from waiting import until
 
 from glancecore.testing.notifier import NotifierConformance, Receiver, make_notifier
 from glancecore.testing.relay import Relay
-from waiting import until
 
 
 class Bus(Receiver):
