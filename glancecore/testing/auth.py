@@ -16,15 +16,18 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import pytest
 from oslo_config import cfg
 
 from glancecore.domain.context import Context
 from glancecore.domain.errors import NotAuthenticated, TooManyAttempts
-from glancecore.ports.auth import IDENTITY, PEER, Auth, WSGIEnvironment, is_id
+from glancecore.ports.auth import IDENTITY, PEER, Auth, is_id
 from glancecore.testing._plugin import check_hidden, check_options, check_sentence, configured
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIEnvironment
 
 AnyAuth = TypeVar("AnyAuth", bound=Auth)
 #: What the kit lets a stranger say of himself.
@@ -68,6 +71,14 @@ def request(**more: Any) -> WSGIEnvironment:
     """A request without credentials, from far away."""
     return {"REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": "/v2/images", "QUERY_STRING": "", "SERVER_NAME": "image", "SERVER_PORT": "80",
             "SERVER_PROTOCOL": "HTTP/1.1", "HTTP_HOST": "image", "REMOTE_ADDR": "192.0.2.1", "wsgi.url_scheme": "http", "wsgi.version": (1, 0), **more}
+
+
+def _start(sent: list[tuple[str, str]]) -> Any:
+    def start(_status: str, headers: list[tuple[str, str]], _exc: object = None) -> Any:
+        sent.extend(headers)
+        return lambda _data: None
+
+    return start
 
 
 def _shown(text: str) -> str:
@@ -125,7 +136,7 @@ class AuthConformance:
             start("401 Unauthorized", [] if challenge is None else [("WWW-Authenticate", challenge)])
             return []
 
-        list(auth.wrap(app)(request(), lambda _status, headers, _exc=None: sent.extend(headers)))
+        list(auth.wrap(app)(request(), _start(sent)))
         assert sum(name.lower() == "www-authenticate" for name, _ in sent) == 1, f"a 401 has one challenge: {sent}"
 
     # -- who one is ----------------------------------------------------------------------------------------------------
@@ -214,7 +225,7 @@ class AuthConformance:
         wrapped = auth.wrap(app)
         asked = [{}, *strangers, *(x.environ for x in callers)]
         for environ in asked:
-            list(wrapped(request(**environ), lambda *_: None))
+            list(wrapped(request(**environ), _start([])))
         assert len(came) == len(asked), "a request did not come through: let identify refuse it"
 
     def test_no_credential_is_told(self, auth: Auth, callers: Sequence[Caller], caplog: pytest.LogCaptureFixture) -> None:
@@ -245,7 +256,7 @@ def ask(auth: Auth, environ: Mapping[str, Any]) -> Context:
         start("200 OK", [])
         return []
 
-    list(auth.wrap(app)(request(**environ), lambda *_: None))
+    list(auth.wrap(app)(request(**environ), _start([])))
     assert found, "the request did not come through the middleware"
     if isinstance(found[0], Exception):
         raise found[0]

@@ -39,6 +39,7 @@ from glancecore.domain.events import (
     MetadefEvent,
     TaskEvent,
 )
+from glancecore.domain.metadef import Part
 from glancecore.domain.task import Task, TaskStatus, TaskType
 from glancecore.ports.notifier import PER_NOTIFIER, Destination, DurableNotifier, NotDelivered, Notification, Notifier
 from glancecore.ports.outbox_repository import OutboxEvent
@@ -110,7 +111,7 @@ def examples() -> list[Event]:
     bare = make_image(owner=None)
     task = Task(str(uuid.uuid4()), TaskType.API_IMAGE_IMPORT, START, after(1), image_id=image.id, owner="ours")
     namespace = make_namespace()
-    parts = {"object": make_object("group", make_property()), "property": make_property(), "tag": make_tag(), "resource_type": make_association()}
+    parts: dict[str, Part] = {"object": make_object("group", make_property()), "property": make_property(), "tag": make_tag(), "resource_type": make_association()}
     found: list[Event] = []
     for kind in EventType:
         word = kind.value.partition(".")[0]

@@ -82,7 +82,7 @@ class ServicePlace(Place):
         return True
 
     def put(self, number: int, store: str) -> Location:
-        return self.service.stores.get(store).put(_id(number), [_data(number)], len(_data(number)))
+        return self.service.stores.get(store).put(f"kit-{number}", [_data(number)], len(_data(number)))
 
     def add(self, number: int, *stores: str, **fields: object) -> Image:
         data = _data(number)
