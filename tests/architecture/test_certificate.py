@@ -22,7 +22,6 @@ class TestQuiet(StoreConformance):
 
     reach = frozenset()
     many, examples = 3, 1
-    test_memory_stays_constant = None
     test_threads_do_not_disturb_each_other = None  # its backend has one thread
     test_keys_that_resemble_each_other_are_different = None
 
