@@ -12,6 +12,8 @@ from glancecore.assembly.kit_certificate import certificate, summary
 from glancecore.testing.store import StoreConformance
 
 TESTS = '''
+from uuid import uuid4
+
 import pytest
 from glancecore.testing.memory_store import MemoryStore
 from glancecore.testing.store import Reach, StoreConformance, make_store
@@ -27,11 +29,11 @@ class TestQuiet(StoreConformance):
 
     @pytest.fixture
     def store(self):
-        return make_store(MemoryStore, memory_store_place="one")
+        return make_store(MemoryStore, memory_store_place=uuid4().hex)
 
     @pytest.fixture
     def neighbour(self):
-        return make_store(MemoryStore, "other", memory_store_place="two")
+        return make_store(MemoryStore, "other", memory_store_place=uuid4().hex)
 
     def test_free_is_bytes_or_unknown(self):
         """Is no longer the kit's."""
