@@ -28,6 +28,8 @@ MARKER = ".glance-store"
 MARKER_SIZE = 4096
 #: Seconds in which all writers that found nothing have written.
 RACE = 1.0
+#: And how many times as long as one of them took.
+SLOWER = 5
 
 
 class Cap(Enum):
@@ -247,15 +249,15 @@ class Store(Plugin, ABC):
         """Give back connections; called once when the process ends or forks."""
 
 
-def agreed(read: Callable[[], bytes | None], write: Callable[[], bool]) -> bytes | None:
+def agreed(read: Callable[[], bytes | None], write: Callable[[], object]) -> bytes | None:
     """Make a small object unless it exists; what it holds now, None when it was removed meanwhile. For ``mark`` of a service whose condition "only if it does
     not exist" is no lock: of writers that find nothing at the same time the last one wins, and all are told its content.
 
-    ``write`` returns False when the service says that the object exists. Takes ``RACE`` seconds longer when it is made."""
-    if (found := read()) is not None:
-        return found
-    if write():
-        time.sleep(RACE)
+    What is there is told after ``RACE`` seconds, or ``SLOWER`` times as long as reading and writing took: where this writer is slow, others may be as well."""
+    begun = time.monotonic()
+    if read() is None:
+        write()
+    time.sleep(max(RACE, SLOWER * (time.monotonic() - begun)))
     return read()
 
 

@@ -121,11 +121,9 @@ class S3Store(Store):
         return [PlaceMarker(f"s3_store_bucket = {self._bucket}", self._marker(self._pinged))]
 
     def mark(self, where: str, content: bytes) -> bytes:  # noqa: ARG002 - there is one place
-        def write() -> bool:
+        def write() -> None:
             with suppress(errors.BlobExists), store_errors(self.name, "mark"):
                 self._client.put_object(Bucket=self._bucket, Key=MARKER, Body=content, IfNoneMatch="*")  # which not every service knows
-                return True
-            return False
 
         found = agreed(lambda: self._marker(self._client), write)
         if found is None:

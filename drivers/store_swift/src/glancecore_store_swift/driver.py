@@ -137,11 +137,9 @@ class SwiftStore(Store):
         container = self.conf.swift_store_container
         self._make(Place(self._account, container, MARKER))
 
-        def write() -> bool:
+        def write() -> None:
             with suppress(errors.BlobExists), self._account.connection("mark") as connection:
                 connection.put_object(container, MARKER, content, len(content), content_type="application/json", headers={"If-None-Match": "*"})
-                return True
-            return False
 
         found = agreed(self._marker, write)
         if found is None:
