@@ -187,7 +187,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     built before, so a cache or a store that can't be used now is no mistake of the operator's, and the service runs without. ``serving``: this process
     answers requests, so imports get a process of their own, unless the operator wants none. ``look``: as for ``load_stores``."""
     classes = extensions.load(conf)
-    authorizer = Authorizer(conf, metrics.POLICY_VALID.set, extensions.rules(classes))
+    authorizer = Authorizer(conf, metrics.POLICY_VALID.set, extensions.rules(classes), extensions.idle_rules(classes))
     loader = Loader(conf, _count_broken)
     auth: Auth = loader.one("auth")
     database = database or load_database(conf, loader)

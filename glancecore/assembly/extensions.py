@@ -67,6 +67,11 @@ def rules(classes: Mapping[str, type[Extension]]) -> list[DocumentedRuleDefault]
     return [rule for cls in classes.values() for rule in cls.rules]
 
 
+def idle_rules(classes: Mapping[str, type[Extension]]) -> list[str]:
+    """What the rules begin with of those that are installed and not enabled: a policy file may name them."""
+    return [f"{x.name.replace('-', '_')}_" for x in loader.installed("extension") if x.name not in classes]
+
+
 def shown(classes: Mapping[str, type[Extension]]) -> dict[str, Schema]:
     """The keys that they show on images."""
     return {key: schema for cls in classes.values() for key, schema in cls.shows.items()}

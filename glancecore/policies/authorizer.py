@@ -46,9 +46,9 @@ class Authorizer:
     are, each time that they have changed."""
 
     def __init__(self, conf: cfg.ConfigOpts, told: Callable[[bool], None] = lambda _valid: None,
-                 more: Sequence[policy.RuleDefault] = ()) -> None:
-        """``more``: the rules of extensions."""
-        self._files = RuleFiles(conf, [*list_rules(), *more])
+                 more: Sequence[policy.RuleDefault] = (), idle: Sequence[str] = ()) -> None:
+        """``more``: the rules of extensions. ``idle``: what the rules of extensions begin with that are not enabled."""
+        self._files = RuleFiles(conf, [*list_rules(), *more], idle)
         self._told = told
         self._seen = self._seen_files()
         self._enforcer = self._files.load()
