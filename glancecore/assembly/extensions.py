@@ -174,6 +174,7 @@ class Extensions:
                 with faults("extension", name):
                     self._made[name].subscribe(on)
         self._background: list[Background] = []
+        self._started: list[tuple[str, Extension]] = []
 
     def __iter__(self) -> Iterator[tuple[str, Extension]]:
         return iter(self._made.items())
@@ -185,6 +186,7 @@ class Extensions:
         """Raises ConfigError."""
         for name, extension in self._made.items():
             with self._plugins.or_left_out("extension", name, OPTION):
+                self._started.append((name, extension))
                 self._plugins.in_time("extension", name, extension.start, lambda _: None)
                 with faults("extension", name):
                     self._background += extension.background()
@@ -203,6 +205,12 @@ class Extensions:
                 self._background.pop().stop()
             except Exception:
                 LOG.exception("something that an extension does in the background could not be stopped")
+        while self._started:
+            name, extension = self._started.pop()
+            try:
+                extension.stop()
+            except Exception:
+                LOG.exception("extension %s could not be stopped", name)
 
     def routes(self, core: Sequence[Route]) -> list[Route]:
         """Raises ConfigError where two have the same."""

@@ -228,7 +228,10 @@ class Extension(Plugin, ABC):
         self.kernel = kernel
 
     def start(self) -> None:
-        """Everything is there, also what it needs. Raises ConfigError."""
+        """Everything is there, also what it needs. It is called too where a configuration is only judged. Raises ConfigError."""
+
+    def stop(self) -> None:
+        """The end of what ``start`` and requests have opened; once, behind the background's, in a process that ends or has only judged."""
 
     def routes(self) -> Iterable[Route]:
         """Asked for once, in a process that serves requests: what they need of the web framework is imported here. Paths outside ``/v2/`` are free."""

@@ -34,8 +34,8 @@ def body() -> Schema:
 def of_method(schema: Mapping[str, object]) -> Schema:
     """Of a whole body, as far as one method's own names go: so that what is wrong is told by its place there."""
     own = schema.get("properties", {})
-    if isinstance(own, Mapping):
-        own = {**{x: {} for x in _COMMON}, **own}  # what all methods take: a schema may refuse what it does not name
+    if isinstance(own, Mapping) and not {"additionalProperties", "unevaluatedProperties"}.isdisjoint(schema):
+        own = {**{x: {} for x in _COMMON}, **own}  # what all methods take, though the schema does not name it
     return bounded({"type": "object", "properties": {"method": {"maxProperties": 64, **schema, "type": "object", "properties": own}}})
 
 
