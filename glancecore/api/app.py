@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 _METHODS = frozenset(HTTPMethod)
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+#: Characters of a request's method and path that events keep.
+_LONGEST_REQUEST = 512
 REQUEST_ID = "x-openstack-request-id"
 #: Where the application keeps its ``Lanes``, in Flask's ``extensions``.
 LANES = "glancecore.lanes"
@@ -122,7 +124,7 @@ class Gate:
             if not self._settings.allow_anonymous:
                 raise
             ctx = Context(roles=frozenset({"reader", "member"}), anonymous=True)
-        ctx.request_id, ctx.address = request_id, req.remote_addr
+        ctx.request_id, ctx.address, ctx.request = request_id, req.remote_addr, f"{req.method} {req.path}"[:_LONGEST_REQUEST]
         if ctx.anonymous and req.method not in _SAFE:
             raise errors.Forbidden("without credentials images can be read only")
         return self._authorizer.identify(ctx)

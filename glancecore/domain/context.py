@@ -45,11 +45,13 @@ class Context:
     #: Where the request came from; behind a proxy that the operator trusts, what that says.
     address: str | None = None
     request_id: str = field(default_factory=lambda: f"req-{uuid.uuid4()}")
+    #: Method and path, without what may be secret in a query.
+    request: str | None = None
     authorized: bool = False
 
     @property
     def initiator(self) -> Initiator:
-        return Initiator(self.user, self.project, self.request_id, self.address)
+        return Initiator(self.user, self.project, self.request_id, self.address, tuple(sorted(self.roles)), self.request)
 
     @property
     def viewer(self) -> Viewer:

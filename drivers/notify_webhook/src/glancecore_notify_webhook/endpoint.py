@@ -89,7 +89,8 @@ def _who(initiator: Initiator | None) -> dict[str, str]:
     """CloudEvents' Authentication Context extension, and what it has no words for."""
     if initiator is None:
         return {"authtype": "system"}
-    known = {"authid": initiator.user, "projectid": initiator.project, "requestid": initiator.request_id, "clientaddress": initiator.address}
+    known = {"authid": initiator.user, "projectid": initiator.project, "requestid": initiator.request_id, "clientaddress": initiator.address,
+             "roles": ",".join(initiator.roles) or None, "request": initiator.request}
     return {"authtype": "user" if initiator.user else "unknown", **{name: value for name, value in known.items() if value is not None}}
 
 
