@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from glancecore import conf
+from glancecore.assembly.rules import list_rules
 from glancecore.domain.context import Context
 from glancecore.domain.errors import ConfigError, Forbidden
 from glancecore.policies.authorizer import Authorizer
@@ -32,7 +33,7 @@ def written(path: Path, text: str | bytes) -> None:
 def made(path: Path, told: list[bool] | None = None) -> Authorizer:
     config = path.with_suffix(".conf")
     config.write_text(f"[oslo_policy]\npolicy_file = {path}\n")
-    return Authorizer(conf.new(["--config-file", str(config)]), (told if told is not None else []).append)
+    return Authorizer(conf.new(["--config-file", str(config)]), list_rules(), (told if told is not None else []).append)
 
 
 def may_delete(of: Authorizer, *roles: str) -> bool:
