@@ -19,29 +19,66 @@ from urllib.parse import quote
 from oslo_config import cfg
 from prometheus_client import REGISTRY, CollectorRegistry, multiprocess
 
-from glancecore.api.v2.schemas.images import Formats
 from glancecore.assembly import extensions
 from glancecore.assembly.extensions import Extensions, KernelData, ServiceKernel
 from glancecore.assembly.kinds import KINDS, cache_driver
 from glancecore.assembly.loader import Loader, faults, installed, load, plugin_sections
+from glancecore.assembly.rules import list_rules
 from glancecore.assembly.unavailable import UnavailableCertificates, UnavailableStep
 from glancecore.conf import from_glance, review, sections
-from glancecore.conf.imports import STAGING
 from glancecore.conf.store import PER_STORE
 from glancecore.domain import errors
 from glancecore.domain.errors import ConfigError
 from glancecore.domain.lease import Operation
 from glancecore.domain.metadata import MetadataLimits
-from glancecore.imports.import_services import ImportServices, ImportSettings
-from glancecore.imports.loading import without_eventlet
-from glancecore.imports.logbook import LogbookDatabase, LogbookDocuments, Logbooks, LogbookTable
-from glancecore.imports.process import ImportProcess
-from glancecore.imports.runner import FlowRunner, ImportRunner, JobDispatcher
-from glancecore.imports.use_cases import Imports
+from glancecore.features.cache.image_cache import ImageCache, told
+from glancecore.features.cache.use_cases import Caching, CachingSettings
+from glancecore.features.copies.rechecking import Rechecking
+from glancecore.features.copies.use_cases import Copies
+from glancecore.features.discovery.use_cases import Discovery
+from glancecore.features.images.deletion import Deletion
+from glancecore.features.images.location_hashing import LocationHashing
+from glancecore.features.images.locations import Locations, LocationSettings
+from glancecore.features.images.property_protection import PropertyProtection
+from glancecore.features.images.schemas import Formats
+from glancecore.features.images.use_cases import Images, MetadataRules
+from glancecore.features.imports.dispatch.process import ImportProcess
+from glancecore.features.imports.dispatch.runner import FlowRunner, ImportRunner, JobDispatcher
+from glancecore.features.imports.flow.logbook import LogbookDatabase, LogbookDocuments, Logbooks, LogbookTable
+from glancecore.features.imports.import_services import ImportServices, ImportSettings
+from glancecore.features.imports.kept_secrets import KeptSecrets
+from glancecore.features.imports.options import STAGING
+from glancecore.features.imports.staging import Staging, StagingArea
+from glancecore.features.imports.use_cases import Imports
+from glancecore.features.members.use_cases import Members
+from glancecore.features.metadefs.image_properties import ImageProperties
+from glancecore.features.metadefs.parts import MetadefParts
+from glancecore.features.metadefs.use_cases import Metadefs
+from glancecore.features.metadefs.validation import MetadefValidation
+from glancecore.features.tasks.use_cases import Tasks
+from glancecore.features.tools import Tools
+from glancecore.http.health import Health
+from glancecore.kernel import metrics
+from glancecore.kernel.leases import Leases
+from glancecore.kernel.lookups import Lookups
+from glancecore.kernel.notifications import Notifications
+from glancecore.kernel.notifier_queue import NotifierQueue
+from glancecore.kernel.operations import Operations
+from glancecore.kernel.outbox import Outbox, OutboxSettings
+from glancecore.kernel.quiet_imports import without_eventlet
+from glancecore.kernel.reaper import Reaper
+from glancecore.kernel.subscriptions import Subscriptions
+from glancecore.kernel.transfer.data_settings import DataSettings
+from glancecore.kernel.transfer.downloads import Downloads
+from glancecore.kernel.transfer.inspection import InspectionRules
+from glancecore.kernel.transfer.places import Places, needed_but_not_configured
+from glancecore.kernel.transfer.signatures import Signatures
+from glancecore.kernel.transfer.stores import DirectDownload, StoreFacade, Stores, StoreSettings
+from glancecore.kernel.transfer.uploads import Uploads
+from glancecore.kernel.writer import Writer
 from glancecore.periodic.candidate import Alone, Candidate
 from glancecore.periodic.leadership import Leadership, check_url
 from glancecore.periodic.runner import PeriodicRunner, Scheduled, row
-from glancecore.periodic.tools import Tools
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.auth import Auth
 from glancecore.ports.cache import Cache, CacheSettings
@@ -57,50 +94,14 @@ from glancecore.ports.repository import Database
 from glancecore.ports.store import Cap, Store
 from glancecore.registry.app import RegistryApp, RegistrySettings
 from glancecore.registry.probes import Probes
-from glancecore.services import metrics
-from glancecore.services.caching import Caching, CachingSettings
-from glancecore.services.copies import Copies
-from glancecore.services.data_settings import DataSettings
-from glancecore.services.deletion import Deletion
-from glancecore.services.discovery import Discovery
-from glancecore.services.downloads import Downloads
-from glancecore.services.health import Health
-from glancecore.services.image_cache import ImageCache, told
-from glancecore.services.image_properties import ImageProperties
-from glancecore.services.images import Images, MetadataRules
-from glancecore.services.inspection import InspectionRules
-from glancecore.services.kept_secrets import KeptSecrets
-from glancecore.services.leases import Leases
-from glancecore.services.location_hashing import LocationHashing
-from glancecore.services.locations import Locations, LocationSettings
-from glancecore.services.lookups import Lookups
-from glancecore.services.members import Members
-from glancecore.services.metadef_parts import MetadefParts
-from glancecore.services.metadef_validation import MetadefValidation
-from glancecore.services.metadefs import Metadefs
-from glancecore.services.notifications import Notifications
-from glancecore.services.notifier_queue import NotifierQueue
-from glancecore.services.operations import Operations
-from glancecore.services.outbox import Outbox, OutboxSettings
-from glancecore.services.places import Places, needed_but_not_configured
-from glancecore.services.property_protection import PropertyProtection
-from glancecore.services.reaper import Reaper
-from glancecore.services.rechecking import Rechecking
-from glancecore.services.signatures import Signatures
-from glancecore.services.staging import Staging, StagingArea
-from glancecore.services.stores import DirectDownload, StoreFacade, Stores, StoreSettings
-from glancecore.services.subscriptions import Subscriptions
-from glancecore.services.tasks import Tasks
-from glancecore.services.uploads import Uploads
-from glancecore.services.writer import Writer
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
     from flask import Flask
 
-    from glancecore.api.cross_site import CrossSite
-    from glancecore.imports.board import Board
+    from glancecore.features.imports.dispatch.board import Board
+    from glancecore.http.cross_site import CrossSite
 
 LOG = logging.getLogger(__name__)
 #: Characters of a secret between nodes.
@@ -187,7 +188,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     built before, so a cache or a store that can't be used now is no mistake of the operator's, and the service runs without. ``serving``: this process
     answers requests, so imports get a process of their own, unless the operator wants none. ``look``: as for ``load_stores``."""
     classes = extensions.load(conf)
-    authorizer = Authorizer(conf, metrics.POLICY_VALID.set, extensions.rules(classes), extensions.idle_rules(classes))
+    authorizer = Authorizer(conf, [*list_rules(), *extensions.rules(classes)], metrics.POLICY_VALID.set, extensions.idle_rules(classes))
     loader = Loader(conf, _count_broken)
     auth: Auth = loader.one("auth")
     database = database or load_database(conf, loader)
@@ -234,7 +235,8 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
         deletion.then(cache.drop)
     members = Members(repository, authorizer, _number(conf.image_member_quota), writer)
     metadefs = Metadefs(database.metadefs, authorizer, Writer(database.metadefs, notifications), validation)
-    reaper = Reaper(repository, stores, leases, deletion, operations, on, conf.lease.reap_interval)
+    reaper = Reaper(repository, stores, leases, operations, on, conf.lease.reap_interval)
+    on.abandoned(Operation.DELETE, deletion.finish)
     methods: dict[str, ImportMethod] = loader.every("import_method")
     steps = load_steps(conf, loader)
     discovery = Discovery(repository, authorizer, quota, stores, list(methods), extensions.shown_to_clients(classes))
@@ -281,33 +283,44 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
 
     def make_app() -> Flask:
         # late: processes that serve no requests are smaller by some 25 MiB without it
-        from glancecore.api import cache_table, metadef_table, table
-        from glancecore.api.app import AppSettings, create_app
-        from glancecore.api.operator import OperatorApi, OperatorSettings
-        from glancecore.api.v2.cache import CacheApi
-        from glancecore.api.v2.discovery import DiscoveryApi
-        from glancecore.api.v2.image_data import ImageDataApi
-        from glancecore.api.v2.images import ImageApiSettings, ImagePresenter, ImagesApi
-        from glancecore.api.v2.imports import ImportsApi
-        from glancecore.api.v2.locations import LocationsApi
-        from glancecore.api.v2.members import MembersApi
-        from glancecore.api.v2.metadefs import MetadefApiSettings, MetadefsApi
-        from glancecore.api.v2.schemas import images as schemas
-        from glancecore.api.v2.tasks import TasksApi
-        from glancecore.api.versions import Versions
+        from glancecore.features.cache import routes as cache_routes
+        from glancecore.features.cache.api import CacheApi
+        from glancecore.features.discovery import routes as discovery_routes
+        from glancecore.features.discovery.api import DiscoveryApi
+        from glancecore.features.images import routes as image_routes
+        from glancecore.features.images import schemas as image_schemas
+        from glancecore.features.images.api import ImageApiSettings, ImagePresenter, ImagesApi
+        from glancecore.features.images.data_api import ImageDataApi
+        from glancecore.features.images.locations_api import LocationsApi
+        from glancecore.features.imports import routes as import_routes
+        from glancecore.features.imports.api import ImportsApi
+        from glancecore.features.members import routes as member_routes
+        from glancecore.features.members import schemas as member_schemas
+        from glancecore.features.members.api import MembersApi
+        from glancecore.features.metadefs import routes as metadef_routes
+        from glancecore.features.metadefs import schemas as metadef_schemas
+        from glancecore.features.metadefs.api import MetadefApiSettings, MetadefsApi
+        from glancecore.features.tasks import routes as task_routes
+        from glancecore.features.tasks import schemas as task_schemas
+        from glancecore.features.tasks.api import TasksApi
+        from glancecore.http.app import AppSettings, create_app
+        from glancecore.http.operator import OperatorApi, OperatorSettings
+        from glancecore.http.versions import Versions
 
         shown = ImageApiSettings(formats, conf.limit_param_default, conf.api_limit_max, conf.max_json_body,
                                  conf.show_image_direct_url, conf.show_multiple_locations, True)
-        routes = table.routes(
+        routes = image_routes.routes(
             ImagesApi(images, discovery, ImagePresenter(shown, authorizer, protection, stores, enabled.presenting()), shown),
-            ImageDataApi(uploads, downloads, multi_store=True, sendfile=conf.server.sendfile),
-            LocationsApi(locations, conf.max_json_body), MembersApi(members, conf.max_json_body), DiscoveryApi(discovery, formats, multi_store=True),
-            ImportsApi(staging, imports, conf.max_json_body, {name: x.schema for name, x in methods.items()}, multi_store=True),
-            TasksApi(Tasks(database, authorizer), imports, schemas.body(formats), conf.max_json_body, conf.limit_param_default, conf.api_limit_max), formats)
+            ImageDataApi(uploads, downloads, multi_store=True, sendfile=conf.server.sendfile), LocationsApi(locations, conf.max_json_body), formats)
+        routes += member_routes.routes(MembersApi(members, conf.max_json_body))
+        routes += import_routes.routes(ImportsApi(staging, imports, conf.max_json_body, {name: x.schema for name, x in methods.items()}, multi_store=True))
+        body = image_schemas.body(formats)
+        routes += task_routes.routes(TasksApi(Tasks(database, authorizer), imports, body, conf.max_json_body, conf.limit_param_default, conf.api_limit_max), body)
+        documents = {**image_schemas.documents(formats), **member_schemas.documents(), **metadef_schemas.documents(), **task_schemas.documents()}
+        routes += discovery_routes.routes(DiscoveryApi(discovery, documents, multi_store=True))
         described = MetadefApiSettings(conf.limit_param_default, conf.api_limit_max, conf.max_json_body)
-        routes += metadef_table.routes(MetadefsApi(metadefs, described), MetadefParts(metadefs, authorizer),
-                                       conf.max_json_body)
-        routes += cache_table.routes(CacheApi(caching))
+        routes += metadef_routes.routes(MetadefsApi(metadefs, described), MetadefParts(metadefs, authorizer), conf.max_json_body)
+        routes += cache_routes.routes(CacheApi(caching))
         operator = OperatorApi(Health(database, stores), OperatorSettings(
             conf.healthcheck.disable_by_file_path, conf.healthcheck.ready_cache_seconds, conf.metrics.enabled,
             conf.metrics.allowed_networks), _registry())
@@ -355,7 +368,7 @@ def _outermost(conf: cfg.ConfigOpts, app: WSGIApplication) -> WSGIApplication:
     """CORS, when the operator has switched it on, and what proxies in front say. Raises ConfigError."""
     from oslo_middleware import cors, http_proxy_to_wsgi
 
-    from glancecore.api.outside import Outside, OutsideSettings
+    from glancecore.http.outside import Outside, OutsideSettings
 
     cors.set_defaults(allow_headers=CORS_TAKEN, expose_headers=CORS_SHOWN, allow_methods=["GET", "HEAD", "PUT", "POST", "DELETE", "PATCH"])
     conf.register_opts(cors.CORS_OPTS, group="cors")
@@ -370,7 +383,7 @@ def _cross_site(conf: cfg.ConfigOpts, *, inside: bool) -> CrossSite:
     """``inside``: whoever reaches us may do everything."""
     from oslo_middleware import cors, http_proxy_to_wsgi
 
-    from glancecore.api.cross_site import CrossSite
+    from glancecore.http.cross_site import CrossSite
     from glancecore.server import checks
 
     conf.register_opts(cors.CORS_OPTS, group="cors")
@@ -506,7 +519,9 @@ def load_steps(conf: cfg.ConfigOpts, loader: Loader | None = None) -> dict[str, 
     for name in KINDS["import_step"].wanted(conf):
         step = made.get(name) or UnavailableStep(name, conf)
         if step.isolated:
-            from glancecore.imports.step_process import IsolatedStep  # what it speaks is loaded by those who need it
+            from glancecore.features.imports.step_process import (
+                IsolatedStep,  # what it speaks is loaded by those who need it
+            )
 
             command = _own_command(conf, "glancecore.cmd.import_step", "--step", name)
             step = IsolatedStep(name, step, command, conf.imports.step_timeout)
@@ -608,7 +623,7 @@ def load_board(conf: cfg.ConfigOpts) -> Board | None:
         return None
     _quiet_taskflow()
     with without_eventlet():
-        from glancecore.imports.board import Board
+        from glancecore.features.imports.dispatch.board import Board
 
     return Board(conf.jobboard.url, conf.jobboard.name, conf.jobboard.claim_ttl)
 
@@ -645,7 +660,7 @@ def _pipeline(logbooks: Logbooks) -> FlowRunner:
     """TaskFlow is imported with the first import only."""
     _quiet_taskflow()
     with without_eventlet():
-        from glancecore.imports.pipeline import Pipeline
+        from glancecore.features.imports.flow.pipeline import Pipeline
 
     return Pipeline(logbooks)
 

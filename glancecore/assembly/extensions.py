@@ -16,25 +16,25 @@ from oslo_policy.policy import DocumentedRuleDefault
 from glancecore.assembly import loader
 from glancecore.assembly.kinds import KINDS
 from glancecore.assembly.loader import Loader, faults
+from glancecore.assembly.rules import list_rules
 from glancecore.domain import errors, fields
 from glancecore.domain.clock import now
 from glancecore.domain.context import Context
 from glancecore.domain.errors import ConfigError
 from glancecore.domain.image import Image, Location
 from glancecore.domain.lease import Operation
-from glancecore.policies import list_rules
+from glancecore.features.images.use_cases import Images
+from glancecore.kernel.operations import Operations
+from glancecore.kernel.subscriptions import Subscriptions
+from glancecore.kernel.transfer.downloads import Download
+from glancecore.kernel.transfer.stores import Stores
+from glancecore.kernel.writer import Writer
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.extension import Background, Extension
 from glancecore.ports.http import Route, Schema
 from glancecore.ports.periodic import PeriodicJob
 from glancecore.ports.record_repository import RecordRepository
 from glancecore.ports.repository import ImageRepository
-from glancecore.services.downloads import Download
-from glancecore.services.images import Images
-from glancecore.services.operations import Operations
-from glancecore.services.stores import Stores
-from glancecore.services.subscriptions import Subscriptions
-from glancecore.services.writer import Writer
 
 LOG = logging.getLogger(__name__)
 OPTION = "[DEFAULT] enabled_extensions"

@@ -13,8 +13,8 @@ from typing import Any
 
 from oslo_config import cfg
 
-from glancecore.conf.imports import STAGING
 from glancecore.conf.store import PER_STORE
+from glancecore.features.imports.options import STAGING
 
 #: Glance's names for what is the file cache here.
 GLANCES_CACHES = frozenset({"sqlite", "xattr", "centralized_db"})

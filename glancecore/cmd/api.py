@@ -67,7 +67,7 @@ def _build_once(conf: cfg.ConfigOpts, *, look: bool = False) -> None:
 
 def _make_app(conf: cfg.ConfigOpts) -> Application:
     from glancecore import bootstrap
-    from glancecore.api.app import LANES
+    from glancecore.http.app import LANES
 
     service = bootstrap.build(conf, again=True, serving=True)
     service.start()

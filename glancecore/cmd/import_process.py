@@ -22,7 +22,7 @@ def _main() -> None:
     conf = start.read_config(parser.parse_args())
     memory.keep_memory_small()
     from glancecore import bootstrap
-    from glancecore.imports.import_worker import ImportWorkerLoop
+    from glancecore.features.imports.dispatch.import_worker import ImportWorkerLoop
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; our parent ends us
     os.nice(conf.imports.niceness)

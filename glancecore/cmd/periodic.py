@@ -22,7 +22,7 @@ from glancecore.ports.options import section
 
 if TYPE_CHECKING:
     from glancecore.bootstrap import Service
-    from glancecore.periodic.tools import Tools
+    from glancecore.features.tools import Tools
     from glancecore.ports.options import Section
     from glancecore.ports.periodic import PeriodicJob
 

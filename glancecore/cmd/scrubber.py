@@ -47,7 +47,7 @@ def _restore(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
 
 def _scrub(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
     from glancecore import bootstrap
-    from glancecore.periodic.reaper import Scrubber
+    from glancecore.features.images.jobs import Scrubber
     from glancecore.periodic.runner import Scheduled
     from glancecore.periodic.runs import Outcome
 

@@ -12,7 +12,7 @@ from oslo_config import cfg
 from glancecore import bootstrap
 from glancecore.cmd import parsing, start
 from glancecore.domain.errors import GlanceError, for_operators
-from glancecore.services.places import needed_but_not_configured
+from glancecore.kernel.transfer.places import needed_but_not_configured
 
 
 def main() -> None:

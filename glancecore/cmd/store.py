@@ -12,10 +12,10 @@ from oslo_config import cfg
 from glancecore import bootstrap
 from glancecore.assembly.loader import faults
 from glancecore.domain.errors import ConfigError, GlanceError, for_operators
+from glancecore.kernel.transfer.places import Places, SeenPlace, survey
 from glancecore.ports.place_repository import Place
 from glancecore.ports.repository import Database
 from glancecore.ports.store import Cap, Store
-from glancecore.services.places import Places, SeenPlace, survey
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from glancecore.server import memory
 
 if TYPE_CHECKING:
     from glancecore.bootstrap import Service
-    from glancecore.imports.board import Board
+    from glancecore.features.imports.dispatch.board import Board
 
 LOG = logging.getLogger(__name__)
 PROG = "glance-worker"

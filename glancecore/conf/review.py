@@ -14,10 +14,10 @@ from oslo_config import cfg
 
 from glancecore.conf import beside, environment, from_glance, glance_options, library_options
 from glancecore.conf.glance_options import Fate, Outcome
-from glancecore.conf.imports import STAGING
 from glancecore.conf.sections import of_plugins
 from glancecore.conf.store import PER_STORE
 from glancecore.domain.errors import ConfigError
+from glancecore.features.imports.options import STAGING
 from glancecore.ports.config_files import files_of
 
 LOG = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""Every exception that crosses a layer. None knows HTTP; ``api/errors.py`` maps them.
+"""Every exception that crosses a layer. None knows HTTP; ``http/errors.py`` maps them.
 
 ``str(error)`` is shown to users: it names the image, the field or the store, never a URL, a path or a
 credential. ``code`` is stable: clients may act on it. ``retryable`` says whether the same call may succeed later.

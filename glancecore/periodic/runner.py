@@ -12,13 +12,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from glancecore.domain import errors
-from glancecore.imports.loading import without_eventlet
+from glancecore.kernel import metrics
+from glancecore.kernel.quiet_imports import without_eventlet
 from glancecore.periodic.candidate import Candidate
 from glancecore.periodic.leadership import LEADER
 from glancecore.periodic.runs import Outcome, Run, RunningTurn
 from glancecore.ports.job_repository import JobRecord, JobRepository
 from glancecore.ports.periodic import PeriodicJob
-from glancecore.services import metrics
 
 if TYPE_CHECKING:
     from futurist.periodics import PeriodicWorker

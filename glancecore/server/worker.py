@@ -25,6 +25,7 @@ from gunicorn.workers import base
 from gunicorn.workers.gthread import PollableMethodQueue
 
 from glancecore.domain import errors
+from glancecore.kernel import metrics
 from glancecore.ports.http import Lane
 from glancecore.ports.pace import Pace, TooSlow
 from glancecore.server.connection import READ, Connection, State
@@ -32,7 +33,6 @@ from glancecore.server.limits import Limits
 from glancecore.server.paced_socket import TICK
 from glancecore.server.serving import Outcome, Serving
 from glancecore.server.shares import Shares
-from glancecore.services import metrics
 
 #: Connections that are accepted before others are looked after.
 ACCEPTED_AT_ONCE = 8

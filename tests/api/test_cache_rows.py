@@ -18,12 +18,12 @@ from conftest import built
 
 from glancecore.bootstrap import Service
 from glancecore.domain import errors
-from glancecore.periodic.caching import CacheCleaner, CacheJob, CachePrefetcher, WholeCacheCleaner
+from glancecore.features.cache.jobs import CacheCleaner, CacheJob, CachePrefetcher, WholeCacheCleaner
+from glancecore.features.cache.use_cases import Caching
 from glancecore.periodic.runner import Scheduled
 from glancecore.periodic.runs import Outcome
 from glancecore.ports.periodic import job_options
 from glancecore.ports.repository import ImageChanged
-from glancecore.services.caching import Caching
 from glancecore.testing.settings import make_section
 
 MIB = 1 << 20

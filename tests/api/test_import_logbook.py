@@ -19,9 +19,9 @@ from conftest import built
 from glancecore.bootstrap import Service
 from glancecore.domain import errors
 from glancecore.domain.image import Location
-from glancecore.imports.logbook import LogbookDatabase, LogbookDocuments, LogbookTable
-from glancecore.imports.runner import Outcome
-from glancecore.services.stores import StoreFacade
+from glancecore.features.imports.dispatch.runner import Outcome
+from glancecore.features.imports.flow.logbook import LogbookDatabase, LogbookDocuments, LogbookTable
+from glancecore.kernel.transfer.stores import StoreFacade
 
 DATA = os.urandom(300_000)
 GOOD = {"sha256": hashlib.sha256(DATA).hexdigest()}
@@ -46,7 +46,7 @@ class Logbook:
 
     def spoil(self) -> None:
         """It names a flow that nobody has, as after a change of versions."""
-        factory = "glancecore.imports.pipeline.make_flow"
+        factory = "glancecore.features.imports.flow.pipeline.make_flow"
         with self._engine.begin() as connection:
             for table, column in (("flowdetails", "meta"), ("import_logbooks", "document")):
                 if sqlalchemy.inspect(connection).has_table(table):
@@ -61,7 +61,7 @@ class Logbook:
 @pytest.fixture(params=["tables", "documents"])
 def service(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     """Imports that begin wait for the test to take them."""
-    monkeypatch.setattr("glancecore.imports.runner._CLOSING", timedelta())
+    monkeypatch.setattr("glancecore.features.imports.dispatch.runner._CLOSING", timedelta())
     with built("sqlite", {"imports": {"max_parallel_stores": 2}, "image_import_opts": {"image_import_plugins": "[inject_image_metadata]"},
                           "inject_metadata_properties": {"inject": "os_distro:debian", "ignore_user_roles": "nobody"}}) as made:
         monkeypatch.setattr(made.imports, "submit", lambda _task, lease: made.imports._services.leases.forget(lease))

@@ -11,12 +11,12 @@ from flask import Flask, request
 from glancecore_method_glance_download.driver import GlanceDownload
 from glancecore_method_web_download.driver import WebDownload
 
-from glancecore.api.v2.imports import ImportsApi
-from glancecore.api.v2.schemas import imports as schemas
 from glancecore.domain import errors
 from glancecore.domain.context import Context
-from glancecore.imports.use_cases import ImportRequest, Imports
-from glancecore.services.staging import Staging
+from glancecore.features.imports import schemas
+from glancecore.features.imports.api import ImportsApi
+from glancecore.features.imports.staging import Staging
+from glancecore.features.imports.use_cases import ImportRequest, Imports
 
 MINE = {"required": ["shelf"], "properties": {"shelf": {"enum": ["low", "high"]}, "count": {"type": "integer", "minimum": 1},
                                               "tags": {"type": "array", "items": {"type": "string"}}}}

@@ -19,8 +19,8 @@ from werkzeug.test import TestResponse
 from glancecore.bootstrap import Service
 from glancecore.domain import errors
 from glancecore.domain.image import Location
+from glancecore.kernel.transfer.stores import StoreFacade
 from glancecore.ports.store import CHUNK
-from glancecore.services.stores import StoreFacade
 
 DATA = os.urandom(300_000)
 DIRECT = {"method": {"name": "glance-direct"}}

@@ -18,9 +18,9 @@ from test_import_logbook import Died, begun, task
 from glancecore.bootstrap import Service
 from glancecore.domain import errors
 from glancecore.domain.image import Location
-from glancecore.imports.runner import Outcome
+from glancecore.features.imports.dispatch.runner import Outcome
+from glancecore.kernel.transfer.stores import StoreFacade
 from glancecore.ports.import_step import ImportStep
-from glancecore.services.stores import StoreFacade
 
 TAKEOVERS = 3
 
@@ -93,7 +93,7 @@ def test_one_whose_undoing_does_so_too(service: Service, step: ImportStep, monke
 @pytest.mark.parametrize("left", [errors.ImportSuspended("the process is stopping"), errors.DatabaseUnavailable("away")], ids=["stopped", "outage"])
 def test_an_undo_that_is_stopped_goes_on_elsewhere(service: Service, step: ImportStep, monkeypatch: pytest.MonkeyPatch, left: errors.GlanceError) -> None:
     owner, image_id, task_id = begin(service)
-    monkeypatch.setattr("glancecore.imports.writing.write", raises(errors.StoreFull("full", "fast", "put")))
+    monkeypatch.setattr("glancecore.features.imports.stages.writing.write", raises(errors.StoreFull("full", "fast", "put")))
     monkeypatch.setattr(step, "undo", raises(left, 2, step.undo))
     for _ in range(2):
         assert service.imports.take(task_id) is Outcome.LATER

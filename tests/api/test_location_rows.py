@@ -18,7 +18,7 @@ from api import Person, people
 from conftest import DATABASES, built
 
 from glancecore.bootstrap import Service
-from glancecore.services.stores import StoreFacade, StoreSettings
+from glancecore.kernel.transfer.stores import StoreFacade, StoreSettings
 from glancecore.testing.memory_store import MemoryStore
 from glancecore.testing.store import make_store
 

@@ -22,9 +22,9 @@ from glancecore import conf as configuration
 from glancecore.cmd import plugins, status
 from glancecore.cmd.periodic import ALARM, run_once
 from glancecore.domain.image import LocationStatus
+from glancecore.http.health import Health
 from glancecore.periodic.runs import Outcome, Run
 from glancecore.ports.store import MARKER
-from glancecore.services.health import Health
 
 DATA = b"data"
 
@@ -179,7 +179,7 @@ def test_the_auditor_reads_the_other_stores_again_when_the_next_pass_is_due(clou
     cloud.start()
     assert [cloud.audit().report.counts.get("copies", 0) for _ in range(2)] == [1, 0]
     now = time.time() + 8 * 86400
-    monkeypatch.setattr("glancecore.periodic.auditor.time.time", lambda: now)
+    monkeypatch.setattr("glancecore.features.copies.jobs.auditor.time.time", lambda: now)
     assert [cloud.audit().report.counts.get("copies", 0) for _ in range(2)] == [1, 0]
 
 
@@ -203,7 +203,7 @@ def lost(cloud: Cloud, person: Person) -> tuple[str, Path]:
 
 
 def test_a_mark_is_lifted_soon_after_a_download_when_the_bytes_are_back(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("glancecore.services.rechecking.REST", 0.0)
+    monkeypatch.setattr("glancecore.features.copies.rechecking.REST", 0.0)
     person = cloud.start()
     image_id, aside = lost(cloud, person)
     assert person.call("GET", f"/v2/images/{image_id}/file").status_code == 503

@@ -223,7 +223,7 @@ class OpensTheGate(Good):
     """Nobody is asked who he is."""
 
     def start(self) -> None:
-        from glancecore.api.app import Gate
+        from glancecore.http.app import Gate
 
         def identified(_gate: Gate, _request: Any, request_id: str) -> Context:
             return Context(user="x", project="owners", roles=frozenset({"member", "reader", "admin"}), admin=True, request_id=request_id)

@@ -10,8 +10,8 @@ from glancecore import conf
 from glancecore.assembly.extensions import Extensions, ServiceKernel
 from glancecore.assembly.loader import Loader
 from glancecore.domain.errors import ConfigError
+from glancecore.kernel.subscriptions import Subscriptions
 from glancecore.ports.extension import Background, Extension
-from glancecore.services.subscriptions import Subscriptions
 
 CALLS: list[str] = []
 

@@ -24,7 +24,7 @@ from test_images import STEPS, built, by_staging, settled, show
 
 from glancecore import bootstrap
 from glancecore.domain.image import Status
-from glancecore.services import disk_formats, inspection
+from glancecore.kernel.transfer import disk_formats, inspection
 
 SECRET = ("--object", "secret,id=s,data=secret")
 #: What it is declared as, qemu's name, its options.

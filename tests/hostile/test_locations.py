@@ -27,9 +27,9 @@ from api import Person
 from glancecore import bootstrap
 from glancecore import conf as configuration
 from glancecore.domain import errors
+from glancecore.kernel.transfer.stores import StoreFacade, StoreSettings
 from glancecore.ports.repository import ImageChanged
 from glancecore.ports.store import Cap
-from glancecore.services.stores import StoreFacade, StoreSettings
 from glancecore.testing.memory_store import MemoryStore
 from glancecore.testing.store import make_store
 

@@ -26,10 +26,10 @@ from test_images import STEPS, built, settled, show
 
 from glancecore import bootstrap
 from glancecore.domain.image import Image, Staged
+from glancecore.features.imports.staging import StagingArea
+from glancecore.kernel.transfer import hashing
 from glancecore.ports.import_method import FetchWork, Part
 from glancecore.ports.import_step import ImportWork
-from glancecore.services import hashing
-from glancecore.services.staging import StagingArea
 
 LIMIT = 2_000_000
 

@@ -8,8 +8,8 @@ from urllib.parse import unquote
 import pytest
 from flask import Response
 
-from glancecore.api.routes import Lanes
-from glancecore.api.versions import VersionPaths, Versions
+from glancecore.http.routes import Lanes
+from glancecore.http.versions import VersionPaths, Versions
 from glancecore.ports.http import Lane, Route
 
 

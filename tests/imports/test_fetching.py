@@ -12,9 +12,9 @@ from typing import Any, cast
 import pytest
 
 from glancecore.domain import errors
-from glancecore.imports import fetching
-from glancecore.imports.import_services import ImportSettings
-from glancecore.imports.watch import Watch
+from glancecore.features.imports.import_services import ImportSettings
+from glancecore.features.imports.stages import fetching
+from glancecore.features.imports.stages.watch import Watch
 from glancecore.ports.deadline import CUTTER
 from glancecore.ports.import_method import Part
 from glancecore.ports.import_method import Source as Kind

@@ -18,7 +18,7 @@ from waiting import until
 from glancecore import conf as configuration
 from glancecore.bootstrap import load_steps
 from glancecore.domain import errors
-from glancecore.imports.step_process import IsolatedStep
+from glancecore.features.imports.step_process import IsolatedStep
 from glancecore.ports import log_lines
 from glancecore.ports.import_step import ImportStep
 from glancecore.testing.examples import make_image
@@ -172,7 +172,7 @@ def test_the_log_says_how_it_ended(steps: dict[str, ImportStep], tmp_path: Path,
     for how in ("segfault", "exit"):
         with pytest.raises(errors.ImportFailed):
             steps["crash"].run(bench(tmp_path / how, how=how))
-    assert [x.getMessage() for x in caplog.records if x.name == "glancecore.imports.step_process"] == [
+    assert [x.getMessage() for x in caplog.records if x.name == "glancecore.features.imports.step_process"] == [
         "import step crash ended its process: SIGSEGV", "import step crash ended its process: exit code 3"]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from glancecore.domain import errors
 from glancecore.domain.metadef import MetadefVisibility, Namespace
-from glancecore.services.metadef_catalog import MetadefCatalog, Mode, Outcome
+from glancecore.features.metadefs.catalog import MetadefCatalog, Mode, Outcome
 from glancecore.testing.examples import after, make_association, make_namespace, make_object, make_property, make_tag
 from glancecore.testing.memory_metadefs import MemoryMetadefs
 

@@ -20,7 +20,7 @@ from waiting import until
 from glancecore import bootstrap
 from glancecore import conf as configuration
 from glancecore.domain.image import Image, Location, Status
-from glancecore.periodic.caching import CachePruner
+from glancecore.features.cache.jobs import CachePruner
 from glancecore.ports.cache import Fill, Seal
 from glancecore.ports.periodic import PeriodicJob
 from glancecore.ports.repository import ImageAdded

@@ -10,12 +10,12 @@ from typing import Any
 
 from oslo_config import cfg
 
+from glancecore.kernel.transfer.stores import StoreFacade, Stores, StoreSettings
 from glancecore.periodic.runs import RunningTurn
 from glancecore.ports.job_repository import JobRecord
 from glancecore.ports.options import section
 from glancecore.ports.periodic import PeriodicJob, job_options
 from glancecore.ports.store import Cap
-from glancecore.services.stores import StoreFacade, Stores, StoreSettings
 from glancecore.testing.memory_store import MemoryStore
 from glancecore.testing.store import make_store
 

@@ -9,6 +9,7 @@ import pytest
 
 from glancecore import conf
 from glancecore.assembly import extensions
+from glancecore.assembly.rules import list_rules
 from glancecore.domain.context import Context
 from glancecore.domain.errors import ConfigError, Forbidden
 from glancecore.policies.authorizer import Authorizer
@@ -33,7 +34,7 @@ def written(path: Path, text: str | bytes) -> None:
 def made(path: Path, told: list[bool] | None = None) -> Authorizer:
     config = path.with_suffix(".conf")
     config.write_text(f"[oslo_policy]\npolicy_file = {path}\n")
-    return Authorizer(conf.new(["--config-file", str(config)]), (told if told is not None else []).append)
+    return Authorizer(conf.new(["--config-file", str(config)]), list_rules(), (told if told is not None else []).append)
 
 
 def may_delete(of: Authorizer, *roles: str) -> bool:
@@ -100,7 +101,7 @@ def test_rules_of_an_extension_that_is_not_enabled_are_no_mistakes(tmp_path: Pat
     with pytest.raises(ConfigError, match="census_take"):
         made(path)
     config = conf.new(["--config-file", str(path.with_suffix(".conf"))])
-    assert may_delete(Authorizer(config, idle=["census_"]), "deleter") is True
+    assert may_delete(Authorizer(config, list_rules(), idle=["census_"]), "deleter") is True
     assert "census_" in extensions.idle_rules({})
     assert "census_" not in extensions.idle_rules(extensions.load(conf.new(["--config-file", str(enabled(tmp_path))])))
 

@@ -13,8 +13,8 @@ from oslo_context import context
 from oslo_log import formatters, log
 
 from glancecore.conf.logs import OneLine
+from glancecore.kernel.lookups import Lookups
 from glancecore.ports import log_lines
-from glancecore.services.lookups import Lookups
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from prometheus_client import REGISTRY
 from glancecore import bootstrap
 from glancecore import conf as configuration
 from glancecore.domain import errors
-from glancecore.services.health import Health
-from glancecore.services.stores import StoreFacade, Stores, StoreSettings
+from glancecore.http.health import Health
+from glancecore.kernel.transfer.stores import StoreFacade, Stores, StoreSettings
 from glancecore.testing.fakes import MemoryDatabase
 from glancecore.testing.memory_store import MemoryStore
 from glancecore.testing.store import make_store

@@ -18,11 +18,11 @@ from glancecore import bootstrap
 from glancecore import conf as configuration
 from glancecore.domain import errors
 from glancecore.domain.image import Location
+from glancecore.kernel.transfer.places import Places, survey
+from glancecore.kernel.transfer.stores import StoreFacade, StoreSettings
 from glancecore.ports.place_repository import StorePlaces
 from glancecore.ports.repository import ImageAdded
 from glancecore.ports.store import MARKER, Store
-from glancecore.services.places import Places, survey
-from glancecore.services.stores import StoreFacade, StoreSettings
 from glancecore.testing import _store_process
 from glancecore.testing.examples import make_image
 from glancecore.testing.fakes import MemoryDatabase

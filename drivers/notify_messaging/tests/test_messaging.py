@@ -27,8 +27,8 @@ from glancecore.domain.errors import ConfigError
 from glancecore.domain.events import EventType, ImageEvent, Initiator, TaskEvent
 from glancecore.domain.image import Image
 from glancecore.domain.task import Task, TaskStatus, TaskType
+from glancecore.kernel.notifier_queue import NotifierQueue
 from glancecore.ports.notifier import Notification
-from glancecore.services.notifier_queue import NotifierQueue
 from glancecore.testing.settings import make_section
 
 NOW = datetime.now(UTC)
