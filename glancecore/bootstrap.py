@@ -310,7 +310,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
         shown = ImageApiSettings(formats, conf.limit_param_default, conf.api_limit_max, conf.max_json_body,
                                  conf.show_image_direct_url, conf.show_multiple_locations, True)
         routes = image_routes.routes(
-            ImagesApi(images, discovery, ImagePresenter(shown, authorizer, protection, stores, enabled.presenting()), shown),
+            ImagesApi(images, discovery, ImagePresenter(shown, authorizer, protection, stores, enabled.presenting()), shown, enabled),
             ImageDataApi(uploads, downloads, multi_store=True, sendfile=conf.server.sendfile), LocationsApi(locations, conf.max_json_body), formats)
         routes += member_routes.routes(MembersApi(members, conf.max_json_body))
         routes += import_routes.routes(ImportsApi(staging, imports, conf.max_json_body, {name: x.schema for name, x in methods.items()}, multi_store=True))
@@ -327,7 +327,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
         routes += enabled.routes([*routes, *operator.routes()])
         versions = Versions(multi_store=True, cache=cache is not None)
         app = create_app(routes, operator, versions, auth, authorizer,
-                         AppSettings(conf.max_request_id_length, conf.allow_anonymous_access, _cross_site(conf, inside=auth.open_to_all) if auth.ambient else None, enabled.resolve))
+                         AppSettings(conf.max_request_id_length, conf.allow_anonymous_access, _cross_site(conf, inside=auth.open_to_all) if auth.ambient else None, enabled.resolver))
         app.wsgi_app = _outermost(conf, app.wsgi_app)  # type: ignore[assignment, method-assign]
         return app
 

@@ -23,6 +23,7 @@ from glancecore.domain.context import Context
 from glancecore.domain.errors import ConfigError
 from glancecore.domain.image import Image, Location
 from glancecore.domain.lease import Operation
+from glancecore.features.images.schemas import common
 from glancecore.features.images.use_cases import Images
 from glancecore.kernel.operations import Operations
 from glancecore.kernel.subscriptions import Subscriptions
@@ -100,13 +101,14 @@ def complaints(name: str, cls: type[Extension]) -> list[str]:
     """What is wrong with what it declares, in sentences. The kit for extensions asks the same."""
     word = name.replace("-", "_")
     dotted = [*(x.name for x in cls.collections), *cls.events]
-    joined = [*cls.operations, *(x.name for x in cls.rules), *cls.jobs, *cls.shows]
+    joined = [*cls.operations, *(x.name for x in cls.rules), *cls.jobs]
     found = [f"{x} does not begin with {word}." for x in dotted if not x.startswith(f"{word}.")]
     found += [f"{x} does not begin with {word}_" for x in joined if not x.startswith(f"{word}_")]
     found += [f"collection {x} is declared twice" for x in {y.name for y in cls.collections} if sum(y.name == x for y in cls.collections) > 1]
     found += [f"operation {x} has more than {_LONGEST_OPERATION} characters" for x in cls.operations if len(x) > _LONGEST_OPERATION]
     found += [f"event {x} has more than {_LONGEST_EVENT} characters" for x in cls.events if len(x) > _LONGEST_EVENT]
-    found += [f"it shows {x}, which the service itself has" for x in cls.shows if fields.is_base(x) or fields.is_reserved(x)]
+    found += [f"it shows {x}, which the service itself has" for x in cls.shows if fields.is_base(x) or fields.is_reserved(x) or x in fields.RESERVED or x in common()]
+    found += [f"it shows {x!r}, which is no name of a key: a letter, then letters, digits and underscores" for x in cls.shows if not x.isidentifier()]
     found += [f"job {x} is no PeriodicJob" for x, job in cls.jobs.items() if not (isinstance(job, type) and issubclass(job, PeriodicJob))]
     found += [f"{x.name} is a rule of the service itself" for x in cls.rules if x.name in {y.name for y in list_rules()}]
     found += [f"rule {x} is declared twice" for x in {y.name for y in cls.rules} if sum(y.name == x for y in cls.rules) > 1]
@@ -232,11 +234,32 @@ class Extensions:
     def presenting(self) -> list[Callable[[Context, Sequence[Image]], Sequence[Mapping[str, object]]]]:
         return [partial(_presented, name, x) for name, x in self._made.items() if x.shows]
 
-    def resolve(self, ctx: Context, reference: str) -> str | None:
+    def headers(self, row: Mapping[str, object]) -> dict[str, str]:
+        """What is said of an image beside ``row``."""
+        found: dict[str, str] = {}
+        for name, extension in self._made.items():
+            try:
+                found |= extension.headers({key: row[key] for key in extension.shows if key in row})
+            except Exception:  # an image that is there is shown
+                LOG.exception("extension %s can't show its headers on an image", name)
+        return found
+
+    @property
+    def resolver(self) -> Callable[[Context, str], str | None] | None:
+        """None: no extension knows references to images."""
+        if any(type(x).resolve is not Extension.resolve for x in self._made.values()):
+            return partial(self._resolve, "resolve")
+        return None
+
+    def named(self, ctx: Context, name: str) -> str | None:
+        """The id of the image that is meant by a name that no image has."""
+        return self._resolve("named", ctx, name)
+
+    def _resolve(self, how: str, ctx: Context, reference: str) -> str | None:
         """The id of the image that is meant by what is no id."""
         for name, extension in self._made.items():
             try:
-                found = extension.resolve(ctx, reference)
+                found: str | None = getattr(extension, how)(ctx, reference)
             except errors.GlanceError:
                 raise
             except Exception:  # to others it may mean something

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ from glancecore.http.arguments import pairs
 from glancecore.kernel.transfer.stores import Stores
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.http import Lane
+from glancecore.ports.repository import ImageQuery
 from glancecore.sdk import request_body as body
 from glancecore.sdk.responses import empty, json_response
 
@@ -49,6 +50,14 @@ class Offers(Protocol):
 
 #: What an extension shows of images: see ``Extension.present``.
 Shows = Callable[[Context, Sequence[Image]], Sequence[Mapping[str, object]]]
+
+
+class Beside(Protocol):
+    """What extensions say of images beside their keys: see ``Extension.named`` and ``Extension.headers``."""
+
+    def named(self, ctx: Context, name: str) -> str | None: ...
+
+    def headers(self, row: Mapping[str, object]) -> Mapping[str, str]: ...
 
 
 class ImagePresenter:
@@ -114,8 +123,9 @@ def stamp(at: datetime) -> str:
 
 
 class ImagesApi:
-    def __init__(self, images: Images, offers: Offers, presenter: ImagePresenter, settings: ImageApiSettings) -> None:
+    def __init__(self, images: Images, offers: Offers, presenter: ImagePresenter, settings: ImageApiSettings, beside: Beside) -> None:
         self._images = images
+        self._beside = beside
         self._offers = offers
         self._presenter = presenter
         self._settings = settings
@@ -128,9 +138,31 @@ class ImagesApi:
         args = pairs(request)
         query = image_query.parse(args, ctx, self._settings.limit_default, self._settings.limit_max)
         page = self._images.find(ctx, query)
-        return json_response({"images": self._presenter.present_all(ctx, page.images),
+        rows = self._presenter.present_all(ctx, page.images) or self._meant(ctx, query)
+        return json_response({"images": rows,
                             **image_query.links(args, page.marker),
                             "schema": "/v2/schemas/images"})
+
+    def _meant(self, ctx: Context, query: ImageQuery) -> Sequence[dict[str, object]]:
+        """The image that an extension knows by the name that is asked for, when no image that the caller may see has that name. Other filters hold."""
+        names = query.equal.get("name", ())
+        if len(names) != 1 or query.marker is not None or not query.limit:
+            return []
+        name = str(names[0])
+        try:
+            meant = self._beside.named(ctx, name)
+        except errors.ImageNotFound:
+            return []
+        if meant is None or meant not in query.equal.get("id", (meant,)) or self._has_name(ctx, name):
+            return []
+        equal = {**{x: y for x, y in query.equal.items() if x != "name"}, "id": (meant,)}
+        page = self._images.find(ctx, replace(query, equal=equal, all_visible=query.visibility is None))
+        return [{**row, "name": name} for row in self._presenter.present_all(ctx, page.images)]
+
+    def _has_name(self, ctx: Context, name: str) -> bool:
+        """Whether an image that the caller may see has it, hidden or not."""
+        query = ImageQuery(ctx.viewer, all_visible=True, member_status=None, equal={"name": (name,)}, limit=1)
+        return any(self._images.find(ctx, replace(query, hidden=x)).images for x in (False, True))
 
     def create(self, request: Request, ctx: Context) -> Response:
         image = self._images.create(ctx, new_image(body.read_json(request, self._settings.max_json_body), self._create_body))
@@ -143,7 +175,11 @@ class ImagesApi:
         return response
 
     def show(self, _request: Request, ctx: Context, image_id: str) -> Response:
-        return json_response(self._presenter.present(ctx, self._images.show(ctx, image_id)))
+        row = self._presenter.present(ctx, self._images.show(ctx, image_id))
+        response = json_response(row)
+        for name, value in self._beside.headers(row).items():
+            response.headers.setdefault(name, value)
+        return response
 
     def update(self, request: Request, ctx: Context, image_id: str) -> Response:
         patches.check_type(request)
