@@ -15,7 +15,7 @@ HERE = "/families/<family_id>"
 
 class TestFamilies(ExtensionConformance):
     name = "families"
-    queries = {"DELETE /families/<family_id>": "force=true"}  # noqa: RUF012 (as the kit has it)
+    queries = {"DELETE /families/<family_id>": "force=true"}
 
     @pytest.fixture
     def second_database(self) -> Iterator[Mapping[str, object]]:
