@@ -257,8 +257,8 @@ class Extension(Plugin, ABC):
         return None
 
     def named(self, ctx: Context, name: str) -> str | None:
-        """The id of the image that is listed by a name that none of those has which the caller may see; the row bears that name. None: of no image. Raises Conflict;
-        ImageNotFound is an empty list."""
+        """The id of the image that is listed by a name that no image has which is listed for the caller; the row bears that name. None: of no image. Raises
+        Conflict; ImageNotFound is an empty list."""
         del ctx, name
         return None
 

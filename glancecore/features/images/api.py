@@ -144,7 +144,7 @@ class ImagesApi:
                             "schema": "/v2/schemas/images"})
 
     def _meant(self, ctx: Context, query: ImageQuery) -> Sequence[dict[str, object]]:
-        """The image that an extension knows by the name that is asked for, when no image that the caller may see has that name. Other filters hold."""
+        """The image that an extension knows by the name that is asked for, when no image that is listed for the caller has that name. Other filters hold."""
         names = query.equal.get("name", ())
         if len(names) != 1 or query.marker is not None or not query.limit:
             return []
@@ -160,8 +160,8 @@ class ImagesApi:
         return [{**row, "name": name} for row in self._presenter.present_all(ctx, page.images)]
 
     def _has_name(self, ctx: Context, name: str) -> bool:
-        """Whether an image that the caller may see has it, hidden or not."""
-        query = ImageQuery(ctx.viewer, all_visible=True, member_status=None, equal={"name": (name,)}, limit=1)
+        """Whether an image that is listed for the caller has it, hidden or not: others' community images take no name away."""
+        query = ImageQuery(ctx.viewer, equal={"name": (name,)}, limit=1)
         return any(self._images.find(ctx, replace(query, hidden=x)).images for x in (False, True))
 
     def create(self, request: Request, ctx: Context) -> Response:

@@ -10,7 +10,7 @@ from glancecore.domain.image import Image, Status
 from glancecore.ports.extension import Kernel
 from glancecore.ports.record_repository import RecordQuery
 from glancecore.ports.repository import ImageQuery
-from glancecore_ext_families.family import FAMILIES, NAMES, PUBLIC, VERSIONS, Family, Version, name_id
+from glancecore_ext_families.family import FAMILIES, NAMES, PUBLIC, VERSIONS, Family, Version, own_id, public_id
 from glancecore_ext_families.references import LATEST, Reference
 
 #: How many of the newest versions are looked at for ``latest``, one look after the other.
@@ -49,7 +49,7 @@ class Catalogue:
 
     def by_name(self, ctx: Context, name: str) -> list[Family]:
         """The caller's project's own one, then the public one."""
-        ids = [*([name_id(name, ctx.project)] if ctx.project is not None else []), name_id(name, None)]
+        ids = [own_id(name, ctx.project), public_id(name)]
         known = {x.id: str(x.data["family"]) for x in self._records.find(RecordQuery(NAMES.name, equal=ids, limit=len(ids)))}
         found = self.by_id(known.values())
         wanted = dict.fromkeys(known[x] for x in ids if x in known)
@@ -64,9 +64,10 @@ class Catalogue:
             except errors.RecordNotFound:
                 raise errors.UnknownMarker(f"marker: no family {text.shortened(marker)}") from None
         found: list[Family] = []
-        if ctx.project is not None and (behind is None or behind.owner == ctx.project):
-            after = (ctx.project, behind.id) if behind else None
-            found = [Family.of(x) for x in self._records.find(RecordQuery(FAMILIES.name, 0, [ctx.project], after=after, limit=limit))]
+        own = ctx.project or ""
+        if behind is None or behind.owner == ctx.project:
+            after = (own, behind.id) if behind else None
+            found = [Family.of(x) for x in self._records.find(RecordQuery(FAMILIES.name, 0, [own], after=after, limit=limit))]
             behind = None
         last = (PUBLIC, behind.id) if behind else None
         while len(found) < limit:

@@ -40,9 +40,18 @@ def moment(given: str) -> datetime:
     return datetime.strptime(given, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
 
 
-def name_id(name: str, owner: str | None) -> str:
-    """Of the record that says which family has the name: of ``owner``'s, or (None) of the public ones."""
-    return hashlib.sha256("\0".join(["public"] if owner is None else ["project", owner]).encode() + b"\0" + name.encode()).hexdigest()
+def own_id(name: str, owner: str | None) -> str:
+    """Of the record that says which family of ``owner``'s has the name."""
+    return _digest("project", owner or "", name)
+
+
+def public_id(name: str) -> str:
+    """Of the record that says which public family has the name."""
+    return _digest("public", name)
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +83,7 @@ class Family:
 
     id: str
     name: str
-    owner: str
+    owner: str | None
     created_at: str
     visibility: str = PRIVATE
     description: str = ""
@@ -106,7 +115,7 @@ class Family:
         data = {x: getattr(self, x) for x in ("name", "owner", "created_at", "visibility", "description", "default", "architecture", "firmware", "versions", "moves")}
         data["channels"] = {name: {"target": _pair(x.target), "revision": x.revision, "pinned": x.pinned, "moved_at": x.moved_at,
                                    "earlier": [_pair(y) for y in x.earlier]} for name, x in self.channels.items()}
-        keys = (self.owner, PUBLIC if self.visibility == PUBLIC else None)
+        keys = (self.owner or "", PUBLIC if self.visibility == PUBLIC else None)
         return Record(FAMILIES.name, self.id, data, keys, version=self.record.version + 1 if self.record else 1)
 
     @classmethod

@@ -35,7 +35,8 @@ from glancecore_ext_families.family import (
     VERSIONS,
     Family,
     Version,
-    name_id,
+    own_id,
+    public_id,
     stamp,
 )
 from glancecore_ext_families.references import LATEST, check_family, check_label
@@ -69,8 +70,6 @@ class Keeping:
     # -- families ----------------------------------------------------------------------------------------------------
     def create(self, ctx: Context, wanted: Mapping[str, Any]) -> Family:
         """Raises Invalid, Forbidden, Conflict, QuotaExceeded."""
-        if ctx.project is None:
-            raise errors.Forbidden("a family belongs to a project; your credentials are of none")
         check_family(wanted["name"])
         family = Family(str(wanted.get("id") or uuid.uuid4()).lower(), wanted["name"], ctx.project, stamp(self._kernel.clock()), wanted.get("visibility", PRIVATE),
                         wanted.get("description", ""))
@@ -80,11 +79,11 @@ class Keeping:
 
     @again
     def _create(self, ctx: Context, family: Family) -> Family:
-        self._free(name_id(family.name, family.owner), f"your project has a family {family.name} already")
-        names = [self._naming(family, family.owner)]
+        self._free(own_id(family.name, family.owner), f"your project has a family {family.name} already")
+        names = [_naming(family, own_id(family.name, family.owner))]
         if family.visibility == PUBLIC:
-            self._free(name_id(family.name, None), f"there is a public family {family.name} already")
-            names.append(self._naming(family, None))
+            self._free(public_id(family.name), f"there is a public family {family.name} already")
+            names.append(_naming(family, public_id(family.name)))
         for collection in (FAMILIES, GONE):
             if self._records.find(RecordQuery(collection.name, equal=[family.id], limit=1)):
                 raise errors.Conflict(f"id {family.id} is used, or was by a deleted family; leave it out")
@@ -94,13 +93,9 @@ class Keeping:
         if self._records.find(RecordQuery(NAMES.name, equal=[record_id], limit=1)):
             raise errors.Conflict(said)
 
-    @staticmethod
-    def _naming(family: Family, owner: str | None) -> RecordAdded:
-        return RecordAdded(Record(NAMES.name, name_id(family.name, owner), {"family": family.id}, (family.id,)))
-
-    def _counting(self, owner: str, by: int) -> RecordChange:
+    def _counting(self, owner: str | None, by: int) -> RecordChange:
         """Raises QuotaExceeded."""
-        record_id = name_id("", owner)
+        record_id = own_id("", owner)
         try:
             count = int(str(self._records.get(PROJECTS.name, record_id).data["families"]))
         except errors.RecordNotFound:
@@ -124,10 +119,10 @@ class Keeping:
         if after.visibility != family.visibility:
             self._kernel.policy.authorize(ctx, "families_publish", family.target)
             if after.visibility == PUBLIC:
-                self._free(name_id(family.name, None), f"there is a public family {family.name} already")
-                changes.append(self._naming(family, None))
+                self._free(public_id(family.name), f"there is a public family {family.name} already")
+                changes.append(_naming(family, public_id(family.name)))
             else:
-                changes.append(RecordRemoved(self._records.get(NAMES.name, name_id(family.name, None))))
+                changes.append(RecordRemoved(self._records.get(NAMES.name, public_id(family.name))))
         return self.save(after, *changes, events=[self.event(ctx, CHANGED, after, action="change", **wanted)])
 
     @again
@@ -231,6 +226,10 @@ class Keeping:
         if channels := family.channels_of(before.id):
             raise errors.Conflict(f"image {before.id} can't be deleted: channel {', '.join(channels)} of family {family.name} points to it, as version {version.label}; "
                                   "promote another version, or delete the channel")
+
+
+def _naming(family: Family, record_id: str) -> RecordAdded:
+    return RecordAdded(Record(NAMES.name, record_id, {"family": family.id}, (family.id,)))
 
 
 def _of_one_kind(family: Family, version: Version) -> Family:

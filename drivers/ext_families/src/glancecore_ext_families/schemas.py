@@ -36,7 +36,7 @@ REASON = _body([], reason=_NOTE)
 _TEXT = {"type": "string"}
 _OPTIONAL = {"type": ["null", "string"]}
 FAMILY = {"type": "object", "required": ["id", "name", "owner", "visibility", "description", "default", "created_at"], "properties": {
-    "id": _TEXT, "name": _TEXT, "owner": _TEXT, "visibility": _VISIBILITY, "description": _TEXT, "created_at": _TIME,
+    "id": _TEXT, "name": _TEXT, "owner": _OPTIONAL, "visibility": _VISIBILITY, "description": _TEXT, "created_at": _TIME,
     "default": {**_TEXT, "description": "The channel that the family's bare name means."}, "architecture": _OPTIONAL, "firmware": _OPTIONAL}}
 VERSION = {"type": "object", "required": ["label", "image_id", "state", "created_at", "latest"], "properties": {
     "label": _TEXT, "image_id": _TEXT, "created_at": _TIME, "state": {"type": "string", "enum": ["current", "deprecated", "obsolete", "ended"]},
