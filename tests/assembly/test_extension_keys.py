@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import pytest
 
-from glancecore.api.routes import Lanes
 from glancecore.assembly import extensions
 from glancecore.domain.errors import ConfigError
+from glancecore.http.routes import Lanes
 from glancecore.ports.extension import Extension
 from glancecore.ports.http import Lane, Route, Schema
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from blocks import REPO
 
+from glancecore.assembly.rules import list_rules
 from glancecore.conf import opts
 from glancecore.domain import fields
 from glancecore.domain.image import NEXT, Status, Visibility
@@ -21,7 +22,6 @@ from glancecore.features.metadefs import schemas as metadefs
 from glancecore.features.tasks import schemas as tasks
 from glancecore.http.errors import STATUS
 from glancecore.kernel.transfer import signatures
-from glancecore.assembly.rules import list_rules
 from glancecore.ports.repository import SortField, TimeOp
 
 CONTRACT = (REPO / "docs/contract.md").read_text(encoding="utf-8")
@@ -136,7 +136,7 @@ def test_visibilities() -> None:
 
 
 def test_parts_of_images() -> None:
-    assert set(re.findall(r'"(\w+)"', section("10.3").splitlines()[2])) == set(members.document()["properties"])
+    assert set(re.findall(r'"(\w+)"', section("10.3").splitlines()[2])) == set(members.documents()["member"]["properties"])
     assert ", ".join(locations.ALGORITHMS[:-1]) + f" or {locations.ALGORITHMS[-1]}" in section("10.4")
     assert f"at most {fields.MAX_LOCATION_METADATA} texts of {fields.MAX_LOCATION_TEXT:,} characters" in section("14.5")
     assert [*signatures.HASHES, *signatures.KEY_TYPES] == [x.split(" where")[0] for x in
