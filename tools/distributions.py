@@ -45,6 +45,8 @@ class Distribution:
     folder: Path
     package: Path
     plugin_api: str
+    #: What is installed beside the programs: manual pages and the like.
+    data: tuple[Path, ...] = ()
 
     @property
     def short(self) -> str:
@@ -58,12 +60,17 @@ class Distribution:
         return {str(x.relative_to(self.package.parent)) for x in found}
 
 
+def _data(core: configparser.ConfigParser) -> tuple[Path, ...]:
+    patterns = [x.strip() for value in core["options.data_files"].values() for x in value.split("\n") if x.strip()]
+    return tuple(sorted(found for x in patterns for found in REPO.glob(x)))
+
+
 def find() -> list[Distribution]:
     """The core, then the drivers by name."""
     core = configparser.ConfigParser()
     core.read(REPO / "setup.cfg")
     api = ".".join(_assigned(REPO / "glancecore/ports/plugin.py", "PLUGIN_API").strip("()").split(", "))
-    found = [Distribution(core["metadata"]["name"], core["metadata"]["version"], REPO, REPO / "glancecore", api)]
+    found = [Distribution(core["metadata"]["name"], core["metadata"]["version"], REPO, REPO / "glancecore", api, _data(core))]
     for file in sorted(REPO.glob("drivers/[!_]*/pyproject.toml")):
         project = tomllib.loads(file.read_text(encoding="utf-8"))["project"]
         package = file.parent / "src" / project["name"].replace("-", "_")
@@ -128,6 +135,8 @@ def _copy(each: Distribution, to: Path) -> None:
     for name in ("LICENSE", "README.md", "pyproject.toml", "setup.cfg", "MANIFEST.in"):
         if (each.folder / name).exists():
             shutil.copy2(each.folder / name, to / name)
+    if (each.folder / "deploy").exists():
+        shutil.copytree(each.folder / "deploy", to / "deploy")
     part = each.package.relative_to(each.folder)
     shutil.copytree(each.package, to / part, ignore=shutil.ignore_patterns(*_LEFT_OUT))
 
@@ -149,6 +158,9 @@ def _faults_of_wheel(each: Distribution, wheel: zipfile.ZipFile, info: str) -> I
         yield f"no LICENSE; copy it to {each.folder.relative_to(REPO)}/"
     elif wheel.read(f"{info}/licenses/LICENSE") != (REPO / "LICENSE").read_bytes():
         yield "its LICENSE is not the project's"
+    beside = f"{info.removesuffix('.dist-info')}.data/data/"
+    shipped = {x.rpartition("/")[2] for x in names if x.startswith(beside)}
+    yield from (f"no {x.relative_to(REPO)}, which is installed beside the programs" for x in each.data if x.name not in shipped)
     if f"{each.package.name}/py.typed" not in names:
         yield f"no {each.package.name}/py.typed"
     inside = {x for x in names if not x.startswith(f"{each.name.replace('-', '_')}-{each.version}.") and not x.endswith("/")}

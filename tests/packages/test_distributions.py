@@ -72,6 +72,12 @@ def test_a_stray_file_is_found(built, tmp_path: Path) -> None:
     assert list(distributions.faults(tmp_path.iterdir(), [each])) == ["glancecore_store_file-1.0.0.whl: tests/test_x.py, which is not of the package"]
 
 
+def test_a_missing_manual_page_is_found(built) -> None:
+    core = dataclasses.replace(built.distributions[0], data=(lab.REPO / "deploy/man/glance-none.8",))
+    assert list(distributions.faults(built.files, [core])) == ["glancecore-1.0.0.whl: no deploy/man/glance-none.8, which is installed beside the programs"]
+    assert len(built.distributions[0].data) > 40
+
+
 def test_the_same_sources_make_the_same_bytes(built, tmp_path: Path) -> None:
     each, wheel = one(built)
     distributions.build([each], tmp_path)
