@@ -494,6 +494,14 @@ def test_a_private_family_is_not_there_for_others(people: People) -> None:
     assert family.call("GET", "/channels/stable").json()["label"] == "1"
 
 
+def without(answer: Any, *words: str) -> dict[str, str]:
+    """An error's body without what was asked for."""
+    found = dict(answer.json() if callable(answer.json) else answer.json)
+    for word in words:
+        found["message"] = found["message"].replace(word, "X")
+    return found
+
+
 def test_a_public_family_shows_what_is_to_be_seen(people: People) -> None:
     """A private image does not show by the family, its channels, its pages, or what refuses."""
     family = public(people)
@@ -516,11 +524,11 @@ def test_a_public_family_shows_what_is_to_be_seen(people: People) -> None:
     for there, nowhere in (("@secret", "@absent"), (":4", ":9")):
         one, other = meant(stranger, f"{family.name}{there}"), meant(stranger, f"{family.name}{nowhere}")
         assert one.status_code == other.status_code == 404
-        assert one.text.replace(f"{family.name}{there}", "X").replace(f" {there[1:]} ", " X ") == other.text.replace(f"{family.name}{nowhere}", "X").replace(f" {nowhere[1:]} ", " X ")
+        assert without(one, family.name, there[1:]) == without(other, family.name, nowhere[1:])
     for there, nowhere in (("/channels/secret", "/channels/absent"), ("/versions/4", "/versions/9")):
         one, other = family.call("GET", there, None, stranger), family.call("GET", nowhere, None, stranger)
         assert one.status_code == other.status_code == 404
-        assert one.text.replace(there.rpartition("/")[2], "") == other.text.replace(nowhere.rpartition("/")[2], "")
+        assert without(one, family.name, there.rpartition("/")[2]) == without(other, family.name, nowhere.rpartition("/")[2])
     everything = json.dumps([family.call("GET", x, None, stranger).text for x in ("", "/versions", "/channels", "/channels/secret", "/channels/secret/history")])
     for label in "1345":
         assert family.images[label] not in everything
