@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -14,16 +14,18 @@ from oslo_config import cfg
 from oslo_policy.policy import DocumentedRuleDefault
 
 from glancecore.assembly import loader
+from glancecore.assembly.core import list_rules
 from glancecore.assembly.kinds import KINDS
 from glancecore.assembly.loader import Loader, faults
-from glancecore.assembly.rules import list_rules
 from glancecore.domain import errors, fields
 from glancecore.domain.clock import now
 from glancecore.domain.context import Context
 from glancecore.domain.errors import ConfigError
 from glancecore.domain.image import Image, Location
 from glancecore.domain.lease import Operation
+from glancecore.features.images.extension import ImagesExtension
 from glancecore.features.images.use_cases import Images
+from glancecore.kernel.core import CoreKernel, Shows
 from glancecore.kernel.operations import Operations
 from glancecore.kernel.subscriptions import Subscriptions
 from glancecore.kernel.transfer.downloads import Download
@@ -155,6 +157,11 @@ class ServiceKernel:
         return self.made[name]
 
 
+def make_extension_kernel(core: CoreKernel) -> ServiceKernel:
+    """The service as extensions see it."""
+    return ServiceKernel(core.of(ImagesExtension).use_cases, core.database.images, KernelData(core.stores), core.policy, core.database.records, core.writer, core.operations)
+
+
 # -- the extensions ------------------------------------------------------------------------------------------------------
 class Extensions:
     """Those that are enabled, made and subscribed."""
@@ -216,7 +223,7 @@ class Extensions:
                 found.append(route)
         return found
 
-    def presenting(self) -> list[Callable[[Context, Sequence[Image]], Sequence[Mapping[str, object]]]]:
+    def presenting(self) -> list[Shows]:
         return [partial(_presented, name, x) for name, x in self._made.items() if x.shows]
 
     def resolve(self, ctx: Context, reference: str) -> str | None:

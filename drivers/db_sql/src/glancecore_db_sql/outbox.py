@@ -11,7 +11,7 @@ from datetime import datetime
 
 import orjson
 
-from glancecore.domain.events import Initiator
+from glancecore.domain.context import Initiator
 from glancecore.ports.outbox_repository import EventsRecorded, OutboxEvent, OutboxRepository, Outcome, Parcel, Waiting
 from glancecore_db_sql.engine import Connections, Session
 from glancecore_db_sql.rows import Row, micros, moment
