@@ -14,17 +14,19 @@ from oslo_config import cfg
 from oslo_policy.policy import DocumentedRuleDefault
 
 from glancecore.assembly import loader
+from glancecore.assembly.core import list_rules
 from glancecore.assembly.kinds import KINDS
 from glancecore.assembly.loader import Loader, faults
-from glancecore.assembly.rules import list_rules
 from glancecore.domain import errors, fields
 from glancecore.domain.clock import now
 from glancecore.domain.context import Context
 from glancecore.domain.errors import ConfigError
 from glancecore.domain.image import Image, Location
 from glancecore.domain.lease import Operation
+from glancecore.features.images.extension import ImagesExtension
 from glancecore.features.images.schemas import common
 from glancecore.features.images.use_cases import Images
+from glancecore.kernel.core import Beside, CoreKernel, Shows
 from glancecore.kernel.operations import Operations
 from glancecore.kernel.subscriptions import Subscriptions
 from glancecore.kernel.transfer.downloads import Download
@@ -162,8 +164,13 @@ class ServiceKernel:
         return self.made[name]
 
 
+def make_extension_kernel(core: CoreKernel) -> ServiceKernel:
+    """The service as extensions see it."""
+    return ServiceKernel(core.of(ImagesExtension).use_cases, core.database.images, KernelData(core.stores), core.policy, core.database.records, core.writer, core.operations)
+
+
 # -- the extensions ------------------------------------------------------------------------------------------------------
-class Extensions:
+class Extensions(Beside):
     """Those that are enabled, made and subscribed."""
 
     def __init__(self, plugins: Loader, classes: Mapping[str, type[Extension]], kernel: ServiceKernel, on: Subscriptions) -> None:
@@ -231,7 +238,7 @@ class Extensions:
                 found.append(route)
         return found
 
-    def presenting(self) -> list[Callable[[Context, Sequence[Image]], Sequence[Mapping[str, object]]]]:
+    def presenting(self) -> list[Shows]:
         return [partial(_presented, name, x) for name, x in self._made.items() if x.shows]
 
     def headers(self, row: Mapping[str, object]) -> dict[str, str]:

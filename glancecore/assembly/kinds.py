@@ -14,10 +14,8 @@ from typing import Any
 from oslo_config import cfg
 
 from glancecore.conf.store import PER_STORE
+from glancecore.features.cache.options import cache_driver
 from glancecore.features.imports.options import STAGING
-
-#: Glance's names for what is the file cache here.
-GLANCES_CACHES = frozenset({"sqlite", "xattr", "centralized_db"})
 
 
 class Broken(Enum):
@@ -70,12 +68,6 @@ class Kind:
             return [x for x, driver in _stores(conf).items() if driver == name] if conf else []
         own = getattr(cls, "section", None) if self.renames else None
         return [own if isinstance(own, str) else self.section.format(name=name, word=name.replace("-", "_"))]
-
-
-def cache_driver(conf: cfg.ConfigOpts) -> str | None:
-    """The cache plugin that the operator wants; None: no cache."""
-    name = "file" if conf.image_cache_driver in GLANCES_CACHES else str(conf.image_cache_driver)
-    return None if conf.image_cache_dir is None and name == "file" else name
 
 
 # -- who wants what ------------------------------------------------------------------------------------------------------

@@ -8,9 +8,9 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 
-from glancecore import bootstrap
 from glancecore.adoption.adopt import Adoption, AdoptionReport, Check
 from glancecore.adoption.source import GlanceDatabase
+from glancecore.assembly.stores import load_stores
 from glancecore.domain.errors import ConfigError
 from glancecore.ports.repository import Database
 
@@ -27,7 +27,7 @@ def _adopt(args: argparse.Namespace, database: Database) -> int:
     renamed = _renamed(args.store)
     source = GlanceDatabase(url, "--from" if args.source else VARIABLE)
     try:
-        stores = bootstrap.load_stores(args.conf, database)
+        stores = load_stores(args.conf, database)
         try:
             wrong = sorted(set(renamed.values()) - set(stores.ids))
             if wrong:

@@ -32,12 +32,13 @@ def _main() -> int:
 
 
 def _restore(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
-    from glancecore import bootstrap
+    from glancecore.assembly.build import build
+    from glancecore.features.images.extension import ImagesExtension
 
-    service = bootstrap.build(conf)
+    service = build(conf)
     service.database.ping()
     try:
-        image = service.tools.deletion.restore(args.restore)
+        image = service.of(ImagesExtension).deletion.restore(args.restore)
     finally:
         service.close()
     facts = {"image": image.id, "status": image.status.value, "name": image.name, "owner": image.owner}
@@ -46,12 +47,12 @@ def _restore(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
 
 
 def _scrub(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
-    from glancecore import bootstrap
+    from glancecore.assembly.build import build
     from glancecore.features.images.jobs import Scrubber
     from glancecore.periodic.runner import Scheduled
     from glancecore.periodic.runs import Outcome
 
-    service = bootstrap.build(conf)
+    service = build(conf)
     service.database.ping()
     stopping = threading.Event()
 

@@ -17,8 +17,8 @@ from typing import Any, ClassVar, Protocol
 
 from oslo_policy.policy import DocumentedRuleDefault
 
-from glancecore.domain.context import Context
-from glancecore.domain.events import Event, Initiator
+from glancecore.domain.context import Context, Initiator
+from glancecore.domain.events import Event
 from glancecore.domain.image import Image, Location, Status
 from glancecore.domain.lease import BlobRef, Lease
 from glancecore.domain.quota import Limits

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from glancecore.domain.events import Initiator
+from glancecore.domain.context import Initiator
 from glancecore.ports.repeating import reads
 
 

@@ -30,8 +30,9 @@ import jsonschema_rs
 import pytest
 from oslo_config import cfg
 
-from glancecore import bootstrap
 from glancecore.assembly import extensions, loader
+from glancecore.assembly.jobs import make_job
+from glancecore.assembly.kernel import load_database
 from glancecore.cmd import manage
 from glancecore.domain.context import Context
 from glancecore.domain.events import EventType
@@ -61,8 +62,9 @@ PATIENCE = 30.0
 #: A process without routes, as a worker is.
 _BARE = """
 import sys
-from glancecore import bootstrap, conf
-service = bootstrap.build(conf.new(args=[], files=[sys.argv[1]]))
+from glancecore import conf
+from glancecore.assembly.build import build
+service = build(conf.new(args=[], files=[sys.argv[1]]))
 service.start()
 service.close()
 sys.exit("flask" if "flask" in sys.modules else 0)
@@ -430,7 +432,7 @@ class ExtensionConformance:
     def _run_jobs(self, service: Running, when: str, later: timedelta = timedelta()) -> None:
         for name, cls in self._cls.jobs.items():
             assert cls.summary.strip(), f"job {name} has no summary"
-            scheduled = bootstrap.make_job(service.conf, name, cls, _Later(service.service.tools, later),  # type: ignore[arg-type]
+            scheduled = make_job(service.conf, name, cls, _Later(service.service.tools, later),  # type: ignore[arg-type]
                                            loader.Loader(service.conf))
             for dry in (True, False, False):
                 service.watch.forget()
@@ -462,7 +464,7 @@ class ExtensionConformance:
             except SystemExit as exc:
                 return int(exc.code or 0), said.getvalue()
             args.conf = conf
-            database = bootstrap.load_database(conf)
+            database = load_database(conf)
             try:
                 return int(args.run(args, database)), said.getvalue()
             finally:

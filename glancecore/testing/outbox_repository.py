@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from glancecore.domain import errors
-from glancecore.domain.events import Initiator
+from glancecore.domain.context import Initiator
 from glancecore.ports.metadef_repository import NamespaceAdded
 from glancecore.ports.outbox_repository import EventsRecorded, OutboxEvent, Outcome, Parcel, Waiting
 from glancecore.ports.repository import Database, ImageAdded

@@ -16,7 +16,7 @@ from api import Person, people
 from conftest import DATABASES, built
 from werkzeug.test import TestResponse
 
-from glancecore.bootstrap import Service
+from glancecore.assembly.lifecycle import Service
 from glancecore.domain import errors
 from glancecore.domain.image import Location
 from glancecore.kernel.transfer.stores import StoreFacade

@@ -17,8 +17,11 @@ from api import Person
 from oslo_config import cfg
 from waiting import until
 
-from glancecore import bootstrap
 from glancecore import conf as configuration
+from glancecore.assembly.build import build
+from glancecore.assembly.jobs import load_job
+from glancecore.assembly.kernel import load_database
+from glancecore.assembly.lifecycle import Service
 from glancecore.cmd import plugins, status
 from glancecore.cmd.periodic import ALARM, run_once
 from glancecore.domain.image import LocationStatus
@@ -34,7 +37,7 @@ class Cloud:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.services: list[bootstrap.Service] = []
+        self.services: list[Service] = []
         self.more: lab.Config = {}
 
     def conf(self) -> cfg.ConfigOpts:
@@ -48,17 +51,17 @@ class Cloud:
 
     def start(self, *, again: bool = False) -> Person:
         conf = self.conf()
-        database = bootstrap.load_database(conf)
+        database = load_database(conf)
         database.sync()
-        self.services.append(bootstrap.build(conf, database, again=again))
+        self.services.append(build(conf, database, again=again))
         return Person(self.service.app)
 
     @property
-    def service(self) -> bootstrap.Service:
+    def service(self) -> Service:
         return self.services[-1]
 
     def audit(self) -> Run:
-        scheduled = bootstrap.load_job(self.conf(), "auditor", self.service.tools, "JOB")
+        scheduled = load_job(self.conf(), "auditor", self.service.tools, "JOB")
         return self.service.periodic.run(scheduled, dry_run=False)
 
     def marks(self, image_id: str) -> list[LocationStatus]:
@@ -241,7 +244,7 @@ def test_lost_data_is_an_error_with_an_exit_code_of_its_own(cloud: Cloud, caplog
 # -- the configuration is only judged -------------------------------------------------------------------------------------------
 def test_judging_makes_marks_and_records_nothing(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
     cloud.more = {"DEFAULT": {"enabled_import_methods": "glance-direct"}}
-    database = bootstrap.load_database(cloud.conf())
+    database = load_database(cloud.conf())
     database.sync()
     assert judged(cloud) == "fine"
     assert checked(cloud, capsys) == (0, "Success", "Everything that the configuration enables is there and works.\nfast, slow")

@@ -24,7 +24,7 @@ from glancecore_step_convert.driver import Convert
 from images import samples
 from test_images import STEPS, built, settled, show
 
-from glancecore import bootstrap
+from glancecore.assembly.lifecycle import Service
 from glancecore.domain.image import Image, Staged
 from glancecore.features.imports.staging import StagingArea
 from glancecore.kernel.transfer import hashing
@@ -35,14 +35,14 @@ LIMIT = 2_000_000
 
 
 @pytest.fixture(scope="module")
-def service() -> Iterator[bootstrap.Service]:
+def service() -> Iterator[Service]:
     lab.need("qemu-utils")
     with built(STEPS, {"DEFAULT": {"user_storage_quota": LIMIT}}) as made:
         yield made
 
 
 @pytest.fixture
-def owner(service: bootstrap.Service) -> Person:
+def owner(service: Service) -> Person:
     return Person(service.app, f"p-{uuid.uuid4().hex[:6]}")
 
 

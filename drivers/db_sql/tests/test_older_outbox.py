@@ -12,7 +12,7 @@ import pytest
 from glancecore_db_sql.driver import SqlDatabase
 from glancecore_db_sql.rows import micros
 
-from glancecore.domain.events import Initiator
+from glancecore.domain.context import Initiator
 from glancecore.ports.outbox_repository import EventsRecorded, OutboxEvent, Outcome
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 from glancecore.domain.errors import ConfigError
+from glancecore.features.cache.extension import CacheExtension
 from glancecore.features.cache.options import JOBS
 from glancecore.features.cache.use_cases import Caching, Fetched
-from glancecore.features.tools import Tools
+from glancecore.kernel.core import CoreTools
 from glancecore.periodic.pace import Pace
 from glancecore.ports.cache import CachedImage, Removed
 from glancecore.ports.options import Section
@@ -19,9 +20,9 @@ class CacheJob(PeriodicJob):
 
     of_machine = True
 
-    def __init__(self, conf: Section, tools: Tools) -> None:
+    def __init__(self, conf: Section, tools: CoreTools) -> None:
         super().__init__(conf, tools)
-        self._there = tools.caching
+        self._there = tools.of(CacheExtension).caching
 
     def applies(self) -> bool:
         return self._there is not None

@@ -6,6 +6,9 @@ from oslo_config import cfg
 
 from glancecore.ports.periodic import JobOptions
 
+#: Glance's names for what is the file cache here.
+GLANCES_CACHES = frozenset({"sqlite", "xattr", "centralized_db"})
+
 OPTIONS: dict[str, list[cfg.Opt]] = {
     "DEFAULT": [
         cfg.StrOpt("image_cache_dir", help="Folder on a local disk for the cache of image data. Setting it switches the cache on."),
@@ -42,3 +45,9 @@ JOBS: JobOptions = {
     "cache_pruner": ([], 3600.0),
     "cache_cleaner": (CLEANER, 3600.0),
 }
+
+
+def cache_driver(conf: cfg.ConfigOpts) -> str | None:
+    """The cache plugin that the operator wants; None: no cache."""
+    name = "file" if conf.image_cache_driver in GLANCES_CACHES else str(conf.image_cache_driver)
+    return None if conf.image_cache_dir is None and name == "file" else name

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from glancecore.domain import errors
 from glancecore.domain.lease import Operation
+from glancecore.features.images.extension import ImagesExtension
 from glancecore.features.images.options import JOBS
-from glancecore.features.tools import Tools
+from glancecore.kernel.core import CoreTools
 from glancecore.ports.options import Section
 from glancecore.ports.periodic import PeriodicJob, Turn
 
@@ -24,13 +25,13 @@ class Scrubber(PeriodicJob):
     interval = 300.0
     summary = "deletes for good what was deleted some time ago"
 
-    def __init__(self, conf: Section, tools: Tools) -> None:
+    def __init__(self, conf: Section, tools: CoreTools) -> None:
         super().__init__(conf, tools)
         self._tools = tools
 
     def run(self, turn: Turn) -> None:
-        images, left = self._tools.database.images, set[str]()
-        before = datetime.now(UTC) - timedelta(seconds=self._tools.scrub_time)
+        images, deletion, left = self._tools.database.images, self._tools.of(ImagesExtension).deletion, set[str]()
+        before = datetime.now(UTC) - timedelta(seconds=self._tools.core.conf.scrub_time)
         while True:
             page = [x for x in images.pending(before, _PAGE + len(left)) if x.id not in left]
             if not page:
@@ -43,7 +44,7 @@ class Scrubber(PeriodicJob):
                                                       f"{len(image.locations)} copies would go")
                     continue
                 try:
-                    self._tools.deletion.scrub(image)
+                    deletion.scrub(image)
                 except (errors.ImageNotFound, errors.WrongStatus):
                     left.add(image.id)  # somebody else was faster, or it was restored
                 except (errors.StoreError, errors.Conflict) as exc:
@@ -59,7 +60,7 @@ class Reaper(PeriodicJob):
     options, interval = JOBS["reaper"]
     summary = "deletes for good what was deleted some time ago, ends what dead processes left, forgets what has expired"
 
-    def __init__(self, conf: Section, tools: Tools) -> None:
+    def __init__(self, conf: Section, tools: CoreTools) -> None:
         super().__init__(conf, tools)
         self._tools = tools
         self._scrubber = Scrubber(conf, tools)
@@ -74,7 +75,7 @@ class Reaper(PeriodicJob):
     def _leases(self, turn: Turn) -> None:
         turn.check()
         if not turn.dry_run:
-            turn.count("taken over", self._tools.reaper.take_over(_SHORT))
+            turn.count("taken over", self._tools.core.reaper.take_over(_SHORT))
             return
         for lease in self._tools.database.images.expired():
             turn.find("abandoned", lease.image_id, f"its {lease.operation} by {lease.holder} would be taken over")

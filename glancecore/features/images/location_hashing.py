@@ -15,11 +15,10 @@ from datetime import UTC, datetime
 import tenacity
 
 from glancecore.domain import errors
-from glancecore.domain.events import Event, EventType, ImageEvent
+from glancecore.domain.events import Event, EventType, ImageEvent, task_events
 from glancecore.domain.image import Digests, Image, Status
 from glancecore.domain.lease import Lease
 from glancecore.domain.task import TaskType
-from glancecore.domain.task import events as task_events
 from glancecore.kernel.leases import Leases
 from glancecore.kernel.retrying import on_concurrent_change
 from glancecore.kernel.transfer.data_settings import DataSettings

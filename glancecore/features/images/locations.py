@@ -11,12 +11,11 @@ from urllib.parse import urlsplit
 
 from glancecore.domain import errors, fields, patch
 from glancecore.domain.context import Context
-from glancecore.domain.events import EventType, ImageEvent
+from glancecore.domain.events import EventType, ImageEvent, task_events
 from glancecore.domain.image import Attachment, Image, Location, LocationStatus, Status
 from glancecore.domain.lease import Lease, Operation
 from glancecore.domain.quota import Limits
 from glancecore.domain.task import Task, TaskStatus, TaskType
-from glancecore.domain.task import events as task_events
 from glancecore.features.images.location_hashing import LocationHashing
 from glancecore.kernel.leases import Leases
 from glancecore.kernel.lookups import Check, Lookups

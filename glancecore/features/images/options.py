@@ -71,3 +71,8 @@ REAPER: list[cfg.Opt] = [
 JOBS: JobOptions = {
     "reaper": (REAPER, 300.0),
 }
+
+
+def bound(value: int) -> int | None:
+    """What a quota's option means: a negative number is no limit."""
+    return None if value < 0 else value

@@ -14,12 +14,11 @@ from datetime import UTC, datetime
 import tenacity
 
 from glancecore.domain import errors
-from glancecore.domain.events import Event
+from glancecore.domain.events import Event, task_events
 from glancecore.domain.image import Image, Staged, Status
 from glancecore.domain.lease import BlobRef, Lease
 from glancecore.domain.quota import Limits
 from glancecore.domain.task import Task
-from glancecore.domain.task import events as task_events
 from glancecore.features.imports.import_services import ImportServices
 from glancecore.ports.import_method import ImportMethod, Request, Source
 from glancecore.ports.import_step import ImportStep

@@ -10,11 +10,11 @@ from typing import Protocol
 
 from glancecore.domain import errors
 from glancecore.domain.context import Context
+from glancecore.domain.events import task_events
 from glancecore.domain.image import Image, Status
 from glancecore.domain.lease import Lease, Operation
 from glancecore.domain.quota import Limits
 from glancecore.domain.task import Copy, Progress, Task, TaskType
-from glancecore.domain.task import events as task_events
 from glancecore.features.images.use_cases import Images, NewImage
 from glancecore.features.imports import expected
 from glancecore.features.imports.import_services import ImportServices

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from glancecore.domain.events import Initiator
+from glancecore.domain.context import Initiator
 from glancecore.ports.outbox_repository import EventsRecorded, OutboxEvent, OutboxRepository, Outcome, Parcel, Waiting
 from glancecore_db_sql.engine import Connections, Session
 from glancecore_db_sql.rows import Row, micros, moment

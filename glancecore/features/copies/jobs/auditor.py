@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterator
 from glancecore.domain import errors
 from glancecore.domain.image import Image, Location, LocationStatus
 from glancecore.features.copies.copying import Copying
+from glancecore.features.copies.extension import CopiesExtension
 from glancecore.features.copies.options import JOBS
 from glancecore.features.copies.use_cases import WITH_DATA, Inspected, Verdict
-from glancecore.features.tools import Tools
+from glancecore.kernel.core import CoreTools
 from glancecore.periodic.pace import Pace
 from glancecore.ports.options import Section
 from glancecore.ports.periodic import PeriodicJob, Turn
@@ -41,9 +42,10 @@ class Auditor(PeriodicJob):
     alarms = frozenset({"lost"})
     summary = "reads stored data again, marks damaged copies, repairs them from good ones"
 
-    def __init__(self, conf: Section, tools: Tools) -> None:
+    def __init__(self, conf: Section, tools: CoreTools) -> None:
         super().__init__(conf, tools)
         self._tools = tools
+        self._copies = tools.of(CopiesExtension).use_cases
         self._copying = Copying(tools)
         #: Missing copies of this run, by their store.
         self._missing: Counter[str] = Counter()
@@ -114,7 +116,7 @@ class Auditor(PeriodicJob):
             turn.count("without hash")
             return
         turn.count("images")
-        found = {x.url: self._tools.copies.inspect(image, x, passing) for x in locations}
+        found = {x.url: self._copies.inspect(image, x, passing) for x in locations}
         for location in locations:
             turn.count("copies")
             if found[location.url].verdict is Verdict.MISSING and location.status is not LocationStatus.DAMAGED:
@@ -172,7 +174,7 @@ class Auditor(PeriodicJob):
 
     def _mark(self, turn: Turn, image: Image, location: Location, status: LocationStatus) -> None:
         if not turn.dry_run:
-            self._tools.copies.mark(image.id, location.url, status)
+            self._copies.mark(image.id, location.url, status)
             checkpoint("repair.marked")
 
     def _repair(self, turn: Turn, image: Image, bad: list[Location]) -> None:
@@ -201,5 +203,5 @@ class Auditor(PeriodicJob):
         if not any(x.store == location.store for x in now.good_locations):
             self._copying.copy(turn, image.id, location.store)
             checkpoint("repair.copied")
-        if self._tools.copies.drop_damaged(image.id, location.url):
+        if self._copies.drop_damaged(image.id, location.url):
             turn.find("repaired", image.id, f"its copy in store {location.store} was replaced")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from glancecore.domain import errors
 from glancecore.domain.image import Image, Staged
 from glancecore.features.copies.options import JOBS
-from glancecore.features.tools import Tools
+from glancecore.kernel.core import CoreTools
 from glancecore.kernel.transfer.blobs import image_named_by, names_in
 from glancecore.kernel.transfer.stores import StoreFacade
 from glancecore.ports.options import Section
@@ -21,7 +21,7 @@ class Orphans(PeriodicJob):
     options, interval = JOBS["orphans"]
     summary = "finds data in the stores that belongs to no image"
 
-    def __init__(self, conf: Section, tools: Tools) -> None:
+    def __init__(self, conf: Section, tools: CoreTools) -> None:
         super().__init__(conf, tools)
         self._tools = tools
 

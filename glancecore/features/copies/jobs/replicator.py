@@ -11,7 +11,7 @@ from glancecore.features.copies import declared as rules
 from glancecore.features.copies.copying import Copying
 from glancecore.features.copies.options import JOBS
 from glancecore.features.copies.use_cases import WITH_DATA
-from glancecore.features.tools import Tools
+from glancecore.kernel.core import CoreTools
 from glancecore.ports.options import Section
 from glancecore.ports.periodic import PeriodicJob, Turn
 
@@ -27,7 +27,7 @@ class Replicator(PeriodicJob):
     options, interval = JOBS["replicator"]
     summary = "keeps the declared copies: rules by tag, property or field"
 
-    def __init__(self, conf: Section, tools: Tools) -> None:
+    def __init__(self, conf: Section, tools: CoreTools) -> None:
         super().__init__(conf, tools)
         self._tools = tools
         self._copying = Copying(tools)

@@ -8,7 +8,8 @@ from glancecore.domain.lease import Operation
 from glancecore.domain.quota import Usage
 from glancecore.features.copies.options import JOBS
 from glancecore.features.copies.use_cases import WITH_DATA
-from glancecore.features.tools import Tools
+from glancecore.features.images.extension import ImagesExtension
+from glancecore.kernel.core import CoreTools
 from glancecore.ports.options import Section
 from glancecore.ports.periodic import PeriodicJob, Turn
 
@@ -24,9 +25,10 @@ class Updater(PeriodicJob):
     options, interval = JOBS["updater"]
     summary = "fills in missing hashes and sizes, counts anew what projects use"
 
-    def __init__(self, conf: Section, tools: Tools) -> None:
+    def __init__(self, conf: Section, tools: CoreTools) -> None:
         super().__init__(conf, tools)
         self._tools = tools
+        self._images = tools.of(ImagesExtension)
 
     def run(self, turn: Turn) -> None:
         self._fill(turn)
@@ -47,12 +49,12 @@ class Updater(PeriodicJob):
 
     def _look_at(self, turn: Turn, image: Image) -> None:
         try:
-            if self._tools.locations.rename(image, dry_run=turn.dry_run):
+            if self._images.locations.rename(image, dry_run=turn.dry_run):
                 turn.find("renamed", image.id, "its locations are written as their stores name them now")
         except errors.ImageNotFound:
             return
         lacking = [name for name, value in (("size", image.size), ("checksum", image.checksum), ("os_hash_value", image.hash_value)) if value is None]
-        if lacking and (self._tools.hash_locations or not all(map(self._tools.stores.vouch, image.good_locations))):
+        if lacking and (self._tools.core.conf.do_secure_hash or not all(map(self._tools.stores.vouch, image.good_locations))):
             turn.find("incomplete", image.id, f"{', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not known")
             if not turn.dry_run:
                 self._hash(turn, image)
@@ -61,14 +63,14 @@ class Updater(PeriodicJob):
 
     def _hash(self, turn: Turn, image: Image) -> None:
         """As data of an added location is hashed: under a lease, to its end, whatever happens to us."""
-        lease = self._tools.leases.new(image, Operation.HASH, image.status)
+        lease = self._tools.core.leases.new(image, Operation.HASH, image.status)
         try:
-            self._tools.database.images.commit(self._tools.leases.taken(lease))
+            self._tools.database.images.commit(self._tools.core.leases.taken(lease))
         except errors.ImageBusy:
-            self._tools.leases.forget(lease)
+            self._tools.core.leases.forget(lease)
             turn.count("busy")
             return
-        self._tools.hashing.start(lease)
+        self._images.hashing.start(lease)
         while (held := self._tools.database.images.lease(image.id)) is not None and held.token == lease.token:
             turn.pause(_LOOK)
         after = self._again(image)
@@ -86,7 +88,7 @@ class Updater(PeriodicJob):
     def _measure(self, turn: Turn, image: Image) -> None:
         """The virtual size is told by the data's beginning, if at all."""
         try:
-            found = self._tools.locations.measure(image, dry_run=turn.dry_run)
+            found = self._images.locations.measure(image, dry_run=turn.dry_run)
         except errors.GlanceError as exc:
             turn.fail(f"image {image.id}: its virtual size can't be found: {exc}")
             return

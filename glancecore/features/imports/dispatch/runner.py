@@ -15,10 +15,10 @@ from enum import Enum
 from typing import Protocol
 
 from glancecore.domain import errors
+from glancecore.domain.events import task_events
 from glancecore.domain.image import Image, Status
 from glancecore.domain.lease import BlobRef, Lease, Operation
 from glancecore.domain.task import Task, TaskStatus
-from glancecore.domain.task import events as task_events
 from glancecore.features.imports import failure
 from glancecore.features.imports.dispatch.fair_queue import FairQueue
 from glancecore.features.imports.flow.logbook import Logbooks
