@@ -16,7 +16,8 @@ from glancecore.adoption.source import GlanceDatabase
 from glancecore.adoption.translate import Adopted, Finding, Trouble
 from glancecore.domain import errors
 from glancecore.domain.image import Image, Location
-from glancecore.kernel.transfer.stores import StoreFacade, Stores
+from glancecore.kernel.transfer.store_facade import StoreFacade
+from glancecore.kernel.transfer.stores import Stores
 from glancecore.ports.metadef_repository import NamespaceAdded
 from glancecore.ports.repository import Change, Database, ImageAdded, ImageRemoved, MemberAdded
 

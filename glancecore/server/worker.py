@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import select
 import socket
@@ -28,16 +27,15 @@ from glancecore.domain import errors
 from glancecore.kernel import metrics
 from glancecore.ports.http import Lane
 from glancecore.ports.pace import Pace, TooSlow
-from glancecore.server.connection import READ, Connection, State
+from glancecore.server.connection import Connection, State
 from glancecore.server.limits import Limits
 from glancecore.server.paced_socket import TICK
+from glancecore.server.refusal import LINGER_SECONDS, refusal, still_sends
 from glancecore.server.serving import Outcome, Serving
 from glancecore.server.shares import Shares
 
 #: Connections that are accepted before others are looked after.
 ACCEPTED_AT_ONCE = 8
-#: Seconds, and bytes, for which a client is heard that was told something before it had sent everything.
-LINGER_SECONDS, LINGER_BYTES = 2.0, 4 << 20
 #: Seconds that idle connections are kept by a worker that was asked to stop: a request may be on its way.
 STOP_IDLE = 2.0
 #: Seconds before the end of graceful_timeout at which transfers are broken off, so that they can clean up.
@@ -348,12 +346,8 @@ class Worker(base.Worker):  # type: ignore[misc]
         """Answer without a thread, and end. ``reason``: for the metrics."""
         if reason:
             metrics.SERVER_REFUSED.labels(reason).inc()
-        body = json.dumps({"message": message, "code": f"{status.value} {status.phrase}", "title": status.phrase, "error": code}).encode()
-        retry = "Retry-After: 5\r\n" if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS) else ""
-        head = (f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n{retry}"
-                "Connection: close\r\n\r\n").encode()
         try:
-            connection.sock.send(head + body)
+            connection.sock.send(refusal(status, code, message))
         except OSError:
             self._end(connection)
         else:
@@ -373,17 +367,10 @@ class Worker(base.Worker):  # type: ignore[misc]
             self._watch(connection, select.EPOLLIN, self._still_sends)
 
     def _still_sends(self, connection: Connection) -> None:
-        try:
-            data = connection.sock.recv(READ)
-        except (BlockingIOError, ssl.SSLWantReadError):
-            data = b"\0"
-        except OSError:
-            data = b""
-        connection.seen += len(data)
-        if not data or connection.seen > LINGER_BYTES:
-            self._end(connection)
-        else:
+        if still_sends(connection):
             self._watch(connection, select.EPOLLIN, self._still_sends)
+        else:
+            self._end(connection)
 
     # -- answers that wait for their client --------------------------------------------------------------------------------
     def _park(self, connection: Connection) -> None:

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from glancecore.domain import errors
-from glancecore.domain.image import Digests, ImportCheckpoint, Importing, Staged, Status, Verdict
+from glancecore.domain.image import Status
 from glancecore.domain.lease import Operation
+from glancecore.domain.staged import Digests, ImportCheckpoint, Importing, Staged, Verdict
 from glancecore.domain.task import KEPT, Copy, CopyState, Progress, Task, TaskStatus, TaskType
 from glancecore.ports.repository import Database, ImageAdded, ImageChanged, LeaseEnded, LeaseTaken
 from glancecore.ports.task_repository import TaskAdded, TaskChanged, TaskQuery, TaskSort

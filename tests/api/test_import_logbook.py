@@ -22,7 +22,7 @@ from glancecore.domain.image import Location
 from glancecore.features.imports.dispatch.runner import Outcome
 from glancecore.features.imports.extension import ImportsExtension
 from glancecore.features.imports.flow.logbook import LogbookDatabase, LogbookDocuments, LogbookTable
-from glancecore.kernel.transfer.stores import StoreFacade
+from glancecore.kernel.transfer.store_facade import StoreFacade
 
 DATA = os.urandom(300_000)
 GOOD = {"sha256": hashlib.sha256(DATA).hexdigest()}

@@ -20,7 +20,7 @@ from glancecore.domain import errors
 from glancecore.domain.image import Location
 from glancecore.features.imports.dispatch.runner import Outcome
 from glancecore.features.imports.extension import ImportsExtension
-from glancecore.kernel.transfer.stores import StoreFacade
+from glancecore.kernel.transfer.store_facade import StoreFacade
 from glancecore.ports.import_step import ImportStep
 
 TAKEOVERS = 3

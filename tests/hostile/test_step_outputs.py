@@ -25,7 +25,8 @@ from images import samples
 from test_images import STEPS, built, settled, show
 
 from glancecore.assembly.lifecycle import Service
-from glancecore.domain.image import Image, Staged
+from glancecore.domain.image import Image
+from glancecore.domain.staged import Staged
 from glancecore.features.imports.staging import StagingArea
 from glancecore.kernel.transfer import hashing
 from glancecore.ports.import_method import FetchWork, Part

@@ -10,7 +10,8 @@ from typing import Any
 
 from oslo_config import cfg
 
-from glancecore.kernel.transfer.stores import StoreFacade, Stores, StoreSettings
+from glancecore.kernel.transfer.store_facade import StoreFacade, StoreSettings
+from glancecore.kernel.transfer.stores import Stores
 from glancecore.periodic.runs import RunningTurn
 from glancecore.ports.job_repository import JobRecord
 from glancecore.ports.options import section

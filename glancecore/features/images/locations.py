@@ -17,13 +17,13 @@ from glancecore.domain.lease import Lease, Operation
 from glancecore.domain.quota import Limits
 from glancecore.domain.task import Task, TaskStatus, TaskType
 from glancecore.features.images.location_hashing import LocationHashing
-from glancecore.kernel.leases import Leases
 from glancecore.kernel.lookups import Check, Lookups
+from glancecore.kernel.operations import Operations
 from glancecore.kernel.retrying import on_concurrent_change
 from glancecore.kernel.transfer.blobs import Blobs
 from glancecore.kernel.transfer.inspection import InspectionRules, Inspector
-from glancecore.kernel.transfer.stores import StoreFacade, Stores
-from glancecore.kernel.writer import Writer
+from glancecore.kernel.transfer.store_facade import StoreFacade
+from glancecore.kernel.transfer.stores import Stores
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.quota import Quota
 from glancecore.ports.repository import Change, ImageRepository, LeaseEnded, WithinLimits
@@ -83,18 +83,18 @@ class Effects:
 
 
 class Locations:
-    def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, stores: Stores, leases: Leases,
-                 hashing: LocationHashing, lookups: Lookups, settings: LocationSettings, writer: Writer) -> None:
+    def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, stores: Stores, operations: Operations,
+                 hashing: LocationHashing, lookups: Lookups, settings: LocationSettings) -> None:
         self._repository = repository
         self._policy = authorizer
         self._quota = quota
         self._stores = stores
         self._blobs = Blobs(repository, stores)
-        self._leases = leases
+        self._leases = operations.leases
         self._hashing = hashing
         self._lookups = lookups
         self._settings = settings
-        self._writer = writer
+        self._writer = operations.writer
 
     # -- use cases -----------------------------------------------------------------------------------------------------
     def list(self, ctx: Context, image_id: str) -> Sequence[Location]:

@@ -15,8 +15,9 @@ from glancecore.domain.lease import Operation
 from glancecore.domain.metadata import MetadataLimits
 from glancecore.features.images.extension import ImagesExtension
 from glancecore.features.imports.dispatch.boards import load_board
+from glancecore.features.imports.dispatch.job_dispatcher import JobDispatcher
 from glancecore.features.imports.dispatch.process import ImportProcess
-from glancecore.features.imports.dispatch.runner import ImportRunner, JobDispatcher
+from glancecore.features.imports.dispatch.runner import ImportRunner
 from glancecore.features.imports.flow.logbooks import logbooks, make_pipeline
 from glancecore.features.imports.import_services import ImportServices, ImportSettings
 from glancecore.features.imports.kept_secrets import KeptSecrets

@@ -15,14 +15,16 @@ from pathlib import Path
 from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.domain.events import EventType, ImageEvent
-from glancecore.domain.image import Image, Staged, Status, Verdict
+from glancecore.domain.image import Image, Status
 from glancecore.domain.lease import BlobRef, Operation
 from glancecore.domain.quota import Limits
+from glancecore.domain.staged import Staged, Verdict
 from glancecore.kernel.operations import Operations
 from glancecore.kernel.transfer.data_settings import DataSettings
 from glancecore.kernel.transfer.inspection import Inspector
 from glancecore.kernel.transfer.intake import Intake
-from glancecore.kernel.transfer.stores import StoreFacade, Stores
+from glancecore.kernel.transfer.store_facade import StoreFacade
+from glancecore.kernel.transfer.stores import Stores
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.quota import Quota
 from glancecore.ports.repository import ImageRepository, WithinLimits

@@ -8,7 +8,8 @@ from urllib.parse import unquote
 
 from glancecore.domain import errors
 from glancecore.domain.image import Image, Location, LocationStatus, Status
-from glancecore.kernel.transfer.stores import StoreFacade, Stores
+from glancecore.kernel.transfer.store_facade import StoreFacade
+from glancecore.kernel.transfer.stores import Stores
 from glancecore.ports.repository import ImageRepository
 from glancecore.ports.store import Cap
 

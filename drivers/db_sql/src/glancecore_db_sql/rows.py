@@ -9,21 +9,10 @@ from typing import Any
 
 import orjson
 
-from glancecore.domain.image import (
-    HIDDEN,
-    Digests,
-    Image,
-    ImportCheckpoint,
-    Importing,
-    Location,
-    LocationStatus,
-    Staged,
-    Status,
-    Verdict,
-    Visibility,
-)
+from glancecore.domain.image import HIDDEN, Image, Location, LocationStatus, Status, Visibility
 from glancecore.domain.lease import BlobRef, Lease
 from glancecore.domain.member import Member, MemberStatus
+from glancecore.domain.staged import Digests, ImportCheckpoint, Importing, Staged, Verdict
 from glancecore.domain.task import Copy, CopyState, Progress, Task, TaskStatus, TaskType
 
 Row = tuple[Any, ...]

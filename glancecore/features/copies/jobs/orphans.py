@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from glancecore.domain import errors
-from glancecore.domain.image import Image, Staged
+from glancecore.domain.image import Image
+from glancecore.domain.staged import Staged
 from glancecore.features.copies.options import JOBS
 from glancecore.kernel.core import CoreTools
 from glancecore.kernel.transfer.blobs import image_named_by, names_in
-from glancecore.kernel.transfer.stores import StoreFacade
+from glancecore.kernel.transfer.store_facade import StoreFacade
 from glancecore.ports.options import Section
 from glancecore.ports.periodic import PeriodicJob, Turn
 from glancecore.ports.store import Cap, StoredBlob

@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 
 from glancecore.domain import errors
 from glancecore.domain.events import EventType, ImageEvent
-from glancecore.domain.image import Digests, Image, Location
+from glancecore.domain.image import Image, Location
 from glancecore.domain.lease import BlobRef
+from glancecore.domain.staged import Digests
 from glancecore.domain.task import CopyState
 from glancecore.features.imports.run import ImportRun
-from glancecore.kernel.transfer.stores import StoreFacade
+from glancecore.kernel.transfer.store_facade import StoreFacade
 from glancecore.ports.import_method import Source
 from glancecore.ports.store import Cap
 from glancecore.sdk.checkpoints import checkpoint
