@@ -18,7 +18,7 @@ class Digests:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class InspectionVerdict:
     """What the inspection of staged data found wrong: the error's code and its sentence."""
 
     code: str
@@ -47,7 +47,7 @@ class Staged:
     key: str
     url: str = field(repr=False)
     digests: Digests
-    verdict: Verdict | None = None
+    verdict: InspectionVerdict | None = None
     original: bool = True
     arrived: Mapping[str, str] = field(default_factory=dict)
     worked: ImportCheckpoint | None = None

@@ -28,10 +28,10 @@ from glancecore.kernel import metrics
 from glancecore.ports.http import Lane
 from glancecore.ports.pace import Pace, TooSlow
 from glancecore.server.connection import Connection, State
-from glancecore.server.limits import Limits
+from glancecore.server.limits import ServerLimits
 from glancecore.server.paced_socket import TICK
 from glancecore.server.refusal import LINGER_SECONDS, refusal, still_sends
-from glancecore.server.serving import Outcome, Serving
+from glancecore.server.serving import Served, Serving
 from glancecore.server.shares import Shares
 
 #: Connections that are accepted before others are looked after.
@@ -49,7 +49,7 @@ WAITING_BODIES = 64 << 20
 
 class Worker(base.Worker):  # type: ignore[misc]
     def init_process(self) -> None:
-        self._limits: Limits = self.app.limits
+        self._limits: ServerLimits = self.app.limits
         self._epoll = select.epoll()
         #: What is to be done for a file descriptor: of a connection, its ``callback``, once.
         self._targets: dict[int, Connection | Callable[[], None]] = {}
@@ -314,7 +314,7 @@ class Worker(base.Worker):  # type: ignore[misc]
         future = self._pools[lane].submit(work, connection)
         future.add_done_callback(lambda done: self._calls.defer(self._returned, connection, done))
 
-    def _returned(self, connection: Connection, done: Future[Outcome]) -> None:
+    def _returned(self, connection: Connection, done: Future[Served]) -> None:
         self._running[connection.lane] -= 1
         try:
             outcome = done.result()
@@ -324,12 +324,12 @@ class Worker(base.Worker):  # type: ignore[misc]
             self.log.exception("a connection is given up")
             self._end(connection)
 
-    def _go_on_after(self, connection: Connection, outcome: Outcome) -> None:
-        if outcome is Outcome.PARKED:
+    def _go_on_after(self, connection: Connection, outcome: Served) -> None:
+        if outcome is Served.PARKED:
             self._park(connection)
             return
         self._release(connection)
-        if outcome is Outcome.KEEP:
+        if outcome is Served.KEEP:
             connection.state = State.IDLE
             connection.within(self.cfg.keepalive if self.alive else min(self.cfg.keepalive, STOP_IDLE))
             connection.buffer += connection.parser.unreader.take_buffered()
@@ -337,7 +337,7 @@ class Worker(base.Worker):  # type: ignore[misc]
                 self._readable(connection)
             else:
                 self._advance(connection)
-        elif outcome is Outcome.LAST:
+        elif outcome is Served.LAST:
             self._linger(connection)
         else:
             self._end(connection)

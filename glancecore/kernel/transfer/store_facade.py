@@ -89,7 +89,7 @@ class StoreFacade:
 
     @property
     def writable(self) -> bool:
-        return not self.settings.read_only and self.can(Cap.WRITE)
+        return not self.settings.read_only and self.offers(Cap.WRITE)
 
     @property
     def takes_data(self) -> bool:
@@ -106,7 +106,7 @@ class StoreFacade:
             return False
         return free is not None and free < max(1, size or 0)
 
-    def can(self, cap: Cap) -> bool:
+    def offers(self, cap: Cap) -> bool:
         store = self._store
         return store is not None and cap in store.caps
 
@@ -183,7 +183,7 @@ class StoreFacade:
 
     def local_path(self, url: str) -> Path | None:
         """A local file to send from, None when this store has none."""
-        if not self.can(Cap.LOCAL):
+        if not self.offers(Cap.LOCAL):
             return None
         with self._wrapped("local_path"):
             return self._driver().local_path(url)
@@ -192,7 +192,7 @@ class StoreFacade:
         """A URL that a client may read the blob at by itself for a short time; None when it is to be passed on. ``asked``: what
         the client says about it, None for nothing."""
         mode = self.settings.direct_download
-        if mode is DirectDownload.NEVER or asked is False or (mode is DirectDownload.ASKED and not asked) or not self.can(Cap.PRESIGN):
+        if mode is DirectDownload.NEVER or asked is False or (mode is DirectDownload.ASKED and not asked) or not self.offers(Cap.PRESIGN):
             return None
         with self._wrapped("presign"):
             return self._driver().presign(url, self.settings.direct_seconds)

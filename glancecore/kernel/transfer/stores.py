@@ -119,9 +119,9 @@ class Stores:
 
         Raises StoreError: then they are still there."""
         store = self.holding(location)
-        if store.can(Cap.DELETE):
+        if store.offers(Cap.DELETE):
             store.delete(location.url)
-        elif not store.can(Cap.EXTERNAL):
+        elif not store.offers(Cap.EXTERNAL):
             raise errors.StoreUnavailable(f"store {store.id} can't delete now", store.id, "delete")
 
     def by_preference(self, locations: Iterable[Location], prefer: Sequence[str] = ()) -> list[Location]:

@@ -58,7 +58,7 @@ class FlowRunner(Protocol):
     def undo(self, run: ImportRun) -> None: ...
 
 
-class Outcome(Enum):
+class JobOutcome(Enum):
     """What became of a job in this process."""
 
     #: Its task has ended: the job goes.
@@ -134,18 +134,18 @@ class ImportRunner:
             return True
         return any(x.token == lease.token for x in self._services.database.images.expired(1000))
 
-    def take(self, task_id: str) -> Outcome:
+    def take(self, task_id: str) -> JobOutcome:
         """Take the image over from whoever held it, and run the import in the caller's thread."""
         try:
             task = self._services.database.tasks.get(task_id)
         except errors.TaskNotFound:
-            return Outcome.ENDED
+            return JobOutcome.ENDED
         if task.finished:
-            return Outcome.ENDED
+            return JobOutcome.ENDED
         with _telling(task):
             return self._take(task)
 
-    def _take(self, task: Task) -> Outcome:
+    def _take(self, task: Task) -> JobOutcome:
         task_id = task.id
         old = self._lease_of(task)
         if old is None:
@@ -156,12 +156,12 @@ class ImportRunner:
                 self._services.database.images.commit(self._services.leases.taken(lease, old.token))
             except errors.LeaseLost:
                 self._services.leases.forget(lease)
-                return Outcome.LATER
+                return JobOutcome.LATER
             except BaseException:
                 self._services.leases.forget(lease)
                 raise
             self._run(task_id, lease)
-        return Outcome.ENDED if self._ended(task_id) else Outcome.LATER
+        return JobOutcome.ENDED if self._ended(task_id) else JobOutcome.LATER
 
     def _lease_of(self, task: Task) -> Lease | None:
         lease = self._services.database.images.lease(task.image_id or "")

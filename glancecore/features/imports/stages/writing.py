@@ -81,7 +81,7 @@ def _copy(run: ImportRun, store: StoreFacade, image: Image, ref: BlobRef) -> Loc
     area = run.services.stores.recorded(staged.store)
     path = area.local_path(staged.url)
     # one copy may be the staged file itself; a second name for the same bytes would be no second copy
-    if path is not None and store.can(Cap.ADOPT) and run.task.stores[0] == store.id:
+    if path is not None and store.offers(Cap.ADOPT) and run.task.stores[0] == store.id:
         try:
             return store.adopt(ref.key, path)
         except errors.Unsupported:
