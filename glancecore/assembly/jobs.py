@@ -18,8 +18,8 @@ from glancecore.assembly.loader import Loader, faults, load
 from glancecore.features.imports.options import STAGING
 from glancecore.kernel.core import CoreTools
 from glancecore.kernel.quiet_imports import quiet_taskflow
-from glancecore.periodic.candidate import Alone, Candidate
 from glancecore.periodic.leadership import Leadership, check_url
+from glancecore.periodic.machine_lock import LocalLeadership, MachineLock
 from glancecore.periodic.runner import PeriodicRunner, Scheduled, row
 from glancecore.ports.periodic import PeriodicJob
 from glancecore.ports.repository import Database
@@ -34,11 +34,11 @@ def make_runners(conf: cfg.ConfigOpts, loader: Loader, tools: CoreTools, of_exte
         quiet_taskflow()  # tooz uses the same libraries
         check_url(conf.periodic.coordination_url, "[periodic] coordination_url")
     database, holder, ttl, locks = tools.database, tools.core.leases.holder, conf.periodic.leader_ttl, _lock_folder(conf)
-    periodic = PeriodicRunner(database.jobs, jobs, holder, ttl, Candidate(locks), lambda: _leadership(conf, database, holder, locks))
+    periodic = PeriodicRunner(database.jobs, jobs, holder, ttl, MachineLock(locks), lambda: _leadership(conf, database, holder, locks))
     # what a machine's own jobs look after is its cache: two processes with one cache share its folder
-    here = Candidate(Path(conf.image_cache_dir, ".care"), "[DEFAULT] image_cache_dir") if conf.image_cache_dir else Candidate(
+    here = MachineLock(Path(conf.image_cache_dir, ".care"), "[DEFAULT] image_cache_dir") if conf.image_cache_dir else MachineLock(
         locks / f"machine-{this_machine(conf)}")
-    return periodic, PeriodicRunner(database.jobs, {x.name: x for x in scheduled if x.machine}, holder, ttl, here, Alone)
+    return periodic, PeriodicRunner(database.jobs, {x.name: x for x in scheduled if x.machine}, holder, ttl, here, LocalLeadership)
 
 
 def _load_jobs(conf: cfg.ConfigOpts, tools: CoreTools, loader: Loader) -> list[Scheduled]:

@@ -15,7 +15,8 @@ from glancecore.domain import errors
 from glancecore.domain.errors import ConfigError
 from glancecore.features.imports.options import STAGING
 from glancecore.kernel.transfer.places import Places
-from glancecore.kernel.transfer.stores import DirectDownload, StoreFacade, Stores, StoreSettings
+from glancecore.kernel.transfer.store_facade import DirectDownload, StoreFacade, StoreSettings
+from glancecore.kernel.transfer.stores import Stores
 from glancecore.ports.options import section
 from glancecore.ports.repository import Database
 from glancecore.ports.store import Cap, Store

@@ -89,7 +89,7 @@ def run_once(conf: cfg.ConfigOpts, job: str, *, dry_run: bool, as_json: bool, cl
     """Run an installed job now and print its report; ``cls`` in the place of its own class. Returns the exit code."""
     from glancecore.assembly.build import build
     from glancecore.assembly.jobs import load_job
-    from glancecore.periodic.runs import Outcome
+    from glancecore.periodic.job_run import RunOutcome
 
     service = build(conf)
     service.database.ping()
@@ -106,9 +106,9 @@ def run_once(conf: cfg.ConfigOpts, job: str, *, dry_run: bool, as_json: bool, cl
     finally:
         service.close()
     print(json.dumps(run.as_json(), indent=1) if as_json else run.text())
-    if run.outcome is Outcome.STOPPED:
+    if run.outcome is RunOutcome.STOPPED:
         return STOPPED
-    if run.outcome is not Outcome.DONE or run.report.errors:
+    if run.outcome is not RunOutcome.DONE or run.report.errors:
         return FAILED
     return ALARM if scheduled.job.alarms & run.report.counts.keys() else DONE
 
@@ -163,7 +163,7 @@ def _list(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
 def _report(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
     from glancecore.assembly.jobs import job_class, job_row
     from glancecore.assembly.kernel import load_database
-    from glancecore.periodic.runs import from_json
+    from glancecore.periodic.job_run import from_json
 
     cls = job_class(conf, args.job, "JOB")
     database = load_database(conf)

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from glancecore.domain import errors
 from glancecore.domain.context import Initiator
-from glancecore.domain.image import Staged
+from glancecore.domain.staged import Staged
 
 #: How long a finished task can be read.
 KEPT = timedelta(hours=48)

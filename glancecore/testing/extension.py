@@ -38,7 +38,7 @@ from glancecore.domain.context import Context
 from glancecore.domain.events import EventType
 from glancecore.domain.image import Status
 from glancecore.domain.lease import Lease
-from glancecore.periodic.runs import Outcome
+from glancecore.periodic.job_run import RunOutcome
 from glancecore.ports.extension import Argument, Extension, Print
 from glancecore.ports.record_repository import Record, RecordQuery
 from glancecore.ports.repository import LeaseTaken
@@ -438,7 +438,7 @@ class ExtensionConformance:
                 service.watch.forget()
                 run = service.service.runner_of(scheduled).run(scheduled, dry_run=dry)
                 said = f"job {name} {when}{', dry' if dry else ''}"
-                assert run.outcome is Outcome.DONE, f"{said}: {run.outcome.value}: {', '.join(run.report.errors)}"
+                assert run.outcome is RunOutcome.DONE, f"{said}: {run.outcome.value}: {', '.join(run.report.errors)}"
                 assert not run.report.errors, f"{said}: {', '.join(run.report.errors)}"
                 assert not (dry and service.watch.changes), f"{said}: it has committed {service.watch.changes[0]!r}"
 

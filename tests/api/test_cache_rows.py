@@ -21,8 +21,8 @@ from glancecore.domain import errors
 from glancecore.features.cache.extension import CacheExtension
 from glancecore.features.cache.jobs import CacheCleaner, CacheJob, CachePrefetcher, WholeCacheCleaner
 from glancecore.features.cache.use_cases import Caching
+from glancecore.periodic.job_run import RunOutcome
 from glancecore.periodic.runner import Scheduled
-from glancecore.periodic.runs import Outcome
 from glancecore.ports.periodic import job_options
 from glancecore.ports.repository import ImageChanged
 from glancecore.testing.settings import make_section
@@ -406,7 +406,7 @@ def run(service: Service, job: type[CacheJob], *, dry_run: bool = False, **setti
     """What it found: image ids by kind."""
     scheduled = Scheduled("cache_job", job(make_section(job_options(job.interval, job.options), **settings), service.tools), 3600.0, machine="tests")
     done = service.machine.run(scheduled, dry_run=dry_run)
-    assert done.outcome is Outcome.DONE, done.text()
+    assert done.outcome is RunOutcome.DONE, done.text()
     found: dict[str, list[str]] = {}
     for finding in done.report.findings:
         found.setdefault(finding.kind, []).append(finding.subject)

@@ -19,10 +19,10 @@ from conftest import built
 from glancecore.assembly.lifecycle import Service
 from glancecore.domain import errors
 from glancecore.domain.image import Location
-from glancecore.features.imports.dispatch.runner import Outcome
+from glancecore.features.imports.dispatch.runner import JobOutcome
 from glancecore.features.imports.extension import ImportsExtension
 from glancecore.features.imports.flow.logbook import LogbookDatabase, LogbookDocuments, LogbookTable
-from glancecore.kernel.transfer.stores import StoreFacade
+from glancecore.kernel.transfer.store_facade import StoreFacade
 
 DATA = os.urandom(300_000)
 GOOD = {"sha256": hashlib.sha256(DATA).hexdigest()}
@@ -98,7 +98,7 @@ def test_death_at_each_write(service: Service, logbook: Logbook, expected: dict[
             died = False
         except Died:
             logbook.at = 0
-            assert service.of(ImportsExtension).runner.take(task_id) is Outcome.ENDED, at
+            assert service.of(ImportsExtension).runner.take(task_id) is JobOutcome.ENDED, at
         found, image = task(owner, image_id), dict(owner.call("GET", f"/v2/images/{image_id}").json or {})
         if expected is GOOD:
             assert (found["status"], found["error"], image["status"]) == ("success", None, "active"), (at, found)
@@ -119,7 +119,7 @@ def test_a_logbook_that_cannot_be_read(service: Service, logbook: Logbook) -> No
     with pytest.raises(Died):
         service.of(ImportsExtension).runner.take(task_id)
     logbook.spoil()
-    assert service.of(ImportsExtension).runner.take(task_id) is Outcome.ENDED
+    assert service.of(ImportsExtension).runner.take(task_id) is JobOutcome.ENDED
     assert task(owner, image_id)["status"] == "success"
     service.of(ImportsExtension).runner.tidy()
     assert not service.of(ImportsExtension).runner._logbook.books()

@@ -18,9 +18,9 @@ from test_import_logbook import Died, begun, task
 from glancecore.assembly.lifecycle import Service
 from glancecore.domain import errors
 from glancecore.domain.image import Location
-from glancecore.features.imports.dispatch.runner import Outcome
+from glancecore.features.imports.dispatch.runner import JobOutcome
 from glancecore.features.imports.extension import ImportsExtension
-from glancecore.kernel.transfer.stores import StoreFacade
+from glancecore.kernel.transfer.store_facade import StoreFacade
 from glancecore.ports.import_step import ImportStep
 
 TAKEOVERS = 3
@@ -68,7 +68,7 @@ def test_one_that_ends_each_process_fails(service: Service, step: ImportStep, mo
         with pytest.raises(Died):
             service.of(ImportsExtension).runner.take(task_id)
         assert task(owner, image_id)["status"] == "processing"
-    assert service.of(ImportsExtension).runner.take(task_id) is Outcome.ENDED
+    assert service.of(ImportsExtension).runner.take(task_id) is JobOutcome.ENDED
     ended = task(owner, image_id)
     assert (ended["status"], ended["error"]) == ("failure", "import_failed")
     assert ended["message"] == "step:inject_image_metadata was broken off 4 times; the operator's log says why"
@@ -86,7 +86,7 @@ def test_one_whose_undoing_does_so_too(service: Service, step: ImportStep, monke
     for _ in range(1 + TAKEOVERS):
         with pytest.raises(Died):
             service.of(ImportsExtension).runner.take(task_id)
-    assert service.of(ImportsExtension).runner.take(task_id) is Outcome.ENDED
+    assert service.of(ImportsExtension).runner.take(task_id) is JobOutcome.ENDED
     ended = task(owner, image_id)
     assert (ended["status"], ended["error"], image(owner, image_id)["status"]) == ("failure", "step_failed", "queued")
 
@@ -97,9 +97,9 @@ def test_an_undo_that_is_stopped_goes_on_elsewhere(service: Service, step: Impor
     monkeypatch.setattr("glancecore.features.imports.stages.writing.write", raises(errors.StoreFull("full", "fast", "put")))
     monkeypatch.setattr(step, "undo", raises(left, 2, step.undo))
     for _ in range(2):
-        assert service.of(ImportsExtension).runner.take(task_id) is Outcome.LATER
+        assert service.of(ImportsExtension).runner.take(task_id) is JobOutcome.LATER
         assert "os_distro" in image(owner, image_id)
-    assert service.of(ImportsExtension).runner.take(task_id) is Outcome.ENDED
+    assert service.of(ImportsExtension).runner.take(task_id) is JobOutcome.ENDED
     assert (task(owner, image_id)["status"], "os_distro" in image(owner, image_id)) == ("failure", False)
 
 
@@ -111,7 +111,7 @@ def test_each_stage_counts_anew(service: Service, step: ImportStep, monkeypatch:
     for _ in range(2 * TAKEOVERS):
         with pytest.raises(Died):
             service.of(ImportsExtension).runner.take(task_id)
-    assert service.of(ImportsExtension).runner.take(task_id) is Outcome.ENDED
+    assert service.of(ImportsExtension).runner.take(task_id) is JobOutcome.ENDED
     assert (task(owner, image_id)["status"], image(owner, image_id)["status"]) == ("success", "active")
 
 
@@ -128,7 +128,7 @@ def test_writing_to_several_stores_is_one_stage(service: Service, monkeypatch: p
     for _ in range(1 + TAKEOVERS):
         with pytest.raises(Died):
             service.of(ImportsExtension).runner.take(task_id)
-    assert service.of(ImportsExtension).runner.take(task_id) is Outcome.ENDED
+    assert service.of(ImportsExtension).runner.take(task_id) is JobOutcome.ENDED
     assert (task(owner, image_id)["status"], image(owner, image_id)["status"]) == ("failure", "uploading")
 
 
@@ -137,8 +137,8 @@ def test_who_lives_does_not_count(service: Service, step: ImportStep, monkeypatc
     owner, image_id, task_id = begin(service)
     monkeypatch.setattr(step, "run", raises(left, 3 * TAKEOVERS, step.run))
     for _ in range(3 * TAKEOVERS):
-        assert service.of(ImportsExtension).runner.take(task_id) is Outcome.LATER
-    assert service.of(ImportsExtension).runner.take(task_id) is Outcome.ENDED
+        assert service.of(ImportsExtension).runner.take(task_id) is JobOutcome.LATER
+    assert service.of(ImportsExtension).runner.take(task_id) is JobOutcome.ENDED
     assert task(owner, image_id)["status"] == "success"
 
 
@@ -147,7 +147,7 @@ def test_exit_is_a_failure_like_others(service: Service, step: ImportStep, monke
     owner, image_id, task_id = begin(service)
     monkeypatch.setattr(step, "run", raises(SystemExit(code)))
     monkeypatch.setattr(step, "undo", raises(SystemExit(code)))
-    assert service.of(ImportsExtension).runner.take(task_id) is Outcome.ENDED
+    assert service.of(ImportsExtension).runner.take(task_id) is JobOutcome.ENDED
     ended = task(owner, image_id)
     assert (ended["status"], ended["error"]) == ("failure", "import_failed")
 

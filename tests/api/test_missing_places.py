@@ -26,7 +26,7 @@ from glancecore.cmd import plugins, status
 from glancecore.cmd.periodic import ALARM, run_once
 from glancecore.domain.image import LocationStatus
 from glancecore.http.health import Health
-from glancecore.periodic.runs import Outcome, Run
+from glancecore.periodic.job_run import JobResult, RunOutcome
 from glancecore.ports.store import MARKER
 
 DATA = b"data"
@@ -60,7 +60,7 @@ class Cloud:
     def service(self) -> Service:
         return self.services[-1]
 
-    def audit(self) -> Run:
+    def audit(self) -> JobResult:
         scheduled = load_job(self.conf(), "auditor", self.service.tools, "JOB")
         return self.service.periodic.run(scheduled, dry_run=False)
 
@@ -116,7 +116,7 @@ def test_the_auditor_marks_nothing_when_the_data_is_away(cloud: Cloud, caplog: p
     mount = cloud.unmount("fast")
     cloud.start()
     run = cloud.audit()
-    assert (run.outcome, len(run.report.errors), run.report.findings) == (Outcome.FAILED, 1, ())
+    assert (run.outcome, len(run.report.errors), run.report.findings) == (RunOutcome.FAILED, 1, ())
     assert [x for x in caplog.records if x.levelno == logging.ERROR and "periodic job auditor failed" in x.getMessage()]
     assert cloud.marks(image_id) == [LocationStatus.ACTIVE]
     mount()
@@ -127,7 +127,7 @@ def test_the_auditor_asks_for_the_marker_before_it_marks(cloud: Cloud) -> None:
     image_id = uploaded(person)
     (cloud.folder / "fast" / MARKER).unlink()
     (cloud.folder / "fast" / image_id).unlink()
-    assert cloud.audit().outcome is Outcome.FAILED
+    assert cloud.audit().outcome is RunOutcome.FAILED
     assert cloud.marks(image_id) == [LocationStatus.ACTIVE]
 
 
@@ -137,12 +137,12 @@ def test_the_auditor_marks_nothing_when_most_is_missing(cloud: Cloud) -> None:
     for image_id in made[1:]:
         (cloud.folder / "fast" / image_id).rename(cloud.folder / image_id)
     run = cloud.audit()
-    assert (run.outcome, run.report.findings) == (Outcome.FAILED, ())
+    assert (run.outcome, run.report.findings) == (RunOutcome.FAILED, ())
     assert "11 of 12 copies that were looked for are missing" in run.report.errors[0]
     assert {x for image_id in made for x in cloud.marks(image_id)} == {LocationStatus.ACTIVE}
     (cloud.folder / made[1]).rename(cloud.folder / "fast" / made[1])
     run = cloud.audit()
-    assert run.outcome is Outcome.DONE
+    assert run.outcome is RunOutcome.DONE
     assert run.report.counts["missing"] == 10
 
 
@@ -158,11 +158,11 @@ def test_the_auditor_goes_on_with_the_other_stores(cloud: Cloud, how: str) -> No
             (cloud.folder / "fast" / image_id).rename(cloud.folder / image_id)
     (cloud.folder / "slow" / made["slow"][0]).write_bytes(b"evil")
     run = cloud.audit()
-    assert (run.outcome, len(run.report.errors)) == (Outcome.FAILED, 1)
+    assert (run.outcome, len(run.report.errors)) == (RunOutcome.FAILED, 1)
     assert [(x.kind, x.subject) for x in run.report.findings] == [("damaged", made["slow"][0]), ("lost", made["slow"][0])]
     assert {x for image_id in made["fast"] for x in cloud.marks(image_id)} == {LocationStatus.ACTIVE}
     run = cloud.audit()
-    assert (run.outcome, run.report.counts.get("bytes", 0)) == (Outcome.FAILED, 0), "the others were read"
+    assert (run.outcome, run.report.counts.get("bytes", 0)) == (RunOutcome.FAILED, 0), "the others were read"
     if how == "away":
         mount()
         cloud.service.stores.revive(0)
@@ -170,7 +170,7 @@ def test_the_auditor_goes_on_with_the_other_stores(cloud: Cloud, how: str) -> No
         for image_id in made["fast"]:
             (cloud.folder / image_id).rename(cloud.folder / "fast" / image_id)
     run = cloud.audit()
-    assert (run.outcome, run.report.counts["copies"], run.report.findings) == (Outcome.DONE, 12, ())
+    assert (run.outcome, run.report.counts["copies"], run.report.findings) == (RunOutcome.DONE, 12, ())
     assert cloud.audit().report.counts["copies"] == 24
 
 
@@ -192,7 +192,7 @@ def test_the_operator_says_that_the_data_is_really_gone(cloud: Cloud) -> None:
     for image_id in [uploaded(person) for _ in range(12)]:
         (cloud.folder / "fast" / image_id).unlink()
     run = cloud.audit()
-    assert (run.outcome, run.report.counts["missing"]) == (Outcome.DONE, 12)
+    assert (run.outcome, run.report.counts["missing"]) == (RunOutcome.DONE, 12)
 
 
 # -- marks are lifted ---------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from glancecore.domain import errors
 from glancecore.domain.task import TaskStatus
 from glancecore.kernel.core import CoreTools
-from glancecore.ports.periodic import Turn
+from glancecore.ports.periodic import JobContext
 
 #: Seconds between two looks at a running import.
 _LOOK = 0.2
@@ -16,7 +16,7 @@ class Copying:
         self._tasks = tools.database.tasks
         self._hooks = tools.core.hooks
 
-    def copy(self, turn: Turn, image_id: str, store: str) -> None:
+    def copy(self, turn: JobContext, image_id: str, store: str) -> None:
         """Copy an image's data into one more store, and wait until that is done; when the turn is cut off, it goes on without us.
 
         Raises ImportFailed and what ``Imports.copy`` raises."""

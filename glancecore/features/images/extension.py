@@ -34,8 +34,8 @@ class ImagesExtension(CoreExtension):
         self.protection = _protection(conf, kernel)
         self.deletion = Deletion(repository, stores, leases, writer, delayed=conf.delayed_delete)
         self.hashing = LocationHashing(kernel.database, stores, leases, kernel.data_settings, writer)
-        self.locations = Locations(repository, kernel.policy, kernel.quota, stores, leases, self.hashing, kernel.lookups, LocationSettings(
-            conf.show_multiple_locations, conf.do_secure_hash, bound(conf.image_location_quota), kernel.data_settings.algorithm, kernel.data_settings.inspection), writer)
+        self.locations = Locations(repository, kernel.policy, kernel.quota, stores, kernel.operations, self.hashing, kernel.lookups, LocationSettings(
+            conf.show_multiple_locations, conf.do_secure_hash, bound(conf.image_location_quota), kernel.data_settings.algorithm, kernel.data_settings.inspection))
         self.use_cases = Images(repository, kernel.policy, kernel.quota, MetadataRules(limits=self.limits, protection=self.protection, read_only=self.formats.shown),
                                 self.deletion, self.locations, writer, kernel.on)
         self.uploads = Uploads(repository, kernel.policy, kernel.quota, stores, kernel.operations, kernel.data_settings, kernel.signatures)

@@ -16,8 +16,9 @@ import tenacity
 
 from glancecore.domain import errors
 from glancecore.domain.events import Event, EventType, ImageEvent, task_events
-from glancecore.domain.image import Digests, Image, Status
+from glancecore.domain.image import Image, Status
 from glancecore.domain.lease import Lease
+from glancecore.domain.staged import Digests
 from glancecore.domain.task import TaskType
 from glancecore.kernel.leases import Leases
 from glancecore.kernel.retrying import on_concurrent_change

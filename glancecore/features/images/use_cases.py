@@ -161,12 +161,12 @@ class Images:
         checkpoint("create.after_commit")
         return image
 
-    def update(self, ctx: Context, image_id: str, read: Callable[[], Sequence[patch.Operation]]) -> Image:
+    def update(self, ctx: Context, image_id: str, read: Callable[[], Sequence[patch.PatchOperation]]) -> Image:
         """Apply a patch, which is read when the caller has been found to be allowed to change the image.
 
         Raises ImageNotFound, Forbidden, Conflict, Invalid, LimitExceeded, QuotaExceeded, and what ``read`` raises; all or nothing."""
         rights = patch.Rights(ctx.admin, lambda name, action: self._protection.may(ctx, name, action), self._locations.order, self._read_only)
-        wanted: list[Sequence[patch.Operation]] = []
+        wanted: list[Sequence[patch.PatchOperation]] = []
 
         def change(image: Image) -> Image:
             if not wanted:

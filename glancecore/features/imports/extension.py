@@ -15,13 +15,14 @@ from glancecore.domain.lease import Operation
 from glancecore.domain.metadata import MetadataLimits
 from glancecore.features.images.extension import ImagesExtension
 from glancecore.features.imports.dispatch.boards import load_board
+from glancecore.features.imports.dispatch.job_dispatcher import JobDispatcher
 from glancecore.features.imports.dispatch.process import ImportProcess
-from glancecore.features.imports.dispatch.runner import ImportRunner, JobDispatcher
+from glancecore.features.imports.dispatch.runner import ImportRunner
 from glancecore.features.imports.flow.logbooks import logbooks, make_pipeline
 from glancecore.features.imports.import_services import ImportServices, ImportSettings
 from glancecore.features.imports.kept_secrets import KeptSecrets
 from glancecore.features.imports.options import STAGING
-from glancecore.features.imports.staging import Staging, StagingArea
+from glancecore.features.imports.staging import StagedData, Staging
 from glancecore.features.imports.steps import load_steps
 from glancecore.features.imports.use_cases import Imports
 from glancecore.kernel.core import CoreExtension, CoreKernel
@@ -38,7 +39,7 @@ class ImportsExtension(CoreExtension):
         self.methods: dict[str, ImportMethod] = kernel.plugins.every("import_method")
         steps = load_steps(conf, kernel.plugins)
         _refuse_bare_tokens(conf, self.methods, kernel.signatures)
-        staged = StagingArea(kernel.stores, kernel.data_settings, judged_late=any(x.changes_data and x.takes_anything for x in steps.values()))
+        staged = StagedData(kernel.stores, kernel.data_settings, judged_late=any(x.changes_data and x.takes_anything for x in steps.values()))
         services = ImportServices(kernel.database, kernel.stores, staged, kernel.operations, kernel.quota, self.methods, steps, kernel.signatures,
                                   KeptSecrets(conf.imports.token_keys), _settings(conf, images.limits))
         #: Runs imports in this process.

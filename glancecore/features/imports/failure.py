@@ -11,8 +11,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from glancecore.domain import errors
-from glancecore.domain.image import LocationStatus, Staged, Status
+from glancecore.domain.image import LocationStatus, Status
 from glancecore.domain.lease import BlobRef
+from glancecore.domain.staged import Staged
 from glancecore.features.imports.run import ImportRun
 from glancecore.ports.import_method import Source
 from glancecore.sdk.checkpoints import checkpoint

@@ -15,9 +15,10 @@ import tenacity
 
 from glancecore.domain import errors
 from glancecore.domain.events import Event, task_events
-from glancecore.domain.image import Image, Staged, Status
+from glancecore.domain.image import Image, Status
 from glancecore.domain.lease import BlobRef, Lease
 from glancecore.domain.quota import Limits
+from glancecore.domain.staged import Staged
 from glancecore.domain.task import Task
 from glancecore.features.imports.import_services import ImportServices
 from glancecore.ports.import_method import ImportMethod, Request, Source

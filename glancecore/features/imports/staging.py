@@ -15,14 +15,16 @@ from pathlib import Path
 from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.domain.events import EventType, ImageEvent
-from glancecore.domain.image import Image, Staged, Status, Verdict
+from glancecore.domain.image import Image, Status
 from glancecore.domain.lease import BlobRef, Operation
 from glancecore.domain.quota import Limits
+from glancecore.domain.staged import InspectionVerdict, Staged
 from glancecore.kernel.operations import Operations
 from glancecore.kernel.transfer.data_settings import DataSettings
 from glancecore.kernel.transfer.inspection import Inspector
 from glancecore.kernel.transfer.intake import Intake
-from glancecore.kernel.transfer.stores import StoreFacade, Stores
+from glancecore.kernel.transfer.store_facade import StoreFacade
+from glancecore.kernel.transfer.stores import Stores
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.quota import Quota
 from glancecore.ports.repository import ImageRepository, WithinLimits
@@ -32,7 +34,7 @@ from glancecore.sdk.checkpoints import checkpoint
 LOG = logging.getLogger(__name__)
 
 
-class StagingArea:
+class StagedData:
     """Reads and writes staged data; knows nothing of who may. ``judged_late``: a step may make other data of it, so what the
     inspection says is kept with the data instead of ending the writing."""
 
@@ -69,7 +71,7 @@ class StagingArea:
     def put_file(self, image: Image, ref: BlobRef, path: Path, progress: Callable[[int, int], None]) -> Staged:
         """The same for a local file, which is taken over without being copied where the store can."""
         size = path.stat().st_size
-        if self.store.can(Cap.ADOPT):
+        if self.store.offers(Cap.ADOPT):
             judge = self._judge(image)
             intake = Intake(_read(path, progress), self._settings.algorithm, size=size, cap=self._settings.size_cap, inspector=judge)
             for _ in intake:
@@ -101,7 +103,7 @@ class StagingArea:
 class Staging:
     """The use case: a user stages data, to be imported by a later request."""
 
-    def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, area: StagingArea, operations: Operations) -> None:
+    def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, area: StagedData, operations: Operations) -> None:
         self._repository = repository
         self._policy = authorizer
         self._quota = quota
@@ -140,7 +142,7 @@ class _Judge:
     def __init__(self, inspector: Inspector, *, late: bool) -> None:
         self._inspector = inspector
         self._late = late
-        self.verdict: Verdict | None = None
+        self.verdict: InspectionVerdict | None = None
 
     def eat(self, piece: bytes) -> None:
         if self.verdict is None:
@@ -155,7 +157,7 @@ class _Judge:
         except errors.BadContent as exc:
             if not self._late:
                 raise
-            self.verdict = Verdict(exc.code, str(exc))
+            self.verdict = InspectionVerdict(exc.code, str(exc))
             return None
 
 

@@ -21,7 +21,7 @@ from glancecore.features.imports.import_services import ImportServices
 from glancecore.kernel.lookups import Lookups
 from glancecore.kernel.retrying import on_concurrent_change
 from glancecore.kernel.transfer.signatures import CERTIFICATE
-from glancecore.kernel.transfer.stores import StoreFacade
+from glancecore.kernel.transfer.store_facade import StoreFacade
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.import_method import ImportMethod, Request, Source
 from glancecore.ports.repository import Change

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Protocol
 
 from glancecore.domain import errors
-from glancecore.domain.image import Digests
+from glancecore.domain.staged import Digests
 from glancecore.kernel.transfer.hashing import Hashes
 from glancecore.kernel.transfer.signatures import SignatureCheck
 

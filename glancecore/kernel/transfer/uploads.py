@@ -7,14 +7,16 @@ from collections.abc import Iterable, Iterator
 from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.domain.events import EventType, ImageEvent
-from glancecore.domain.image import Digests, Location, Status
+from glancecore.domain.image import Location, Status
 from glancecore.domain.lease import BlobRef, Operation
+from glancecore.domain.staged import Digests
 from glancecore.kernel.operations import Held, Operations
 from glancecore.kernel.transfer.data_settings import DataSettings
 from glancecore.kernel.transfer.inspection import Inspector
 from glancecore.kernel.transfer.intake import Intake
 from glancecore.kernel.transfer.signatures import SignatureCheck, Signatures
-from glancecore.kernel.transfer.stores import StoreFacade, Stores
+from glancecore.kernel.transfer.store_facade import StoreFacade
+from glancecore.kernel.transfer.stores import Stores
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.quota import Quota
 from glancecore.ports.repository import ImageRepository

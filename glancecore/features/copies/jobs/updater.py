@@ -11,7 +11,7 @@ from glancecore.features.copies.use_cases import WITH_DATA
 from glancecore.features.images.extension import ImagesExtension
 from glancecore.kernel.core import CoreTools
 from glancecore.ports.options import Section
-from glancecore.ports.periodic import PeriodicJob, Turn
+from glancecore.ports.periodic import JobContext, PeriodicJob
 
 _PAGE = 100
 #: Seconds between two looks at a hash that is being made.
@@ -30,13 +30,13 @@ class Updater(PeriodicJob):
         self._tools = tools
         self._images = tools.of(ImagesExtension)
 
-    def run(self, turn: Turn) -> None:
+    def run(self, turn: JobContext) -> None:
         self._fill(turn)
         if self.conf.usage:
             self._count(turn)
 
     # -- images ------------------------------------------------------------------------------------------------------
-    def _fill(self, turn: Turn) -> None:
+    def _fill(self, turn: JobContext) -> None:
         after = str(turn.state.get("after") or "")
         while page := self._tools.database.images.scan(WITH_DATA, after, _PAGE):
             for image in page:
@@ -47,7 +47,7 @@ class Updater(PeriodicJob):
             turn.remember({"after": after})
         turn.remember({})
 
-    def _look_at(self, turn: Turn, image: Image) -> None:
+    def _look_at(self, turn: JobContext, image: Image) -> None:
         try:
             if self._images.locations.rename(image, dry_run=turn.dry_run):
                 turn.find("renamed", image.id, "its locations are written as their stores name them now")
@@ -61,7 +61,7 @@ class Updater(PeriodicJob):
         elif image.virtual_size is None and image.size is not None:
             self._measure(turn, image)
 
-    def _hash(self, turn: Turn, image: Image) -> None:
+    def _hash(self, turn: JobContext, image: Image) -> None:
         """As data of an added location is hashed: under a lease, to its end, whatever happens to us."""
         lease = self._tools.core.leases.new(image, Operation.HASH, image.status)
         try:
@@ -85,7 +85,7 @@ class Updater(PeriodicJob):
         except errors.ImageNotFound:
             return None
 
-    def _measure(self, turn: Turn, image: Image) -> None:
+    def _measure(self, turn: JobContext, image: Image) -> None:
         """The virtual size is told by the data's beginning, if at all."""
         try:
             found = self._images.locations.measure(image, dry_run=turn.dry_run)
@@ -96,7 +96,7 @@ class Updater(PeriodicJob):
             turn.find("measured", image.id, f"virtual_size is {found}")
 
     # -- usage -------------------------------------------------------------------------------------------------------
-    def _count(self, turn: Turn) -> None:
+    def _count(self, turn: JobContext) -> None:
         images = self._tools.database.images
         for project in images.projects():
             turn.check()

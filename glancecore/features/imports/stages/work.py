@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from glancecore.domain import errors, fields, metadata
-from glancecore.domain.image import Image, Staged
+from glancecore.domain.image import Image
 from glancecore.domain.lease import BlobRef
 from glancecore.domain.quota import Limits
+from glancecore.domain.staged import Staged
 from glancecore.features.imports.run import ImportRun
 from glancecore.features.imports.stages.reservation import ImportReservation
 from glancecore.ports.import_method import Request

@@ -21,7 +21,7 @@ MOST = 1000
 MOST_OF_A_KIND = 200
 
 
-class Outcome(StrEnum):
+class RunOutcome(StrEnum):
     DONE = "done"
     #: Cut off, because its process ended or no longer led.
     STOPPED = "stopped"
@@ -30,12 +30,12 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class JobResult:
     """One run that has ended. ``seconds`` is how long it took."""
 
     job: str
     dry_run: bool
-    outcome: Outcome
+    outcome: RunOutcome
     started_at: datetime
     seconds: float
     report: Report = field(default_factory=Report)
@@ -55,7 +55,7 @@ class Run:
         return "\n".join(lines)
 
 
-class RunningTurn:
+class JobRun:
     """A ``Turn`` (``glancecore.ports.periodic``). ``alive`` raises JobStopped when the process may no longer work on the job."""
 
     def __init__(self, name: str, record: JobRecord, alive: Callable[[], None], stopping: threading.Event, *, dry_run: bool,
@@ -124,7 +124,7 @@ class RunningTurn:
         return Report(dict(self._counts), tuple(self._findings), tuple(self._errors))
 
 
-def from_json(value: Mapping[str, Any]) -> Run:
+def from_json(value: Mapping[str, Any]) -> JobResult:
     """The run that ``as_json`` told of."""
     report = Report(value["counts"], tuple(Finding(**x) for x in value["findings"]), tuple(value["errors"]))
-    return Run(value["job"], value["dry_run"], Outcome(value["outcome"]), datetime.fromisoformat(value["started_at"]), value["seconds"], report)
+    return JobResult(value["job"], value["dry_run"], RunOutcome(value["outcome"]), datetime.fromisoformat(value["started_at"]), value["seconds"], report)

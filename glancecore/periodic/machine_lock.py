@@ -12,7 +12,7 @@ from pathlib import Path
 LOG = logging.getLogger(__name__)
 
 
-class Alone:
+class LocalLeadership:
     """The leadership of a machine's own jobs: whoever is the candidate has it."""
 
     leads = True
@@ -27,7 +27,7 @@ class Alone:
         """The candidate's lock is all."""
 
 
-class Candidate:
+class MachineLock:
     """A file lock, which the kernel frees when its process dies. ``folder`` is made when it is missing."""
 
     def __init__(self, folder: Path, option: str = "[periodic] lock_path") -> None:
