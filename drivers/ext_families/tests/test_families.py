@@ -406,6 +406,31 @@ def test_what_a_channel_points_to_stays(people: People) -> None:
     assert people.owner.delete(family.images["2"]).status_code == 204
 
 
+def test_a_promotion_and_a_deletion_at_once(people: People) -> None:
+    """One of them is refused, whoever it is: no channel points to what is deleted."""
+    labels = [f"v{x}" for x in range(12)]
+    family = people.family(None, *labels)
+    for number, label in enumerate(labels):
+        start = threading.Barrier(2)
+
+        def promoted(label: str = label, number: int = number, start: threading.Barrier = start) -> int:
+            client = Client(people.owner.url, people.project)
+            start.wait()
+            return int(family.promote(f"c{number}", label, client).status_code)
+
+        def deleted(label: str = label, start: threading.Barrier = start) -> int:
+            client = Client(people.owner.url, people.project)
+            start.wait()
+            return client.delete(family.images[label]).status_code
+
+        with ThreadPoolExecutor(2) as pool:
+            moving, deleting = pool.submit(promoted), pool.submit(deleted)
+            assert (moving.result(), deleting.result()) in {(200, 409), (409, 204), (404, 204), (409, 409)}
+        there = people.owner.call("GET", f"/v2/images/{family.images[label]}").status_code == 200
+        pointed = family.call("GET", f"/channels/c{number}").status_code == 200
+        assert there or not pointed
+
+
 def test_promote_only_what_can_be_used(people: People) -> None:
     family = people.family(None, "1", "2")
     assert people.admin.call("POST", f"/v2/images/{family.images['1']}/actions/deactivate").status_code == 204
