@@ -57,6 +57,7 @@ from glancecore.ports.repository import Database
 from glancecore.ports.store import Cap, Store
 from glancecore.registry.app import RegistryApp, RegistrySettings
 from glancecore.registry.probes import Probes
+from glancecore.sdk.workers import Workers
 from glancecore.services import metrics
 from glancecore.services.caching import Caching, CachingSettings
 from glancecore.services.copies import Copies
@@ -68,7 +69,7 @@ from glancecore.services.health import Health
 from glancecore.services.image_cache import ImageCache, told
 from glancecore.services.image_properties import ImageProperties
 from glancecore.services.images import Images, MetadataRules
-from glancecore.services.inspection import InspectionRules
+from glancecore.services.inspection import InspectionRules, Inspector
 from glancecore.services.kept_secrets import KeptSecrets
 from glancecore.services.leases import Leases
 from glancecore.services.location_hashing import LocationHashing
@@ -91,6 +92,11 @@ from glancecore.services.staging import Staging, StagingArea
 from glancecore.services.stores import DirectDownload, StoreFacade, Stores, StoreSettings
 from glancecore.services.subscriptions import Subscriptions
 from glancecore.services.tasks import Tasks
+from glancecore.services.upload_finishing import UploadFinishing
+from glancecore.services.upload_parts import UploadParts
+from glancecore.services.upload_receiving import Receiving
+from glancecore.services.upload_records import UploadRecords
+from glancecore.services.upload_sessions import UploadLimits, UploadSessions
 from glancecore.services.uploads import Uploads
 from glancecore.services.writer import Writer
 
@@ -135,6 +141,7 @@ class Service:
     #: Everybody who reaches the socket may do everything.
     open_to_all: bool
     extensions: Extensions
+    sessions: UploadSessions
     #: Plugins that are left out: (kind, name, for stores the id) -> why.
     broken: Mapping[tuple[str, str], str]
     made: Flask | None = None
@@ -170,6 +177,7 @@ class Service:
         self.reaper.stop()
         self.extensions.stop()
         self.outbox.stop()
+        self.sessions.stop()
         self.hashing.stop()
         self.rechecking.stop()
         self.imports.stop()
@@ -194,7 +202,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     quota: Quota = loader.one("quota")
     if not again:
         database.ping()  # its own trouble is told before that of stores, whose places it knows
-    stores = load_stores(conf, database, again=again, look=look, loader=loader)
+    stores = load_stores(conf, database, again=again, look=look, loader=loader, staging=any(x.takes_uploads for x in classes.values()))
     if not again:
         for told in needed_but_not_configured(database.places, stores.ids).values():
             LOG.warning("images need a store: %s", told)
@@ -254,11 +262,15 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     on.abandoned(Operation.HASH, hashing.start)
     on.abandoned(Operation.DROP_LOCATION, locations.finish_drop)
 
+    sessions = _upload_sessions(conf, database, operations, authorizer, quota, uploads, stores, signatures)
+    deletion.with_uploads(sessions.deleting)
+    on.abandoned(Operation.SESSION, sessions.abandoned)
+    on.every_pass(sessions.every_pass)
     copies = Copies(repository, stores, leases, writer)
     rechecking = Rechecking(database, stores, copies, leases.holder)
     downloads.when_damaged(rechecking.image)
     stores.when_back(rechecking.store)
-    kernel = ServiceKernel(images, repository, KernelData(stores), authorizer, database.records, writer, operations)
+    kernel = ServiceKernel(images, repository, KernelData(stores), authorizer, database.records, writer, operations, sessions)
     tools = Tools(database, kernel, stores, copies, imports, deletion, reaper,
                   leases, hashing, locations, caching, conf.do_secure_hash, conf.scrub_time)
     scheduled = _load_jobs(conf, tools, loader)
@@ -320,7 +332,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
 
     sections.refuse_shared(conf, _store_options(conf, loader))
     return Service(make_app, database, stores, reaper, outbox, notifications, hashing, rechecking, runner, board, importing, caching, tools, periodic, machine, leases.holder, auth.open_to_all,
-                   enabled, loader.broken)
+                   enabled, sessions, loader.broken)
 
 
 @dataclass(slots=True)
@@ -391,11 +403,12 @@ def load_database(conf: cfg.ConfigOpts, loader: Loader | None = None) -> Databas
     return found
 
 
-def load_stores(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool = False, look: bool = False, loader: Loader | None = None) -> Stores:
+def load_stores(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool = False, look: bool = False, loader: Loader | None = None,
+                staging: bool = False) -> Stores:
     """A broken store is listed as unavailable and the others serve, unless it is the default one and was never used. ``again``: nothing that
     is wrong with a store stops the start, for it was good before: it is away, and may come back. ``database``: knows where the data of the
     stores is expected; without one, that is not looked at. ``look``: the configuration is only judged, so nothing is made, marked or recorded; a
-    store whose place a start would make has no fault then, and is not available."""
+    store whose place a start would make has no fault then, and is not available. ``staging``: data is staged for more than imports."""
     wanted: Mapping[str, str] = conf.enabled_backends
     if not wanted:
         raise ConfigError("[DEFAULT] enabled_backends: name at least one store, such as file:file")
@@ -413,9 +426,9 @@ def load_stores(conf: cfg.ConfigOpts, database: Database | None = None, *, again
     facades: dict[str, StoreFacade] = {}
     for store_id, driver in wanted.items():
         facades[store_id] = _load_store(conf, loader, places, store_id, driver, [*facades.values()], required=store_id == default, again=again, look=look)
-    staging = _load_staging(conf, loader, facades[default], wanted[default], again=again, look=look) if conf.enabled_import_methods else None
-    _refuse_shared_places([*facades.values(), *([staging] if staging else [])])
-    return Stores([*facades.values()], default, staging, fallbacks=fallbacks)
+    staged = _load_staging(conf, loader, facades[default], wanted[default], again=again, look=look) if conf.enabled_import_methods or staging else None
+    _refuse_shared_places([*facades.values(), *([staged] if staged else [])])
+    return Stores([*facades.values()], default, staged, fallbacks=fallbacks)
 
 
 def _load_staging(conf: cfg.ConfigOpts, loader: Loader, default: StoreFacade, default_driver: str, *, again: bool, look: bool) -> StoreFacade:
@@ -765,6 +778,15 @@ def _destinations(conf: cfg.ConfigOpts, loader: Loader, notifiers: dict[str, Not
 def _outbox_settings(conf: cfg.ConfigOpts) -> OutboxSettings:
     outbox = conf.outbox
     return OutboxSettings(outbox.interval, outbox.batch, outbox.claim_seconds, outbox.first_pause, outbox.longest_pause, outbox.max_age)
+
+
+def _upload_sessions(conf: cfg.ConfigOpts, database: Database, operations: Operations, authorizer: Authorizer, quota: Quota, uploads: Uploads, stores: Stores,
+                     signatures: Signatures) -> UploadSessions:
+    settings, chosen, parts = _data_settings(conf), conf.uploads, UploadParts(stores)
+    receiving = Receiving(parts, lambda x: Inspector(x.disk_format or "", x.container_format or "", settings.inspection), settings.size_cap, chosen.part_size)
+    finishing = UploadFinishing(operations, uploads, parts, stores, quota, signatures, Workers("upload", chosen.workers, waiting=10_000))
+    limits = UploadLimits(chosen.keep_for, chosen.max_per_project or None, chosen.patience, settings.size_cap)
+    return UploadSessions(operations, authorizer, quota, UploadRecords(database.records), receiving, finishing, limits)
 
 
 # -- values -----------------------------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ from glancecore.services.images import Images
 from glancecore.services.operations import Operations
 from glancecore.services.stores import Stores
 from glancecore.services.subscriptions import Subscriptions
+from glancecore.services.upload_sessions import UploadSessions
 from glancecore.services.writer import Writer
 
 LOG = logging.getLogger(__name__)
@@ -146,6 +147,7 @@ class ServiceKernel:
     records: RecordRepository
     writer: Writer
     operations: Operations
+    uploads: UploadSessions
     made: dict[str, Extension] = field(default_factory=dict)
 
     def clock(self) -> datetime:

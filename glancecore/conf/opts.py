@@ -19,9 +19,10 @@ from glancecore.conf import (
     registry,
     server,
     store,
+    uploads,
 )
 
-_GROUPS = (api, flavor, image, store, database, lease, imports, metadefs, outbox, periodic, plugins, registry, server, cache)
+_GROUPS = (api, flavor, image, store, database, lease, imports, metadefs, outbox, periodic, plugins, registry, server, cache, uploads)
 
 
 def register(conf: cfg.ConfigOpts) -> None:
