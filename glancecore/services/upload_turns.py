@@ -55,7 +55,10 @@ class Turn:
     def save(self, after: UploadSession, *changes: Change, reserved: int | None = None, blobs: tuple[BlobRef, ...] | None = None) -> None:
         """Commit what has become of the session, and of its lease. Raises LeaseLost, ConcurrentChange, and what ``changes`` say."""
         lease = replace(self.lease, reserved=self.lease.reserved if reserved is None else reserved, blobs=self.lease.blobs if blobs is None else blobs)
-        self._turns.images.commit(changed(self.session, after), LeaseChanged(lease), *changes)
+        try:
+            self._turns.images.commit(changed(self.session, after), LeaseChanged(lease), *changes)
+        except (errors.RecordNotFound, errors.ImageNotFound) as exc:
+            raise errors.LeaseLost(f"the upload to image {self.session.image_id} was ended") from exc
         self.session, self.lease = replace(after, version=self.session.version + 1), lease
 
     def rest(self, seconds: float | None = None) -> None:

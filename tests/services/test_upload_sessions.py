@@ -139,7 +139,7 @@ def test_pieces_become_the_image(cloud: Cloud) -> None:
     session = cloud.begun()
     assert cloud.shown(session)["status"] == "saving"
     cuts = [0, 1, 700_000, 700_000, 2_500_000, 3_000_000]
-    for node, (first, end) in enumerate(zip(cuts, cuts[1:], strict=False)):
+    for node, (first, end) in enumerate(itertools.pairwise(cuts)):
         session = cloud.append(session, first, DATA[first:end], node % 2, size=end - first)
         assert session.offset == end
         assert cloud.show(session, (node + 1) % 2).offset == end
