@@ -118,6 +118,7 @@ DRIVER_NEEDS = {
     "db_sql": ("mariadb", "postgresql"),
     "db_registry": ("mariadb",),
     "ext_census": ("mariadb", "postgresql"),
+    "ext_tus": ("mariadb", "postgresql"),
     "store_http": ("nginx",),
     "store_swift": ("keystone", "swift"),
     "store_rbd": ("ceph",),

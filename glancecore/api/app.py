@@ -181,7 +181,7 @@ def create_app(routes: Sequence[Route], operator: OperatorApi, versions: Version
     for route in table:
         app.add_url_rule(route.path, endpoint=f"{route.method} {route.path}", view_func=gate.view(route),
                          methods=[route.method], provide_automatic_options=False, strict_slashes=True)
-    for path in {route.path for route in table}:
+    for path in {route.path for route in table} - {route.path for route in table if route.method == "OPTIONS"}:
         methods = sorted({x.method for x in table if x.path == path} | {"OPTIONS"})
         app.add_url_rule(path, endpoint=f"OPTIONS {path}", view_func=_options(methods), methods=["OPTIONS"])
 

@@ -153,7 +153,11 @@ class UploadSessions(Protocol):
     def begin(self, ctx: Context, image_id: str, length: int | None = None, *, store: str | None = None, note: Mapping[str, str] | None = None) -> UploadSession:
         """``length``: bytes of the whole, None while it is not known; known ones are reserved. ``store``: where the image goes; None: the default one.
         ``note``: what the dialect wants to remember, at most some kilobytes. Raises ImageNotFound, Forbidden, WrongStatus, Invalid, UnknownStore, TooLarge,
-        QuotaExceeded, LimitExceeded (too many sessions), SignatureInvalid, StoreUnavailable, StoreReadOnly."""
+        QuotaExceeded, LimitExceeded (too many sessions), SignatureInvalid, StoreUnavailable, StoreReadOnly. A session of the image that has got no byte
+        gives way: who began it may not have been told."""
+
+    def of_image(self, ctx: Context, image_id: str) -> Sequence[UploadSession]:
+        """Those of the image, also some that have ended, for who may upload to it. Raises ImageNotFound, Forbidden."""
 
     def show(self, ctx: Context, image_id: str, session_id: str, *, settle: bool = True) -> UploadSession:
         """``settle``: a transfer that goes on is ended, so that ``offset`` stays what it is until the next ``append``; it may take two seconds."""

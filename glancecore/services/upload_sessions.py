@@ -75,6 +75,7 @@ class UploadSessions:
         image = self._images.get(image_id, ctx.viewer)
         self._policy.authorize(ctx, "get_image", image)
         self._policy.authorize(ctx, "upload_image", image)
+        image = self._without_empty(image)
         image.require(Status.QUEUED)
         image.require_formats()
         target = self._finishing.uploads.target(store, length)
@@ -101,6 +102,13 @@ class UploadSessions:
         """See ``ports.extension.UploadSessions``."""
         session, _ = self._asked(ctx, image_id, session_id)
         return self._turns.settled(session) if settle else session
+
+    def of_image(self, ctx: Context, image_id: str) -> list[UploadSession]:
+        """See ``ports.extension.UploadSessions``."""
+        image = self._images.get(image_id, ctx.viewer)
+        self._policy.authorize(ctx, "get_image", image)
+        self._policy.authorize(ctx, "upload_image", image)
+        return [x for x in self._records.of_image(image_id) if x.owner == image.owner]
 
     def append(self, ctx: Context, image_id: str, session_id: str, offset: int, pieces: Iterable[bytes], *, size: int | None = None,
                length: int | None = None, last: bool = False, digest: PieceDigest | None = None) -> UploadSession:
@@ -154,6 +162,16 @@ class UploadSessions:
     # -- inside ------------------------------------------------------------------------------------------------------------
     def _until(self) -> datetime:
         return now() + timedelta(seconds=self._limits.keep_for)
+
+    def _without_empty(self, image: Image) -> Image:
+        """Without a session that has got nothing: whoever began it may not have been told its id."""
+        for session in self._records.of_image(image.id) if image.status is Status.SAVING else ():
+            if session.state is SessionState.OPEN and not session.offset and self._turns.rests(session):
+                try:
+                    self._finishing.end(self._turns.take(session, session), None, told=False)
+                except (errors.ConcurrentChange, errors.LeaseLost):
+                    continue
+        return self._images.get_any(image.id) if image.status is Status.SAVING else image
 
     def _asked(self, ctx: Context, image_id: str, session_id: str) -> tuple[UploadSession, Image]:
         """The session and its image, for who may upload to it; to others it looks as if there were none. Raises UploadNotFound, UploadGone."""

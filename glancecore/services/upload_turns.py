@@ -98,7 +98,7 @@ class UploadTurns:
         lease = self.images.lease(session.image_id)
         if lease is None or not belongs(lease, session):
             raise errors.Gone(f"image {session.image_id} was deleted, or its upload has ended")
-        mine = replace(lease, holder=self.leases.holder, token=uuid.uuid4().hex, reserved=lease.reserved if reserved is None else reserved)
+        mine = replace(lease, operation=Operation.SESSION, holder=self.leases.holder, token=uuid.uuid4().hex, reserved=lease.reserved if reserved is None else reserved)
         try:
             self.images.commit(changed(session, after), self.leases.taken(mine, lease.token), *within)
         except BaseException:
@@ -159,7 +159,8 @@ def of(lease: Lease, sessions: Sequence[UploadSession]) -> UploadSession | None:
 
 def _resting(session: UploadSession, lease: Lease) -> Lease:
     """Nobody's; what is reserved is what has come, or all of it where that is known."""
-    return replace(lease, holder=RESTING, token=uuid.uuid4().hex, reserved=session.offset if session.length is None else session.length)
+    reserved = session.offset if session.length is None else session.length
+    return replace(lease, operation=Operation.SESSION, holder=RESTING, token=uuid.uuid4().hex, reserved=reserved)
 
 
 def _left(session: UploadSession) -> float:
