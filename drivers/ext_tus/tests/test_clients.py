@@ -16,7 +16,6 @@ import aiohttp
 import aiotus
 import lab
 import pytest
-import tenacity
 from tusclient.client import TusClient
 from tusclient.exceptions import TusCommunicationError
 from tusing import CONFIG, DATA, OFFSET_OCTETS, Tus, staged, stored
@@ -36,13 +35,6 @@ def tus(service: lab.Service) -> Tus:
     return Tus(service.url)
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    made = tmp_path / "disk.img"
-    made.write_bytes(DATA)
-    return made
-
-
 def became_active(service: lab.Service, tus: Tus, image_id: str) -> None:
     until(lambda: tus.client.show(image_id)["status"] == "active")
     assert tus.client.show(image_id)["os_hash_value"] == hashlib.sha512(DATA).hexdigest()
@@ -53,31 +45,30 @@ def became_active(service: lab.Service, tus: Tus, image_id: str) -> None:
 
 @pytest.mark.parametrize("piece", [300_000, 2_000_000, None])
 @pytest.mark.parametrize("verified", [False, True])
-def test_tuspy(service: lab.Service, tus: Tus, file: Path, piece: int | None, verified: bool) -> None:
+def test_tuspy(service: lab.Service, tus: Tus, piece: int | None, verified: bool) -> None:
     image_id = tus.image()
     client = TusClient(f"{service.url}/v2/images/{image_id}/uploads", headers=IDENTITY)
     more: dict[str, Any] = {"chunk_size": piece} if piece else {}
-    client.uploader(str(file), metadata={"filename": "disk.img"}, upload_checksum=verified, **more).upload()
+    client.uploader(file_stream=io.BytesIO(DATA), metadata={"filename": "disk.img"}, upload_checksum=verified, **more).upload()
     became_active(service, tus, image_id)
 
 
-def test_tuspy_goes_on_by_its_url(service: lab.Service, tus: Tus, file: Path) -> None:
+def test_tuspy_goes_on_by_its_url(service: lab.Service, tus: Tus) -> None:
     image_id = tus.image()
     client = TusClient(f"{service.url}/v2/images/{image_id}/uploads", headers=IDENTITY)
-    uploader = client.uploader(str(file), chunk_size=1_000_000)
+    uploader = client.uploader(file_stream=io.BytesIO(DATA), chunk_size=1_000_000)
     uploader.upload(stop_at=2_000_000)
-    again = client.uploader(str(file), chunk_size=1_000_000, url=uploader.url)
+    again = client.uploader(file_stream=io.BytesIO(DATA), chunk_size=1_000_000, url=uploader.url)
     assert again.offset == 2_000_000
     again.upload()
     became_active(service, tus, image_id)
 
 
-def test_tuspy_through_kills(service: lab.Service, tus: Tus, file: Path) -> None:
+def test_tuspy_through_kills(service: lab.Service, tus: Tus) -> None:
     """kill -9 of the whole server between, and during, pieces: the client's own retries are enough."""
     image_id = tus.image()
     client = TusClient(f"{service.url}/v2/images/{image_id}/uploads", headers=IDENTITY)
-    uploader = client.uploader(str(file), chunk_size=400_000, retries=100, retry_delay=1)
-    uploader.upload(stop_at=400_000)
+    uploader = client.uploader(file_stream=io.BytesIO(DATA), chunk_size=400_000, retries=30, retry_delay=1)
     ended: list[BaseException | None] = []
 
     def run() -> None:
@@ -104,7 +95,7 @@ def test_tuspy_through_kills(service: lab.Service, tus: Tus, file: Path) -> None
     became_active(service, tus, image_id)
 
 
-@pytest.mark.parametrize("piece", [700_000, 10_000_000])
+@pytest.mark.parametrize("piece", [300_000, 1_000_000])
 def test_aiotus(service: lab.Service, tus: Tus, piece: int) -> None:
     image_id = tus.image()
 
@@ -122,10 +113,9 @@ def test_aiotus(service: lab.Service, tus: Tus, piece: int) -> None:
     assert "creation" in extensions  # type: ignore[operator]
     assert metadata == {"filename": b"disk.img"}
     became_active(service, tus, image_id)
-    assert tenacity
 
 
-def test_curl(service: lab.Service, tus: Tus, file: Path, tmp_path: Path) -> None:
+def test_curl(service: lab.Service, tus: Tus, tmp_path: Path) -> None:
     """By hand, as the documents show."""
     lab.need("curl")
     image_id, identity = tus.image(), [word for name, value in IDENTITY.items() for word in ("-H", f"{name}: {value}")]
@@ -141,4 +131,3 @@ def test_curl(service: lab.Service, tus: Tus, file: Path, tmp_path: Path) -> Non
         assert f"upload-offset: {offset}" in curl("-I", url).lower()
         curl("-X", "PATCH", "-T", str(part), "-H", f"Content-Type: {OFFSET_OCTETS}", "-H", f"Upload-Offset: {offset}", url)
     became_active(service, tus, image_id)
-    assert file.exists()
