@@ -34,7 +34,7 @@ from glancecore.services.uploads import Uploads
 
 LOG = logging.getLogger(__name__)
 #: Seconds until an image whose making was held up by something is made again.
-PAUSE = 10.0
+PAUSE = 30.0
 AT_ONCE = 0.1
 #: Seconds for which an ended session can still be asked about, at the most.
 TOLD_FOR = 3600.0
@@ -112,7 +112,10 @@ class UploadFinishing:
         image.require(Status.SAVING)
         signature = self._signature(image, token)
         store = self.uploads.target(turn.session.target, turn.session.offset)
-        image = self._attempt(turn, image, store)
+        free = store.free()
+        if free is not None and free < turn.session.offset:  # before hours of copying
+            raise errors.StoreFull(f"store {store.id} has no room for the image", store.id, "put")
+        image = self._attempt(turn, store)
         checkpoint("session.commit_begun")
         limits = self._quota.limits(image.owner)
         held = Held(self._operations, image, turn.lease, None)
@@ -152,11 +155,13 @@ class UploadFinishing:
             raise errors.CertificatesUnavailable("the certificate of the signed image can be asked for in its owner's name only: send the end of the upload again")
         return self._signatures.check_of(image, token)
 
-    def _attempt(self, turn: Turn, image: Image, store: StoreFacade) -> Image:
+    @on_concurrent_change
+    def _attempt(self, turn: Turn, store: StoreFacade) -> Image:
         """The image with a blob key that nobody has written to, named by the lease before the first byte; what dead attempts have left is gone."""
         place, *left = turn.lease.blobs
         for ref in left:
             self._stores.discard(ref)
+        image = self._images.get_any(turn.session.image_id)
         saved = self._operations.writer.image(image, replace(image, attempt=image.attempt + 1), touched=False)
         turn.save(turn.session, saved, blobs=(place, BlobRef(store.id, saved.after.blob_key, saved.after.owner)))
         return saved.after

@@ -21,6 +21,7 @@ from glancecore.ports.record_repository import (
 
 #: No extension's: their names have no blank.
 COLLECTION = "the service.uploads"
+#: The key by which sessions that have not ended are found.
 _OWNER = 0
 
 
@@ -42,14 +43,7 @@ class UploadRecords:
 
     def live_of(self, owner: str | None, limit: int) -> int:
         """How many of a project's sessions are kept and have not ended; counted up to ``limit``."""
-        count, after = 0, None
-        while count < limit:
-            page = self._records.find(RecordQuery(COLLECTION, _OWNER, [owner or ""], after=after))
-            count += sum(_session(x).live for x in page)
-            if not page:
-                break
-            after = owner or "", page[-1].id
-        return min(count, limit)
+        return len(self._records.find(RecordQuery(COLLECTION, _OWNER, [owner or ""], limit=limit)))
 
     def expired(self, at: datetime) -> list[UploadSession]:
         return [_session(x) for x in self._records.expired(COLLECTION, at)]
@@ -72,8 +66,8 @@ def _record(session: UploadSession) -> Record:
     data: dict[str, object] = {
         "tag": session.tag, "target": session.target, "staging": session.staging, "offset": session.offset, "length": session.length,
         "state": session.state.value, "note": dict(session.note), "fault": session.fault, "next": session.next, "initiator": asdict(session.initiator),
-        "parts": [[x.first, x.count, x.size, x.url] for x in session.parts], "owned": session.owner is not None}
-    return Record(COLLECTION, session.id, data, (session.owner or "",), session.image_id, session.expires_at, session.version)
+        "parts": [[x.first, x.count, x.size, x.url] for x in session.parts], "owner": session.owner}
+    return Record(COLLECTION, session.id, data, (session.owner or "" if session.live else None,), session.image_id, session.expires_at, session.version)
 
 
 def _session(record: Record) -> UploadSession:
@@ -81,6 +75,6 @@ def _session(record: Record) -> UploadSession:
     if record.image_id is None or record.expires_at is None:
         raise TypeError(f"record {record.id} of {record.collection} has no image or no end")
     return UploadSession(
-        record.id, record.image_id, record.keys[_OWNER] if data["owned"] else None, data["tag"], data["target"], data["staging"], record.expires_at,
+        record.id, record.image_id, data["owner"], data["tag"], data["target"], data["staging"], record.expires_at,
         data["offset"], data["length"], SessionState(data["state"]), data["note"], data["fault"], tuple(PartRun(*x) for x in data["parts"]), data["next"],
         Initiator(**data["initiator"]), record.version)

@@ -255,7 +255,7 @@ class UploadSessions:
         try:
             image = self._images.get(session.image_id, ctx.viewer)
             self._policy.authorize(ctx, "upload_image", image)
-        except errors.GlanceError as exc:
+        except (errors.ImageNotFound, errors.Forbidden) as exc:
             self._give_up(turn, exc)
             raise
         except BaseException:

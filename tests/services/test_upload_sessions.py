@@ -359,7 +359,7 @@ def test_data_of_another_format_ends_the_upload_at_its_beginning(cloud: Cloud, m
 
 
 def test_only_queued_images(cloud: Cloud) -> None:
-    session = cloud.begun()
+    session = cloud.append(cloud.begun(), 0, b"x")
     with pytest.raises(errors.WrongStatus):
         cloud.uploads().begin(cloud.ctx, session.image_id, 1)
     assert cloud.owner.upload(session.image_id).status_code == 409
@@ -631,6 +631,56 @@ def test_a_store_that_is_full_at_the_end_holds_it_up_and_loses_nothing(cloud: Cl
         with pytest.raises(errors.StoreFull):
             cloud.append(session, 3_000_000, b"", 1, size=0)
     assert cloud.append(session, 3_000_000, b"", 1, size=0).state is SessionState.DONE, "who asks again does not wait for the next try"
+    assert cloud.download(session) == DATA
+
+
+def test_what_waits_is_no_leftover(cloud: Cloud) -> None:
+    """For the job that looks for data of nobody, also between two pieces; what an upload has really left is."""
+    session = cloud.append(cloud.begun(), 0, DATA[:2_000_000])
+    left = cloud.folder / "fast" / ".staging" / f"{session.image_id}.0123456789abcdef_7"
+    service = cloud.nodes[0]
+    job = bootstrap.load_job(kit.read(cloud.folder / "glance-api.conf"), "orphans", service.tools, "here")
+    job.job.conf.grace = 0  # type: ignore[attr-defined]
+
+    def run() -> None:
+        assert service.runner_of(job).run(job, dry_run=False).outcome.value == "done"
+
+    run()
+    assert len(cloud.staged()) == 1
+    assert cloud.append(session, 2_000_000, DATA[2_000_000:]).state is SessionState.DONE
+    left.write_bytes(b"of a process that died behind the end")
+    os.utime(left, (0, 0))
+    run()
+    assert cloud.staged() == []
+    assert cloud.download(session) == DATA
+
+
+def test_its_metadata_is_changed_meanwhile(cloud: Cloud) -> None:
+    session = cloud.append(cloud.begun(), 0, DATA[:2_000_000])
+    patch = [{"op": "replace", "path": "/name", "value": "other"}]
+    answer = cloud.owner.call("PATCH", f"/v2/images/{session.image_id}", patch, Content_Type="application/openstack-images-v2.1-json-patch")
+    assert answer.status_code == 200, answer.text
+    assert cloud.append(session, 2_000_000, DATA[2_000_000:]).state is SessionState.DONE
+    assert cloud.shown(session)["name"] == "other"
+
+
+def test_a_database_that_is_away_at_the_end_ends_nothing(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was all there: whoever has the lease next makes the image."""
+    session = cloud.begun()
+    authorize = cloud.uploads()._policy.authorize
+    seen: list[str] = []
+
+    def away(*args: Any) -> None:
+        seen.append(args[1])
+        if len(seen) == 3:
+            raise errors.DatabaseUnavailable("it does not answer")
+        authorize(*args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cloud.uploads()._policy, "authorize", away)
+        with pytest.raises(errors.DatabaseUnavailable):
+            cloud.append(session, 0, DATA)
+    until(lambda: cloud.reap() or cloud.stored(session).state is SessionState.DONE)
     assert cloud.download(session) == DATA
 
 
