@@ -23,9 +23,15 @@ MAKING = ("upload.first_piece", "upload.all_pieces", "upload.after_put")
 
 
 @pytest.fixture(scope="module")
-def service() -> Iterator[lab.Service]:
+def stopped() -> Iterator[lab.Service]:
     with lab.service(lab.merged(CONFIG, {"DEFAULT": {"workers": 1}}), start=False) as made:
         yield made
+
+
+@pytest.fixture
+def service(stopped: lab.Service) -> Iterator[lab.Service]:
+    yield stopped
+    stopped.stop(signal.SIGKILL)
 
 
 def usage(service: lab.Service) -> tuple[int, int, int]:
@@ -76,11 +82,10 @@ def test_killed_at(service: lab.Service, monkeypatch: pytest.MonkeyPatch, step: 
     assert tus.client.download(image_id).content == DATA
     until(lambda: usage(service) == (len(DATA), 0, 0), lambda: str(usage(service)))
     if step != "session.after_finish":  # what is left there is for the job orphans
-        until(lambda: staged(service) == [], lambda: str(staged(service)))
+        until(lambda: not [x for x in staged(service) if x.startswith(image_id)], lambda: str(staged(service)))
     assert len(stored(service)) == 1
     assert tus.client.delete(image_id).status_code == 204
     until(lambda: stored(service) == [])
-    service.stop()
 
 
 @pytest.mark.parametrize("step", SESSION_END_STEPS)
@@ -103,7 +108,6 @@ def test_killed_while_it_is_given_up(service: lab.Service, monkeypatch: pytest.M
     until(lambda: usage(service) == (0, 0, 0), lambda: str(usage(service)))
     assert tus.client.upload(image_of(url), DATA).status_code == 204
     assert tus.client.delete(image_of(url)).status_code == 204
-    service.stop()
 
 
 @pytest.fixture(params=["mariadb", "postgresql", "registry"])
@@ -152,7 +156,7 @@ def test_from_node_to_node(nodes: list[lab.Service]) -> None:
     until(lambda: clients[0].client.show(image_id)["status"] == "active")
     assert clients[1].client.download(image_id).content == DATA
     until(lambda: staged(nodes[0]) == [])
-    assert clients[0].client.call("GET", "/v2/info/usage").json()["usage"]["image_size_total"]["usage"] == len(DATA)
+    assert clients[0].client.call("GET", "/v2/info/usage").json()["usage"]["image_size_total"]["usage"] == len(DATA) >> 20
 
 
 def dying(node: lab.Service, data: bytes) -> Iterator[bytes]:
