@@ -39,7 +39,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     quota: Quota = loader.one("quota")
     if not again:
         database.ping()  # its own trouble is told before that of stores, whose places it knows
-    stores = load_stores(conf, database, again=again, look=look, loader=loader)
+    stores = load_stores(conf, database, again=again, look=look, loader=loader, staging=any(x.takes_uploads for x in classes.values()))
     if not again:
         for told in needed_but_not_configured(database.places, stores.ids).values():
             LOG.warning("images need a store: %s", told)

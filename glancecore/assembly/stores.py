@@ -24,11 +24,12 @@ from glancecore.ports.store import Cap, Store
 LOG = logging.getLogger(__name__)
 
 
-def load_stores(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool = False, look: bool = False, loader: Loader | None = None) -> Stores:
+def load_stores(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool = False, look: bool = False, loader: Loader | None = None,
+                staging: bool = False) -> Stores:
     """A broken store is listed as unavailable and the others serve, unless it is the default one and was never used. ``again``: nothing that
     is wrong with a store stops the start, for it was good before: it is away, and may come back. ``database``: knows where the data of the
     stores is expected; without one, that is not looked at. ``look``: the configuration is only judged, so nothing is made, marked or recorded; a
-    store whose place a start would make has no fault then, and is not available."""
+    store whose place a start would make has no fault then, and is not available. ``staging``: data is staged for more than imports."""
     wanted: Mapping[str, str] = conf.enabled_backends
     if not wanted:
         raise ConfigError("[DEFAULT] enabled_backends: name at least one store, such as file:file")
@@ -46,9 +47,9 @@ def load_stores(conf: cfg.ConfigOpts, database: Database | None = None, *, again
     facades: dict[str, StoreFacade] = {}
     for store_id, driver in wanted.items():
         facades[store_id] = _load_store(conf, loader, places, store_id, driver, [*facades.values()], required=store_id == default, again=again, look=look)
-    staging = _load_staging(conf, loader, facades[default], wanted[default], again=again, look=look) if conf.enabled_import_methods else None
-    _refuse_shared_places([*facades.values(), *([staging] if staging else [])])
-    return Stores([*facades.values()], default, staging, fallbacks=fallbacks)
+    staged = _load_staging(conf, loader, facades[default], wanted[default], again=again, look=look) if conf.enabled_import_methods or staging else None
+    _refuse_shared_places([*facades.values(), *([staged] if staged else [])])
+    return Stores([*facades.values()], default, staged, fallbacks=fallbacks)
 
 
 def _load_staging(conf: cfg.ConfigOpts, loader: Loader, default: StoreFacade, default_driver: str, *, again: bool, look: bool) -> StoreFacade:

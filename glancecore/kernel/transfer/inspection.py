@@ -30,7 +30,7 @@ _BOOT_SECTOR_UNCHECKED = frozenset({"iso", "aki", "ari"})
 #: Bytes of the beginning that are kept; of a declared VMDK, what is read as its descriptor.
 _HEAD, _VMDK_HEAD = 4096, 1 << 20
 #: After so many bytes the beginning has told all that it can.
-_BEGINNING = 8 << 20
+BEGINNING = 8 << 20
 #: A larger disk there is not: offsets in files are 63 bits.
 _LARGEST = (1 << 63) - 1
 
@@ -76,7 +76,7 @@ class Inspector:
                 if inspector.format_match:
                     raise errors.UnsafeContent(f"the data begins as {inspector.NAME} and can't be checked for safety: {exc}") from exc
                 LOG.debug("not %s: %s", inspector.NAME, exc)
-        if begun < _BEGINNING:
+        if begun < BEGINNING:
             self.so_far()
 
     def conclude(self) -> int | None:
