@@ -32,7 +32,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     built before, so a cache or a store that can't be used now is no mistake of the operator's, and the service runs without. ``serving``: this process
     answers requests, so imports get a process of their own, unless the operator wants none. ``look``: as for ``load_stores``."""
     classes = extensions.load(conf)
-    policy = Authorizer(conf, [*list_rules(), *extensions.rules(classes)], metrics.POLICY_VALID.set)
+    policy = Authorizer(conf, [*list_rules(), *extensions.rules(classes)], metrics.POLICY_VALID.set, extensions.idle_rules(classes))
     loader = Loader(conf, _count_broken)
     auth: Auth = loader.one("auth")
     database = database or load_database(conf, loader)
@@ -52,7 +52,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     periodic, machine = make_runners(conf, loader, tools, extensions.jobs(classes))
     enabled = Extensions(loader, classes, extension_kernel, kernel.on)
     enabled.start()
-    kernel.hooks.shows = enabled.presenting
+    kernel.hooks.shows, kernel.hooks.beside = enabled.presenting, enabled
     kernel.hooks.run_job = machine.now
     sections.refuse_shared(conf, store_options(conf, loader))
     return Service(kernel, enabled, tools, periodic, machine, WebMaker(kernel, auth, enabled), auth.open_to_all, loader.broken)

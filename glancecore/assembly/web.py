@@ -48,7 +48,7 @@ class WebMaker:
         routes += self._extensions.routes([*routes, *operator.routes()])
         versions = Versions(minor for capability in kernel.made.values() for minor in capability.minors)
         app = create_app(routes, operator, versions, auth, kernel.policy, AppSettings(
-            conf.max_request_id_length, conf.allow_anonymous_access, _cross_site(conf, inside=auth.open_to_all) if auth.ambient else None, self._extensions.resolve))
+            conf.max_request_id_length, conf.allow_anonymous_access, _cross_site(conf, inside=auth.open_to_all) if auth.ambient else None, self._extensions.resolver))
         app.wsgi_app = _outermost(conf, app.wsgi_app)  # type: ignore[assignment, method-assign]
         return app
 

@@ -11,7 +11,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPMethod
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from werkzeug import exceptions as http_errors
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import parse_etags
 
-from glancecore.domain import errors
+from glancecore.domain import errors, text
 from glancecore.domain.context import Context
 from glancecore.http import arguments
 from glancecore.http import errors as error_answers
@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 _METHODS = frozenset(HTTPMethod)
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+#: Characters of a request's method and path that events keep.
+_LONGEST_REQUEST = 512
+_IMAGE = "/v2/images/<path:image_id>"
 REQUEST_ID = "x-openstack-request-id"
 #: Where the application keeps its ``Lanes``, in Flask's ``extensions``.
 LANES = "glancecore.lanes"
@@ -51,12 +54,13 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]+")
 
 @dataclass(frozen=True, slots=True)
 class AppSettings:
-    """``cross_site`` None: browsers don't bring anybody's rights by themselves. ``resolve``: the id of the image that is meant by what is no id."""
+    """``cross_site`` None: browsers don't bring anybody's rights by themselves. ``resolve``: the id of the image that is meant by what is no id; None:
+    nobody knows such references."""
 
     max_request_id: int = 64
     allow_anonymous: bool = False
     cross_site: CrossSite | None = None
-    resolve: Callable[[Context, str], str | None] = lambda _ctx, _reference: None
+    resolve: Callable[[Context, str], str | None] | None = None
 
 
 class Gate:
@@ -75,9 +79,11 @@ class Gate:
         def run(**values: str) -> Response:
             start = time.perf_counter()
             ctx = Context(request_id=self._request_id(request))
+            if (fault := self._wrong_id(ctx.request_id)) is not None:
+                ctx.request_id = Context().request_id
+            told = log_context.RequestContext(request_id=ctx.request_id, overwrite=True)
             try:
-                if (fault := self._wrong_id(ctx.request_id)) is not None:
-                    ctx.request_id = Context().request_id
+                if fault is not None:
                     raise fault
                 if self._settings.cross_site is not None:
                     self._settings.cross_site.refuse_name(request)
@@ -85,13 +91,13 @@ class Gate:
                         self._settings.cross_site.refuse(request)
                 if not route.public:
                     ctx = self._identified(request, ctx.request_id)
+                    told.user_id, told.project_id = ctx.user, ctx.project
                     if (transfer := request.environ.get("glancecore.transfer")) is not None:
                         transfer.claim(ctx.project or ctx.user or "")
                 INITIATOR.set(ctx.initiator)
                 arguments.check(request, values)
                 if "image_id" in values:
                     values["image_id"] = self._image_id(ctx, values["image_id"])
-                log_context.RequestContext(user_id=ctx.user, project_id=ctx.project, request_id=ctx.request_id, overwrite=True)
                 response = route(request, ctx, **values)
                 if not route.public and not ctx.authorized and response.status_code < 300:
                     raise RuntimeError(f"{route.method} {route.path} answered without asking for permission")
@@ -119,19 +125,21 @@ class Gate:
         try:
             ctx = self._auth.identify(req.environ)
         except errors.NotAuthenticated:
-            if not self._settings.allow_anonymous:
+            if not self._settings.allow_anonymous or any(name in req.headers for name in self._auth.credentials):
                 raise
             ctx = Context(roles=frozenset({"reader", "member"}), anonymous=True)
-        ctx.request_id, ctx.address = request_id, req.remote_addr
+        ctx.request_id, ctx.address, ctx.request = request_id, req.remote_addr, f"{req.method} {req.path}"[:_LONGEST_REQUEST]
         if ctx.anonymous and req.method not in _SAFE:
             raise errors.Forbidden("without credentials images can be read only")
         return self._authorizer.identify(ctx)
 
     def _image_id(self, ctx: Context, given: str) -> str:
         """A UUID in another case is the same one. Only what reads may name an image otherwise: nothing is changed that somebody did not mean."""
-        if _UUID.fullmatch(given) is None and request.method in _SAFE:
+        if self._settings.resolve is None or _UUID.fullmatch(given) is not None:
+            return given.lower()
+        if request.method in _SAFE:
             return self._settings.resolve(ctx, given) or given
-        return given.lower()
+        raise errors.ImageNotFound(f"no image {text.shortened(given)}: what changes an image names it by its id")
 
     def _wrong_id(self, request_id: str) -> errors.GlanceError | None:
         """What is wrong with a request id: it stands in every line of the log."""
@@ -178,26 +186,39 @@ def create_app(routes: Sequence[Route], operator: OperatorApi, versions: Version
     schema = document(table)
     table.append(Route("GET", "/openapi.json", operator.json(schema), "This API as an OpenAPI document",
                        {200: {"type": "object"}}, public=True, tag="versions"))
+    spelt: list[Route] = []
     for route in table:
-        app.add_url_rule(route.path, endpoint=f"{route.method} {route.path}", view_func=gate.view(route),
-                         methods=[route.method], provide_automatic_options=False, strict_slashes=True)
-    for path in {route.path for route in table}:
-        methods = sorted({x.method for x in table if x.path == path} | {"OPTIONS"})
+        view = gate.view(route)
+        for each in [route] if settings.resolve is None else [route, *_by_reference(route)]:
+            spelt.append(each)
+            app.add_url_rule(each.path, endpoint=f"{each.method} {each.path}", view_func=view,
+                             methods=[each.method], provide_automatic_options=False, strict_slashes=True)
+    for path in {route.path for route in spelt}:
+        methods = sorted({x.method for x in spelt if x.path == path} | {"OPTIONS"})
         app.add_url_rule(path, endpoint=f"OPTIONS {path}", view_func=_options(methods), methods=["OPTIONS"])
 
     def outside(exc: Exception) -> Response:
         """What no route has taken: unknown paths and methods, malformed requests."""
         if isinstance(exc, HTTPException) and request.method not in _METHODS:
             exc = http_errors.NotImplemented(f"method {request.method} is not known")
+        request_id = Context().request_id
+        log_context.RequestContext(request_id=request_id, overwrite=True)
         response = gate.failed(exc)
-        response.headers[REQUEST_ID] = Context().request_id
+        response.headers[REQUEST_ID] = request_id
         return response
 
     app.register_error_handler(Exception, outside)
-    app.extensions[LANES] = Lanes(table, os.environ.get("SCRIPT_NAME", ""))
+    app.extensions[LANES] = Lanes(spelt, os.environ.get("SCRIPT_NAME", ""))
     wrapped: WSGIApplication = auth.wrap(app.wsgi_app)
     app.wsgi_app = VersionPaths(wrapped, versions)  # type: ignore[method-assign]
     return app
+
+
+def _by_reference(route: Route) -> list[Route]:
+    """The same route for references with slashes, where it is one of an image: it is described and counted once."""
+    path = route.path.replace("<image_id>", "<path:image_id>")
+    reads = route.method == "GET" and path.count("<") == 1
+    return [replace(route, path=path)] if path.startswith(_IMAGE) and (reads or path == _IMAGE) else []
 
 
 def _options(methods: Sequence[str]) -> Callable[..., Response]:

@@ -28,5 +28,5 @@ class Lanes:
 
 def _spellings(path: str) -> str:
     """The version may have a minor one, or stand in Accept only (``versions.VersionPaths``)."""
-    versioned, rest = path.startswith("/v2/"), re.sub(r"<[^>]*>", "[^/]+", path)
+    versioned, rest = path.startswith("/v2/"), re.sub(r"<[^>]*>", "[^/]+", re.sub(r"<path:[^>]*>", ".+", path))
     return r"(?:/v2(?:\.[0-9]+)?)?" + rest.removeprefix("/v2") if versioned else rest

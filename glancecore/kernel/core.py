@@ -41,6 +41,20 @@ C = TypeVar("C", bound="CoreExtension")
 Shows = Callable[[Context, Sequence[Image]], Sequence[Mapping[str, object]]]
 
 
+class Beside:
+    """What extensions say of images beside their keys: see ``Extension.named`` and ``Extension.headers``. This is what is said without any."""
+
+    def named(self, ctx: Context, name: str) -> str | None:
+        """The id of the image that is meant by a name that no image has. Raises ImageNotFound, Conflict."""
+        del ctx, name
+        return None
+
+    def headers(self, row: Mapping[str, object]) -> Mapping[str, str]:
+        """For the answer that shows ``row``."""
+        del row
+        return {}
+
+
 class Plugins(Protocol):
     """The plugins that the operator wants: see ``glancecore.assembly.loader.Loader``."""
 
@@ -82,6 +96,7 @@ class Hooks:
     #: The keys that extensions show on images, and how they find what to show. The latter is complete when requests are served.
     shown_keys: Mapping[str, Schema] = field(default_factory=dict)
     shows: Callable[[], Sequence[Shows]] = list
+    beside: Beside = field(default_factory=Beside)
 
 
 @dataclass(slots=True)

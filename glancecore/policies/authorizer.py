@@ -44,8 +44,9 @@ class Authorizer:
     """Asks oslo.policy. Thread-safe. Raises ConfigError when the operator's policy files are not right. ``told``: called with whether they
     are, each time that they have changed. ``rules``: all that there are."""
 
-    def __init__(self, conf: cfg.ConfigOpts, rules: Sequence[policy.RuleDefault], told: Callable[[bool], None] = lambda _valid: None) -> None:
-        self._files = RuleFiles(conf, rules)
+    def __init__(self, conf: cfg.ConfigOpts, rules: Sequence[policy.RuleDefault], told: Callable[[bool], None] = lambda _valid: None, idle: Sequence[str] = ()) -> None:
+        """``idle``: what the rules of extensions begin with that are not enabled."""
+        self._files = RuleFiles(conf, rules, idle)
         self._told = told
         self._seen = self._seen_files()
         self._enforcer = self._files.load()

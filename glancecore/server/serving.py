@@ -11,6 +11,7 @@ from gunicorn import http
 from gunicorn.http import wsgi
 from gunicorn.http.body import ChunkedReader, LengthReader
 
+from glancecore.ports import log_lines
 from glancecore.ports.auth import REPEATED
 from glancecore.ports.http import Lane
 from glancecore.server.answer import Answer, BufferedResponse
@@ -45,6 +46,7 @@ class Serving:
 
     def serve(self, connection: Connection) -> Served:
         request = None
+        log_lines.of_nobody()
         connection.wait(connection.slow)
         try:
             if connection.parser is None:
@@ -91,8 +93,12 @@ class Serving:
         body = self._worker.wsgi(environ, start)
         connection.answer = Answer(response, body, connection.sock, sendfile=self._worker.cfg.sendfile is not False)
         connection.answer.environ = environ
+        connection.answer.told = log_lines.carry()
 
     def go_on(self, connection: Connection) -> Served:
+        """In any thread."""
+        if connection.answer is not None:
+            connection.answer.told()
         return self._send(connection, None)
 
     def _send(self, connection: Connection, budget: int | None) -> Served:
@@ -121,11 +127,13 @@ class Serving:
         response = answer.response
         response.sent = max(response.sent, answer.body_sent)
         took = datetime.fromtimestamp(time.monotonic()) - datetime.fromtimestamp(connection.started)  # noqa: DTZ006 (a difference)
-        self._worker.log.access(response, response.req, answer.environ, took)
-        try:
-            answer.done()
-        except Exception:
-            self._worker.log.exception("an answer could not be closed")
+        with log_lines.kept():
+            answer.told()
+            self._worker.log.access(response, response.req, answer.environ, took)
+            try:
+                answer.done()
+            except Exception:
+                self._worker.log.exception("an answer could not be closed")
 
 
 def _unread(body: Any) -> bool:

@@ -26,7 +26,7 @@ from glancecore.testing.repository import TEXTS, race
 
 def make_event(subject: str = "s", second: float = 0, destination: str = "d", **fields: Any) -> OutboxEvent:
     given: dict[str, Any] = {"id": str(uuid.uuid4()), "type": "image.update", "data": {"id": subject},
-                             "initiator": Initiator("user", "project", "req-1", "192.0.2.1"), **fields}
+                             "initiator": Initiator("user", "project", "req-1", "192.0.2.1", ("admin", "member"), "PUT /v2/images/x"), **fields}
     return OutboxEvent(destination=destination, subject=subject, at=after(second), **given)
 
 

@@ -140,6 +140,9 @@ def test_who_did_it(owner: Person, telling: Service) -> None:
     for event in found:
         assert event.initiator is not None
         assert (event.initiator.user, event.initiator.project, event.initiator.address) == (f"user-{owner.project}", owner.project, "127.0.0.1")
+        assert event.initiator.roles == ("member", "reader")
+    data = f"/v2/images/{image}/file"
+    assert [x.initiator.request for x in found if x.initiator] == ["POST /v2/images", *[f"PUT {data}"] * 3, f"GET {data}"]
     assert found[-1].initiator is not None
     assert found[-1].initiator.request_id == "req-mine"
     assert len({x.initiator.request_id for x in found if x.initiator}) == 3

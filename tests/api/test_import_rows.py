@@ -297,6 +297,12 @@ def test_quotas(small: Service) -> None:
     assert stage(owner, owner.create()["id"], bytes(600_000)).status_code == 413
 
 
+def test_a_body_that_is_too_large_is_told_its_own_bound(owner: Person) -> None:
+    answer = begin(owner, staged(owner), {**DIRECT, "more": "x" * (128 << 10)})
+    assert answer.status_code == 413
+    assert "at most 131072 are taken here" in answer.text
+
+
 @pytest.fixture(scope="module")
 def without() -> Iterator[Service]:
     with built("sqlite", {"DEFAULT": {"enabled_import_methods": "[]"}}) as made:

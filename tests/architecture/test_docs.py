@@ -18,7 +18,7 @@ from glancecore.policies.authorizer import Authorizer
 
 REPO = Path(__file__).parents[2]
 README = REPO / "README.md"
-DOCUMENTS = sorted([README, REPO / "CHANGELOG.md", *REPO.glob("docs/**/*.md")])
+DOCUMENTS = sorted([README, *(REPO / f"{x}.md" for x in ("CHANGELOG", "CONTRIBUTING", "CODE_OF_CONDUCT", "SECURITY")), *REPO.glob("docs/**/*.md")])
 _LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)[^)]*\)")
 _SECTION = re.compile(r"^\[([^\]]+)\]$", re.MULTILINE)
 

@@ -103,13 +103,28 @@ class ImageCache:
                     yield piece
 
     def fill(self, image: Image, source: CopySource, check: Callable[[], None] = lambda: None) -> bool:
-        """Wait until the image is cached; whether it is. ``check`` is called for each piece. Raises FillDamaged, and what ``check`` raises."""
+        """Cache the image, or wait until another reader has; whether it is cached. ``check`` is called for each piece: when it raises, what was written is removed, and whoever
+        follows goes to the stores. Raises FillDamaged, and what ``check`` raises."""
         seal = sealed(image)
         if seal is None:
             return False
+        damaged = self._damaged_copies(image.id)
+        made = None if self._avoided(image.id) or damaged >= source.copies else self._claim(image, seal)
+        if isinstance(made, Fill):
+            metrics.CACHE_REQUESTS.labels("miss").inc()
+            self._run(made, image, seal, source, check)
+            if self._damaged_copies(image.id) > damaged:
+                raise errors.FillDamaged(f"the data of image {image.id} in its store is not what the image's hash says")
+            if self._has(image, seal):
+                return True
+        elif made is not None:
+            made.close()
         with closing(self.stream(image, source)) as pieces:
             for _ in pieces:
                 check()
+        return self._has(image, seal)
+
+    def _has(self, image: Image, seal: Seal) -> bool:
         with self._survived("open"):
             found = self.driver.open(image.id, seal, count=False)
         if found is not None:
@@ -181,12 +196,22 @@ class ImageCache:
             self._failed(image.id, TRIES)
             fill.abort()
 
-    def _run(self, fill: Fill, image: Image, seal: Seal, source: CopySource) -> None:
-        """The one reader of the stores."""
+    def _run(self, fill: Fill, image: Image, seal: Seal, source: CopySource, check: Callable[[], None] = lambda: None) -> None:
+        """The one reader of the stores. Raises what ``check`` raises, which is called for each piece."""
+        stopped: list[BaseException] = []
+
+        def go_on() -> None:
+            try:
+                check()
+            except BaseException as exc:
+                stopped.append(exc)
+                raise
+
         hashes = Hashes([seal.algorithm])
         came, damaged, bad = 0, False, self._damaged_copies(image.id)
         try:
             for piece in source.read(bad):
+                go_on()
                 with self._survived("write"):
                     fill.write(piece)
                 hashes.update(piece)
@@ -201,19 +226,21 @@ class ImageCache:
             LOG.error("image %s: what its store gives is not what its hash says; it is not cached", image.id)
             metrics.CACHE_REMOVED.labels("damaged_source").inc()
             self._damaged[image.id] = (bad + 1, time.monotonic() + AVOIDED)
-        except errors.StoreError as exc:
-            LOG.warning("image %s is not cached: %s", image.id, exc)
-            self._failed(image.id, 1)
-        except errors.GlanceError as exc:
-            LOG.warning("image %s is not cached: %s", image.id, exc)
-            self._failed(image.id, 1 if isinstance(exc, errors.FillBroken) else TRIES)
-        except Exception:
-            LOG.exception("image %s is not cached", image.id)
-            self._failed(image.id, TRIES)
+        except Exception as exc:
+            if stopped:
+                raise
+            self._not_cached(image.id, exc)
         finally:
             metrics.CACHE_FILLED.inc(came)
             hashes.close()
             fill.abort(damaged=damaged)  # nothing when it is published
+
+    def _not_cached(self, image_id: str, exc: Exception) -> None:
+        if isinstance(exc, errors.GlanceError):
+            LOG.warning("image %s is not cached: %s", image_id, exc)
+        else:
+            LOG.error("image %s is not cached", image_id, exc_info=exc)
+        self._failed(image_id, 1 if isinstance(exc, (errors.StoreError, errors.FillBroken)) else TRIES)
 
     def _damaged_copies(self, image_id: str) -> int:
         """How many copies, from the first, this process has just found damaged."""

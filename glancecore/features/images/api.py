@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -17,10 +17,11 @@ from glancecore.features.images import query as image_query
 from glancecore.features.images.property_protection import PropertyProtection
 from glancecore.features.images.use_cases import Images, NewImage
 from glancecore.http.arguments import pairs
-from glancecore.kernel.core import Shows
+from glancecore.kernel.core import Beside, Shows
 from glancecore.kernel.transfer.stores import Stores
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.http import Lane
+from glancecore.ports.repository import ImageQuery
 from glancecore.sdk import request_body as body
 from glancecore.sdk.responses import empty, json_response
 
@@ -99,8 +100,10 @@ def stamp(at: datetime) -> str:
 
 
 class ImagesApi:
-    def __init__(self, images: Images, presenter: ImagePresenter, settings: ImageApiSettings, import_methods: Sequence[str], store_ids: Sequence[str]) -> None:
+    def __init__(self, images: Images, presenter: ImagePresenter, settings: ImageApiSettings, beside: Beside, import_methods: Sequence[str],
+                 store_ids: Sequence[str]) -> None:
         self._images = images
+        self._beside = beside
         self._import_methods, self._store_ids = ",".join(import_methods), ",".join(store_ids)
         self._presenter = presenter
         self._settings = settings
@@ -113,9 +116,31 @@ class ImagesApi:
         args = pairs(request)
         query = image_query.parse(args, ctx, self._settings.limit_default, self._settings.limit_max)
         page = self._images.find(ctx, query)
-        return json_response({"images": self._presenter.present_all(ctx, page.images),
+        rows = self._presenter.present_all(ctx, page.images) or self._meant(ctx, query)
+        return json_response({"images": rows,
                             **image_query.links(args, page.marker),
                             "schema": "/v2/schemas/images"})
+
+    def _meant(self, ctx: Context, query: ImageQuery) -> Sequence[dict[str, object]]:
+        """The image that an extension knows by the name that is asked for, when no image that is listed for the caller has that name. Other filters hold."""
+        names = query.equal.get("name", ())
+        if len(names) != 1 or query.marker is not None or not query.limit:
+            return []
+        name = str(names[0])
+        try:
+            meant = self._beside.named(ctx, name)
+        except errors.ImageNotFound:
+            return []
+        if meant is None or meant not in query.equal.get("id", (meant,)) or self._has_name(ctx, name):
+            return []
+        equal = {**{x: y for x, y in query.equal.items() if x != "name"}, "id": (meant,)}
+        page = self._images.find(ctx, replace(query, equal=equal, all_visible=query.visibility is None))
+        return [{**row, "name": name} for row in self._presenter.present_all(ctx, page.images)]
+
+    def _has_name(self, ctx: Context, name: str) -> bool:
+        """Whether an image that is listed for the caller has it, hidden or not: others' community images take no name away."""
+        query = ImageQuery(ctx.viewer, equal={"name": (name,)}, limit=1)
+        return any(self._images.find(ctx, replace(query, hidden=x)).images for x in (False, True))
 
     def create(self, request: Request, ctx: Context) -> Response:
         image = self._images.create(ctx, new_image(body.read_json(request, self._settings.max_json_body), self._create_body))
@@ -127,7 +152,11 @@ class ImagesApi:
         return response
 
     def show(self, _request: Request, ctx: Context, image_id: str) -> Response:
-        return json_response(self._presenter.present(ctx, self._images.show(ctx, image_id)))
+        row = self._presenter.present(ctx, self._images.show(ctx, image_id))
+        response = json_response(row)
+        for name, value in self._beside.headers(row).items():
+            response.headers.setdefault(name, value)
+        return response
 
     def update(self, request: Request, ctx: Context, image_id: str) -> Response:
         patches.check_type(request)

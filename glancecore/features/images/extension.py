@@ -43,7 +43,6 @@ class ImagesExtension(CoreExtension):
         kernel.on.abandoned(Operation.DELETE, self.deletion.finish)
         kernel.on.abandoned(Operation.HASH, self.hashing.start)
         kernel.on.abandoned(Operation.DROP_LOCATION, self.locations.finish_drop)
-        kernel.on.every_pass(stores.revive)
 
     def routes(self) -> Iterable[Route]:
         from glancecore.features.images import routes
@@ -54,7 +53,7 @@ class ImagesExtension(CoreExtension):
         kernel, conf = self.kernel, self.kernel.conf
         settings = ImageApiSettings(self.formats, conf.limit_param_default, conf.api_limit_max, conf.max_json_body, conf.show_image_direct_url, conf.show_multiple_locations)
         presenter = ImagePresenter(settings, kernel.policy, self.protection, kernel.stores, kernel.hooks.shows())
-        return routes.routes(ImagesApi(self.use_cases, presenter, settings, kernel.hooks.import_methods, kernel.stores.ids),
+        return routes.routes(ImagesApi(self.use_cases, presenter, settings, kernel.hooks.beside, kernel.hooks.import_methods, kernel.stores.ids),
                              ImageDataApi(self.uploads, self.downloads, sendfile=conf.server.sendfile), LocationsApi(self.locations, conf.max_json_body), self.formats)
 
     def schemas(self) -> Mapping[str, Schema]:

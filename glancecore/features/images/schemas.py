@@ -58,7 +58,7 @@ def common() -> Schema:
         "description": {**text, "description": "A text for people."},
         "cinder_encryption_key_id": {**text, "description": "Key manager id of the key that the volume was encrypted with."},
         "cinder_encryption_key_deletion_policy": {
-            **text, "description": "on_image_deletion: the key is deleted with the image."},
+            **text, "description": "What is to become of that key with the image; this service deletes no keys."},
     }
 
 

@@ -95,6 +95,8 @@ class Images:
         self._policy.authorize(ctx, "get_images")
         if query.limit == 0:
             return ImagePage()
+        if keys := sorted(self._read_only & query.properties.keys()):
+            raise errors.Invalid(f"{keys[0]}: images can't be filtered by it; it is no property, but shown by an extension")
         if any(not self._protection.may(ctx, name, "read") for name in query.properties):
             return ImagePage()  # a property that the caller may not read can't be probed by filtering
         limit = query.limit

@@ -33,7 +33,10 @@ def body() -> Schema:
 
 def of_method(schema: Mapping[str, object]) -> Schema:
     """Of a whole body, as far as one method's own names go: so that what is wrong is told by its place there."""
-    return bounded({"type": "object", "properties": {"method": {"maxProperties": 64, **schema, "type": "object"}}})
+    own = schema.get("properties", {})
+    if isinstance(own, Mapping) and not {"additionalProperties", "unevaluatedProperties"}.isdisjoint(schema):
+        own = {**{x: {} for x in _COMMON}, **own}  # what all methods take, though the schema does not name it
+    return bounded({"type": "object", "properties": {"method": {"maxProperties": 64, **schema, "type": "object", "properties": own}}})
 
 
 def published(methods: Methods) -> Schema:
@@ -44,5 +47,5 @@ def published(methods: Methods) -> Schema:
     for name, schema in methods.items():
         own: Schema = of_method(schema)["properties"]["method"]
         choices.append({**own, "title": name, "required": ["name", *own.get("required", ())],
-                        "properties": {"name": {"const": name}, **own.get("properties", {})}})
+                        "properties": {**own["properties"], "name": {"const": name}}})
     return {**found, "properties": {**found["properties"], "method": {**method, "anyOf": choices} if choices else method}}

@@ -6,8 +6,9 @@ A claim is a time until which a parcel is not due, and a token. So is a failed d
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import orjson
 
@@ -43,8 +44,14 @@ def _parcel(row: Row) -> Parcel:
     found = orjson.loads(document)
     if found.keys() != {"data", "initiator"}:  # recorded by an older release: the data alone
         found = {"data": found, "initiator": None}
-    initiator = None if found["initiator"] is None else Initiator(**found["initiator"])
+    initiator = None if found["initiator"] is None else _initiator(found["initiator"])
     return Parcel(position, OutboxEvent(id_, destination, subject, type_, moment(at), found["data"], initiator), attempts, error, token)
+
+
+def _initiator(found: Mapping[str, Any]) -> Initiator:
+    """Older releases have said less, newer ones may say more."""
+    known = {x: found[x] for x in ("user", "project", "request_id", "address", "request") if x in found}
+    return Initiator(**known, roles=tuple(found.get("roles", ())))
 
 
 def _marks(values: Sequence[object]) -> str:
