@@ -27,9 +27,9 @@ from glancecore.kernel.transfer.inspection import Inspector
 from glancecore.kernel.transfer.intake import Intake
 from glancecore.kernel.transfer.stores import Stores
 from glancecore.kernel.writer import Writer
-from glancecore.ports import log_lines
 from glancecore.ports.repository import Change, Database, LeaseEnded
 from glancecore.ports.task_repository import TaskChanged
+from glancecore.sdk import log_lines
 from glancecore.sdk.checkpoints import checkpoint
 
 LOG = logging.getLogger(__name__)
