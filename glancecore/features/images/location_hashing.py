@@ -110,7 +110,7 @@ class LocationHashing:
         inspector = Inspector(image.disk_format or "", image.container_format or "", self._settings.inspection)
         with contextlib.closing(self._stores.holding(location).open(location.url)) as source:
             intake = Intake(source, algorithm, size=image.size, cap=self._settings.size_cap, inspector=inspector,
-                            alive=lambda: self._check(lease), algorithms=[announced] if announced else [])
+                            check_lease=lambda: self._check(lease), algorithms=[announced] if announced else [])
             _exhaust(iter(intake))
         _compare(image, intake.digests.checksum, intake.extra_digests)
         return intake.digests

@@ -34,7 +34,7 @@ def fetch(run: ImportRun, expected: Expected) -> None:
         checkpoint("fetch.intent")
         with Watch(run) as watch:
             algorithms = watch.over(lambda: expected.algorithms(run))  # a file of checksums is fetched, too
-            staged, digests = run.services.area.put(run.image(), ref, _noted(_resilient(run, work, watch)), room=ImportReservation(run).need, alive=run.check_alive,
+            staged, digests = run.services.area.put(run.image(), ref, _noted(_resilient(run, work, watch)), reserve=ImportReservation(run).need, check_lease=run.check_alive,
                                                  algorithms=algorithms)
         checkpoint("fetch.before_record")
         known = replace(staged, arrived=digests)
