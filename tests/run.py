@@ -122,6 +122,7 @@ DRIVER_NEEDS = {
     "db_registry": ("mariadb",),
     "ext_census": ("mariadb", "postgresql"),
     "ext_families": ("mariadb", "postgresql"),
+    "ext_lifecycle": ("mariadb", "postgresql"),
     "store_http": ("nginx",),
     "store_swift": ("keystone", "swift"),
     "store_rbd": ("ceph",),

@@ -21,6 +21,7 @@ from glancecore.domain.context import Context, Initiator
 from glancecore.domain.events import Event
 from glancecore.domain.image import Image, Location, Status
 from glancecore.domain.lease import BlobRef, Lease
+from glancecore.domain.patch import PatchOperation
 from glancecore.domain.quota import Limits
 from glancecore.ports.http import Route, Schema
 from glancecore.ports.notifier import Notification
@@ -64,6 +65,9 @@ class Images(Protocol):
     def show(self, ctx: Context, image_id: str) -> Image: ...
 
     def find(self, ctx: Context, query: ImageQuery) -> ImagePage: ...
+
+    def update(self, ctx: Context, image_id: str, read: Callable[[], Sequence[PatchOperation]]) -> Image:
+        """``read`` gives the steps of the patch, once the caller is found to be allowed to change the image. All of it is done or nothing."""
 
     def delete(self, ctx: Context, image_id: str) -> None: ...
 
