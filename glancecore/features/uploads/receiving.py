@@ -104,7 +104,7 @@ class Receiving:
         inspector = self._inspector(image) if total < BEGINNING else None
         if inspector is not None:
             for piece in self.parts.open(turn.session):
-                inspector.eat(piece)
+                inspector.update(piece)
 
         def judge(piece: bytes) -> None:
             nonlocal total, inspector
@@ -118,7 +118,7 @@ class Receiving:
             if reservation is not None:
                 reservation.need(total + len(piece))
             if inspector is not None:
-                inspector.eat(piece)
+                inspector.update(piece)
             if total == turn.session.offset:
                 checkpoint("session.first_piece")
             total += len(piece)

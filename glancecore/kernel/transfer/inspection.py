@@ -62,7 +62,7 @@ class Inspector:
         self._most = _VMDK_HEAD if disk_format == "vmdk" else _HEAD
         self._tail = b""
 
-    def eat(self, piece: bytes) -> None:
+    def update(self, piece: bytes) -> None:
         """Raises FormatMismatch, UnsafeContent as soon as the data is known to be wrong."""
         begun = self._size
         self._size += len(piece)
@@ -79,7 +79,7 @@ class Inspector:
         if begun < BEGINNING:
             self.so_far()
 
-    def conclude(self) -> int | None:
+    def finish(self) -> int | None:
         """The virtual size in bytes. Raises FormatMismatch, UnsafeContent."""
         for inspector in self._live:
             inspector.finish()
