@@ -5,7 +5,7 @@ PYTHON := .venv/bin/python
 VERSION := $(shell sed -n 's/^version = //p' setup.cfg)
 BUILDER = $(notdir $(firstword $(foreach each,podman buildah docker,$(shell command -v $(each))) podman))
 UNIT := tests/domain tests/services tests/policies tests/ports tests/http tests/images tests/metadefs tests/testing
-.PHONY: help run install test unit pythons check lint bench docs dist image driver clean
+.PHONY: help run install test unit pythons check lint bench docs site dist image driver clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -37,6 +37,9 @@ bench: install ## side by side with the real Glance; QUICK=1: a short run
 docs: install ## sample configuration, sample policies and the OpenAPI document, from the code
 	@$(PYTHON) docs/generate.py
 
+site: ## the documents as a site in site/, offline; its links are checked
+	@docs/site.sh site
+
 dist: install ## wheels and source distributions of the core and every driver in dist/, checked
 	@$(PYTHON) tools/distributions.py
 
@@ -49,5 +52,5 @@ driver: ## NAME=store_file: build and test that driver alone, in a fresh environ
 
 clean: ## stop the backends; remove .venv, .lab and build products
 	@tests/backends/all-down.sh --purge
-	@rm -rf .venv "$(LAB_DIR)" build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv "$(LAB_DIR)" build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -prune -exec rm -rf {} + ; find . -maxdepth 4 -name '*.egg-info' -exec rm -rf {} +

@@ -92,6 +92,7 @@ FIRST = (
     Suite("layers", tool("lint-imports", "--no-cache"), check=True),
     Suite("shell", ("tests/lint-shell.sh",), check=True),
     Suite("samples", python("docs/generate.py", "--check"), check=True),
+    Suite("site", ("docs/site.sh", str(lab.LAB / "site")), check=True),
     Suite("core", pytest("tests", *(f"--ignore=tests/{name}" for name in APART)), check=True, minutes=15),
     Suite("api", pytest("tests/api"), paths=("tests/api",), needs=("mariadb", "postgresql"), minutes=15, check=True,
           without_servers=("-k", "not mariadb and not postgresql and not registry")),
