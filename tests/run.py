@@ -123,6 +123,8 @@ DRIVER_NEEDS = {
     "db_sql": ("mariadb", "postgresql"),
     "db_registry": ("mariadb",),
     "ext_census": ("mariadb", "postgresql"),
+    "ext_families": ("mariadb", "postgresql"),
+    "ext_lifecycle": ("mariadb", "postgresql"),
     "store_http": ("nginx",),
     "store_swift": ("keystone", "swift"),
     "store_rbd": ("ceph",),

@@ -198,6 +198,16 @@ def test_writing(walk: Begin, name: str, made: str, passed: str) -> None:
     image(machine)
 
 
+def test_families(walk: Begin) -> None:
+    page = walk("docs/families.md")
+    machine = first(page, "[DEFAULT]\nenabled_extensions = families")
+    serve(machine)
+    said = page.run("FAMILY=$(", machine)
+    assert '"family_version":"20260201"' in said
+    assert "a disk, 20260101" in said, "after the rollback"
+    assert '"reason":"no network on arm"' in said
+
+
 def test_writing_an_extension(walk: Begin) -> None:
     page = walk("docs/writing-an-extension.md")
     machine = page.machine(pip=True)
