@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from glancecore.domain import errors
-from glancecore.domain.events import Initiator
+from glancecore.domain.context import Initiator
 
 #: In the location of several parts, where the name of each stands.
 PLACE = "{part}"

@@ -75,6 +75,11 @@ def carry() -> Callable[[], None]:
     return lambda: _put(found)
 
 
+def of_nobody() -> None:
+    """What this thread logs from here on tells of no request, until one is named: threads are used again."""
+    _put(None)
+
+
 @contextlib.contextmanager
 def _in(make: Callable[[], context.RequestContext | None]) -> Iterator[None]:
     before = context.get_current()  # first: one that is made is put where none is

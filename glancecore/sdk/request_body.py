@@ -80,12 +80,12 @@ def _not_deep(value: Any) -> None:
 
 def _read_all(request: Request, limit: int) -> bytes:
     if request.content_length is not None and request.content_length > limit:
-        raise errors.TooLarge(f"the body has {request.content_length} bytes; max_json_body is {limit}")
+        raise errors.TooLarge(f"the body has {request.content_length} bytes; at most {limit} are taken here")
     found = bytearray()
     for piece in data(request.environ)[0]:
         found += piece
         if len(found) > limit:
-            raise errors.TooLarge(f"the body is larger than max_json_body, {limit} bytes")
+            raise errors.TooLarge(f"the body has more than the {limit} bytes that are taken here")
     return bytes(found)
 
 

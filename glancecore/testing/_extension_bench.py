@@ -14,15 +14,16 @@ import orjson
 from oslo_config import cfg
 from werkzeug.test import TestResponse
 
-from glancecore import bootstrap
 from glancecore.assembly import loader
+from glancecore.assembly.kernel import load_database
+from glancecore.assembly.lifecycle import Service
 from glancecore.domain.image import Image
 from glancecore.domain.lease import Operation
+from glancecore.features.uploads.records import COLLECTION as UPLOADS
 from glancecore.ports.extension import Extension
 from glancecore.ports.http import Route
 from glancecore.ports.record_repository import RecordAdded, RecordChanged, RecordRemoved
 from glancecore.ports.repository import LeaseChanged, LeaseTaken
-from glancecore.services.upload_records import COLLECTION as UPLOADS
 from glancecore.testing.service import Config, Person, basic, built, merged, read, synced, written
 
 #: Of the images that the extension works on: pieces of several kinds, and more than one read.
@@ -130,7 +131,7 @@ class Running:
 
     name: str
     conf: cfg.ConfigOpts
-    service: bootstrap.Service
+    service: Service
     watch: Watch
     owner: Person
     #: Of the extension.
@@ -195,7 +196,7 @@ class Bench:
     def running(self, *, background: bool = True) -> Iterator[Running]:
         """A service; ``background``: what runs beside requests is started."""
         conf, watch = read(self.file), Watch()
-        database: Any = _Database(bootstrap.load_database(conf), watch)
+        database: Any = _Database(load_database(conf), watch)
         with built(conf, database) as service:
             prepare = service.notifications.prepare
 

@@ -16,11 +16,11 @@ from api import Person, people
 from conftest import DATABASES, built
 from werkzeug.test import TestResponse
 
-from glancecore.bootstrap import Service
+from glancecore.assembly.lifecycle import Service
 from glancecore.domain import errors
 from glancecore.domain.image import Location
+from glancecore.kernel.transfer.store_facade import StoreFacade
 from glancecore.ports.store import CHUNK
-from glancecore.services.stores import StoreFacade
 
 DATA = os.urandom(300_000)
 DIRECT = {"method": {"name": "glance-direct"}}
@@ -295,6 +295,12 @@ def test_quotas(small: Service) -> None:
     assert begin(owner, image_id, DIRECT).status_code == 202
     assert ended(owner, image_id)["status"] == "success"
     assert stage(owner, owner.create()["id"], bytes(600_000)).status_code == 413
+
+
+def test_a_body_that_is_too_large_is_told_its_own_bound(owner: Person) -> None:
+    answer = begin(owner, staged(owner), {**DIRECT, "more": "x" * (128 << 10)})
+    assert answer.status_code == 413
+    assert "at most 131072 are taken here" in answer.text
 
 
 @pytest.fixture(scope="module")

@@ -18,14 +18,17 @@ import pytest
 from images import samples
 from waiting import until
 
-from glancecore import bootstrap
+from glancecore.assembly.jobs import load_job
+from glancecore.assembly.lifecycle import Service
 from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.domain.lease import Operation
 from glancecore.domain.upload_session import MOST_RUNS, PLACE, PartRun, PieceDigest, SessionState, UploadSession
+from glancecore.features.uploads import finishing as upload_finishing
+from glancecore.features.uploads import turns as upload_turns
+from glancecore.features.uploads import use_cases as upload_sessions
+from glancecore.features.uploads.records import changed
 from glancecore.ports.repository import LeaseTaken
-from glancecore.services import upload_finishing, upload_sessions, upload_turns
-from glancecore.services.upload_records import changed
 from glancecore.testing import service as kit
 
 DATA = os.urandom(3_000_000)
@@ -35,7 +38,7 @@ PROJECTS = itertools.count()
 class Cloud:
     """Two nodes, one database, one file store, as one project sees them."""
 
-    def __init__(self, folder: Path, nodes: list[bootstrap.Service]) -> None:
+    def __init__(self, folder: Path, nodes: list[Service]) -> None:
         self.folder, self.nodes, self.project = folder, nodes, f"owners-{next(PROJECTS)}"
         self.owner = kit.Person(nodes[0].app, self.project)
         self.ctx = self.context("member", "reader")
@@ -639,7 +642,7 @@ def test_what_waits_is_no_leftover(cloud: Cloud) -> None:
     session = cloud.append(cloud.begun(), 0, DATA[:2_000_000])
     left = cloud.folder / "fast" / ".staging" / f"{session.image_id}.0123456789abcdef_7"
     service = cloud.nodes[0]
-    job = bootstrap.load_job(kit.read(cloud.folder / "glance-api.conf"), "orphans", service.tools, "here")
+    job = load_job(kit.read(cloud.folder / "glance-api.conf"), "orphans", service.tools, "here")
     job.job.conf.grace = 0  # type: ignore[attr-defined]
 
     def run() -> None:

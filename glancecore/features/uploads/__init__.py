@@ -1,0 +1,1 @@
+"""Uploads in pieces, whatever dialect of them is spoken."""
