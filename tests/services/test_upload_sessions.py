@@ -101,7 +101,7 @@ class Cloud:
         self.database.images.commit(LeaseTaken(lease, -1.0, lease.token))
 
     def reap(self, node: int = 1) -> None:
-        self.nodes[node].reaper.run_once()
+        self.nodes[node].kernel.reaper.run_once()
 
     def nothing_left(self, session: UploadSession, *, status: str = "queued") -> None:
         assert self.shown(session)["status"] == status
