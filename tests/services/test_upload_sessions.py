@@ -425,6 +425,7 @@ class Stalled:
 def test_the_newest_request_wins(cloud: Cloud, node: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Against one that is silent, at the same node or at another."""
     monkeypatch.setattr(upload_turns, "SETTLE", 0.3)
+    monkeypatch.setattr(upload_turns, "ALONE", 0.1)
     session = cloud.begun()
     older = Stalled(cloud, session, 0)
     offset = cloud.show(session, node).offset
