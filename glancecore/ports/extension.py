@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from oslo_policy.policy import DocumentedRuleDefault
 
@@ -32,6 +32,11 @@ from glancecore.ports.plugin import Plugin
 from glancecore.ports.record_repository import MOST_KEYS, RecordRepository
 from glancecore.ports.repository import Change, ImagePage, ImageQuery
 
+if TYPE_CHECKING:
+    from flask import Response
+
+#: Answers a request of the core's in other words; None: it is not in these.
+Dialect = Callable[..., "Response | None"]
 #: Writes an extension's answer to a command on standard output.
 Print = Callable[[str], None]
 
@@ -285,6 +290,11 @@ class Extension(Plugin, ABC):
     def routes(self) -> Iterable[Route]:
         """Asked for once, in a process that serves requests: what they need of the web framework is imported here. Paths outside ``/v2/`` are free."""
         return ()
+
+    def dialects(self) -> Mapping[str, Dialect]:
+        """Other words for routes of the core, by method and path as in ``Route``: ``{"PUT /v2/images/<image_id>/file": …}``. It is asked as a route's handler
+        is, before that of the core, and says None to what is not in its words. Asked for once, behind ``routes``."""
+        return {}
 
     def background(self) -> Iterable[Background]:
         return ()

@@ -24,7 +24,9 @@ from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.domain.lease import Operation
 from glancecore.domain.upload_session import MOST_RUNS, PLACE, PartRun, PieceDigest, SessionState, UploadSession
-from glancecore.features.uploads import finishing, turns, use_cases
+from glancecore.features.uploads import finishing as upload_finishing
+from glancecore.features.uploads import turns as upload_turns
+from glancecore.features.uploads import use_cases as upload_sessions
 from glancecore.features.uploads.records import changed
 from glancecore.ports.repository import LeaseTaken
 from glancecore.testing import service as kit
@@ -329,7 +331,7 @@ def test_sessions_of_a_project_are_limited(cloud: Cloud) -> None:
 
 
 def test_too_many_pieces() -> None:
-    session = UploadSession("s", "i", None, "t", "fast", "staging", use_cases.now(), next=3)
+    session = UploadSession("s", "i", None, "t", "fast", "staging", upload_sessions.now(), next=3)
     session = replace(session, parts=tuple(PartRun(n, 1, n, f"file:///{PLACE}") for n in range(MOST_RUNS)))
     with pytest.raises(errors.LimitExceeded):
         session.grown(session.next, 5, "file:///x")
@@ -422,7 +424,8 @@ class Stalled:
 @pytest.mark.parametrize("node", [0, 1])
 def test_the_newest_request_wins(cloud: Cloud, node: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Against one that is silent, at the same node or at another."""
-    monkeypatch.setattr(turns, "SETTLE", 0.3)
+    monkeypatch.setattr(upload_turns, "SETTLE", 0.3)
+    monkeypatch.setattr(upload_turns, "ALONE", 0.1)
     session = cloud.begun()
     older = Stalled(cloud, session, 0)
     offset = cloud.show(session, node).offset
@@ -466,7 +469,7 @@ def test_an_older_request_that_still_sends_keeps_what_has_come(cloud: Cloud) -> 
 
 def test_many_clients_on_one_session(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each asks where it goes on, and goes on there, until all is there. What has become of it is not torn."""
-    monkeypatch.setattr(turns, "SETTLE", 0.2)
+    monkeypatch.setattr(upload_turns, "SETTLE", 0.2)
     session = cloud.begun()
     unexpected: list[BaseException] = []
 
@@ -508,7 +511,7 @@ def test_terminated(cloud: Cloud, node: int) -> None:
 
 
 def test_terminated_during_a_transfer(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "SETTLE", 0.2)
+    monkeypatch.setattr(upload_turns, "SETTLE", 0.2)
     session = cloud.begun()
     older = Stalled(cloud, session, 0)
     cloud.terminate(session, 1)
@@ -544,8 +547,8 @@ def test_it_expires_without_a_trace(cloud: Cloud, monkeypatch: pytest.MonkeyPatc
     session = cloud.append(cloud.begun(), 0, DATA[:2_000_000])
     cloud.reap()
     assert cloud.show(session).offset == 2_000_000, "its time is not over"
-    later = use_cases.now() + timedelta(seconds=601)
-    for module in (use_cases, finishing, turns):
+    later = upload_sessions.now() + timedelta(seconds=601)
+    for module in (upload_sessions, upload_finishing, upload_turns):
         monkeypatch.setattr(module, "now", lambda: later)
     cloud.expire_lease(session)
     cloud.reap()
@@ -556,18 +559,18 @@ def test_it_expires_without_a_trace(cloud: Cloud, monkeypatch: pytest.MonkeyPatc
 
 def test_each_piece_prolongs_it(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     session = cloud.begun()
-    later = use_cases.now() + timedelta(seconds=500)
-    monkeypatch.setattr(use_cases, "now", lambda: later)
+    later = upload_sessions.now() + timedelta(seconds=500)
+    monkeypatch.setattr(upload_sessions, "now", lambda: later)
     assert cloud.append(session, 0, b"x").expires_at == later + timedelta(seconds=600)
 
 
 def test_what_has_ended_is_forgotten(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     session = cloud.append(cloud.begun(3), 0, b"abc")
-    monkeypatch.setattr(use_cases, "_SWEEP", -1.0)
+    monkeypatch.setattr(upload_sessions, "_SWEEP", -1.0)
     cloud.reap()
     assert cloud.show(session).state is SessionState.DONE, "whose answer was lost is told"
-    later = use_cases.now() + timedelta(seconds=finishing.TOLD_FOR + 1)
-    monkeypatch.setattr(use_cases, "now", lambda: later)
+    later = upload_sessions.now() + timedelta(seconds=upload_finishing.TOLD_FOR + 1)
+    monkeypatch.setattr(upload_sessions, "now", lambda: later)
     cloud.reap()
     with pytest.raises(errors.UploadNotFound):
         cloud.show(session)
@@ -577,7 +580,7 @@ def test_what_has_ended_is_forgotten(cloud: Cloud, monkeypatch: pytest.MonkeyPat
 # -- what dies ------------------------------------------------------------------------------------------------------------------
 def test_a_dead_process_holds_up_nobody(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its lease is not expired yet."""
-    monkeypatch.setattr(turns, "SETTLE", 0.2)
+    monkeypatch.setattr(upload_turns, "SETTLE", 0.2)
     session = cloud.append(cloud.begun(), 0, DATA[:1000])
     _left_by_a_dead(cloud, session)
     assert cloud.append(session, 1000, DATA[1000:], 1).state is SessionState.DONE
@@ -590,7 +593,7 @@ def test_after_its_lease_it_rests_again(cloud: Cloud) -> None:
     cloud.expire_lease(session)
     cloud.reap()
     lease = cloud.database.images.lease(session.image_id)
-    assert (lease.holder, lease.operation, lease.reserved) == (turns.RESTING, Operation.SESSION, len(DATA))
+    assert (lease.holder, lease.operation, lease.reserved) == (upload_turns.RESTING, Operation.SESSION, len(DATA))
     cloud.reap()
     assert cloud.append(session, 1000, DATA[1000:], 1).state is SessionState.DONE
 
@@ -617,7 +620,7 @@ def test_an_image_whose_maker_died_is_made_by_another(cloud: Cloud, monkeypatch:
 
 
 def test_a_store_that_is_full_at_the_end_holds_it_up_and_loses_nothing(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finishing, "PAUSE", 60.0)
+    monkeypatch.setattr(upload_finishing, "PAUSE", 60.0)
     session = cloud.append(cloud.begun(), 0, DATA[:2_000_000])
 
     def full(*_: object) -> str:

@@ -1,4 +1,4 @@
-"""Uploads in pieces as a capability."""
+"""Uploads in pieces as a capability. It has no routes: extensions speak the dialects."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from glancecore.sdk.workers import Workers
 
 
 class UploadsExtension(CoreExtension):
-    """For the extensions that speak a protocol of such uploads: see ``glancecore.ports.extension.UploadSessions``."""
-
     def __init__(self, kernel: CoreKernel) -> None:
         super().__init__(kernel)
-        settings, chosen, images, parts = kernel.data_settings, kernel.conf.uploads, kernel.of(ImagesExtension), UploadParts(kernel.stores)
+        chosen, data, images, parts = kernel.conf.uploads, kernel.data_settings, kernel.of(ImagesExtension), UploadParts(kernel.stores)
 
         def inspector(image: Image) -> Inspector:
-            return Inspector(image.disk_format or "", image.container_format or "", settings.inspection)
+            return Inspector(image.disk_format or "", image.container_format or "", data.inspection)
 
-        finishing = UploadFinishing(kernel.operations, images.uploads, parts, kernel.stores, kernel.quota, kernel.signatures, Workers("upload", chosen.workers, waiting=10_000))
-        self.use_cases = UploadSessions(kernel.operations, kernel.policy, kernel.quota, UploadRecords(kernel.database.records),
-                                        Receiving(parts, inspector, settings.size_cap, chosen.part_size), finishing,
-                                        UploadLimits(chosen.keep_for, chosen.max_per_project or None, chosen.patience, settings.size_cap))
+        self._workers = Workers("upload", chosen.workers, waiting=10_000)
+        finishing = UploadFinishing(kernel.operations, images.uploads, parts, kernel.stores, kernel.quota, kernel.signatures, self._workers)
+        self.use_cases = UploadSessions(
+            kernel.operations, kernel.policy, kernel.quota, UploadRecords(kernel.database.records), Receiving(parts, inspector, data.size_cap, chosen.part_size),
+            finishing, UploadLimits(chosen.keep_for, chosen.max_per_project or None, chosen.patience, data.size_cap))
         images.deletion.with_uploads(self.use_cases.deleting)
         kernel.on.abandoned(Operation.SESSION, self.use_cases.abandoned)
         kernel.on.every_pass(self.use_cases.every_pass)
 
     def stop(self) -> None:
-        self.use_cases.stop()
+        """What it makes images of is another process's then."""
+        self._workers.stop()

@@ -25,8 +25,9 @@ from glancecore.ports.repository import Change, ImageRepository, LeaseChanged, L
 LOG = logging.getLogger(__name__)
 #: The holder of a lease that rests.
 RESTING = "nobody: an upload waits for its next piece"
-#: Seconds that an older transfer has to keep what has come, when a newer request asks for its session.
-SETTLE = 2.0
+#: Seconds that an older transfer has to keep what has come, when a newer request asks for its session; and of them, those in which it is left alone, to read what
+#: a broken connection has left.
+SETTLE, ALONE = 2.0, 0.5
 _LOOK = 0.05
 #: Seconds that a lease rests at the least: an expiry that is over is for the reaper to see.
 _LEAST = 0.1
@@ -122,16 +123,17 @@ class UploadTurns:
     def settled(self, session: UploadSession) -> UploadSession:
         """The session when no transfer goes on: an older one is asked to end, and keeps what has come if it does so soon. One whose image is being made
         goes on. Raises UploadNotFound."""
-        end = time.monotonic() + SETTLE
+        begun = time.monotonic()
         while True:
             session = self._records.get(session.id)
             lease = self.images.lease(session.image_id)
             if lease is None or not belongs(lease, session) or lease.holder == RESTING or session.state is not SessionState.OPEN:
                 return session
             live = self._live.get(session.id)
-            if live is not None:
+            passed = time.monotonic() - begun
+            if live is not None and passed > ALONE:
                 live.stop.set()
-            if time.monotonic() < end:
+            if passed < SETTLE:
                 (live.over.wait if live is not None else time.sleep)(_LOOK)
                 continue
             if live is not None:

@@ -326,10 +326,6 @@ class UploadSessions:
             except (errors.ConcurrentChange, errors.RecordNotFound):
                 continue
 
-    def stop(self) -> None:
-        """The process ends: what it was making images of is another one's."""
-        self._finishing.workers.stop()
-
     def deleting(self, image: Image) -> None:
         """The image goes, and what waits for it. Raises StoreError."""
         for session in self._records.of_image(image.id):
