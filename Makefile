@@ -2,7 +2,8 @@
 SHELL := /bin/bash
 export LAB_DIR := $(abspath $(or $(LAB_DIR),.lab))
 PYTHON := .venv/bin/python
-.PHONY: help run install test unit check lint bench docs driver clean
+UNIT := tests/domain tests/services tests/policies tests/ports tests/http tests/images tests/metadefs tests/testing
+.PHONY: help run install test unit pythons check lint bench docs dist driver clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -17,7 +18,10 @@ test: install ## every suite against real backends; SUITES="a b": only these; KE
 	@$(PYTHON) tests/run.py $(SUITES)
 
 unit: install ## the rules and use cases alone, on fakes: seconds
-	@PYTHONPATH=tests $(PYTHON) -m pytest -q $(addprefix tests/,domain services policies ports http images metadefs testing)
+	@PYTHONPATH=tests $(PYTHON) -m pytest -q $(UNIT)
+
+pythons: install ## make unit and the API's tests on wheels, on Python 3.12 and 3.13; VERSIONS=3.12: on this one
+	@$(PYTHON) tests/pythons.py --api $(VERSIONS)
 
 check: install ## lint, and the suites that need no server
 	@$(PYTHON) tests/run.py --check
@@ -30,6 +34,9 @@ bench: install ## side by side with the real Glance; QUICK=1: a short run
 
 docs: install ## sample configuration, sample policies and the OpenAPI document, from the code
 	@$(PYTHON) docs/generate.py
+
+dist: install ## wheels and source distributions of the core and every driver in dist/, checked
+	@$(PYTHON) tools/distributions.py
 
 driver: ## NAME=store_file: build and test that driver alone, in a fresh environment
 	@tests/driver-alone.sh $(NAME)

@@ -1,6 +1,6 @@
 # ruff: noqa: INP001, S603 - a program, and it runs what the environment has installed
 """Writes what is generated from the code: sample configuration, sample policies, the OpenAPI document, the kinds of plugins, what the hostile suite tries,
-what messages mean.
+what messages mean, manual pages and completion.
 
 generate.py [--check]     --check: change nothing, fail when a file is not what the code says
 """
@@ -18,6 +18,7 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPO / "tests"))
 import lab  # noqa: E402 (starts the service that the document is asked from)
+import manuals  # noqa: E402
 
 
 def sample_config(out: Path) -> None:
@@ -68,7 +69,7 @@ def plugins(out: Path) -> None:
 
 
 FILES = {"docs/plugins.md": plugins, "docs/glance-options.md": glance_options, "etc/glance-api.conf.sample": sample_config, "etc/policy.yaml.sample": sample_policy,
-         "docs/openapi.json": openapi, "docs/hostile.md": hostile, "docs/troubleshooting.md": troubleshooting}
+         "docs/openapi.json": openapi, "docs/hostile.md": hostile, "docs/troubleshooting.md": troubleshooting, **manuals.files()}
 
 
 def _tool(name: str, *arguments: str) -> None:
@@ -79,12 +80,13 @@ def main() -> int:
     check, stale = "--check" in sys.argv[1:], []
     with tempfile.TemporaryDirectory() as folder:
         for name, make in FILES.items():
-            made, kept = Path(folder, Path(name).name), REPO / name
+            made, kept = Path(folder, name), REPO / name
+            made.parent.mkdir(parents=True, exist_ok=True)
             make(made)
             if check and (not kept.exists() or kept.read_text() != made.read_text()):
                 stale.append(name)
             elif not check:
-                kept.parent.mkdir(exist_ok=True)
+                kept.parent.mkdir(parents=True, exist_ok=True)
                 kept.write_text(made.read_text())
     for name in stale:
         print(f"{name} is not what the code says: run `make docs`")

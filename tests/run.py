@@ -25,6 +25,7 @@ from types import FrameType
 from xml.etree import ElementTree as ET
 
 import lab
+import pythons
 import warm
 
 RESULTS = lab.LAB / "results"
@@ -70,7 +71,7 @@ def pytest(*args: str, hang: int = 300) -> tuple[str, ...]:
 #: Seconds without a word of a suite after which it hangs. Its tests have limits of their own, a few minutes each.
 STANDSTILL = 1800.0
 #: Suites that need running servers have folders of their own; everything else under tests/ needs none.
-APART = ("api", "e2e", "clients", "docs", "hostile")
+APART = ("api", "e2e", "clients", "deploy", "docs", "hostile", "packages")
 
 #: The long ones of tests/e2e.
 IMPORTS = tuple(f"tests/e2e/test_{name}.py" for name in ("imports", "import_steps", "import_retries", "import_stores", "kill_imports", "store_owners"))
@@ -84,7 +85,7 @@ OUTAGES = tuple(f"tests/e2e/test_{name}.py" for name in ("notifications", "unifi
 FIRST = (
     Suite("ruff", tool("ruff", "check", "."), check=True),
     Suite("mypy", tool("mypy", "glancecore", *sorted(str(path) for path in Path("drivers").glob("[!_]*/src"))), check=True),
-    Suite("mypy-tests", tool("mypy", "--explicit-package-bases", "tests/lab.py", "tests/run.py", "tests/warm.py", "tests/receiver.py", "tests/key_manager.py", "tests/signing.py",
+    Suite("mypy-tests", tool("mypy", "--explicit-package-bases", "tests/lab.py", "tests/run.py", "tests/warm.py", "tests/pythons.py", "tools/distributions.py", "tests/receiver.py", "tests/key_manager.py", "tests/signing.py",
                              "tests/backends/keystone_setup.py",
                              *sorted(str(path) for name in ("bench", "images", "peer", "tempest") for path in Path("tests", name).glob("*.py"))),
           check=True),
@@ -103,6 +104,8 @@ SERVICES = (
           breaks=("swift", "ceph", "rgw", "vcsim"), minutes=25),
     Suite("e2e", pytest("tests/e2e", "--ignore=tests/e2e/test_stores.py", *(f"--ignore={x}" for x in (*IMPORTS, BOARDS, *PEER, *PERIODIC, *OUTAGES))),
           paths=("tests/e2e",), needs=("mariadb", "postgresql", "keystone", "nginx", "barbican", "memcached"), minutes=25),
+    Suite("packages", pytest("tests/packages"), paths=("tests/packages",), minutes=2, check=True),
+    Suite("deploy", pytest("tests/deploy"), paths=("tests/deploy",), minutes=3, check=True),
     Suite("docs", pytest("tests/docs"), paths=("tests/docs",), minutes=15),
     Suite("outages", pytest(*OUTAGES), needs=("keystone", "rabbitmq"), breaks=("keystone", "rabbitmq")),
     Suite("imports", pytest(*IMPORTS), needs=("nginx", "keystone", "swift"), minutes=25),
@@ -118,6 +121,7 @@ DRIVER_NEEDS = {
     "db_sql": ("mariadb", "postgresql"),
     "db_registry": ("mariadb",),
     "ext_census": ("mariadb", "postgresql"),
+    "ext_families": ("mariadb", "postgresql"),
     "store_http": ("nginx",),
     "store_swift": ("keystone", "swift"),
     "store_rbd": ("ceph",),
@@ -140,8 +144,9 @@ def all_suites() -> list[Suite]:
                      breaks=DRIVER_BREAKS.get(path.parent.name, ()), minutes=20,
                      check=path.parent.name not in DRIVER_NEEDS)
                for path in sorted(Path("drivers").glob("[!_]*/tests"))]
+    others = [Suite(f"python{x}", python("tests/pythons.py", "--junit", "{junit}", x), minutes=3) for x in pythons.VERSIONS if pythons.interpreter(x)]
     # the long ones first, so that no lane is left alone with one at the end
-    return [*FIRST, *sorted([*SERVICES, TEMPEST, *drivers], key=lambda x: (-x.minutes, -len(x.needs)))]
+    return [*FIRST, *sorted([*SERVICES, TEMPEST, *drivers, *others], key=lambda x: (-x.minutes, -len(x.needs)))]
 
 
 #: Suites at a time; where it is more than one, another one that mostly waits runs beside them.
@@ -379,7 +384,7 @@ def one(suite: Suite, backends: Backends) -> Result:
         # CI makes pytest compare megabytes line by line and Hypothesis search in another way: the same everywhere instead. Without bytecode each of
         # the thousand processes compiles all of our sources
         env = {name: value for name, value in os.environ.items() if name not in ("CI", "BUILD_NUMBER", "PYTHONDONTWRITEBYTECODE")}
-        env |= {warm.VARIABLE: "1", "LAB_DIR": str(lab.LAB), "PYTHONPATH": str(lab.REPO / "tests"), "MYPYPATH": f"{lab.REPO}/tests:{lab.REPO}/tests/bench"}
+        env |= {warm.VARIABLE: "1", "LAB_DIR": str(lab.LAB), "PYTHONPATH": str(lab.REPO / "tests"), "MYPYPATH": f"{lab.REPO}/tests:{lab.REPO}/tests/bench:{lab.REPO}/tools"}
         for name in suite.needs:
             env |= backends.env[name]
         result = run(suite, env)

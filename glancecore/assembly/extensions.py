@@ -14,6 +14,7 @@ from oslo_config import cfg
 from oslo_policy.policy import DocumentedRuleDefault
 
 from glancecore.assembly import loader
+from glancecore.assembly.core import list_rules
 from glancecore.assembly.kinds import KINDS
 from glancecore.assembly.loader import Loader, faults
 from glancecore.domain import errors, fields
@@ -22,19 +23,21 @@ from glancecore.domain.context import Context
 from glancecore.domain.errors import ConfigError
 from glancecore.domain.image import Image, Location
 from glancecore.domain.lease import Operation
-from glancecore.policies import list_rules
+from glancecore.features.images.extension import ImagesExtension
+from glancecore.features.images.schemas import common
+from glancecore.features.images.use_cases import Images
+from glancecore.kernel.core import Beside, CoreKernel, Shows
+from glancecore.kernel.operations import Operations
+from glancecore.kernel.subscriptions import Subscriptions
+from glancecore.kernel.transfer.downloads import Download
+from glancecore.kernel.transfer.stores import Stores
+from glancecore.kernel.writer import Writer
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.extension import Background, Extension
 from glancecore.ports.http import Route, Schema
 from glancecore.ports.periodic import PeriodicJob
 from glancecore.ports.record_repository import RecordRepository
 from glancecore.ports.repository import ImageRepository
-from glancecore.services.downloads import Download
-from glancecore.services.images import Images
-from glancecore.services.operations import Operations
-from glancecore.services.stores import Stores
-from glancecore.services.subscriptions import Subscriptions
-from glancecore.services.writer import Writer
 
 LOG = logging.getLogger(__name__)
 OPTION = "[DEFAULT] enabled_extensions"
@@ -67,6 +70,11 @@ def rules(classes: Mapping[str, type[Extension]]) -> list[DocumentedRuleDefault]
     return [rule for cls in classes.values() for rule in cls.rules]
 
 
+def idle_rules(classes: Mapping[str, type[Extension]]) -> list[str]:
+    """What the rules begin with of those that are installed and not enabled: a policy file may name them."""
+    return [f"{x.name.replace('-', '_')}_" for x in loader.installed("extension") if x.name not in classes]
+
+
 def shown(classes: Mapping[str, type[Extension]]) -> dict[str, Schema]:
     """The keys that they show on images."""
     return {key: schema for cls in classes.values() for key, schema in cls.shows.items()}
@@ -95,13 +103,14 @@ def complaints(name: str, cls: type[Extension]) -> list[str]:
     """What is wrong with what it declares, in sentences. The kit for extensions asks the same."""
     word = name.replace("-", "_")
     dotted = [*(x.name for x in cls.collections), *cls.events]
-    joined = [*cls.operations, *(x.name for x in cls.rules), *cls.jobs, *cls.shows]
+    joined = [*cls.operations, *(x.name for x in cls.rules), *cls.jobs]
     found = [f"{x} does not begin with {word}." for x in dotted if not x.startswith(f"{word}.")]
     found += [f"{x} does not begin with {word}_" for x in joined if not x.startswith(f"{word}_")]
     found += [f"collection {x} is declared twice" for x in {y.name for y in cls.collections} if sum(y.name == x for y in cls.collections) > 1]
     found += [f"operation {x} has more than {_LONGEST_OPERATION} characters" for x in cls.operations if len(x) > _LONGEST_OPERATION]
     found += [f"event {x} has more than {_LONGEST_EVENT} characters" for x in cls.events if len(x) > _LONGEST_EVENT]
-    found += [f"it shows {x}, which the service itself has" for x in cls.shows if fields.is_base(x) or fields.is_reserved(x)]
+    found += [f"it shows {x}, which the service itself has" for x in cls.shows if fields.is_base(x) or fields.is_reserved(x) or x in fields.RESERVED or x in common()]
+    found += [f"it shows {x!r}, which is no name of a key: a letter, then letters, digits and underscores" for x in cls.shows if not x.isidentifier()]
     found += [f"job {x} is no PeriodicJob" for x, job in cls.jobs.items() if not (isinstance(job, type) and issubclass(job, PeriodicJob))]
     found += [f"{x.name} is a rule of the service itself" for x in cls.rules if x.name in {y.name for y in list_rules()}]
     found += [f"rule {x} is declared twice" for x in {y.name for y in cls.rules} if sum(y.name == x for y in cls.rules) > 1]
@@ -155,8 +164,13 @@ class ServiceKernel:
         return self.made[name]
 
 
+def make_extension_kernel(core: CoreKernel) -> ServiceKernel:
+    """The service as extensions see it."""
+    return ServiceKernel(core.of(ImagesExtension).use_cases, core.database.images, KernelData(core.stores), core.policy, core.database.records, core.writer, core.operations)
+
+
 # -- the extensions ------------------------------------------------------------------------------------------------------
-class Extensions:
+class Extensions(Beside):
     """Those that are enabled, made and subscribed."""
 
     def __init__(self, plugins: Loader, classes: Mapping[str, type[Extension]], kernel: ServiceKernel, on: Subscriptions) -> None:
@@ -169,6 +183,7 @@ class Extensions:
                 with faults("extension", name):
                     self._made[name].subscribe(on)
         self._background: list[Background] = []
+        self._started: list[tuple[str, Extension]] = []
 
     def __iter__(self) -> Iterator[tuple[str, Extension]]:
         return iter(self._made.items())
@@ -180,6 +195,7 @@ class Extensions:
         """Raises ConfigError."""
         for name, extension in self._made.items():
             with self._plugins.or_left_out("extension", name, OPTION):
+                self._started.append((name, extension))
                 self._plugins.in_time("extension", name, extension.start, lambda _: None)
                 with faults("extension", name):
                     self._background += extension.background()
@@ -198,6 +214,12 @@ class Extensions:
                 self._background.pop().stop()
             except Exception:
                 LOG.exception("something that an extension does in the background could not be stopped")
+        while self._started:
+            name, extension = self._started.pop()
+            try:
+                extension.stop()
+            except Exception:
+                LOG.exception("extension %s could not be stopped", name)
 
     def routes(self, core: Sequence[Route]) -> list[Route]:
         """Raises ConfigError where two have the same."""
@@ -216,14 +238,35 @@ class Extensions:
                 found.append(route)
         return found
 
-    def presenting(self) -> list[Callable[[Context, Sequence[Image]], Sequence[Mapping[str, object]]]]:
+    def presenting(self) -> list[Shows]:
         return [partial(_presented, name, x) for name, x in self._made.items() if x.shows]
 
-    def resolve(self, ctx: Context, reference: str) -> str | None:
+    def headers(self, row: Mapping[str, object]) -> dict[str, str]:
+        """What is said of an image beside ``row``."""
+        found: dict[str, str] = {}
+        for name, extension in self._made.items():
+            try:
+                found |= extension.headers({key: row[key] for key in extension.shows if key in row})
+            except Exception:  # an image that is there is shown
+                LOG.exception("extension %s can't show its headers on an image", name)
+        return found
+
+    @property
+    def resolver(self) -> Callable[[Context, str], str | None] | None:
+        """None: no extension knows references to images."""
+        if any(type(x).resolve is not Extension.resolve for x in self._made.values()):
+            return partial(self._resolve, "resolve")
+        return None
+
+    def named(self, ctx: Context, name: str) -> str | None:
+        """The id of the image that is meant by a name that no image has."""
+        return self._resolve("named", ctx, name)
+
+    def _resolve(self, how: str, ctx: Context, reference: str) -> str | None:
         """The id of the image that is meant by what is no id."""
         for name, extension in self._made.items():
             try:
-                found = extension.resolve(ctx, reference)
+                found: str | None = getattr(extension, how)(ctx, reference)
             except errors.GlanceError:
                 raise
             except Exception:  # to others it may mean something

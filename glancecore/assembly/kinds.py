@@ -13,11 +13,9 @@ from typing import Any
 
 from oslo_config import cfg
 
-from glancecore.conf.imports import STAGING
 from glancecore.conf.store import PER_STORE
-
-#: Glance's names for what is the file cache here.
-GLANCES_CACHES = frozenset({"sqlite", "xattr", "centralized_db"})
+from glancecore.features.cache.options import cache_driver
+from glancecore.features.imports.options import STAGING
 
 
 class Broken(Enum):
@@ -70,12 +68,6 @@ class Kind:
             return [x for x, driver in _stores(conf).items() if driver == name] if conf else []
         own = getattr(cls, "section", None) if self.renames else None
         return [own if isinstance(own, str) else self.section.format(name=name, word=name.replace("-", "_"))]
-
-
-def cache_driver(conf: cfg.ConfigOpts) -> str | None:
-    """The cache plugin that the operator wants; None: no cache."""
-    name = "file" if conf.image_cache_driver in GLANCES_CACHES else str(conf.image_cache_driver)
-    return None if conf.image_cache_dir is None and name == "file" else name
 
 
 # -- who wants what ------------------------------------------------------------------------------------------------------
@@ -219,6 +211,6 @@ _KINDS = (
     Kind(name="extension", group="glancecore.extensions", base="glancecore.ports.extension:Extension", section="ext_{word}",
          option="[DEFAULT] enabled_extensions", wanted=lambda conf: _each("[DEFAULT] enabled_extensions", conf.enabled_extensions),
          handed=("section", "kernel"), starts=True, broken=Broken.STOPS, means="the service does not start: it may be what refuses things",
-         shipped={"census": "glancecore-ext-census"}, kit=("extension",), guide="writing-an-extension.md"),
+         shipped={"census": "glancecore-ext-census", "families": "glancecore-ext-families"}, kit=("extension",), guide="writing-an-extension.md"),
 )
 KINDS: Mapping[str, Kind] = {x.name: x for x in _KINDS}

@@ -31,6 +31,6 @@ def _main(job: str, description: str) -> int:
         parser.add_argument("--verify-all", action="store_true", help="hash every entry, not only those whose last time is long ago")
     args = parser.parse_args()
     conf = start.read_config(args, log_level=logging.CRITICAL)  # the report says it
-    from glancecore.periodic.caching import WholeCacheCleaner
+    from glancecore.features.cache.jobs import WholeCacheCleaner
 
     return run_once(conf, f"cache_{job}", dry_run=args.dry_run, as_json=args.json, cls=WholeCacheCleaner if args.verify_all else None)

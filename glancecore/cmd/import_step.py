@@ -1,4 +1,4 @@
-"""What runs one import step, or undoes it, in a process of its own; not for operators. See ``glancecore.imports.step_process``."""
+"""What runs one import step, or undoes it, in a process of its own; not for operators. See ``glancecore.features.imports.step_process``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 
 from glancecore.assembly.loader import Loader
 from glancecore.cmd import start
-from glancecore.imports.step_process import serve_step
+from glancecore.features.imports.step_process import serve_step
 
 #: Linux, prctl(2): the signal that this process gets when its parent has ended.
 _PR_SET_PDEATHSIG = 1

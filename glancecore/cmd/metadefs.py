@@ -16,14 +16,15 @@ from urllib.parse import quote
 
 import orjson
 
-from glancecore.api.v2 import metadef_answers, metadef_bodies
-from glancecore.api.v2.schemas.metadefs import READ_ONLY
 from glancecore.domain.errors import GlanceError, Invalid
 from glancecore.domain.metadef import Namespace
+from glancecore.features.metadefs import bodies as metadef_bodies
+from glancecore.features.metadefs import responses as metadef_answers
+from glancecore.features.metadefs.catalog import MetadefCatalog, Mode
+from glancecore.features.metadefs.image_properties import RESOURCE_TYPE
+from glancecore.features.metadefs.schemas import READ_ONLY
+from glancecore.features.metadefs.validation import MetadefValidation
 from glancecore.ports.repository import Database
-from glancecore.services.image_properties import RESOURCE_TYPE
-from glancecore.services.metadef_catalog import MetadefCatalog, Mode
-from glancecore.services.metadef_validation import MetadefValidation
 
 #: Exit code when a file could not be loaded, or properties break a rule.
 WRONG = 1

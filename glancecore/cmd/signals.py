@@ -10,8 +10,8 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
+from glancecore.kernel import metrics
 from glancecore.server.judgement import Judgement
-from glancecore.services import metrics
 
 LOG = logging.getLogger(__name__)
 

@@ -4,22 +4,12 @@ from __future__ import annotations
 
 from oslo_config import cfg
 
-from glancecore.conf import (
-    api,
-    cache,
-    database,
-    flavor,
-    image,
-    imports,
-    lease,
-    metadefs,
-    outbox,
-    periodic,
-    plugins,
-    registry,
-    server,
-    store,
-)
+from glancecore.conf import api, database, flavor, lease, periodic, plugins, registry, server, store
+from glancecore.features.cache import options as cache
+from glancecore.features.images import options as image
+from glancecore.features.imports import options as imports
+from glancecore.features.metadefs import options as metadefs
+from glancecore.features.notifications import options as outbox
 
 _GROUPS = (api, flavor, image, store, database, lease, imports, metadefs, outbox, periodic, plugins, registry, server, cache)
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field
 
-from glancecore.domain.events import Initiator
+
+@dataclass(frozen=True, slots=True)
+class Initiator:
+    """Who made something happen, as far as the service was told: ids, roles in alphabetical order, the address that the request came from, and the request
+    itself: method and path. An import's are those of who asked for it, without roles and request."""
+
+    user: str | None = None
+    project: str | None = None
+    request_id: str | None = None
+    address: str | None = None
+    roles: tuple[str, ...] = ()
+    request: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +56,13 @@ class Context:
     #: Where the request came from; behind a proxy that the operator trusts, what that says.
     address: str | None = None
     request_id: str = field(default_factory=lambda: f"req-{uuid.uuid4()}")
+    #: Method and path, without what may be secret in a query.
+    request: str | None = None
     authorized: bool = False
 
     @property
     def initiator(self) -> Initiator:
-        return Initiator(self.user, self.project, self.request_id, self.address)
+        return Initiator(self.user, self.project, self.request_id, self.address, tuple(sorted(self.roles)), self.request)
 
     @property
     def viewer(self) -> Viewer:

@@ -1,1 +1,1 @@
-"""Periodic jobs: who runs them, when, and the jobs that come with the core."""
+"""Periodic jobs: who runs them, and when. Each job lies in its feature."""

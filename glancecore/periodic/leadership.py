@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from glancecore.domain import errors
-from glancecore.imports.loading import without_eventlet
+from glancecore.kernel import metrics
+from glancecore.kernel.quiet_imports import without_eventlet
 from glancecore.ports.job_repository import JobRepository
-from glancecore.services import metrics
 
 if TYPE_CHECKING:
     from tooz.coordination import CoordinationDriver

@@ -20,7 +20,6 @@ from oslo_policy import _checks, policy
 from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.domain.image import Image, Visibility
-from glancecore.policies import list_rules
 from glancecore.policies.rule_files import Fingerprint, RuleFiles
 
 LOG = logging.getLogger(__name__)
@@ -43,12 +42,11 @@ Target = Image | Mapping[str, object] | None
 
 class Authorizer:
     """Asks oslo.policy. Thread-safe. Raises ConfigError when the operator's policy files are not right. ``told``: called with whether they
-    are, each time that they have changed."""
+    are, each time that they have changed. ``rules``: all that there are."""
 
-    def __init__(self, conf: cfg.ConfigOpts, told: Callable[[bool], None] = lambda _valid: None,
-                 more: Sequence[policy.RuleDefault] = ()) -> None:
-        """``more``: the rules of extensions."""
-        self._files = RuleFiles(conf, [*list_rules(), *more])
+    def __init__(self, conf: cfg.ConfigOpts, rules: Sequence[policy.RuleDefault], told: Callable[[bool], None] = lambda _valid: None, idle: Sequence[str] = ()) -> None:
+        """``idle``: what the rules of extensions begin with that are not enabled."""
+        self._files = RuleFiles(conf, rules, idle)
         self._told = told
         self._seen = self._seen_files()
         self._enforcer = self._files.load()

@@ -17,12 +17,13 @@ Fingerprint = tuple[tuple[str, int, int, int], ...]
 
 
 class RuleFiles:
-    """``defaults``: every rule that somebody asks for."""
+    """``defaults``: every rule that somebody asks for. ``idle``: what rules begin with that an extension would ask for which is installed but not enabled."""
 
-    def __init__(self, conf: cfg.ConfigOpts, defaults: Sequence[policy.RuleDefault]) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, defaults: Sequence[policy.RuleDefault], idle: Sequence[str] = ()) -> None:
         policy.Enforcer(conf)  # registers oslo.policy's options
         self._conf = conf
         self._defaults = list(defaults)
+        self._idle = tuple(idle)
 
     def fingerprint(self) -> Fingerprint:
         """Changes when a file does, appears or goes."""
@@ -92,7 +93,7 @@ class RuleFiles:
         for check in enforcer.rules.values():
             _collect(check, used)
         for name in enforcer.file_rules:
-            if name not in asked and name not in used and name not in GLANCES_OWN:
+            if name not in asked and name not in used and name not in GLANCES_OWN and not name.startswith(self._idle):
                 near = difflib.get_close_matches(name, asked, n=1)
                 hint = f"did you mean {near[0]}?" if near else "take it out, or name it in another rule"
                 raise ConfigError(f"[oslo_policy] policy_file: {name}: nothing asks for a rule of this name; {hint}")

@@ -17,8 +17,8 @@ from typing import Any, ClassVar, Protocol
 
 from oslo_policy.policy import DocumentedRuleDefault
 
-from glancecore.domain.context import Context
-from glancecore.domain.events import Event, Initiator
+from glancecore.domain.context import Context, Initiator
+from glancecore.domain.events import Event
 from glancecore.domain.image import Image, Location, Status
 from glancecore.domain.lease import BlobRef, Lease
 from glancecore.domain.quota import Limits
@@ -210,7 +210,9 @@ class Extension(Plugin, ABC):
 
     Class attributes say what it brings: ``rules`` for the policy file, ``collections`` of records, names of ``operations`` (at most 32 characters each)
     and ``events``, periodic ``jobs`` by name, keys that it ``shows`` on images with their schemas, and the extensions that it ``needs``. All names
-    begin with the extension's own name, followed by a dot (collections, events) or an underscore (rules, operations, jobs, keys)."""
+    begin with the extension's own name, followed by a dot (collections, events) or an underscore (rules, operations, jobs). Keys may have any name that
+    neither the service nor another enabled extension has: clients can't set them or filter by them, and a property of that name that an image has
+    already stays as it is, unseen, while the extension is enabled."""
 
     title: ClassVar[str]
     options: ClassVar[Options] = ()
@@ -228,7 +230,10 @@ class Extension(Plugin, ABC):
         self.kernel = kernel
 
     def start(self) -> None:
-        """Everything is there, also what it needs. Raises ConfigError."""
+        """Everything is there, also what it needs. It is called too where a configuration is only judged. Raises ConfigError."""
+
+    def stop(self) -> None:
+        """The end of what ``start`` and requests have opened; once, behind the background's, in a process that ends or has only judged."""
 
     def routes(self) -> Iterable[Route]:
         """Asked for once, in a process that serves requests: what they need of the web framework is imported here. Paths outside ``/v2/`` are free."""
@@ -246,9 +251,21 @@ class Extension(Plugin, ABC):
         return [{}] * len(images)
 
     def resolve(self, ctx: Context, reference: str) -> str | None:
-        """The id of the image that is meant by what is no id; None: not of this kind. Raises ImageNotFound, Conflict."""
+        """The id of the image that is meant by what is no id; it may have slashes, and ends before ``/file``, ``/members`` and the like. Asked by what
+        reads only. None: not of this kind. Raises ImageNotFound, Conflict."""
         del ctx, reference
         return None
+
+    def named(self, ctx: Context, name: str) -> str | None:
+        """The id of the image that is listed by a name that no image has which is listed for the caller; the row bears that name. None: of no image. Raises
+        Conflict; ImageNotFound is an empty list."""
+        del ctx, name
+        return None
+
+    def headers(self, shown: Mapping[str, object]) -> Mapping[str, str]:
+        """Headers of the answer that shows an image alone, made of what ``present`` has said of it. Those of the answer itself stay."""
+        del shown
+        return {}
 
     @classmethod
     def commands(cls, manage: CommandTree) -> None:

@@ -41,7 +41,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class FetchedBody:
     """Bytes from ``offset`` on. ``total`` is the length of the whole, None when it is not known. ``validator`` names this
     very content (an ETag); a later ``fetch`` from an offset is handed it."""
 
@@ -108,7 +108,7 @@ class ImportMethod(Plugin, ABC):
         checksum file and the like. May be called several times. Raises FetchFailed."""
         return {}
 
-    def fetch(self, work: FetchWork, offset: int = 0, validator: str | None = None) -> Part:
+    def fetch(self, work: FetchWork, offset: int = 0, validator: str | None = None) -> FetchedBody:
         """The data from ``offset`` on.
 
         You must guarantee: the bytes are those of one content only: with a ``validator`` that does not hold any more, or

@@ -20,7 +20,7 @@ class PartStopped(Exception):
     """The transfer was given up: what is still being sent must stop."""
 
 
-class Part(Iterable[bytes]):
+class UploadPart(Iterable[bytes]):
     """One part of the stream, in a file without a name: memory does not grow with its size, and every ``iter`` begins anew.
 
     ``number`` counts from 1. ``size`` in bytes.
@@ -62,7 +62,7 @@ class Part(Iterable[bytes]):
         self._file.close()
 
 
-def send_in_parts(chunks: Iterable[bytes], send: Callable[[Part], Sent], room: Callable[[int], int], threads: int,
+def send_in_parts(chunks: Iterable[bytes], send: Callable[[UploadPart], Sent], room: Callable[[int], int], threads: int,
                   folder: str | None = None) -> list[Sent]:
     """Cut ``chunks`` into parts and ``send`` them, up to ``threads`` at once; the answers in the order of the parts.
 
@@ -73,9 +73,9 @@ def send_in_parts(chunks: Iterable[bytes], send: Callable[[Part], Sent], room: C
     """
     stop, slots = threading.Event(), threading.BoundedSemaphore(threads)
     sent: list[Future[Sent]] = []
-    filling: Part | None = None
+    filling: UploadPart | None = None
 
-    def work(part: Part) -> Sent:
+    def work(part: UploadPart) -> Sent:
         try:
             if stop.is_set():
                 raise PartStopped
@@ -87,7 +87,7 @@ def send_in_parts(chunks: Iterable[bytes], send: Callable[[Part], Sent], room: C
             part.close()
             slots.release()
 
-    def submit(part: Part) -> None:
+    def submit(part: UploadPart) -> None:
         slots.acquire()
         sent.append(pool.submit(work, part))  # begins at once: there are as many threads as slots
 
@@ -123,14 +123,14 @@ def _answers(sent: list[Future[Sent]]) -> list[Sent]:
     return [each.result() for each in sent]
 
 
-def _opened(number: int, room: Callable[[int], int], folder: str | None, stop: threading.Event) -> Part:
+def _opened(number: int, room: Callable[[int], int], folder: str | None, stop: threading.Event) -> UploadPart:
     try:
-        return Part(number, room(number), folder, stop)
+        return UploadPart(number, room(number), folder, stop)
     except OSError as exc:
         raise _no_room(exc) from exc
 
 
-def _filled(part: Part, data: memoryview) -> memoryview:
+def _filled(part: UploadPart, data: memoryview) -> memoryview:
     try:
         return part.fill(data)
     except OSError as exc:

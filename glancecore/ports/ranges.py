@@ -17,7 +17,7 @@ _LARGEST = 1 << 62
 _PAUSE = 0.2
 
 
-class Answer(Protocol):
+class RangeAnswer(Protocol):
     """A backend's answer, as far as its headers have come. ``etag``, ``content_length``, ``content_range``: those headers, or ""."""
 
     etag: str
@@ -40,8 +40,8 @@ class RangeReader(Iterator[bytes]):
     is taken up again. Raises StoreUnavailable when it can't be, or the data is no longer the same (RFC 9110 sections 8.8.3, 14.4).
     """
 
-    def __init__(self, ask: Callable[[str | None], Answer | None], store: str, offset: int, length: int | None, retries: int) -> None:
-        self._answer: Answer | None = None
+    def __init__(self, ask: Callable[[str | None], RangeAnswer | None], store: str, offset: int, length: int | None, retries: int) -> None:
+        self._answer: RangeAnswer | None = None
         self._send, self._store, self._retries = ask, store, retries
         self._at, self._etag = offset, ""
         self._end = offset  # until the answer tells
@@ -82,7 +82,7 @@ class RangeReader(Iterator[bytes]):
                 self.close()
                 raise
 
-    def _told(self, answer: Answer, end: int | None, *, ranged: bool) -> int:
+    def _told(self, answer: RangeAnswer, end: int | None, *, ranged: bool) -> int:
         """Where it ends."""
         if self._etag and answer.etag != self._etag:
             raise self._unavailable("the data was replaced while it was read")
@@ -99,7 +99,7 @@ class RangeReader(Iterator[bytes]):
             raise self._unavailable("the backend sends another range than was asked for")
         return last + 1
 
-    def _read(self, answer: Answer) -> bytes:
+    def _read(self, answer: RangeAnswer) -> bytes:
         piece = answer.read(min(CHUNK, self._end - self._at))
         if not piece:
             raise self._unavailable(f"the backend sent {self._end - self._at} bytes less than it said")

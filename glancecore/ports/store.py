@@ -1,6 +1,6 @@
 """What a store driver implements: bytes in, bytes out, and an honest list of what it can do.
 
-The facade in ``services/stores.py`` hashes, limits, inspects, measures and wraps errors once for all drivers: a driver
+The facade in ``kernel/transfer/stores.py`` hashes, limits, inspects, measures and wraps errors once for all drivers: a driver
 does none of it. The kit ``glancecore.testing.store`` checks each rule; how to write one: docs/writing-a-store.md.
 """
 

@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING, Any
 from oslo_context import context as log_context
 
 from glancecore.domain import errors
+from glancecore.kernel import metrics
 from glancecore.ports import proof, wire
 from glancecore.ports.calls import OWN, PROTOCOL, Call, calls, repositories
 from glancecore.ports.http import Lane
 from glancecore.ports.repository import Database
 from glancecore.registry.probes import Probes
 from glancecore.registry.replays import Replays
-from glancecore.services import metrics
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment

@@ -135,7 +135,7 @@ def serve(conf: cfg.ConfigOpts, program: Program) -> None:
 
 
 def _metrics() -> ModuleType:
-    from glancecore.services import metrics  # late: its folder was made after this module
+    from glancecore.kernel import metrics  # late: its folder was made after this module
 
     return metrics
 
@@ -152,7 +152,7 @@ def settings(conf: cfg.ConfigOpts, name: str = "glance-api") -> dict[str, Any]:
         "limit_request_field_size": server.limit_request_field_size,
         "sendfile": None if server.sendfile else False,  # gunicorn takes anything that is set, True as well, for a no
         "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,  # noqa: S108, PTH112
-        # what proxies say is looked at in one place, api/outside.py; gunicorn believes whoever comes by a Unix socket
+        # what proxies say is looked at in one place, http/outside.py; gunicorn believes whoever comes by a Unix socket
         "forwarded_allow_ips": "", "secure_scheme_headers": {}, "forwarder_headers": "",
         "control_socket_disable": True, "proc_name": name, "logger_class": "glancecore.server.log.Logger",
         "child_exit": _worker_gone,

@@ -6,8 +6,8 @@ import threading
 from collections import Counter
 
 from glancecore.domain import errors
+from glancecore.kernel import metrics
 from glancecore.server.limits import ShareLimits
-from glancecore.services import metrics
 
 
 class Shares:

@@ -14,8 +14,9 @@ import orjson
 from oslo_config import cfg
 from werkzeug.test import TestResponse
 
-from glancecore import bootstrap
 from glancecore.assembly import loader
+from glancecore.assembly.kernel import load_database
+from glancecore.assembly.lifecycle import Service
 from glancecore.domain.image import Image
 from glancecore.domain.lease import Operation
 from glancecore.ports.extension import Extension
@@ -129,7 +130,7 @@ class Running:
 
     name: str
     conf: cfg.ConfigOpts
-    service: bootstrap.Service
+    service: Service
     watch: Watch
     owner: Person
     #: Of the extension.
@@ -192,7 +193,7 @@ class Bench:
     def running(self, *, background: bool = True) -> Iterator[Running]:
         """A service; ``background``: what runs beside requests is started."""
         conf, watch = read(self.file), Watch()
-        database: Any = _Database(bootstrap.load_database(conf), watch)
+        database: Any = _Database(load_database(conf), watch)
         with built(conf, database) as service:
             prepare = service.notifications.prepare
 

@@ -30,14 +30,15 @@ import jsonschema_rs
 import pytest
 from oslo_config import cfg
 
-from glancecore import bootstrap
 from glancecore.assembly import extensions, loader
+from glancecore.assembly.jobs import make_job
+from glancecore.assembly.kernel import load_database
 from glancecore.cmd import manage
 from glancecore.domain.context import Context
 from glancecore.domain.events import EventType
 from glancecore.domain.image import Status
 from glancecore.domain.lease import Lease
-from glancecore.periodic.runs import Outcome
+from glancecore.periodic.job_run import RunOutcome
 from glancecore.ports.extension import Argument, Extension, Print
 from glancecore.ports.record_repository import Record, RecordQuery
 from glancecore.ports.repository import LeaseTaken
@@ -61,8 +62,9 @@ PATIENCE = 30.0
 #: A process without routes, as a worker is.
 _BARE = """
 import sys
-from glancecore import bootstrap, conf
-service = bootstrap.build(conf.new(args=[], files=[sys.argv[1]]))
+from glancecore import conf
+from glancecore.assembly.build import build
+service = build(conf.new(args=[], files=[sys.argv[1]]))
 service.start()
 service.close()
 sys.exit("flask" if "flask" in sys.modules else 0)
@@ -430,13 +432,13 @@ class ExtensionConformance:
     def _run_jobs(self, service: Running, when: str, later: timedelta = timedelta()) -> None:
         for name, cls in self._cls.jobs.items():
             assert cls.summary.strip(), f"job {name} has no summary"
-            scheduled = bootstrap.make_job(service.conf, name, cls, _Later(service.service.tools, later),  # type: ignore[arg-type]
+            scheduled = make_job(service.conf, name, cls, _Later(service.service.tools, later),  # type: ignore[arg-type]
                                            loader.Loader(service.conf))
             for dry in (True, False, False):
                 service.watch.forget()
                 run = service.service.runner_of(scheduled).run(scheduled, dry_run=dry)
                 said = f"job {name} {when}{', dry' if dry else ''}"
-                assert run.outcome is Outcome.DONE, f"{said}: {run.outcome.value}: {', '.join(run.report.errors)}"
+                assert run.outcome is RunOutcome.DONE, f"{said}: {run.outcome.value}: {', '.join(run.report.errors)}"
                 assert not run.report.errors, f"{said}: {', '.join(run.report.errors)}"
                 assert not (dry and service.watch.changes), f"{said}: it has committed {service.watch.changes[0]!r}"
 
@@ -462,7 +464,7 @@ class ExtensionConformance:
             except SystemExit as exc:
                 return int(exc.code or 0), said.getvalue()
             args.conf = conf
-            database = bootstrap.load_database(conf)
+            database = load_database(conf)
             try:
                 return int(args.run(args, database)), said.getvalue()
             finally:

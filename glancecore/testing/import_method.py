@@ -22,7 +22,7 @@ from oslo_config import cfg
 
 from glancecore.domain import errors
 from glancecore.domain.image import Image
-from glancecore.ports.import_method import ImportMethod, Part, Request
+from glancecore.ports.import_method import FetchedBody, ImportMethod, Request
 from glancecore.ports.import_method import Source as Where
 from glancecore.testing.examples import make_image
 
@@ -87,7 +87,7 @@ class Work:
         """Noted by the engine."""
 
 
-def read(part: Part) -> bytes:
+def read(part: FetchedBody) -> bytes:
     return b"".join(part.pieces)
 
 
@@ -201,7 +201,7 @@ def _texts(method: Mapping[str, object]) -> list[str]:
     return [x for name, x in method.items() if isinstance(x, str) and "://" in x and name != "name"]
 
 
-def _close(part: Part) -> None:
+def _close(part: FetchedBody) -> None:
     close = getattr(part.pieces, "close", None)
     if close:
         close()

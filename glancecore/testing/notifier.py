@@ -26,6 +26,7 @@ from typing import Any, ClassVar, TypeVar
 import pytest
 from oslo_config import cfg
 
+from glancecore.domain.context import Initiator
 from glancecore.domain.event_payload import payload, subject
 from glancecore.domain.events import (
     Event,
@@ -34,7 +35,6 @@ from glancecore.domain.events import (
     ExtensionEvent,
     ImageEvent,
     ImageSent,
-    Initiator,
     MemberEvent,
     MetadefEvent,
     TaskEvent,
@@ -70,7 +70,7 @@ AnyNotifier = TypeVar("AnyNotifier", bound=Notifier)
 CLOSING = 10.0
 #: Seconds that ``deliver`` may take beyond its timeout; the outbox waits no longer for it when the process ends.
 SLACK = 2.0
-WHO = Initiator("ann", "project", "req-1", "192.0.2.1")
+WHO = Initiator("ann", "project", "req-1", "192.0.2.1", ("admin", "member"), "PUT /v2/images/x/file")
 _ODD = "\u00e4 \U0001f600 \" \\ % %s {} \n\r\t\x00 </x>"
 
 
@@ -189,7 +189,7 @@ class NotifierConformance(_Kit):
         notifier.notify(told(event))
         assert [*receiver.heard(before + 1)[before:]] == [event.type.value]
 
-    @pytest.mark.parametrize("who", [None, Initiator(), Initiator("x" * 300, _ODD, "", "::1")])
+    @pytest.mark.parametrize("who", [None, Initiator(), Initiator("x" * 300, _ODD, "", "::1", ("", _ODD), f"GET /{_ODD}")])
     def test_whoever_did_it(self, notifier: Notifier, receiver: Receiver, who: Initiator | None) -> None:
         before = len(receiver.heard(0))
         notifier.notify(told(EXAMPLES[0], who))
@@ -339,7 +339,7 @@ class DurableNotifierConformance(_Kit):
         destination.deliver(parcel(event, destination.name))
         assert [*receiver.heard(0)[before:]] == [event.type.value]
 
-    @pytest.mark.parametrize("who", [None, Initiator(), Initiator("x" * 300, _ODD, "", "::1")])
+    @pytest.mark.parametrize("who", [None, Initiator(), Initiator("x" * 300, _ODD, "", "::1", ("", _ODD), f"GET /{_ODD}")])
     def test_whoever_did_it(self, destination: Destination, receiver: Receiver, who: Initiator | None) -> None:
         before = len(receiver.heard(0))
         destination.deliver(parcel(EXAMPLES[0], destination.name, who))

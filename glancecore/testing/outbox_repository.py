@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from glancecore.domain import errors
-from glancecore.domain.events import Initiator
+from glancecore.domain.context import Initiator
 from glancecore.ports.metadef_repository import NamespaceAdded
-from glancecore.ports.outbox_repository import EventsRecorded, OutboxEvent, Outcome, Parcel, Waiting
+from glancecore.ports.outbox_repository import DeliveryOutcome, EventsRecorded, OutboxEvent, Parcel, Waiting
 from glancecore.ports.repository import Database, ImageAdded
 from glancecore.testing.examples import after, make_image, make_namespace
 from glancecore.testing.repository import TEXTS, race
@@ -26,7 +26,7 @@ from glancecore.testing.repository import TEXTS, race
 
 def make_event(subject: str = "s", second: float = 0, destination: str = "d", **fields: Any) -> OutboxEvent:
     given: dict[str, Any] = {"id": str(uuid.uuid4()), "type": "image.update", "data": {"id": subject},
-                             "initiator": Initiator("user", "project", "req-1", "192.0.2.1"), **fields}
+                             "initiator": Initiator("user", "project", "req-1", "192.0.2.1", ("admin", "member"), "PUT /v2/images/x"), **fields}
     return OutboxEvent(destination=destination, subject=subject, at=after(second), **given)
 
 
@@ -39,12 +39,12 @@ def events(parcels: list[Parcel]) -> list[OutboxEvent]:
     return [x.event for x in parcels]
 
 
-def failed(parcel: Parcel, delay: float = 60, error: str | None = "no answer") -> Outcome:
-    return Outcome(parcel.position, parcel.token, delivered=False, delay=delay, error=error)
+def failed(parcel: Parcel, delay: float = 60, error: str | None = "no answer") -> DeliveryOutcome:
+    return DeliveryOutcome(parcel.position, parcel.token, delivered=False, delay=delay, error=error)
 
 
-def delivered(parcel: Parcel) -> Outcome:
-    return Outcome(parcel.position, parcel.token, delivered=True)
+def delivered(parcel: Parcel) -> DeliveryOutcome:
+    return DeliveryOutcome(parcel.position, parcel.token, delivered=True)
 
 
 def several(count: int, parcels: list[Parcel]) -> list[Parcel]:

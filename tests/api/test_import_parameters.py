@@ -11,16 +11,17 @@ from flask import Flask, request
 from glancecore_method_glance_download.driver import GlanceDownload
 from glancecore_method_web_download.driver import WebDownload
 
-from glancecore.api.v2.imports import ImportsApi
-from glancecore.api.v2.schemas import imports as schemas
 from glancecore.domain import errors
 from glancecore.domain.context import Context
-from glancecore.imports.use_cases import ImportRequest, Imports
-from glancecore.services.staging import Staging
+from glancecore.features.imports import schemas
+from glancecore.features.imports.api import ImportsApi
+from glancecore.features.imports.staging import Staging
+from glancecore.features.imports.use_cases import ImportRequest, Imports
 
 MINE = {"required": ["shelf"], "properties": {"shelf": {"enum": ["low", "high"]}, "count": {"type": "integer", "minimum": 1},
                                               "tags": {"type": "array", "items": {"type": "string"}}}}
-METHODS: schemas.Methods = {"mine": MINE, "web-download": WebDownload.schema, "glance-download": GlanceDownload.schema, "copy-image": {}}
+CLOSED = {"properties": {"shelf": {"enum": ["low"]}}, "additionalProperties": False}
+METHODS: schemas.Methods = {"mine": MINE, "closed": CLOSED, "web-download": WebDownload.schema, "glance-download": GlanceDownload.schema, "copy-image": {}}
 REGION = {"glance_region": "east", "glance_image_id": "0c0bb9ae-3a0f-4a55-9bd3-3a7a9bb0d2a0"}
 
 
@@ -32,7 +33,7 @@ class _Begun:
 
 def _begin(method: dict[str, object]) -> ImportRequest:
     begun = _Begun()
-    api = ImportsApi(cast("Staging", None), cast("Imports", begun), 1 << 20, METHODS, multi_store=True)
+    api = ImportsApi(cast("Staging", None), cast("Imports", begun), 1 << 20, METHODS)
     with Flask("x").test_request_context(method="POST", data=json.dumps({"method": method}), content_type="application/json",
                                          environ_overrides={"SERVER_SOFTWARE": "gunicorn/1"}):
         assert api.start(request, Context(), "i").status_code == 202
@@ -40,7 +41,8 @@ def _begin(method: dict[str, object]) -> ImportRequest:
 
 
 @pytest.mark.parametrize("method", [
-    {"name": "mine", "shelf": "low", "count": 3, "more": 5, "expected": {"sha256": "x"}}, {"name": "copy-image", "shelf": "middle"}, {"name": "unknown", "uri": 5},
+    {"name": "mine", "shelf": "low", "count": 3, "more": 5, "expected": {"sha256": "x"}}, {"name": "copy-image", "shelf": "middle"},
+    {"name": "closed", "shelf": "low", "expected": {"sha256": "x"}, "signature": "s"}, {"name": "unknown", "uri": 5},
     {"name": "web-download", "uri": "http://a/b", "checksum_url": "http://a/c"}, {"name": "glance-download", **REGION, "glance_service_interface": "internal"}])
 def test_what_fits_is_taken(method: dict[str, object]) -> None:
     assert _begin(method).method == method
@@ -51,6 +53,7 @@ def test_what_fits_is_taken(method: dict[str, object]) -> None:
     ({"name": "mine", "shelf": "low", "count": "1"}, "method.count: '1' is not of type integer"), ({"name": "mine", "shelf": "low", "tags": [1]}, "method.tags.0: 1 is not of type string"),
     ({"name": "mine", "shelf": "low", "tags": ["x" * 70_000]}, "method.tags.0: longer than 65535 characters"),
     ({"name": "mine", "shelf": "low", **{str(x): x for x in range(63)}}, "method: more than 64 names"),
+    ({"name": "closed", "colour": "red"}, "method: no such field: colour"),
     ({"name": "web-download"}, "method: 'uri' is a required property"), ({"name": "web-download", "uri": ""}, "method.uri: shorter than 1 characters"),
     ({"name": "web-download", "uri": "http://a", "checksum_name": 5}, "method.checksum_name: 5 is not of type string"),
     ({"name": "glance-download", **REGION, "glance_image_id": 5}, "method.glance_image_id: 5 is not of type string"),
@@ -70,6 +73,7 @@ def test_it_is_published_by_method() -> None:
     judge = jsonschema_rs.Draft202012Validator(found)
     assert judge.is_valid({"method": {"name": "glance-download", **REGION}})
     assert judge.is_valid({"method": {"name": "copy-image"}})
+    assert judge.is_valid({"method": {"name": "closed", "signature": "s"}})
     assert not judge.is_valid({"method": {"name": "web-download"}})
     assert not judge.is_valid({"method": {"name": "unknown"}})
 
@@ -77,4 +81,4 @@ def test_it_is_published_by_method() -> None:
 @pytest.mark.parametrize("schema", [{"properties": {"x": {"type": "strin"}}}, {"properties": 5}, {"required": 7}])
 def test_one_that_is_no_schema_stops_the_start(schema: dict[str, object]) -> None:
     with pytest.raises(errors.ConfigError, match=r"\[DEFAULT\] enabled_import_methods = broken: what the plugin says of its parameters is no JSON schema: .*; use another"):
-        ImportsApi(cast("Staging", None), cast("Imports", None), 1, {"broken": schema}, multi_store=True)
+        ImportsApi(cast("Staging", None), cast("Imports", None), 1, {"broken": schema})

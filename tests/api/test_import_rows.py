@@ -16,11 +16,11 @@ from api import Person, people
 from conftest import DATABASES, built
 from werkzeug.test import TestResponse
 
-from glancecore.bootstrap import Service
+from glancecore.assembly.lifecycle import Service
 from glancecore.domain import errors
 from glancecore.domain.image import Location
+from glancecore.kernel.transfer.store_facade import StoreFacade
 from glancecore.ports.store import CHUNK
-from glancecore.services.stores import StoreFacade
 
 DATA = os.urandom(300_000)
 DIRECT = {"method": {"name": "glance-direct"}}

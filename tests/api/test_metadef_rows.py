@@ -13,7 +13,7 @@ from api import Person
 from conftest import DATABASES, built
 from prometheus_client import REGISTRY
 
-from glancecore.bootstrap import Service
+from glancecore.assembly.lifecycle import Service
 
 ALL = "/v2/metadefs/namespaces"
 IMAGE = "OS::Glance::Image"
@@ -217,7 +217,7 @@ def test_only_reported(caplog: pytest.LogCaptureFixture) -> None:
         assert Person(made.app, "admins", ADMIN).call("POST", ALL, DEFINITIONS).status_code == 201
         before = counted("reported")
         image_id = Person(made.app, "me").create(r_bus="floppy")["id"]
-        [said] = [x.getMessage() for x in caplog.records if x.name == "glancecore.services.image_properties"]
+        [said] = [x.getMessage() for x in caplog.records if x.name == "glancecore.features.metadefs.image_properties"]
         assert all(x in said for x in (image_id, "r_bus", "enum", "Rules"))
         assert counted("reported") == before + 1
 

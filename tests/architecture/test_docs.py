@@ -9,15 +9,16 @@ import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
 from glancecore import conf
+from glancecore.assembly.core import list_rules
 from glancecore.conf import opts
 from glancecore.conf.store import PER_STORE
+from glancecore.features.images.property_protection import PropertyProtection
+from glancecore.kernel import metrics
 from glancecore.policies.authorizer import Authorizer
-from glancecore.services import metrics
-from glancecore.services.property_protection import PropertyProtection
 
 REPO = Path(__file__).parents[2]
 README = REPO / "README.md"
-DOCUMENTS = sorted([README, REPO / "CHANGELOG.md", *REPO.glob("docs/**/*.md")])
+DOCUMENTS = sorted([README, *(REPO / f"{x}.md" for x in ("CHANGELOG", "CONTRIBUTING", "CODE_OF_CONDUCT", "SECURITY")), *REPO.glob("docs/**/*.md")])
 _LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)[^)]*\)")
 _SECTION = re.compile(r"^\[([^\]]+)\]$", re.MULTILINE)
 
@@ -126,7 +127,7 @@ def test_the_property_protection_example_loads(tmp_path: Path) -> None:
     [example] = [x for x in blocks if "billing" in x]
     path = tmp_path / "property-protections.conf"
     path.write_text(example)
-    assert PropertyProtection.from_file(str(path), "roles", Authorizer(conf.new(files=[]))).active
+    assert PropertyProtection.from_file(str(path), "roles", Authorizer(conf.new(files=[]), list_rules())).active
 
 
 _SIZES = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from stevedore.extension import ExtensionManager
 
-from glancecore.api.app import Gate
 from glancecore.assembly import loader
+from glancecore.http.app import Gate
 from glancecore.testing import extension as kit
 from glancecore.testing.extension import ExtensionConformance, Running
 

@@ -109,7 +109,7 @@ class Answer:
 class Prober:
     def __init__(self, port: int, roots: Sequence[int], roles: str) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
-        self._headers = {"X-Identity-Status": "Confirmed", "X-User-Id": "u", "X-Project-Id": OWN, "X-Roles": roles}
+        self._headers = {"X-Identity-Status": "Confirmed", "X-User-Id": "u", "X-Project-Id": OWN, "X-Roles": roles, "Accept": "application/json"}
         self._roots = roots
 
     def ask(self, path: str) -> Answer:

@@ -34,7 +34,7 @@ def _set_up(folder: Path, more: str = "") -> None:
 def test_libraries_keep_quiet(tmp_path: Path, name: str) -> None:
     _set_up(tmp_path)
     assert not logging.getLogger(name).isEnabledFor(logging.DEBUG)
-    assert logging.getLogger("glancecore.services").isEnabledFor(logging.DEBUG)
+    assert logging.getLogger("glancecore.kernel").isEnabledFor(logging.DEBUG)
 
 
 def test_unless_the_operator_wants_them(tmp_path: Path) -> None:

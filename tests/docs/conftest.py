@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "packages"))
 sys.path.insert(0, str(Path(__file__).parent))
 
 from walking import Shelf, Walk, shelf

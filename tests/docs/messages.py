@@ -24,7 +24,8 @@ _FORMAT = re.compile(r"%[-+ #0]*\d*(?:\.\d+)?[sdrgfx]")
 _FIX = re.compile(r";|\b(add|bind|call|choose|correct|create|fix|give|install|make|name|put|remove|run|set|start|stop|take|use|write)\b")
 #: Whose refusals these are: the first beginning of a path that fits.
 SUBJECTS = {
-    "glancecore/server": "The server", "glancecore/registry": "The metadata service", "glancecore/periodic": "Periodic jobs", "glancecore/imports": "Imports",
+    "glancecore/server": "The server", "glancecore/registry": "The metadata service", "glancecore/periodic": "Periodic jobs", "glancecore/features/copies/jobs": "Periodic jobs",
+    "glancecore/features/imports": "Imports", "glancecore/features/images": "Images", "glancecore/features/metadefs": "Metadata definitions",
     "glancecore/policies": "Policies", "glancecore/adoption": "Taking over a Glance", "glancecore/cmd": "Commands", "glancecore": "The service",
 }
 

@@ -9,16 +9,20 @@ from collections.abc import Iterator
 import pytest
 from blocks import REPO
 
-from glancecore.api.errors import STATUS
-from glancecore.api.v2.schemas import images, locations, members, metadefs, tasks
+from glancecore.assembly.core import list_rules
 from glancecore.conf import opts
 from glancecore.domain import fields
 from glancecore.domain.image import NEXT, Status, Visibility
 from glancecore.domain.member import MemberStatus
 from glancecore.domain.task import TaskStatus, TaskType
-from glancecore.policies import list_rules
+from glancecore.features.images import location_schemas as locations
+from glancecore.features.images import schemas as images
+from glancecore.features.members import schemas as members
+from glancecore.features.metadefs import schemas as metadefs
+from glancecore.features.tasks import schemas as tasks
+from glancecore.http.errors import STATUS
+from glancecore.kernel.transfer import signatures
 from glancecore.ports.repository import SortField, TimeOp
-from glancecore.services import signatures
 
 CONTRACT = (REPO / "docs/contract.md").read_text(encoding="utf-8")
 API = json.loads((REPO / "docs/openapi.json").read_text(encoding="utf-8"))["paths"]
@@ -132,7 +136,7 @@ def test_visibilities() -> None:
 
 
 def test_parts_of_images() -> None:
-    assert set(re.findall(r'"(\w+)"', section("10.3").splitlines()[2])) == set(members.document()["properties"])
+    assert set(re.findall(r'"(\w+)"', section("10.3").splitlines()[2])) == set(members.documents()["member"]["properties"])
     assert ", ".join(locations.ALGORITHMS[:-1]) + f" or {locations.ALGORITHMS[-1]}" in section("10.4")
     assert f"at most {fields.MAX_LOCATION_METADATA} texts of {fields.MAX_LOCATION_TEXT:,} characters" in section("14.5")
     assert [*signatures.HASHES, *signatures.KEY_TYPES] == [x.split(" where")[0] for x in

@@ -12,6 +12,7 @@ from pathlib import Path
 import bcrypt
 import pytest
 from blocks import PAGES, REPO
+from up_and_down import up_and_down
 from waiting import until
 from walking import Machine, Walk, pages_with_commands, text_of
 
@@ -60,17 +61,23 @@ def test_readme(walk: Begin) -> None:
         page.elsewhere(begin, "tests/clients/test_tour.py")
 
 
+def test_contributing(walk: Begin) -> None:
+    walk("CONTRIBUTING.md").not_here("make unit", "they make the environment that tests run in")
+
+
 def test_deploying(walk: Begin) -> None:
     page = walk("docs/deploying.md")
     machine = page.machine(pip=True)
-    page.run("pip install", machine)
+    page.not_here("make dist", "the wheels that the walks install are made by the same program")
+    page.run("pip install --find-links dist 'glancecore[standard]'", machine)
     page.file(FIRST, machine, "/etc/glance/glance-api.conf")
     said = page.run("mkdir -p /var/lib/glance", machine)
     assert "Everything that the configuration enables is there and works." in said
     machine.ready()
     assert '"images":[]' in page.run("curl", machine)
+    up_and_down(f"http://127.0.0.1:{machine.port}")
     machine.stop()
-    page.run("pip install ./drivers/auth_basic", machine)
+    page.run("pip install --find-links dist glancecore-auth-basic", machine)
     page.not_here("htpasswd", "it asks for passwords; the driver's tests make such files by it")
     users = {"alice": "admin", "bob": "password", "carol": "other"}
     (machine.home / ".glance/htpasswd").write_text("".join(f"{x}:{bcrypt.hashpw(y.encode(), bcrypt.gensalt(4)).decode()}\n" for x, y in users.items()))
@@ -83,9 +90,9 @@ def test_deploying(walk: Begin) -> None:
     assert '"images":[]' in page.run("curl", machine)
     with pytest.raises(AssertionError, match="401"):
         machine.run(f"curl -fsS --cacert /etc/glance/tls.pem --user bob:wrong https://127.0.0.1:{machine.port}/v2/images")
-    page.run("pip install ./drivers/auth_keystone", machine)
     assert re.search(r"auth +keystone +\w+ +\w+ +glancecore-auth-keystone", machine.run("glance-plugins list"))
     page.elsewhere("glance-manage db sync", KEYSTONE)
+    page.elsewhere("install -m 644 /opt/glance/share", "tests/deploy/test_systemd.py")
 
 
 def test_moving_from_glance(walk: Begin) -> None:
@@ -204,6 +211,16 @@ def test_writing(walk: Begin, name: str, made: str, passed: str) -> None:
     assert "Everything that the configuration enables is there and works." in page.run("../.venv/bin/pip" if name == "writing-a-store" else ".venv/bin/pip", machine)
     machine.ready()
     image(machine)
+
+
+def test_families(walk: Begin) -> None:
+    page = walk("docs/families.md")
+    machine = first(page, "[DEFAULT]\nenabled_extensions = families")
+    serve(machine)
+    said = page.run("FAMILY=$(", machine)
+    assert '"family_version":"20260201"' in said
+    assert "a disk, 20260101" in said, "after the rollback"
+    assert '"reason":"no network on arm"' in said
 
 
 def test_writing_an_extension(walk: Begin) -> None:

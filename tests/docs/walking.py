@@ -10,7 +10,6 @@ import contextlib
 import os
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -35,6 +34,7 @@ PLACEHOLDERS = (
     (r"192\.0\.2\.\d+", "127.0.0.1"),
     (r"(bind_port = )\d+", r"\g<1>{port}"),
     (r'"?(?:\$CORE|\.)"?/drivers/([a-z][a-z0-9_]*)"?', lambda x: "glancecore-" + x[1].replace("_", "-")),  # their wheels
+    (r" --find-links dist\b", ""),  # the environment says where the wheels are
     (r"pip install ('?)\.(?=[ \[]|$)", r"pip install \1glancecore"),
     (r'-e "\$CORE\[testing\]" "setuptools>=77"', '"glancecore[testing]"'),
     (r"^python3 -m venv (\S+)$", r"new_venv \1"),
@@ -62,37 +62,22 @@ new_venv() {
 
 @dataclass(frozen=True)
 class Shelf:
-    """``wheels``: of the core, and of the drivers that some page installs. ``libraries``: what the running environment has of others."""
+    """``wheels``: of all distributions. ``libraries``: what the running environment has of others."""
 
     wheels: Path
     libraries: Path
 
 
 def shelf(folder: Path) -> Shelf:
-    wheels, libraries, source = folder / "wheels", folder / "libraries", folder / "source"
+    import distributions  # not where only what is installed already is run
+
+    wheels, libraries = folder / "wheels", folder / "libraries"
     libraries.mkdir()
     for each in Path(sysconfig.get_path("purelib")).iterdir():
         if not each.name.startswith(("glancecore", "__editable__", "__pycache__")) and each.suffix != ".pth":
             (libraries / each.name).symlink_to(each)
-    # from a copy: a build leaves folders behind
-    shutil.copytree(REPO, source, symlinks=True, ignore=_not_in_wheels)
-    parts = [".", *(f"drivers/{x}" for x in sorted(_installed_by_pages()))]
-    subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-index", "--no-deps", "--no-build-isolation", "-w", wheels, *("./" + x for x in parts)],
-                   cwd=source, check=True, stdin=subprocess.DEVNULL, env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+    distributions.build(distributions.find(), wheels)
     return Shelf(wheels, libraries)
-
-
-def _not_in_wheels(folder: str, names: list[str]) -> set[str]:
-    """Tests of templates are: they are what becomes of them."""
-    patterns = [".*", "build", "*.egg-info", "__pycache__"] + ([] if "templates" in Path(folder).parts else ["tests"])
-    return shutil.ignore_patterns(*patterns)(folder, names)
-
-
-def _installed_by_pages() -> set[str]:
-    """Folders of the drivers that some page installs."""
-    lines = [line for page in PAGES for block in blocks(page) for command in block.commands for line in command.splitlines()]
-    named = {x.replace("-", "_") for line in lines for x in re.findall(r"(?:drivers/|glancecore-)([a-z][a-z0-9_-]*)", line)}
-    return {x for x in named if (REPO / "drivers" / x / "pyproject.toml").exists()}
 
 
 @dataclass

@@ -21,7 +21,7 @@ from client import BROKEN_OFF, HEADERS_AUTH, Client
 from test_imports import stage, start, tasks, two_stores
 from test_kill_imports import PLAIN, files, until_settled
 
-from glancecore.imports.board import Board
+from glancecore.features.imports.dispatch.board import Board
 from glancecore.sdk.checkpoints import FAIL_STEPS, POST_STEPS, SLEEP_VARIABLE, VARIABLE
 
 DATA = os.urandom(2_500_000)

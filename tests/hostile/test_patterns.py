@@ -14,8 +14,11 @@ from hypothesis import strategies
 from hypothesis.errors import HypothesisException
 from routes import ROUTES, body_of
 
-from glancecore.api.v2.schemas import images, members, metadefs, tasks
 from glancecore.domain.errors import Invalid
+from glancecore.features.images import schemas as images
+from glancecore.features.members import schemas as members
+from glancecore.features.metadefs import schemas as metadefs
+from glancecore.features.tasks import schemas as tasks
 from glancecore.sdk.request_body import Checker
 from glancecore.testing.hostile import fields_of
 
@@ -36,8 +39,8 @@ def patterns(schema: Any, where: str) -> Iterator[tuple[str, str]]:
 
 def _all() -> dict[str, str]:
     formats = images.Formats(["raw"], ["bare"])
-    found: dict[str, Any] = {"body of an image": images.body(formats), "image": images.document(formats), "answer": images.answer(formats), "member": members.document(),
-                             "task": tasks.document(), **metadefs.documents(), "openapi": {f"{x} {y}": z for (x, y), z in ROUTES.items()}}
+    found: dict[str, Any] = {"body of an image": images.body(formats), "image": images.document(formats), "answer": images.answer(formats), **members.documents(),
+                             **tasks.documents(), **metadefs.documents(), "openapi": {f"{x} {y}": z for (x, y), z in ROUTES.items()}}
     return {pattern: where for name, schema in found.items() for where, pattern in patterns(schema, name)}
 
 

@@ -20,8 +20,8 @@ from glancecore import conf as configuration
 from glancecore.conf import logs
 from glancecore.domain.errors import Invalid
 from glancecore.domain.member import Member, MemberStatus
+from glancecore.features.metadefs.validation import is_pattern
 from glancecore.ports.repository import MemberAdded
-from glancecore.services.metadef_validation import is_pattern
 
 V20 = "application/openstack-images-v2.0-json-patch"
 V21 = "application/openstack-images-v2.1-json-patch"

@@ -8,8 +8,8 @@ import pytest
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
-from glancecore.api.outside import Outside, OutsideSettings
 from glancecore.domain.errors import ConfigError
+from glancecore.http.outside import Outside, OutsideSettings
 from glancecore.ports.auth import PEER
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from glancecore.imports.fair_queue import FairQueue
+from glancecore.features.imports.dispatch.fair_queue import FairQueue
 
 
 def test_projects_take_turns() -> None:

@@ -12,11 +12,11 @@ from typing import Any, cast
 import pytest
 
 from glancecore.domain import errors
-from glancecore.imports import fetching
-from glancecore.imports.import_services import ImportSettings
-from glancecore.imports.watch import Watch
+from glancecore.features.imports.import_services import ImportSettings
+from glancecore.features.imports.stages import fetching
+from glancecore.features.imports.stages.watch import Watch
 from glancecore.ports.deadline import CUTTER
-from glancecore.ports.import_method import Part
+from glancecore.ports.import_method import FetchedBody
 from glancecore.ports.import_method import Source as Kind
 
 DATA = bytes(range(250)) * 4
@@ -35,9 +35,9 @@ class Source:
     def monotonic(self) -> float:
         return self.clock
 
-    def fetch(self, _work: object, _offset: int, _validator: str | None) -> Part:
+    def fetch(self, _work: object, _offset: int, _validator: str | None) -> FetchedBody:
         self.asked += 1
-        return Part(0, len(self.whole), self._first() if self.asked == 1 else self._again(), '"same"')
+        return FetchedBody(0, len(self.whole), self._first() if self.asked == 1 else self._again(), '"same"')
 
     def _first(self) -> Iterator[bytes]:
         yield self.whole[:-50]

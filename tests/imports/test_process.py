@@ -16,8 +16,8 @@ import pytest
 from waiting import until
 
 from glancecore.domain import errors
-from glancecore.imports.import_worker import ImportWorkerLoop
-from glancecore.imports.process import ImportProcess
+from glancecore.features.imports.dispatch.import_worker import ImportWorkerLoop
+from glancecore.features.imports.dispatch.process import ImportProcess
 
 #: A process that notes what it is told, and answers what a ImportWorkerLoop would once the file `idle` exists.
 CHILD = """

@@ -10,8 +10,8 @@ from glancecore.domain import errors
 from glancecore.domain.image import Image
 from glancecore.domain.metadata import MetadataLimits
 from glancecore.domain.quota import Limits
-from glancecore.imports.import_services import ImportSettings
-from glancecore.imports.work import MethodWork, StepWork
+from glancecore.features.imports.import_services import ImportSettings
+from glancecore.features.imports.stages.work import MethodWork, StepWork
 from glancecore.testing.examples import make_image
 
 LIMITS = MetadataLimits(properties=3, bytes=100, project_bytes=1000)

@@ -8,8 +8,8 @@ import pytest
 
 from glancecore.domain.context import Viewer
 from glancecore.domain.metadef import Association, MetadefVisibility, Namespace, Property
+from glancecore.features.metadefs.validation import MEMORY, MetadefValidation
 from glancecore.ports.metadef_repository import MetadefQuery, NamespaceAdded, NamespaceChanged
-from glancecore.services.metadef_validation import MEMORY, MetadefValidation
 from glancecore.testing.examples import make_association, make_namespace, make_object, saved_namespace
 from glancecore.testing.memory_metadefs import MemoryMetadefs
 
@@ -125,7 +125,7 @@ def test_definitions_are_remembered_for_a_while() -> None:
 
 
 def test_all_pages_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("glancecore.services.metadef_validation._PAGE", 2)
+    monkeypatch.setattr("glancecore.features.metadefs.validation._PAGE", 2)
     repository = MemoryMetadefs()
     for n in range(5):
         repository.commit(NamespaceAdded(public(prop(f"p{n}", "integer"), name=f"n{n}")))

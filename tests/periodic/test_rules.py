@@ -6,7 +6,7 @@ import pytest
 
 from glancecore.domain.errors import ConfigError
 from glancecore.domain.image import Visibility
-from glancecore.periodic.rules import parse
+from glancecore.features.copies.declared import parse
 from glancecore.testing.examples import make_image
 
 STORES = ("fast", "cheap", "far")

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from glancecore import conf
+from glancecore.assembly import extensions
+from glancecore.assembly.core import list_rules
 from glancecore.domain.context import Context
 from glancecore.domain.errors import ConfigError, Forbidden
 from glancecore.policies.authorizer import Authorizer
@@ -32,7 +34,7 @@ def written(path: Path, text: str | bytes) -> None:
 def made(path: Path, told: list[bool] | None = None) -> Authorizer:
     config = path.with_suffix(".conf")
     config.write_text(f"[oslo_policy]\npolicy_file = {path}\n")
-    return Authorizer(conf.new(["--config-file", str(config)]), (told if told is not None else []).append)
+    return Authorizer(conf.new(["--config-file", str(config)]), list_rules(), (told if told is not None else []).append)
 
 
 def may_delete(of: Authorizer, *roles: str) -> bool:
@@ -91,6 +93,23 @@ def test_helpers_and_names_of_glance_are_no_mistakes(tmp_path: Path) -> None:
     path = tmp_path / "policy.yaml"
     written(path, '"helper": "role:deleter"\n"delete_image": "rule:helper"\n"manage_image_cache": "role:admin"\n"modify_task": "!"\n"get_image": ""\n"add_image": "!"')
     assert may_delete(made(path), "deleter") is True
+
+
+def test_rules_of_an_extension_that_is_not_enabled_are_no_mistakes(tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    written(path, '"census_take": "role:counter"\n"delete_image": "role:deleter"')
+    with pytest.raises(ConfigError, match="census_take"):
+        made(path)
+    config = conf.new(["--config-file", str(path.with_suffix(".conf"))])
+    assert may_delete(Authorizer(config, list_rules(), idle=["census_"]), "deleter") is True
+    assert "census_" in extensions.idle_rules({})
+    assert "census_" not in extensions.idle_rules(extensions.load(conf.new(["--config-file", str(enabled(tmp_path))])))
+
+
+def enabled(folder: Path) -> Path:
+    path = folder / "enabled.conf"
+    path.write_text("[DEFAULT]\nenabled_extensions = census\n")
+    return path
 
 
 def test_what_is_not_defined_is_nobodys(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ import pytest
 
 from glancecore.adoption import translate
 from glancecore.adoption.source import GlanceImage
-from glancecore.api.v2.schemas.images import location
 from glancecore.domain.image import Image, Location
-from glancecore.services.stores import StoreFacade, Stores, StoreSettings
+from glancecore.features.images.schemas import location
+from glancecore.kernel.transfer.store_facade import StoreFacade, StoreSettings
+from glancecore.kernel.transfer.stores import Stores
 from glancecore.testing.memory_store import MemoryStore
 from glancecore.testing.store import make_store
 

@@ -8,7 +8,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from glancecore.domain import errors
-from glancecore.services.kept_secrets import KeptSecrets
+from glancecore.features.imports.kept_secrets import KeptSecrets
 
 OLD, NEW = (Fernet.generate_key().decode() for _ in range(2))
 SECRETS = {"token": "gAAAA-a-token-of-keystone"}

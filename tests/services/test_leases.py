@@ -12,10 +12,10 @@ from waiting import until
 from glancecore.domain import errors
 from glancecore.domain.image import Status
 from glancecore.domain.lease import Operation
+from glancecore.kernel.leases import Leases
+from glancecore.kernel.reaper import Reaper
+from glancecore.kernel.subscriptions import Subscriptions
 from glancecore.ports.repository import Change, LeaseChanged, LeaseTaken
-from glancecore.services.leases import Leases
-from glancecore.services.reaper import Reaper
-from glancecore.services.subscriptions import Subscriptions
 from glancecore.testing.examples import make_image, make_lease
 from glancecore.testing.fakes import MemoryDatabase, MemoryImages
 
@@ -63,7 +63,7 @@ def test_a_lease_that_the_reaper_took_without_knowing_expires_again() -> None:
     running = leases.new(make_image(), Operation.UPLOAD, Status.QUEUED)
     images.commit(leases.taken(running))
     nothing: Any = None
-    reaper = Reaper(images, nothing, leases, _NoDeletion(), nothing, Subscriptions(), 1)
+    reaper = Reaper(images, nothing, leases, nothing, Subscriptions(), 1)
     images.lossy = True
     until(lambda: bool(images.expired()))
     with pytest.raises(errors.DatabaseUnavailable):
@@ -110,9 +110,5 @@ def test_a_handler_that_fails_does_not_hold_up_the_others() -> None:
     odd, hashed = (make_lease(make_image(), operation=x) for x in ("odd_work", Operation.HASH))
     images.commit(LeaseTaken(odd, 0), LeaseTaken(hashed, 0))
     nothing: Any = None
-    Reaper(images, nothing, Leases(images, TTL), _NoDeletion(), nothing, on, 1).run_once()
+    Reaper(images, nothing, Leases(images, TTL), nothing, on, 1).run_once()
     assert done == [hashed.image_id, "pass"]
-
-
-class _NoDeletion:
-    def finish(self, lease: object) -> None: ...

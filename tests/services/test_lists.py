@@ -12,9 +12,9 @@ from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.domain.image import Image
 from glancecore.domain.metadata import MetadataLimits
+from glancecore.features.images import use_cases as service
+from glancecore.features.images.use_cases import LOOKS, PAGES, Images, MetadataRules
 from glancecore.ports.repository import ImageAdded, ImageQuery
-from glancecore.services import images as service
-from glancecore.services.images import LOOKS, PAGES, Images, MetadataRules
 from glancecore.testing.examples import OWNER, make_image
 from glancecore.testing.fakes import MemoryDatabase
 

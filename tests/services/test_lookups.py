@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from glancecore.domain import errors
+from glancecore.kernel.lookups import Check, Lookups
 from glancecore.ports.deadline import PATIENCE
-from glancecore.services.lookups import Check, Lookups
 
 
 @pytest.fixture

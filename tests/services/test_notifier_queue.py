@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from glancecore.domain.events import EventType, ImageEvent
+from glancecore.kernel import metrics, notifier_queue
+from glancecore.kernel.notifications import Notifications
+from glancecore.kernel.notifier_queue import NotifierQueue
 from glancecore.ports.notifier import Notification, Notifier
-from glancecore.services import metrics, notifier_queue
-from glancecore.services.notifications import Notifications
-from glancecore.services.notifier_queue import NotifierQueue
 from glancecore.testing.examples import make_image
 
 AT = datetime.now(UTC)
@@ -193,7 +193,7 @@ def test_what_waits_in_the_parent_takes_no_room_of_a_child() -> None:
         from datetime import UTC, datetime
         from glancecore.domain.events import EventType, ImageEvent
         from glancecore.ports.notifier import Notification, Notifier
-        from glancecore.services import notifier_queue
+        from glancecore.kernel import notifier_queue
         from glancecore.testing.examples import make_image
         notifier_queue.MOST_BYTES = 1
         class Held(Notifier):
@@ -225,7 +225,7 @@ def test_the_end_of_the_process_sends_what_waits() -> None:
         from datetime import UTC, datetime
         from glancecore.domain.events import EventType, ImageEvent
         from glancecore.ports.notifier import Notification, Notifier
-        from glancecore.services.notifier_queue import NotifierQueue
+        from glancecore.kernel.notifier_queue import NotifierQueue
         from glancecore.testing.examples import make_image
         class Slow(Notifier):
             def __init__(self):

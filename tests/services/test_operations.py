@@ -9,16 +9,17 @@ import pytest
 
 from glancecore.domain import errors
 from glancecore.domain.events import EventType, ImageEvent
-from glancecore.domain.image import Digests, Image, Location, Status
+from glancecore.domain.image import Image, Location, Status
 from glancecore.domain.lease import BlobRef, Lease, Operation
 from glancecore.domain.quota import Limits
+from glancecore.domain.staged import Digests
+from glancecore.kernel.leases import Leases
+from glancecore.kernel.notifications import Notifications
+from glancecore.kernel.operations import FIRST_STEP, Held, Operations
+from glancecore.kernel.writer import Writer
 from glancecore.ports.notifier import Notification
 from glancecore.ports.record_repository import Record, RecordAdded, RecordChanged
 from glancecore.ports.repository import Change, ImageAdded, ImageChanged, LeaseEnded, LeaseTaken
-from glancecore.services.leases import Leases
-from glancecore.services.notifications import Notifications
-from glancecore.services.operations import FIRST_STEP, Held, Operations
-from glancecore.services.writer import Writer
 from glancecore.testing.examples import make_image
 from glancecore.testing.fakes import MemoryDatabase, MemoryImages
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 
 from glancecore.domain import errors
+from glancecore.kernel import outages
+from glancecore.kernel.outages import Outage
+from glancecore.kernel.transfer.store_facade import StoreFacade, StoreSettings
 from glancecore.ports.store import Store
-from glancecore.services import outages
-from glancecore.services.outages import Outage
-from glancecore.services.stores import StoreFacade, StoreSettings
 from glancecore.testing.memory_store import MemoryStore
 from glancecore.testing.store import make_store
 

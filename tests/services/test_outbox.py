@@ -14,11 +14,11 @@ import pytest
 
 from glancecore.domain import errors
 from glancecore.domain.events import Event, EventType, ImageEvent, ImageSent
+from glancecore.kernel.notifications import Notifications
+from glancecore.kernel.outbox import PATIENCE, Courier, Outbox, OutboxSettings
 from glancecore.ports.notifier import Destination, NotDelivered, Notification, Notifier
 from glancecore.ports.outbox_repository import EventsRecorded, OutboxEvent
 from glancecore.ports.repository import ImageAdded
-from glancecore.services.notifications import Notifications
-from glancecore.services.outbox import PATIENCE, Courier, Outbox, OutboxSettings
 from glancecore.testing.examples import make_image
 from glancecore.testing.fakes import MemoryDatabase
 from glancecore.testing.outbox_repository import make_event, record

@@ -13,14 +13,15 @@ from glancecore_store_file.driver import FileStore
 from waiting import until
 
 from glancecore.domain.image import Location, LocationStatus
+from glancecore.features.copies import rechecking
+from glancecore.features.copies.rechecking import Rechecking
+from glancecore.features.copies.use_cases import Copies
+from glancecore.kernel.leases import Leases
+from glancecore.kernel.notifications import Notifications
+from glancecore.kernel.transfer.store_facade import StoreFacade, StoreSettings
+from glancecore.kernel.transfer.stores import Stores
+from glancecore.kernel.writer import Writer
 from glancecore.ports.repository import ImageAdded, ImageChanged, ImageRemoved
-from glancecore.services import rechecking
-from glancecore.services.copies import Copies
-from glancecore.services.leases import Leases
-from glancecore.services.notifications import Notifications
-from glancecore.services.rechecking import Rechecking
-from glancecore.services.stores import StoreFacade, Stores, StoreSettings
-from glancecore.services.writer import Writer
 from glancecore.testing import _store_process
 from glancecore.testing.examples import after, make_image, saved, with_data
 from glancecore.testing.fakes import MemoryDatabase

@@ -10,12 +10,12 @@ from oslo_config import cfg
 from glancecore import conf as configuration
 from glancecore.builtin.config_quota import ConfigQuota
 from glancecore.domain.context import Context
+from glancecore.features.discovery.use_cases import Discovery
+from glancecore.kernel.transfer.stores import Stores
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.options import Section
 from glancecore.ports.quota import Quota
 from glancecore.ports.repository import ImageAdded
-from glancecore.services.discovery import Discovery
-from glancecore.services.stores import Stores
 from glancecore.testing.examples import make_image
 from glancecore.testing.fakes import MemoryDatabase
 

@@ -7,8 +7,8 @@ from glancecore_auth_headers.driver import HeaderAuth
 from glancecore_auth_headers.options import OPTIONS, list_opts
 from oslo_config import cfg
 
-from glancecore.api.outside import Outside, OutsideSettings
 from glancecore.domain.errors import ConfigError, NotAuthenticated
+from glancecore.http.outside import Outside, OutsideSettings
 from glancecore.ports.auth import REPEATED
 from glancecore.testing.settings import make_section
 

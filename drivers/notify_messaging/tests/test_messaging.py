@@ -23,19 +23,20 @@ from glancecore_notify_messaging.driver import MessagingNotifier, NotSent, oslo_
 from glancecore_notify_messaging.options import OPTIONS, list_opts
 from oslo_config import cfg
 
+from glancecore.domain.context import Initiator
 from glancecore.domain.errors import ConfigError
-from glancecore.domain.events import EventType, ImageEvent, Initiator, TaskEvent
+from glancecore.domain.events import EventType, ImageEvent, TaskEvent
 from glancecore.domain.image import Image
 from glancecore.domain.task import Task, TaskStatus, TaskType
+from glancecore.kernel.notifier_queue import NotifierQueue
 from glancecore.ports.notifier import Notification
-from glancecore.services.notifier_queue import NotifierQueue
 from glancecore.testing.settings import make_section
 
 NOW = datetime.now(UTC)
 Make = Callable[..., MessagingNotifier]
 
 
-WHO = Initiator("ann", "project", "req-1", "192.0.2.1")
+WHO = Initiator("ann", "project", "req-1", "192.0.2.1", ("admin", "member"), "PUT /v2/images/x/file")
 
 
 def _event(name: str = "x", event: EventType = EventType.IMAGE_UPDATE, who: Initiator | None = WHO) -> Notification:
@@ -198,7 +199,8 @@ def test_audit_tools_get_cadf(make: Make, url: str, topic: str) -> None:
     told = audit["payload"]
     assert (told["action"], told["outcome"], told["target"]["id"], told["eventType"]) == ("create", "success", "i", "activity")
     assert told["initiator"] == {**told["initiator"], "typeURI": "service/security/account/user", "id": "ann", "project_id": "project",
-                                 "request_id": "req-1", "host": {"address": "192.0.2.1"}}
+                                 "request_id": "req-1", "host": {"address": "192.0.2.1"}, "roles": ["admin", "member"]}
+    assert told["requestPath"] == "/v2/images/x/file"
     assert told["attachments"][0]["content"]["name"] == "x"
     assert (failure["payload"]["outcome"], failure["payload"]["initiator"]["typeURI"]) == ("failure", "service/storage/image")
 

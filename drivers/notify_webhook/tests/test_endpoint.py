@@ -19,7 +19,7 @@ from glancecore_notify_webhook.endpoint import Endpoint
 from receiver import Got, Receiver
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from glancecore.domain.events import Initiator
+from glancecore.domain.context import Initiator
 from glancecore.ports.notifier import NotDelivered
 from glancecore.testing.outbox_repository import make_event
 
@@ -28,7 +28,7 @@ from .conftest import NEW_SECRET, SECRET
 
 Make = Callable[..., Endpoint]
 DATA = {"id": "i", "name": "ä 😀 \" \\ %", "size": None, "properties": {"k": "v"}, "tags": ["t"], "deleted": False}
-EVENT = make_event("6ba7b810-9dad-11d1-80b4-00c04fd430c8", 1.25, type="image.create", data=DATA, initiator=Initiator("ann", "project", "req-1", "192.0.2.1"))
+EVENT = make_event("6ba7b810-9dad-11d1-80b4-00c04fd430c8", 1.25, type="image.create", data=DATA, initiator=Initiator("ann", "project", "req-1", "192.0.2.1", ("admin", "member"), "PUT /v2/images/x/file"))
 
 
 def _parsed(got: Got) -> tuple[dict[str, Any], Any]:
@@ -44,7 +44,8 @@ def test_an_event_is_a_cloud_event(receiver: Receiver, endpoint: Make, mode: str
     assert data == DATA
     assert attributes == {"specversion": "1.0", "id": EVENT.id, "source": "/image", "type": "org.openstack.glance.image.create",
                           "subject": EVENT.subject, "time": EVENT.at, "datacontenttype": "application/json", "authtype": "user",
-                          "authid": "ann", "projectid": "project", "requestid": "req-1", "clientaddress": "192.0.2.1"}
+                          "authid": "ann", "projectid": "project", "requestid": "req-1", "clientaddress": "192.0.2.1", "roles": "admin,member",
+                          "request": "PUT /v2/images/x/file"}
     assert (got.path, got.headers["authorization"], got.headers["user-agent"]) == ("/events?tenant=7", "Bearer t0ken", "glancecore")
     assert got.headers["content-type"] == ("application/cloudevents+json" if mode == "structured" else "application/json")
 
@@ -54,7 +55,7 @@ def test_an_event_is_a_cloud_event(receiver: Receiver, endpoint: Make, mode: str
 def test_who_is_not_known_is_said_so(receiver: Receiver, endpoint: Make, initiator: Initiator | None, said: dict[str, str]) -> None:
     endpoint(url=receiver.url).deliver(replace(EVENT, initiator=initiator))
     attributes, _ = _parsed(receiver.got[0])
-    known = {"authtype", "authid", "projectid", "requestid", "clientaddress"}
+    known = {"authtype", "authid", "projectid", "requestid", "clientaddress", "roles", "request"}
     assert {name: value for name, value in attributes.items() if name in known} == said
 
 

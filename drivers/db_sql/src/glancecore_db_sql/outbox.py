@@ -6,13 +6,21 @@ A claim is a time until which a parcel is not due, and a token. So is a failed d
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import orjson
 
-from glancecore.domain.events import Initiator
-from glancecore.ports.outbox_repository import EventsRecorded, OutboxEvent, OutboxRepository, Outcome, Parcel, Waiting
+from glancecore.domain.context import Initiator
+from glancecore.ports.outbox_repository import (
+    DeliveryOutcome,
+    EventsRecorded,
+    OutboxEvent,
+    OutboxRepository,
+    Parcel,
+    Waiting,
+)
 from glancecore_db_sql.engine import Connections, Session
 from glancecore_db_sql.rows import Row, micros, moment
 
@@ -36,8 +44,14 @@ def _parcel(row: Row) -> Parcel:
     found = orjson.loads(document)
     if found.keys() != {"data", "initiator"}:  # recorded by an older release: the data alone
         found = {"data": found, "initiator": None}
-    initiator = None if found["initiator"] is None else Initiator(**found["initiator"])
+    initiator = None if found["initiator"] is None else _initiator(found["initiator"])
     return Parcel(position, OutboxEvent(id_, destination, subject, type_, moment(at), found["data"], initiator), attempts, error, token)
+
+
+def _initiator(found: Mapping[str, Any]) -> Initiator:
+    """Older releases have said less, newer ones may say more."""
+    known = {x: found[x] for x in ("user", "project", "request_id", "address", "request") if x in found}
+    return Initiator(**known, roles=tuple(found.get("roles", ())))
 
 
 def _marks(values: Sequence[object]) -> str:
@@ -86,11 +100,11 @@ class SqlOutbox(OutboxRepository):
                       *(x.position for x in early))
         return [x for x in mine if x not in early]
 
-    def settle(self, outcomes: Sequence[Outcome]) -> None:
+    def settle(self, outcomes: Sequence[DeliveryOutcome]) -> None:
         if outcomes:
             self._on.write(lambda db: self._settle(db, outcomes))
 
-    def _settle(self, db: Session, outcomes: Sequence[Outcome]) -> None:
+    def _settle(self, db: Session, outcomes: Sequence[DeliveryOutcome]) -> None:
         done = [x for x in outcomes if x.delivered]
         for token in {x.token for x in done}:
             gone = [x.position for x in done if x.token == token]

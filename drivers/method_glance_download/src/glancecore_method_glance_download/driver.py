@@ -13,7 +13,7 @@ from oslo_config import cfg
 
 from glancecore.domain import errors
 from glancecore.ports.fetch import Body, Fetcher, Pieces, Settings
-from glancecore.ports.import_method import FetchWork, ImportMethod, Part, Request
+from glancecore.ports.import_method import FetchedBody, FetchWork, ImportMethod, Request
 from glancecore.ports.options import Section
 from glancecore.ports.outbound import AddressFilter
 from glancecore.ports.store import CHUNK
@@ -83,7 +83,7 @@ class GlanceDownload(ImportMethod):
         algorithm, digest = source.get("os_hash_algo"), source.get("os_hash_value")
         return {str(algorithm): str(digest).lower()} if algorithm and digest else {}
 
-    def fetch(self, work: FetchWork, offset: int = 0, validator: str | None = None) -> Part:
+    def fetch(self, work: FetchWork, offset: int = 0, validator: str | None = None) -> FetchedBody:
         source = self._source(work.request)
         same = str(source.get("os_hash_value") or source.get("checksum") or "")
         headers = {"Range": f"bytes={offset}-"} if offset and validator == same else {}
@@ -140,14 +140,14 @@ class GlanceDownload(ImportMethod):
             raise _failed(f"the other region can't be reached: {exc}", again=exc.retryable) from exc
 
 
-def _part(body: Body, offset: int, same: str | None) -> Part:
+def _part(body: Body, offset: int, same: str | None) -> FetchedBody:
     if body.status == HTTPStatus.PARTIAL_CONTENT and offset:
         found = _CONTENT_RANGE.fullmatch(body.header("Content-Range").strip())
         if not found or int(found[1]) != offset:
             raise _failed("the other region sent another part than was asked for", again=False)
-        return Part(offset, int(found[2]), _pieces(body), same)
+        return FetchedBody(offset, int(found[2]), _pieces(body), same)
     if body.status == HTTPStatus.OK:
-        return Part(0, body.length, _pieces(body), same)
+        return FetchedBody(0, body.length, _pieces(body), same)
     raise _failed(f"the other region answered {body.status}", again=body.status in _PASSING)
 
 

@@ -13,7 +13,7 @@ from oslo_config import cfg
 
 from glancecore.domain import errors
 from glancecore.ports.fetch import Body, Fetcher, Pieces, Settings
-from glancecore.ports.import_method import FetchWork, ImportMethod, Part, Request
+from glancecore.ports.import_method import FetchedBody, FetchWork, ImportMethod, Request
 from glancecore.ports.options import Section
 from glancecore.ports.outbound import AddressFilter, Target
 from glancecore.ports.store import CHUNK
@@ -147,7 +147,7 @@ class WebDownload(ImportMethod):
         except errors.StoreUnavailable as exc:
             raise _failed(str(exc), again=exc.retryable) from exc
 
-    def fetch(self, work: FetchWork, offset: int = 0, validator: str | None = None) -> Part:
+    def fetch(self, work: FetchWork, offset: int = 0, validator: str | None = None) -> FetchedBody:
         headers = {"Range": f"bytes={offset}-", "If-Range": validator} if offset and validator else {}
         pinned = _pinned(work.request)
         body = self._get(self._uri(work.request), headers, pinned=pinned)
@@ -157,7 +157,7 @@ class WebDownload(ImportMethod):
             body.close()
             raise
 
-    def _part(self, body: Body, offset: int, *, pinned: bool) -> Part:
+    def _part(self, body: Body, offset: int, *, pinned: bool) -> FetchedBody:
         validator = _validator(body)
         if not (body.ends or pinned) and body.status in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
             raise _failed("the web server does not tell where the data ends; give its digest in method.expected", again=False)
@@ -166,9 +166,9 @@ class WebDownload(ImportMethod):
             if not found or int(found[1]) != offset:
                 raise _failed("the web server sent another part than was asked for", again=False)
             total = None if found[3] == "*" else int(found[3])
-            return Part(offset, total, _pieces(body), validator)
+            return FetchedBody(offset, total, _pieces(body), validator)
         if body.status == HTTPStatus.OK:
-            return Part(0, body.length, _pieces(body), validator)
+            return FetchedBody(0, body.length, _pieces(body), validator)
         raise _failed(f"the web server answered {body.status}", again=body.status in _PASSING)
 
     def _checked(self) -> UriFilter:

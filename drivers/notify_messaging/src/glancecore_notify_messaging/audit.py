@@ -27,7 +27,9 @@ def cadf(notification: Notification, observer: str) -> dict[str, object]:
         warnings.filterwarnings("ignore", "Invalid uuid")  # ids of users are Keystone's, whatever they look like
         found: dict[str, object] = _event(notification, observer).as_dict()
     if (who := notification.initiator) is not None:  # words that pyCADF has no attributes for, as Keystone's notifications have them
-        found["initiator"] |= {x: y for x, y in (("project_id", who.project), ("request_id", who.request_id)) if y}  # type: ignore[operator]
+        found["initiator"] |= {x: y for x, y in (("project_id", who.project), ("request_id", who.request_id), ("roles", list(who.roles))) if y}  # type: ignore[operator]
+        if who.request:
+            found["requestPath"] = who.request.partition(" ")[2]
     return found
 
 

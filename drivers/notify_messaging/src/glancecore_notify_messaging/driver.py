@@ -10,9 +10,9 @@ from oslo_config import cfg
 from oslo_context.context import RequestContext
 from oslo_service import backend
 
+from glancecore.domain.context import Initiator
 from glancecore.domain.errors import ConfigError
 from glancecore.domain.event_payload import payload
-from glancecore.domain.events import Initiator
 from glancecore.ports import log_lines
 from glancecore.ports.notifier import Notification, Notifier
 from glancecore.ports.options import Section

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import re
 import ssl
@@ -14,15 +13,14 @@ from urllib.parse import SplitResult, urlsplit
 from oslo_config import cfg
 
 from glancecore.domain.errors import ConfigError
-from glancecore.domain.events import EventType
 from glancecore.ports.notifier import Destination, DurableNotifier
 from glancecore.ports.options import Section
+from glancecore.sdk import event_types
 from glancecore_notify_webhook import signing
-from glancecore_notify_webhook.endpoint import Endpoint, EndpointSettings, unknown
+from glancecore_notify_webhook.endpoint import Endpoint, EndpointSettings
 from glancecore_notify_webhook.options import ENDPOINT_OPTIONS, OPTIONS
 
 LOG = logging.getLogger(__name__)
-_TYPES = [x.value for x in EventType]
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _NEW_SECRET = "make one with: echo whsec_$(openssl rand -base64 32)"  # noqa: S105 (how to make one)
 
@@ -51,9 +49,7 @@ class WebhookNotifier(DurableNotifier):
         self.config.register_opts(ENDPOINT_OPTIONS, group=group)
         section: Section = self.config[group]
         url = _url(group, section.url)
-        if wrong := unknown(section.events, _TYPES):
-            near = difflib.get_close_matches(wrong[0], _TYPES, n=1)
-            raise ConfigError(f"[{group}] events: there is no {wrong[0]!r}; " + (f"did you mean {near[0]}?" if near else "name types of docs/notifications.md"))
+        event_types.check(f"[{group}] events", section.events)
         if not section.secrets:
             LOG.warning("[%s] secrets: not set, so the receiver can't tell who sends; %s", group, _NEW_SECRET)
         for header in ("authorization",):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -14,9 +13,10 @@ from urllib.parse import SplitResult
 from cloudevents.core.bindings.http import HTTPMessage, to_binary_event, to_structured_event
 from cloudevents.core.v1.event import CloudEvent
 
-from glancecore.domain.events import Initiator
+from glancecore.domain.context import Initiator
 from glancecore.ports.notifier import Destination, NotDelivered
 from glancecore.ports.outbox_repository import OutboxEvent
+from glancecore.sdk import event_types
 from glancecore_notify_webhook import signing
 from glancecore_notify_webhook.posting import Poster, Unanswered
 
@@ -51,7 +51,7 @@ class Endpoint(Destination):
         self._poster = Poster(settings.url, settings.timeout, settings.tls)
 
     def wants(self, event_type: str) -> bool:
-        return not self._settings.events or any(matches(x, event_type) for x in self._settings.events)
+        return not self._settings.events or any(event_types.matches(x, event_type) for x in self._settings.events)
 
     def deliver(self, event: OutboxEvent) -> None:
         message = self._message(event)
@@ -89,17 +89,9 @@ def _who(initiator: Initiator | None) -> dict[str, str]:
     """CloudEvents' Authentication Context extension, and what it has no words for."""
     if initiator is None:
         return {"authtype": "system"}
-    known = {"authid": initiator.user, "projectid": initiator.project, "requestid": initiator.request_id, "clientaddress": initiator.address}
+    known = {"authid": initiator.user, "projectid": initiator.project, "requestid": initiator.request_id, "clientaddress": initiator.address,
+             "roles": ",".join(initiator.roles) or None, "request": initiator.request}
     return {"authtype": "user" if initiator.user else "unknown", **{name: value for name, value in known.items() if value is not None}}
-
-
-def matches(wanted: str, event_type: str) -> bool:
-    """``image`` matches image.create and all others that begin so."""
-    return event_type == wanted or event_type.startswith(f"{wanted}.")
-
-
-def unknown(wanted: Sequence[str], types: Sequence[str]) -> list[str]:
-    return [x for x in wanted if not any(matches(x, y) for y in types)]
 
 
 def _seconds(wish: str) -> float | None:

@@ -1,0 +1,1 @@
+"""Families of images, their versions and channels."""

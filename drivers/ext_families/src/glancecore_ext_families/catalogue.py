@@ -1,0 +1,204 @@
+"""Reading: which families the caller sees, what is in them, and which image a reference means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from glancecore.domain import errors, text
+from glancecore.domain.context import Context
+from glancecore.domain.image import Image, Status
+from glancecore.ports.extension import Kernel
+from glancecore.ports.record_repository import RecordQuery
+from glancecore.ports.repository import ImageQuery
+from glancecore_ext_families.family import FAMILIES, NAMES, PUBLIC, VERSIONS, Family, Version, own_id, public_id
+from glancecore_ext_families.references import LATEST, Reference
+
+#: How many of the newest versions are looked at for ``latest``, one look after the other.
+_LOOKS = (4, 50, 100, 100, 100)
+
+
+class Catalogue:
+    """Thread-safe. A family that the caller may not see is not there, nor is a version or a channel whose image he may not see."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._records = kernel.records
+
+    # -- families ----------------------------------------------------------------------------------------------------
+    def sees(self, ctx: Context, family: Family) -> bool:
+        return self._kernel.policy.allows(ctx, "families_show", family.target)
+
+    def inspects(self, ctx: Context, family: Family) -> bool:
+        """Whether all that is in it is shown."""
+        return self._kernel.policy.allows(ctx, "families_inspect", family.target)
+
+    def get(self, ctx: Context, family_id: str) -> Family:
+        """Raises RecordNotFound."""
+        try:
+            family = Family.of(self._records.get(FAMILIES.name, family_id.lower()))
+        except errors.RecordNotFound:
+            family = None
+        if family is None or not self.sees(ctx, family):
+            raise errors.RecordNotFound(f"no family {text.shortened(family_id)}")
+        return family
+
+    def by_id(self, family_ids: Iterable[str]) -> dict[str, Family]:
+        """Whatever the caller may see; in one question."""
+        ids = sorted(set(family_ids))
+        return {x.id: Family.of(x) for x in self._records.find(RecordQuery(FAMILIES.name, equal=ids, limit=len(ids)))} if ids else {}
+
+    def by_name(self, ctx: Context, name: str) -> list[Family]:
+        """The caller's project's own one, then the public one."""
+        ids = [own_id(name, ctx.project), public_id(name)]
+        known = {x.id: str(x.data["family"]) for x in self._records.find(RecordQuery(NAMES.name, equal=ids, limit=len(ids)))}
+        found = self.by_id(known.values())
+        wanted = dict.fromkeys(known[x] for x in ids if x in known)
+        return [found[x] for x in wanted if x in found and self.sees(ctx, found[x])]
+
+    def page(self, ctx: Context, marker: str | None, limit: int) -> list[Family]:
+        """The caller's project's own families, then public ones of others. ``marker``: the id of the last one of the page before. Raises UnknownMarker."""
+        behind: Family | None = None
+        if marker is not None:
+            try:
+                behind = self.get(ctx, marker)
+            except errors.RecordNotFound:
+                raise errors.UnknownMarker(f"marker: no family {text.shortened(marker)}") from None
+        found: list[Family] = []
+        own = ctx.project or ""
+        if behind is None or behind.owner == ctx.project:
+            after = (own, behind.id) if behind else None
+            found = [Family.of(x) for x in self._records.find(RecordQuery(FAMILIES.name, 0, [own], after=after, limit=limit))]
+            behind = None
+        last = (PUBLIC, behind.id) if behind else None
+        while len(found) < limit:
+            page = self._records.find(RecordQuery(FAMILIES.name, 1, [PUBLIC], after=last, limit=limit))
+            found += [x for x in map(Family.of, page) if x.owner != ctx.project]
+            if len(page) < limit:
+                break
+            last = (PUBLIC, page[-1].id)
+        return [x for x in found if self.sees(ctx, x)][:limit]
+
+    # -- versions ----------------------------------------------------------------------------------------------------
+    def version_of(self, image_id: str) -> Version | None:
+        """Whatever the caller may see."""
+        try:
+            return Version.of(self._records.get(VERSIONS.name, image_id))
+        except errors.RecordNotFound:
+            return None
+
+    def versions_of(self, images: Sequence[Image]) -> dict[str, Version]:
+        """By image, whatever the caller may see; in one question."""
+        query = RecordQuery(VERSIONS.name, equal=[x.id for x in images], limit=len(images))
+        return {x.id: Version.of(x) for x in self._records.find(query)} if images else {}
+
+    def version(self, ctx: Context, family: Family, label: str) -> Version:
+        """Raises RecordNotFound."""
+        found = self.labelled(family, label)
+        if found is None or not self.shown(ctx, family, [found]):
+            raise errors.RecordNotFound(f"family {family.name} has no version {text.shortened(label)}")
+        return found
+
+    def labelled(self, family: Family, label: str) -> Version | None:
+        """Whatever the caller may see."""
+        found = self._records.find(RecordQuery(VERSIONS.name, 1, [f"{family.id}:{label}"], limit=1))
+        return Version.of(found[0]) if found else None
+
+    def newest(self, family: Family, after: Version | None, limit: int) -> list[Version]:
+        """Those behind ``after``, the newest first, whatever the caller may see."""
+        key = (f"{family.id}:{after.number:010}", after.image_id) if after else None
+        return [Version.of(x) for x in self._records.find(RecordQuery(VERSIONS.name, 0, prefix=f"{family.id}:", after=key, descending=True, limit=limit))]
+
+    def shown(self, ctx: Context, family: Family, versions: Sequence[Version]) -> list[Version]:
+        """Those that the caller is shown."""
+        if self.inspects(ctx, family):
+            return list(versions)
+        visible = self.images(ctx, [x.image_id for x in versions])
+        return [x for x in versions if x.image_id in visible]
+
+    def images(self, ctx: Context, ids: Sequence[str]) -> dict[str, Image]:
+        """Those that the caller may see."""
+        found: list[Image] = []
+        for hidden in (False, True) if ids else ():
+            query = ImageQuery(ctx.viewer, all_visible=True, member_status=None, hidden=hidden, equal={"id": tuple(ids)}, limit=len(ids))
+            found += self._kernel.images.find(ctx, query).images
+        return {x.id: x for x in found}
+
+    # -- references --------------------------------------------------------------------------------------------------
+    def resolve(self, ctx: Context, given: str) -> str | None:
+        """The id of the image that ``given`` means; None: it is no reference, or a bare name of no family, or one that a listed image has.
+
+        Raises ImageNotFound, and Conflict when what is meant can't be used."""
+        reference = Reference.parse(given)
+        if reference is None:
+            return None
+        families = self.by_name(ctx, reference.family)
+        bare = reference.channel is None and reference.label is None
+        if bare and (not families or self._is_an_images(ctx, given)):
+            return None
+        if not families:
+            raise errors.ImageNotFound(f"no image {given}: there is no family {reference.family}")
+        family = families[0]
+        if reference.label is not None:
+            return self._labelled(ctx, family, given, reference.label)
+        channel = reference.channel or family.default
+        if channel == LATEST:
+            latest = self.latest(ctx, family)
+            if latest is None:
+                raise errors.ImageNotFound(f"no image {given}: family {family.name} has no version that can be used")
+            return latest.image_id
+        return self._channel(ctx, family, given, channel)
+
+    def latest(self, ctx: Context, family: Family, without: str | None = None) -> Version | None:
+        """The newest version whose image the caller sees, is active and not hidden, and which may be it. ``without``: an image that is not asked for."""
+        after: Version | None = None
+        for limit in _LOOKS:
+            page = self.newest(family, after, limit)
+            wanted = [x for x in page if x.in_latest and x.image_id != without and x.state(self._kernel.clock()) == "current"]
+            if wanted:
+                query = ImageQuery(ctx.viewer, all_visible=True, member_status=None, equal={"id": tuple(x.image_id for x in wanted), "status": (Status.ACTIVE.value,)},
+                                   limit=len(wanted))
+                visible = {x.id for x in self._kernel.images.find(ctx, query).images}
+                if found := next((x for x in wanted if x.image_id in visible), None):
+                    return found
+            if len(page) < limit:
+                return None
+            after = page[-1]
+        return None
+
+    def why_not(self, image: Image, version: Version | None) -> str | None:
+        """Why nobody is led to it, in a word or two; None: it can be used."""
+        if image.status is not Status.ACTIVE:
+            return image.status.value
+        if version is None:
+            return "no version any more"
+        state = version.state(self._kernel.clock())
+        return None if state == "current" else state
+
+    def _channel(self, ctx: Context, family: Family, given: str, channel: str) -> str:
+        found = family.channels.get(channel)
+        try:
+            if found is None:
+                raise errors.ImageNotFound("no such channel")
+            image = self._kernel.images.show(ctx, found.target.image_id)
+        except errors.ImageNotFound:
+            raise errors.ImageNotFound(f"no image {given}: family {family.name} has no channel {channel} that leads you to an image") from None
+        version = self.version_of(image.id)
+        if why := self.why_not(image, version if version is not None and version.family == family.id else None):
+            raise errors.Conflict(f"{given}: channel {channel} points to version {found.target.label}, which is {why}; image {image.id} is what it is by id")
+        return image.id
+
+    def _labelled(self, ctx: Context, family: Family, given: str, label: str) -> str:
+        version = self.labelled(family, label)
+        try:
+            if version is None:
+                raise errors.ImageNotFound("no such version")
+            image = self._kernel.images.show(ctx, version.image_id)
+        except errors.ImageNotFound:
+            raise errors.ImageNotFound(f"no image {given}: family {family.name} has no version {label} for you") from None
+        if why := self.why_not(image, version):
+            raise errors.Conflict(f"{given}: this version is {why}; image {image.id} is what it is by id")
+        return image.id
+
+    def _is_an_images(self, ctx: Context, name: str) -> bool:
+        """Whether an image that is listed for the caller has that name: then it is meant."""
+        return any(self._kernel.images.find(ctx, ImageQuery(ctx.viewer, hidden=hidden, equal={"name": (name,)}, limit=1)).images for hidden in (False, True))

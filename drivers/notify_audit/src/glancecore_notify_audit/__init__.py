@@ -1,0 +1,1 @@
+"""Events as an audit trail in files."""

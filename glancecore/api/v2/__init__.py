@@ -1,1 +1,0 @@
-"""The Image API v2, one file a noun."""

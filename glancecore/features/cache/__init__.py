@@ -1,0 +1,1 @@
+"""The image cache: hits from a local disk, and its care."""

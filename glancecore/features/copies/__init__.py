@@ -1,0 +1,1 @@
+"""The copies of images: looked after, repaired, and as many as declared."""

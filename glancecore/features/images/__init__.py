@@ -1,0 +1,1 @@
+"""Images: their metadata, data, locations and removal."""

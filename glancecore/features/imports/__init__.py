@@ -1,0 +1,1 @@
+"""Imports: data from elsewhere, through steps, into stores."""

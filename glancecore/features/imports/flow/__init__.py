@@ -1,0 +1,1 @@
+"""An import as a flow of TaskFlow, and where it keeps how far it is."""

@@ -1,0 +1,1 @@
+"""Telling others what has happened: what operators choose of it."""

@@ -1,0 +1,1 @@
+"""HTTP for whatever has routes: identity, errors, versions, OpenAPI. It knows no capability."""

@@ -1,0 +1,32 @@
+"""Which of the server's threads a request takes, by the table of routes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from urllib.parse import unquote
+
+from glancecore.ports.http import Lane, Route
+
+
+class Lanes:
+    """Which lane a request takes, from its method and path, in every spelling that reaches the route. ``below``: where the application is
+    mounted."""
+
+    def __init__(self, routes: Iterable[Route], below: str = "") -> None:
+        self._apart = [(route.method, re.compile(re.escape(below) + _spellings(route.path)), route.lane) for route in routes if route.lane is not Lane.QUICK]
+
+    def __call__(self, method: str, path: str) -> Lane:
+        if method == "HEAD":
+            method = "GET"
+        plain = unquote(path)
+        for each, pattern, lane in self._apart:
+            if each == method and pattern.fullmatch(plain) is not None:
+                return lane
+        return Lane.QUICK
+
+
+def _spellings(path: str) -> str:
+    """The version may have a minor one, or stand in Accept only (``versions.VersionPaths``)."""
+    versioned, rest = path.startswith("/v2/"), re.sub(r"<[^>]*>", "[^/]+", re.sub(r"<path:[^>]*>", ".+", path))
+    return r"(?:/v2(?:\.[0-9]+)?)?" + rest.removeprefix("/v2") if versioned else rest

@@ -1,0 +1,1 @@
+"""What every capability stands on: commits with events, work under leases, the reaper, events."""

@@ -1,0 +1,91 @@
+"""Uploading image data: one pass over the bytes, between two short transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from glancecore.domain import errors
+from glancecore.domain.context import Context
+from glancecore.domain.events import EventType, ImageEvent
+from glancecore.domain.image import Location, Status
+from glancecore.domain.lease import BlobRef, Operation
+from glancecore.domain.staged import Digests
+from glancecore.kernel.operations import Held, Operations
+from glancecore.kernel.transfer.data_settings import DataSettings
+from glancecore.kernel.transfer.inspection import Inspector
+from glancecore.kernel.transfer.intake import Intake
+from glancecore.kernel.transfer.signatures import SignatureCheck, Signatures
+from glancecore.kernel.transfer.store_facade import StoreFacade
+from glancecore.kernel.transfer.stores import Stores
+from glancecore.policies.authorizer import Authorizer
+from glancecore.ports.quota import Quota
+from glancecore.ports.repository import ImageRepository
+from glancecore.sdk.checkpoints import checkpoint
+
+
+class Uploads:
+    """The use case: a user gives a queued image its data."""
+
+    def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, stores: Stores, operations: Operations,
+                 settings: DataSettings, signatures: Signatures) -> None:
+        self._repository = repository
+        self._policy = authorizer
+        self._quota = quota
+        self._stores = stores
+        self._operations = operations
+        self._settings = settings
+        self._signatures = signatures
+
+    def upload(self, ctx: Context, image_id: str, body: Iterable[bytes], *, size: int | None = None,
+               store_id: str | None = None) -> None:
+        """Store ``body`` as the data of a queued image, which becomes active.
+
+        ``size`` is what the sender declared, None when unknown. Raises ImageNotFound, Forbidden, WrongStatus, Invalid,
+        UnknownStore, TooLarge, QuotaExceeded, SizeMismatch, BadContent, Gone (deleted meanwhile), StoreError, and whatever
+        ``body`` raises; then nothing is left of the data and the image is queued again.
+        """
+        image = self._repository.get(image_id, ctx.viewer)
+        self._policy.authorize(ctx, "get_image", image)
+        self._policy.authorize(ctx, "upload_image", image)
+        image.require(Status.QUEUED)
+        image.require_formats()
+        store = self._stores.for_data(store_id, size)
+        if not store.available:
+            raise errors.StoreUnavailable(f"store {store.id} is not available", store.id)
+        if not store.writable:
+            raise errors.StoreReadOnly(f"store {store.id} takes no new data", store.id)
+        if size is not None and size > self._settings.size_cap:
+            raise errors.TooLarge(f"the data has {size} bytes; image_size_cap is {self._settings.size_cap}")
+        signature = self._signatures.check_of(image, ctx.token)
+        checkpoint("upload.before_intent")
+        saving = image.begin_upload()
+        with self._operations.hold(
+                image, saving, Operation.UPLOAD, blobs=(BlobRef(store.id, saving.blob_key, saving.owner),), reserve=size or 0,
+                limits=self._quota.limits(image.owner), events=lambda x: [ImageEvent(EventType.IMAGE_PREPARE, x, store.id)]) as held:
+            checkpoint("upload.after_intent")
+            location, digests = self._transfer(held, store, body, size, signature)
+            held.made(lambda: store.delete(location.url), lambda x: any(y.url == location.url for y in x.locations))
+            checkpoint("upload.before_finish")
+            held.finish(lambda x: x.finish_upload(digests, (location,)),
+                        events=lambda x: [ImageEvent(EventType.IMAGE_UPLOAD, x), ImageEvent(EventType.IMAGE_ACTIVATE, x)])
+        checkpoint("upload.after_finish")
+
+    def _transfer(self, held: Held, store: StoreFacade, body: Iterable[bytes], size: int | None,
+                  signature: SignatureCheck | None) -> tuple[Location, Digests]:
+        image = held.image
+        inspector = Inspector(image.disk_format or "", image.container_format or "", self._settings.inspection)
+        intake = Intake(_noted(body), self._settings.algorithm, size=size, cap=self._settings.size_cap, inspector=inspector,
+                        room=held.reserve, alive=held.check, signature=signature)
+        location = store.put(image.blob_key, intake, size, owner=image.owner)
+        checkpoint("upload.after_put")
+        return location, intake.digests
+
+
+def _noted(body: Iterable[bytes]) -> Iterator[bytes]:
+    first = True
+    for piece in body:
+        yield piece
+        if first:
+            first = False
+            checkpoint("upload.first_piece")
+    checkpoint("upload.all_pieces")

@@ -1,1 +1,0 @@
-"""Use cases: one public method is one thing that a user can ask for."""
