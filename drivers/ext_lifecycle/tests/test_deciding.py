@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from glancecore_ext_lifecycle.deciding import decide
 from glancecore_ext_lifecycle.policy import Action, Fact, moment, selected
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -97,6 +97,10 @@ def test_no_date(text: str | None) -> None:
     assert moment(text) is None
 
 
+#: What is slow is the machine.
+CHANCE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=300)
+
+
 # -- by chance -------------------------------------------------------------------------------------------------------------
 DAYS, COUNT = st.integers(1, 40), st.integers(1, 6)
 TAGS = st.lists(st.sampled_from("abc"), max_size=2)
@@ -121,6 +125,7 @@ def images(draw: st.DrawFn) -> list[Fact]:
     return found
 
 
+@CHANCE
 @given(POLICIES, images())
 def test_what_must_be_kept_is_kept(wanted: dict[str, Any], facts: list[Fact]) -> None:
     by_id = {x.image_id: x for x in facts}
@@ -148,6 +153,7 @@ def test_what_must_be_kept_is_kept(wanted: dict[str, Any], facts: list[Fact]) ->
             assert image.properties.get("uuid_validity") not in ("forever", "2026-06-10")
 
 
+@CHANCE
 @given(POLICIES, images(), KEEPS)
 def test_keeping_more_never_does_more(wanted: dict[str, Any], facts: list[Fact], more: dict[str, Any]) -> None:
     keep = wanted["keep"]
@@ -156,6 +162,7 @@ def test_keeping_more_never_does_more(wanted: dict[str, Any], facts: list[Fact],
     assert set(decide({**wanted, "keep": both}, facts, NOW)) <= set(decide(wanted, facts, NOW))
 
 
+@CHANCE
 @given(POLICIES, images(), st.randoms())
 def test_the_order_of_the_images_does_not_matter(wanted: dict[str, Any], facts: list[Fact], chance: Any) -> None:
     mixed = list(facts)
