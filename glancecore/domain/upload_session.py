@@ -51,7 +51,8 @@ class PartRun:
 @dataclass(frozen=True, slots=True)
 class UploadSession:
     """``id`` can't be guessed. ``offset``: bytes that are durable, and where the next one goes. ``length``: of the whole in bytes, None while it is not known.
-    ``note``: what the dialect wants to remember, texts by name. ``fault``: why it was given up, in a user's words. Times are aware UTC.
+    ``note``: what the dialect wants to remember, texts by name. ``fault``: why it was given up, in a user's words. ``cleaned``: it has ended, and none of its
+    bytes is left. Times are aware UTC.
 
     ``tag`` tells its parts from those of others; ``parts`` are those that count, ``next`` is a number that no part has had. ``target`` is the store that
     the image was promised to, ``staging`` the one where parts wait. ``version`` counts saves and is the compare-and-set key."""
@@ -71,6 +72,7 @@ class UploadSession:
     parts: tuple[PartRun, ...] = ()
     next: int = 0
     initiator: Initiator = field(default_factory=Initiator)
+    cleaned: bool = False
     version: int = 1
 
     @property
@@ -128,3 +130,7 @@ class UploadSession:
 
     def ended(self, state: SessionState, fault: str | None = None) -> UploadSession:
         return replace(self, state=state, fault=fault)
+
+    def emptied(self) -> UploadSession:
+        """Its bytes are gone."""
+        return replace(self, parts=(), cleaned=True)

@@ -22,13 +22,14 @@ from glancecore.assembly.jobs import load_job
 from glancecore.assembly.lifecycle import Service
 from glancecore.domain import errors
 from glancecore.domain.context import Context
-from glancecore.domain.lease import Operation
+from glancecore.domain.lease import BlobRef, Operation
 from glancecore.domain.upload_session import MOST_RUNS, PLACE, PartRun, PieceDigest, SessionState, UploadSession
 from glancecore.features.uploads import finishing as upload_finishing
+from glancecore.features.uploads import records as upload_records
 from glancecore.features.uploads import turns as upload_turns
 from glancecore.features.uploads import use_cases as upload_sessions
-from glancecore.features.uploads.records import changed
-from glancecore.ports.repository import LeaseTaken
+from glancecore.features.uploads.records import added, changed, removed
+from glancecore.ports.repository import LeaseEnded, LeaseTaken
 from glancecore.testing import service as kit
 
 DATA = os.urandom(3_000_000)
@@ -703,3 +704,134 @@ def test_a_commit_of_another_is_seen(cloud: Cloud) -> None:
     uploads._turns.take = taken
     assert cloud.append(session, 0, DATA).state is SessionState.DONE
     assert calls[0] == 2
+
+
+# -- what has ended and is not gone ---------------------------------------------------------------------------------------------
+def away(*_: object) -> None:
+    raise errors.StoreUnavailable("it does not answer", "staging")
+
+
+def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    at = upload_sessions.now() + timedelta(seconds=seconds)
+    for module in (upload_sessions, upload_finishing, upload_turns):
+        monkeypatch.setattr(module, "now", lambda: at)
+    monkeypatch.setattr(upload_sessions, "_SWEEP", -1.0)
+
+
+def many_ended(cloud: Cloud, session: UploadSession) -> None:
+    """More than one question tells, and all before the live one."""
+    ended = replace(session, state=SessionState.FAILED, parts=(), cleaned=True)
+    cloud.database.images.commit(*(added(replace(ended, id=f"!{n:04}", tag=f"old{n}", version=1)) for n in range(1001)))
+
+
+def test_many_that_have_ended_hide_none(cloud: Cloud) -> None:
+    session = cloud.append(cloud.begun(), 0, DATA[:1000])
+    many_ended(cloud, session)
+    _left_by_a_dead(cloud, session)
+    cloud.expire_lease(session)
+    cloud.reap()
+    assert cloud.append(session, 1000, DATA[1000:2000], 1).offset == 2000
+    cloud.terminate(session)
+    again = cloud.append(cloud.uploads().begin(cloud.ctx, session.image_id, len(DATA)), 0, DATA[:1000])
+    assert len(cloud.uploads()._records.of_image(session.image_id)) < 50, "of those that have ended the latest are kept"
+    many = replace(again, state=SessionState.FAILED, parts=(), cleaned=True)
+    cloud.database.images.commit(*(added(replace(many, id=f"#{n:04}", tag=f"new{n}", version=1)) for n in range(1001)))
+    assert cloud.owner.call("DELETE", f"/v2/images/{session.image_id}").status_code == 204
+    cloud.expire_lease(session)
+    cloud.reap()
+    assert (cloud.staged(), cloud.blobs(), cloud.reserved()) == ([], [], (0, 0))
+
+
+@pytest.mark.parametrize("how", ["reaped", "terminated", "deleted", "swept"])
+def test_one_that_has_failed_is_over_when_its_bytes_are_gone(cloud: Cloud, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = cloud.append(cloud.begun(), 0, DATA[:2_000_000])
+    monkeypatch.setattr(upload_sessions, "_PAUSE", 60.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(cloud.uploads()._parts, "discard", away)
+        with pytest.raises(errors.StoreUnavailable):
+            cloud.terminate(session)
+    assert (cloud.stored(session).state, len(cloud.staged())) == (SessionState.FAILED, 1)
+    if how == "terminated":
+        cloud.terminate(session, 1)
+    elif how == "swept":
+        later(monkeypatch, 601)
+        cloud.uploads().every_pass()
+        assert cloud.stored(session).state is SessionState.FAILED, "its lease is still to be taken over"
+        lease = cloud.database.images.lease(session.image_id)
+        cloud.database.images.commit(LeaseEnded(lease))
+        cloud.uploads().every_pass()
+        assert cloud.staged() == []
+        with pytest.raises(errors.UploadNotFound):
+            cloud.stored(session)
+        return
+    else:
+        if how == "deleted":
+            assert cloud.owner.call("DELETE", f"/v2/images/{session.image_id}").status_code == 204
+        cloud.expire_lease(session)
+        cloud.reap()
+        if how == "deleted":
+            assert (cloud.staged(), cloud.reserved(), cloud.database.images.lease(session.image_id)) == ([], (0, 0), None)
+            return
+    cloud.nothing_left(session)
+
+
+def test_what_a_lease_names_is_removed_also_without_a_session(cloud: Cloud) -> None:
+    session = cloud.append(cloud.begun(), 0, DATA[:1000])
+    name = session.part(0)
+    lease = cloud.database.images.lease(session.image_id)
+    named = replace(lease, blobs=(*lease.blobs, BlobRef(session.staging, name)))
+    cloud.database.images.commit(LeaseTaken(named, 60.0, lease.token), removed(cloud.stored(session)))
+    assert cloud.staged() == [name]
+    cloud.expire_lease(session)
+    cloud.reap()
+    cloud.nothing_left(session)
+
+
+def test_an_empty_one_that_can_not_give_way_now_is_nobodys(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = cloud.begun()
+    with monkeypatch.context() as patched:
+        patched.setattr(cloud.uploads()._parts, "discard", away)
+        with pytest.raises(errors.StoreUnavailable):
+            cloud.uploads().begin(cloud.ctx, session.image_id, 1)
+    assert cloud.database.images.lease(session.image_id).holder == upload_turns.RESTING
+    until(lambda: cloud.reap() or cloud.shown(session)["status"] == "queued")
+    cloud.nothing_left(session)
+
+
+def done_with_parts(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> UploadSession:
+    with monkeypatch.context() as patched:
+        patched.setattr(cloud.uploads()._parts, "discard", away)
+        session = cloud.append(cloud.begun(1000), 0, DATA[:1000])
+    assert (session.state, cloud.shown(session)["status"]) == (SessionState.DONE, "active")
+    return session
+
+
+def test_what_is_left_of_one_that_is_done_is_removed_soon(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = done_with_parts(cloud, monkeypatch)
+    assert len(cloud.staged()) == 1
+    later(monkeypatch, 61)
+    cloud.reap()
+    assert (cloud.staged(), cloud.show(session).state, cloud.stored(session).parts) == ([], SessionState.DONE, ()), "and it is still told"
+    assert cloud.download(session) == DATA[:1000]
+
+
+def test_one_that_can_not_be_removed_holds_up_no_other(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = cloud.begun(10)
+    bad, good = done_with_parts(cloud, monkeypatch), done_with_parts(cloud, monkeypatch)
+    monkeypatch.setattr(upload_records, "_PAGE", 1)
+    later(monkeypatch, 601)
+    discard = cloud.uploads()._parts.discard
+
+    def discarded(session: UploadSession) -> None:
+        if session.id == bad.id:
+            raise errors.StoreForbidden("it may not", "staging")
+        discard(session)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cloud.uploads()._parts, "discard", discarded)
+        cloud.uploads().every_pass()
+    assert cloud.staged() == [x for x in cloud.staged() if x.startswith(bad.image_id)]
+    assert cloud.stored(good).cleaned
+    assert cloud.stored(held).state is SessionState.OPEN
+    cloud.uploads().every_pass()
+    assert cloud.staged() == []

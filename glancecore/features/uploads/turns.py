@@ -10,7 +10,6 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Sequence
 from dataclasses import replace
 
 from glancecore.domain import errors
@@ -148,15 +147,15 @@ class UploadTurns:
         lease = self.images.lease(session.image_id)
         return lease is not None and belongs(lease, session) and lease.holder == RESTING
 
+    def held(self, session: UploadSession) -> bool:
+        """Whether its lease is still there: whoever takes that over ends the session, or goes on with it."""
+        lease = self.images.lease(session.image_id)
+        return lease is not None and belongs(lease, session)
+
 
 def belongs(lease: Lease, session: UploadSession) -> bool:
     """Whether it is this session's lease, and not another operation's on the same image."""
     return lease.operation == Operation.SESSION and any(x.key == session.place for x in lease.blobs)
-
-
-def of(lease: Lease, sessions: Sequence[UploadSession]) -> UploadSession | None:
-    """The session that the lease is of."""
-    return next((x for x in sessions if belongs(lease, x)), None)
 
 
 def _resting(session: UploadSession, lease: Lease) -> Lease:
