@@ -110,8 +110,14 @@ class UploadSession:
         return replace(self, length=length)
 
     def claimed(self) -> UploadSession:
-        """Somebody writes the part ``next - 1`` from now on: no other one has that number."""
+        """Somebody writes the part ``next - 1`` from now on: no other one has that number. Raises LimitExceeded when there are no more."""
+        if self.next >= MOST_PARTS:
+            raise self._too_many()
         return replace(self, next=self.next + 1)
+
+    def unclaimed(self) -> UploadSession:
+        """Nobody has written the part ``next - 1``: its number is for the next one."""
+        return replace(self, next=self.next - 1)
 
     def grown(self, number: int, size: int, url: str) -> UploadSession:
         """With one more part, which is durable at ``url``. Raises LimitExceeded when there are too many."""
@@ -122,8 +128,11 @@ class UploadSession:
         else:
             parts = (*self.parts, run)
         if len(parts) > MOST_RUNS or self.next > MOST_PARTS:
-            raise errors.LimitExceeded(f"the upload has {self.offset} bytes in too many pieces; end it, and begin again with larger ones")
+            raise self._too_many()
         return replace(self, parts=parts, offset=self.offset + size)
+
+    def _too_many(self) -> errors.LimitExceeded:
+        return errors.LimitExceeded(f"the upload has {self.offset} bytes in too many pieces; end it, and begin again with larger ones")
 
     def finishing(self) -> UploadSession:
         return replace(self, state=SessionState.FINISHING, fault=None)

@@ -23,7 +23,15 @@ from glancecore.assembly.lifecycle import Service
 from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.domain.lease import BlobRef, Operation
-from glancecore.domain.upload_session import MOST_RUNS, PLACE, PartRun, PieceDigest, SessionState, UploadSession
+from glancecore.domain.upload_session import (
+    MOST_PARTS,
+    MOST_RUNS,
+    PLACE,
+    PartRun,
+    PieceDigest,
+    SessionState,
+    UploadSession,
+)
 from glancecore.features.uploads import finishing as upload_finishing
 from glancecore.features.uploads import records as upload_records
 from glancecore.features.uploads import turns as upload_turns
@@ -336,6 +344,88 @@ def test_too_many_pieces() -> None:
     session = replace(session, parts=tuple(PartRun(n, 1, n, f"file:///{PLACE}") for n in range(MOST_RUNS)))
     with pytest.raises(errors.LimitExceeded):
         session.grown(session.next, 5, "file:///x")
+    with pytest.raises(errors.LimitExceeded):
+        replace(session, parts=(), next=MOST_PARTS).claimed()
+
+
+def test_requests_without_a_byte_use_nothing_up(cloud: Cloud) -> None:
+    session = cloud.append(cloud.begun(), 0, DATA[:1000])
+    wrong = PieceDigest("sha1", bytes(20))
+    for node in (0, 1, 0):
+        assert cloud.append(session, 1000, b"", node, size=0).expires_at == session.expires_at, "it is not kept for longer by that"
+        cloud.append(session, 1000, b"", node)
+        with pytest.raises(errors.HashMismatch):
+            cloud.append(session, 1000, b"not this", node, digest=wrong)
+        assert (cloud.stored(session).next, cloud.stored(session).expires_at) == (1, session.expires_at)
+    assert len(cloud.staged()) == 1
+    assert cloud.append(session, 1000, DATA[1000:]).state is SessionState.DONE
+    assert cloud.download(session) == DATA
+
+
+def test_what_came_before_is_read_again_for_new_bytes_only(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = cloud.append(cloud.begun(disk_format="raw"), 0, DATA[:1000])
+    parts, turns = cloud.uploads()._parts, cloud.uploads()._turns
+    reads: list[int] = []
+
+    def opened(_: UploadSession) -> Iterator[bytes]:
+        for n in range(3):
+            reads.append(n)
+            yield b"x"
+            turns._live[session.id].stop.set()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(parts, "open", opened)
+        cloud.append(session, 1000, b"")
+        assert reads == []
+        with pytest.raises(errors.Conflict):
+            cloud.append(session, 1000, DATA[1000:2000])
+        assert reads == [0, 1], "a newer request waits for no more than a piece"
+    assert cloud.append(session, 1000, DATA[1000:]).state is SessionState.DONE
+    assert cloud.download(session) == DATA
+
+
+def test_a_digest_is_compared_before_the_format_counts(cloud: Cloud) -> None:
+    data = samples.path("qcow2").read_bytes()
+    session = cloud.begun(len(data), disk_format="qcow2")
+    right = PieceDigest("sha1", hashlib.sha1(data, usedforsecurity=False).digest())
+    broken = b"KDMV" + data[4:]
+    with pytest.raises(errors.HashMismatch):
+        cloud.append(session, 0, broken, digest=right)
+    assert (cloud.show(session).state, cloud.show(session).offset, cloud.staged()) == (SessionState.OPEN, 0, [])
+    assert cloud.append(session, 0, data, digest=right).state is SessionState.DONE
+    other = cloud.begun(len(data), disk_format="qcow2")
+    with pytest.raises(errors.BadContent):
+        cloud.append(other, 0, broken, digest=PieceDigest("sha1", hashlib.sha1(broken, usedforsecurity=False).digest()))
+    with pytest.raises(errors.UploadGone):
+        cloud.append(other, 0, data)
+
+
+@pytest.mark.parametrize("length", [1000, 1 << 20])
+def test_bytes_behind_the_declared_end_are_refused_wherever_they_are_cut(cloud: Cloud, length: int) -> None:
+    session = cloud.begun(length)
+    with pytest.raises(errors.SizeMismatch):
+        cloud.append(session, 0, iter([DATA[:length], b"x"]))
+    assert (cloud.show(session).state, cloud.show(session).offset, cloud.staged()) == (SessionState.OPEN, 0, [])
+    assert cloud.append(session, 0, broken_after(DATA[:length])).state is SessionState.DONE
+    assert cloud.download(session) == DATA[:length]
+
+
+@pytest.mark.parametrize("exc", [errors.NotAuthenticated("the token is too old"), errors.StoreReadOnly("only to be read", "fast"), errors.UnknownStore("no such store"),
+                                 errors.Unsupported("it can't", "fast"), errors.BlobNotFound("a part is away", "staging")], ids=lambda x: type(x).__name__)
+def test_what_is_no_fault_of_the_data_ends_nothing(cloud: Cloud, exc: errors.GlanceError, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upload_finishing, "PAUSE", 60.0)
+    session = cloud.begun()
+
+    def fails(*_: object) -> None:
+        raise exc
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cloud.uploads()._finishing._signatures, "check_of", fails)
+        with pytest.raises(type(exc)):
+            cloud.append(session, 0, DATA)
+    assert cloud.stored(session).state is SessionState.FINISHING
+    assert cloud.append(session, len(DATA), b"", 1, size=0).state is SessionState.DONE
+    assert cloud.download(session) == DATA
 
 
 def test_runs_of_equal_parts_are_one(cloud: Cloud) -> None:
@@ -343,7 +433,10 @@ def test_runs_of_equal_parts_are_one(cloud: Cloud) -> None:
     for at in range(0, 2_000_000, 250_000):
         session = cloud.append(session, at, DATA[at:at + 250_000])
     assert len(cloud.staged()) == 8
-    assert sum(x.count for x in cloud.stored(session).parts) == 8
+    [run] = cloud.stored(session).parts
+    assert (run.count, run.size) == (8, 250_000)
+    assert cloud.append(session, 2_000_000, DATA[2_000_000:]).state is SessionState.DONE
+    assert cloud.download(session) == DATA
 
 
 @pytest.mark.parametrize("moved", [False, True])

@@ -44,6 +44,11 @@ TOLD_FOR = 3600.0
 _LEFT_FOR = 60.0
 
 
+#: What is wrong with the data, or with who sent it: no other try would end otherwise. All else is tried again until the session's time is over.
+_FINAL = (errors.BadContent, errors.SignatureInvalid, errors.SizeMismatch, errors.TooLarge, errors.QuotaExceeded, errors.Forbidden, errors.WrongStatus, errors.Gone,
+          errors.ImageNotFound)
+
+
 class Outcome:
     """Of the making of one image. ``error``: why it is not active."""
 
@@ -96,16 +101,14 @@ class UploadFinishing:
 
     def _failed(self, turn: Turn, exc: Exception) -> None:
         """Try again later, or give up."""
-        held_up = isinstance(exc, errors.StoreError | errors.DatabaseUnavailable | errors.CertificatesUnavailable | errors.QuotaUnavailable
-                             | errors.ConcurrentChange) and getattr(exc, "retryable", False)
-        if isinstance(exc, errors.GlanceError) and not held_up:
+        if isinstance(exc, _FINAL):
             try:
                 self.end(turn, str(exc))
             except errors.GlanceError as other:
                 LOG.warning("image %s: its upload can't be ended now (%s); the reaper will", turn.session.image_id, other)
                 turn.rest(PAUSE)
             return
-        if held_up:
+        if isinstance(exc, errors.GlanceError):
             LOG.warning("image %s: all of its upload is there, and it can't be stored now (%s); it is tried again", turn.session.image_id, exc)
         else:
             LOG.error("image %s: all of its upload is there, and it could not be stored; it is tried again", turn.session.image_id, exc_info=exc)
@@ -164,7 +167,10 @@ class UploadFinishing:
     def _signature(self, image: Image, token: str | None) -> SignatureCheck | None:
         if token is None and self._signatures.wants_token and image.properties.get(CERTIFICATE):
             raise errors.CertificatesUnavailable("the certificate of the signed image can be asked for in its owner's name only: send the end of the upload again")
-        return self._signatures.check_of(image, token)
+        try:
+            return self._signatures.check_of(image, token)
+        except errors.NotAuthenticated as exc:
+            raise errors.NotAuthenticated(f"{exc}; all bytes of the upload are there: send its end again") from exc
 
     @on_concurrent_change
     def _attempt(self, turn: Turn, store: StoreFacade) -> Image:

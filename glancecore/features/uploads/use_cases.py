@@ -120,7 +120,7 @@ class UploadSessions:
         session, image = self._asked(ctx, image_id, session_id)
 
         def receive(turn: Turn) -> Exception | None:
-            return self._receiving.receive(turn, image, pieces, digest, self._grown, self._reservation(image, turn))
+            return self._receiving.receive(turn, image, () if size == 0 else pieces, digest, self._grown, self._reservation(image, turn))
 
         for _ in range(_TRIES):
             session = self._turns.settled(session)
@@ -131,7 +131,8 @@ class UploadSessions:
             told = session if length is None else session.of_length(length)
             self._check_size(told, size)
             try:
-                turn = self._take(image, session, replace(told.claimed(), expires_at=self._until()))
+                turn = self._take(image, session, told if size == 0 else told.claimed())
+                turn.unwritten = size != 0
             except (errors.ConcurrentChange, errors.LeaseLost):
                 time.sleep(_PAUSE)
                 continue
