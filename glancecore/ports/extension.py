@@ -169,7 +169,8 @@ class UploadSessions(Protocol):
         """Those of the image, also some that have ended, for who may upload to it. Raises ImageNotFound, Forbidden."""
 
     def show(self, ctx: Context, image_id: str, session_id: str, *, settle: bool = True) -> UploadSession:
-        """``settle``: a transfer that goes on is ended, so that ``offset`` stays what it is until the next ``append``; it may take two seconds."""
+        """``settle``: a transfer that goes on is ended, so that ``offset`` stays what it is until the next ``append``; it may take two seconds.
+        Raises Conflict when a newer request goes on with it."""
 
     def append(self, ctx: Context, image_id: str, session_id: str, offset: int, pieces: Iterable[bytes], *, size: int | None = None,
                length: int | None = None, last: bool = False, digest: PieceDigest | None = None) -> UploadSession:
