@@ -198,7 +198,7 @@ _KINDS = (
     Kind(name="notifier", group="glancecore.notifiers", base="glancecore.ports.notifier:Notifier", section="notify_{name}",
          option="[DEFAULT] notifiers", wanted=lambda conf: _each("[DEFAULT] notifiers", conf.notifiers), handed=("section", "config"), starts=False,
          broken=Broken.LEFT_OUT, means="it is told nothing: its events are lost", common=_of_notifiers,
-         shipped={"messaging": "glancecore-notify-messaging", "webhook": "glancecore-notify-webhook"},
+         shipped={"audit": "glancecore-notify-audit", "messaging": "glancecore-notify-messaging", "webhook": "glancecore-notify-webhook"},
          kit=("notifier",), guide="writing-a-plugin.md"),
     Kind(name="quota", group="glancecore.quotas", base="glancecore.ports.quota:Quota", section="quota_{name}",
          option="[DEFAULT] quota_driver", wanted=lambda conf: _one("[DEFAULT] quota_driver", conf.quota_driver), handed=("section", "config"),
@@ -211,6 +211,7 @@ _KINDS = (
     Kind(name="extension", group="glancecore.extensions", base="glancecore.ports.extension:Extension", section="ext_{word}",
          option="[DEFAULT] enabled_extensions", wanted=lambda conf: _each("[DEFAULT] enabled_extensions", conf.enabled_extensions),
          handed=("section", "kernel"), starts=True, broken=Broken.STOPS, means="the service does not start: it may be what refuses things",
-         shipped={"census": "glancecore-ext-census", "families": "glancecore-ext-families", "lifecycle": "glancecore-ext-lifecycle"}, kit=("extension",), guide="writing-an-extension.md"),
+         shipped={"census": "glancecore-ext-census", "families": "glancecore-ext-families", "lifecycle": "glancecore-ext-lifecycle",
+                  "resumable": "glancecore-ext-resumable", "tus": "glancecore-ext-tus"}, kit=("extension",), guide="writing-an-extension.md"),
 )
 KINDS: Mapping[str, Kind] = {x.name: x for x in _KINDS}

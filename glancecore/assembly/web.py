@@ -45,7 +45,8 @@ class WebMaker:
         operator = OperatorApi(Health(kernel.database, kernel.stores), OperatorSettings(
             conf.healthcheck.disable_by_file_path, conf.healthcheck.ready_cache_seconds, conf.metrics.enabled,
             conf.metrics.allowed_networks), metrics_registry())
-        routes += self._extensions.routes([*routes, *operator.routes()])
+        brought = self._extensions.routes([*routes, *operator.routes()])
+        routes = [*self._extensions.in_other_words(routes), *brought]
         versions = Versions(minor for capability in kernel.made.values() for minor in capability.minors)
         app = create_app(routes, operator, versions, auth, kernel.policy, AppSettings(
             conf.max_request_id_length, conf.allow_anonymous_access, _cross_site(conf, inside=auth.open_to_all) if auth.ambient else None, self._extensions.resolver))

@@ -19,9 +19,9 @@ from glancecore.domain.image import Image, Status
 from glancecore.kernel import metrics
 from glancecore.kernel.transfer.cached_data import CachedData, CopySource
 from glancecore.kernel.transfer.hashing import Hashes
-from glancecore.ports import log_lines
-from glancecore.ports.cache import Cache, Fill, Happened, Seal, Tail
+from glancecore.ports.cache import Cache, Fill, RemovalReason, Seal, Tail
 from glancecore.ports.store import CHUNK
+from glancecore.sdk import log_lines
 
 LOG = logging.getLogger(__name__)
 #: Times that an entry is filled anew after a failure, and seconds for which it is not tried again after that.
@@ -273,7 +273,7 @@ class ImageCache:
             raise errors.CacheUnavailable("the image cache failed") from exc
 
 
-def told(what: Happened, size: int) -> None:
-    """For ``CacheSettings.tell``: what the cache removes by itself is counted."""
+def told(what: RemovalReason, size: int) -> None:
+    """For ``CacheSettings.on_removed``: what the cache removes by itself is counted."""
     metrics.CACHE_REMOVED.labels(what.value).inc()
     metrics.CACHE_REMOVED_BYTES.labels(what.value).inc(size)

@@ -214,7 +214,10 @@ class StoreFacade:
     def _answers(self, driver: Store) -> None:
         try:
             driver.ping()
-            self._has_room = driver.free() != 0
+            free = driver.free()
+            self._has_room = free != 0
+            if free is not None:
+                metrics.STORE_FREE.labels(self.id).set(free)
         except errors.StoreError as exc:
             self._outage.began(str(exc))
             raise

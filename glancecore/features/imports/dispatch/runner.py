@@ -25,9 +25,9 @@ from glancecore.features.imports.flow.logbook import Logbooks
 from glancecore.features.imports.import_services import ImportServices
 from glancecore.features.imports.run import ImportRun
 from glancecore.kernel.retrying import on_concurrent_change
-from glancecore.ports import log_lines
 from glancecore.ports.repository import LeaseEnded, LeaseTaken
 from glancecore.ports.task_repository import TaskChanged
+from glancecore.sdk import log_lines
 from glancecore.sdk.checkpoints import checkpoint
 
 LOG = logging.getLogger(__name__)
@@ -338,7 +338,7 @@ class ImportRunner:
         try:
             let_go = self._replaced(task, task.let_go())
             checkpoint("kept.let_go")
-            self._services.area.discard(BlobRef(kept.store, kept.key))
+            self._services.staged_data.discard(BlobRef(kept.store, kept.key))
             checkpoint("kept.gone")
             self._replaced(let_go, let_go.emptied())
         except errors.ConcurrentChange:
