@@ -27,8 +27,8 @@ from glancecore.ports.repository import Database
 LOG = logging.getLogger(__name__)
 
 
-def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool = False, serving: bool = False, look: bool = False) -> Service:
-    """Everything, from the operator's configuration. Raises ConfigError; ``database`` replaces the configured one. ``again``: it was
+def build(conf: cfg.ConfigOpts, database: Database | None = None, *, tolerate_outages: bool = False, serving: bool = False, look: bool = False) -> Service:
+    """Everything, from the operator's configuration. Raises ConfigError; ``database`` replaces the configured one. ``tolerate_outages``: it was
     built before, so a cache or a store that can't be used now is no mistake of the operator's, and the service runs without. ``serving``: this process
     answers requests, so imports get a process of their own, unless the operator wants none. ``look``: as for ``load_stores``."""
     classes = extensions.load(conf)
@@ -37,13 +37,13 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     auth: Auth = loader.one("auth")
     database = database or load_database(conf, loader)
     quota: Quota = loader.one("quota")
-    if not again:
+    if not tolerate_outages:
         database.ping()  # its own trouble is told before that of stores, whose places it knows
-    stores = load_stores(conf, database, again=again, look=look, loader=loader)
-    if not again:
+    stores = load_stores(conf, database, tolerate_outages=tolerate_outages, look=look, loader=loader, staging=any(x.takes_uploads for x in classes.values()))
+    if not tolerate_outages:
         for told in needed_but_not_configured(database.places, stores.ids).values():
             LOG.warning("images need a store: %s", told)
-    kernel = make_kernel(conf, loader, Grounds(policy, database, quota, stores), Startup(again, serving))
+    kernel = make_kernel(conf, loader, Grounds(policy, database, quota, stores), Startup(tolerate_outages, serving))
     kernel.hooks.shown_keys, kernel.hooks.extensions = extensions.shown(classes), extensions.shown_to_clients(classes)
     for cls in CORE:
         kernel.made[cls] = cls(kernel)

@@ -26,6 +26,8 @@ from glancecore.domain.lease import Operation
 from glancecore.features.images.extension import ImagesExtension
 from glancecore.features.images.schemas import common
 from glancecore.features.images.use_cases import Images
+from glancecore.features.uploads.extension import UploadsExtension
+from glancecore.features.uploads.use_cases import UploadSessions
 from glancecore.kernel.core import Beside, CoreKernel, Shows
 from glancecore.kernel.operations import Operations
 from glancecore.kernel.subscriptions import Subscriptions
@@ -155,6 +157,7 @@ class ServiceKernel:
     records: RecordRepository
     writer: Writer
     operations: Operations
+    uploads: UploadSessions
     made: dict[str, Extension] = field(default_factory=dict)
 
     def clock(self) -> datetime:
@@ -166,7 +169,8 @@ class ServiceKernel:
 
 def make_extension_kernel(core: CoreKernel) -> ServiceKernel:
     """The service as extensions see it."""
-    return ServiceKernel(core.of(ImagesExtension).use_cases, core.database.images, KernelData(core.stores), core.policy, core.database.records, core.writer, core.operations)
+    return ServiceKernel(core.of(ImagesExtension).use_cases, core.database.images, KernelData(core.stores), core.policy, core.database.records, core.writer, core.operations,
+                         core.of(UploadsExtension).use_cases)
 
 
 # -- the extensions ------------------------------------------------------------------------------------------------------

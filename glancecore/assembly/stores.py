@@ -24,11 +24,12 @@ from glancecore.ports.store import Cap, Store
 LOG = logging.getLogger(__name__)
 
 
-def load_stores(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool = False, look: bool = False, loader: Loader | None = None) -> Stores:
-    """A broken store is listed as unavailable and the others serve, unless it is the default one and was never used. ``again``: nothing that
+def load_stores(conf: cfg.ConfigOpts, database: Database | None = None, *, tolerate_outages: bool = False, look: bool = False, loader: Loader | None = None,
+                staging: bool = False) -> Stores:
+    """A broken store is listed as unavailable and the others serve, unless it is the default one and was never used. ``tolerate_outages``: nothing that
     is wrong with a store stops the start, for it was good before: it is away, and may come back. ``database``: knows where the data of the
     stores is expected; without one, that is not looked at. ``look``: the configuration is only judged, so nothing is made, marked or recorded; a
-    store whose place a start would make has no fault then, and is not available."""
+    store whose place a start would make has no fault then, and is not available. ``staging``: data is staged for more than imports."""
     wanted: Mapping[str, str] = conf.enabled_backends
     if not wanted:
         raise ConfigError("[DEFAULT] enabled_backends: name at least one store, such as file:file")
@@ -45,18 +46,18 @@ def load_stores(conf: cfg.ConfigOpts, database: Database | None = None, *, again
     loader = loader or Loader(conf)
     facades: dict[str, StoreFacade] = {}
     for store_id, driver in wanted.items():
-        facades[store_id] = _load_store(conf, loader, places, store_id, driver, [*facades.values()], required=store_id == default, again=again, look=look)
-    staging = _load_staging(conf, loader, facades[default], wanted[default], again=again, look=look) if conf.enabled_import_methods else None
-    _refuse_shared_places([*facades.values(), *([staging] if staging else [])])
-    return Stores([*facades.values()], default, staging, fallbacks=fallbacks)
+        facades[store_id] = _load_store(conf, loader, places, store_id, driver, [*facades.values()], required=store_id == default, tolerate_outages=tolerate_outages, look=look)
+    staged = _load_staging(conf, loader, facades[default], wanted[default], tolerate_outages=tolerate_outages, look=look) if conf.enabled_import_methods or staging else None
+    _refuse_shared_places([*facades.values(), *([staged] if staged else [])])
+    return Stores([*facades.values()], default, staged, fallbacks=fallbacks)
 
 
-def _load_staging(conf: cfg.ConfigOpts, loader: Loader, default: StoreFacade, default_driver: str, *, again: bool, look: bool) -> StoreFacade:
+def _load_staging(conf: cfg.ConfigOpts, loader: Loader, default: StoreFacade, default_driver: str, *, tolerate_outages: bool, look: bool) -> StoreFacade:
     """Staged data lies beside the default store's, when both are folders and the operator says nothing else."""
     try:
         cls = load("store", conf.staging_driver, "[DEFAULT] staging_driver")
     except errors.PluginBroken as exc:
-        if not again:
+        if not tolerate_outages:
             raise ConfigError(f"[DEFAULT] staging_driver = {conf.staging_driver}: {exc}; data can't be staged for imports: mend or replace this plugin, or "
                               "choose another one") from exc
         return _without_staging(conf, exc, None)
@@ -79,7 +80,7 @@ def _load_staging(conf: cfg.ConfigOpts, loader: Loader, default: StoreFacade, de
     except (errors.StoreError, ConfigError, errors.PluginBroken) as exc:
         if look and isinstance(exc, errors.PlaceMissing):
             return StoreFacade(StoreSettings(STAGING, conf.staging_driver), None, start)
-        if not again and not (inside and not default.available):
+        if not tolerate_outages and not (inside and not default.available):
             raise ConfigError(f"[{STAGING}]: {exc}; data can't be staged for imports") from exc
         return _without_staging(conf, exc, start)
 
@@ -133,7 +134,7 @@ def store_options(conf: cfg.ConfigOpts, loader: Loader) -> dict[str, set[str]]:
 
 
 def _load_store(conf: cfg.ConfigOpts, loader: Loader, places: Places | None, store_id: str, driver: str, others: Sequence[StoreFacade], *,
-                required: bool, again: bool, look: bool) -> StoreFacade:
+                required: bool, tolerate_outages: bool, look: bool) -> StoreFacade:
     store: Store | None = None
     fault: str | None = None
     missing, made = False, False
@@ -169,11 +170,11 @@ def _load_store(conf: cfg.ConfigOpts, loader: Loader, places: Places | None, sto
             LOG.debug("store %s: a start makes its place: %s", store_id, fault)
             fault = None
     except (ConfigError, errors.DatabaseUnavailable) as exc:
-        if not again:
+        if not tolerate_outages:
             raise
         fault = errors.for_operators(exc)
     if fault is not None:
-        if required and not again and not (places is not None and places.known(store_id)):
+        if required and not tolerate_outages and not (places is not None and places.known(store_id)):
             raise ConfigError(f"[glance_store] default_backend = {store_id}: {fault}")
         LOG.error("store %s is not available: %s; the others serve", store_id, fault)
     settings = StoreSettings(store_id, driver, options.store_description, options.weight, options.read_only, fault,

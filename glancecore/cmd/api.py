@@ -69,7 +69,7 @@ def _make_app(conf: cfg.ConfigOpts) -> Application:
     from glancecore.assembly.build import build
     from glancecore.http.app import LANES
 
-    service = build(conf, again=True, serving=True)
+    service = build(conf, tolerate_outages=True, serving=True)
     service.start()
     if conf.periodic.embedded:
         service.start_jobs()

@@ -27,7 +27,7 @@ def _main() -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; our parent ends us
     os.nice(conf.imports.niceness)
-    service = build(conf, again=True)
+    service = build(conf, tolerate_outages=True)
     memory.freeze_memory()
     loop = ImportWorkerLoop(service.of(ImportsExtension).runner, conf.imports.workers, conf.imports.workers_per_project)
 

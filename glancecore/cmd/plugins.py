@@ -23,7 +23,7 @@ from glancecore.conf import beside, review
 from glancecore.domain import errors
 from glancecore.domain.errors import ConfigError, PluginBroken
 from glancecore.kernel.transfer.places import needed_but_not_configured
-from glancecore.ports.config_files import files_of
+from glancecore.sdk.config_files import files_of
 
 _OPTION = re.compile(r"\[\S+\] \w+")
 _COLUMNS = ("kind", "name", "state", "section", "distribution", "reason")

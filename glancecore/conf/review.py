@@ -18,7 +18,7 @@ from glancecore.conf.sections import of_plugins
 from glancecore.conf.store import PER_STORE
 from glancecore.domain.errors import ConfigError
 from glancecore.features.imports.options import STAGING
-from glancecore.ports.config_files import files_of
+from glancecore.sdk.config_files import files_of
 
 LOG = logging.getLogger(__name__)
 #: A store of Glance's that has no use here.

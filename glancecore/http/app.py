@@ -193,7 +193,7 @@ def create_app(routes: Sequence[Route], operator: OperatorApi, versions: Version
             spelt.append(each)
             app.add_url_rule(each.path, endpoint=f"{each.method} {each.path}", view_func=view,
                              methods=[each.method], provide_automatic_options=False, strict_slashes=True)
-    for path in {route.path for route in spelt}:
+    for path in {route.path for route in spelt} - {route.path for route in spelt if route.method == "OPTIONS"}:
         methods = sorted({x.method for x in spelt if x.path == path} | {"OPTIONS"})
         app.add_url_rule(path, endpoint=f"OPTIONS {path}", view_func=_options(methods), methods=["OPTIONS"])
 

@@ -73,7 +73,7 @@ class Plugins(Protocol):
 class Startup:
     """How this process was started: see ``glancecore.assembly.build.build``."""
 
-    again: bool = False
+    tolerate_outages: bool = False
     serving: bool = False
 
 

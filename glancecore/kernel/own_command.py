@@ -7,7 +7,7 @@ from pathlib import Path
 
 from oslo_config import cfg
 
-from glancecore.ports.config_files import config_words
+from glancecore.sdk.config_files import config_words
 
 
 def own_command(conf: cfg.ConfigOpts, module: str, *words: str) -> list[str]:

@@ -56,7 +56,7 @@ class JobResult:
 
 
 class JobRun:
-    """A ``Turn`` (``glancecore.ports.periodic``). ``alive`` raises JobStopped when the process may no longer work on the job."""
+    """A ``JobContext`` (``glancecore.ports.periodic``). ``alive`` raises JobStopped when the process may no longer work on the job."""
 
     def __init__(self, name: str, record: JobRecord, alive: Callable[[], None], stopping: threading.Event, *, dry_run: bool,
                  jobs: JobRepository | None = None, holder: str = "") -> None:

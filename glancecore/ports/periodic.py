@@ -158,10 +158,6 @@ class PeriodicJob(Plugin, ABC):
         """Do it once. What this raises beside JobStopped makes the run a failed one, which is tried again soon."""
 
 
-#: Job -> its options, and seconds from one start to the next.
-JobOptions = dict[str, tuple[list[cfg.Opt], float]]
-
-
 def job_options(interval: float, options: Options = ()) -> list[cfg.Opt]:
     """All options of a job's section: for its ``list_opts``. One of ``options`` may stand for a common one, by its name."""
     common = [

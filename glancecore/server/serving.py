@@ -11,9 +11,9 @@ from gunicorn import http
 from gunicorn.http import wsgi
 from gunicorn.http.body import ChunkedReader, LengthReader
 
-from glancecore.ports import log_lines
 from glancecore.ports.auth import REPEATED
 from glancecore.ports.http import Lane
+from glancecore.sdk import log_lines
 from glancecore.server.answer import Answer, BufferedResponse
 from glancecore.server.body import LengthBody
 from glancecore.server.connection import Connection

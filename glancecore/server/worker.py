@@ -25,8 +25,8 @@ from gunicorn.workers.gthread import PollableMethodQueue
 
 from glancecore.domain import errors
 from glancecore.kernel import metrics
+from glancecore.kernel.pace import Pace, TooSlow
 from glancecore.ports.http import Lane
-from glancecore.ports.pace import Pace, TooSlow
 from glancecore.server.connection import Connection, State
 from glancecore.server.limits import ServerLimits
 from glancecore.server.paced_socket import TICK

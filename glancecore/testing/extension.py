@@ -40,6 +40,7 @@ from glancecore.domain.image import Status
 from glancecore.domain.lease import Lease
 from glancecore.periodic.job_run import RunOutcome
 from glancecore.ports.extension import Argument, Extension, Print
+from glancecore.ports.http import Route
 from glancecore.ports.record_repository import Record, RecordQuery
 from glancecore.ports.repository import LeaseTaken
 from glancecore.testing._extension_bench import (
@@ -70,7 +71,7 @@ service.close()
 sys.exit("flask" if "flask" in sys.modules else 0)
 """
 #: Threads of the service itself, which end by themselves.
-_OURS = ("lease-heartbeat", "glancecore-kit")
+_OURS = ("lease-heartbeat", "upload-", "glancecore-kit")
 
 
 class ExtensionConformance:
@@ -86,6 +87,8 @@ class ExtensionConformance:
     bodies: ClassVar[Mapping[str, object]] = {}
     #: Query strings that routes need, in the same way.
     queries: ClassVar[Mapping[str, str]] = {}
+    #: Headers that routes need, in the same way, with underscores: ``{"POST /mine/<image_id>": {"Mine_Version": "1"}}``.
+    headers: ClassVar[Mapping[str, Mapping[str, str]]] = {}
     #: Routes that are meant to be public: ``{"GET /mine"}``.
     public: ClassVar[frozenset[str]] = frozenset()
     #: Arguments that commands need, by their words: ``{"show": ["--project", "owners"]}``.
@@ -94,6 +97,11 @@ class ExtensionConformance:
     def work(self, service: Running, image_id: str) -> None:
         """Make the extension do all that it declares on an active image of ``service.owner``'s, and return when that is done."""
         raise NotImplementedError("tell the kit how the extension does its work on an image")
+
+    def example_values(self, service: Running, route: Route, image_id: str) -> Mapping[str, str]:
+        """Values in the path of ``route`` with which it answers well; ``image_id`` is an image that was worked on. For a route that needs something of its own."""
+        del service, route
+        return {**self.values, "image_id": image_id}
 
     # -- what the tests stand on ---------------------------------------------------------------------------------------
     @pytest.fixture
@@ -122,7 +130,7 @@ class ExtensionConformance:
         """Of the route with that number."""
         route = service.routes[at]
         said = f"{route.method} {route.path}"
-        known = {**self.values, "image_id": image_id}
+        known = self.example_values(service, route, image_id)
         if missing := [x for x in values_of(route.path) if x not in known]:
             raise AssertionError(f"{said}: the kit needs an example of {missing[0]}: set values = {{{missing[0]!r}: …}}")
         path = route.path
@@ -131,7 +139,7 @@ class ExtensionConformance:
         body = self.bodies.get(said)
         assert body is not None or route.body is None, f"{said}: the kit needs an example of its body: set bodies = {{{said!r}: …}}"
         assert body is None or route.body is not None, f"{said}: it has an example of a body, but the route declares none: set Route.body"
-        return Example(route, path + (f"?{self.queries[said]}" if said in self.queries else ""), body)
+        return Example(route, path + (f"?{self.queries[said]}" if said in self.queries else ""), body, self.headers.get(said, {}))
 
     def _asked(self, service: Running) -> Iterator[Example]:
         """An example of each route that is not public, on an image of its own that the extension has worked on."""

@@ -49,11 +49,11 @@ class Cloud:
             "periodic_auditor": {"bytes_per_second": 0}}, self.more)))
         return configuration.new(files=[str(file)])
 
-    def start(self, *, again: bool = False) -> Person:
+    def start(self, *, tolerate_outages: bool = False) -> Person:
         conf = self.conf()
         database = load_database(conf)
         database.sync()
-        self.services.append(build(conf, database, again=again))
+        self.services.append(build(conf, database, tolerate_outages=tolerate_outages))
         return Person(self.service.app)
 
     @property

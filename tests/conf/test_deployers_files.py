@@ -19,7 +19,7 @@ from glancecore.assembly.kernel import load_database
 from glancecore.conf import beside, review
 from glancecore.features.cache.options import cache_driver
 from glancecore.features.imports.flow.logbooks import prepare_logbook
-from glancecore.ports.config_files import files_of
+from glancecore.sdk.config_files import files_of
 
 FILES = Path(__file__).with_name("deployers")
 DEPLOYERS = sorted(x.name for x in FILES.iterdir())

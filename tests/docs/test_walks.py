@@ -144,6 +144,17 @@ def test_caching(walk: Begin) -> None:
     until(lambda: image_id in machine.run(f"glance-cache-manage --url http://127.0.0.1:{machine.port} list-cached"))
 
 
+def test_uploads(walk: Begin) -> None:
+    page = walk("docs/uploads.md")
+    page.not_here("pip install ./drivers/ext_tus", "it is in the environment of the machines here; drivers/ext_tus tests the distribution")
+    machine = first(page, text_of("docs/uploads.md", "enabled_extensions = tus"))
+    serve(machine)
+    said = page.run("head -c", machine)
+    assert "Upload-Offset: 12000000" in said
+    assert '"status":"active"' in said
+    assert '"size":20000000' in said
+
+
 def test_imports(walk: Begin) -> None:
     walk("docs/imports.md").not_here("glance image-create-via-import", "its web server is an example; tests/clients/test_imports.py imports from one by the same command")
 

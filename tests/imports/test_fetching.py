@@ -15,9 +15,9 @@ from glancecore.domain import errors
 from glancecore.features.imports.import_services import ImportSettings
 from glancecore.features.imports.stages import fetching
 from glancecore.features.imports.stages.watch import Watch
-from glancecore.ports.deadline import CUTTER
 from glancecore.ports.import_method import FetchedBody
 from glancecore.ports.import_method import Source as Kind
+from glancecore.sdk.deadline import CUTTER
 
 DATA = bytes(range(250)) * 4
 

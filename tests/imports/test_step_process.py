@@ -20,8 +20,8 @@ from glancecore.assembly.loader import Loader
 from glancecore.domain import errors
 from glancecore.features.imports.step_process import IsolatedStep
 from glancecore.features.imports.steps import load_steps
-from glancecore.ports import log_lines
 from glancecore.ports.import_step import ImportStep
+from glancecore.sdk import log_lines
 from glancecore.testing.examples import make_image
 from glancecore.testing.import_step import Bench, ImportStepConformance
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from glancecore.domain import errors
-from glancecore.ports.parts import PartStopped, UploadPart, exactly, send_in_parts
+from glancecore.sdk.multipart import PartStopped, UploadPart, exactly, send_in_parts
 
 
 def gathered(part):

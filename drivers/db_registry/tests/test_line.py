@@ -18,8 +18,8 @@ from oslo_context import context as log_context
 from registries import Registry, registry
 
 from glancecore.domain import errors
-from glancecore.ports import calls
 from glancecore.ports.repository import ImageAdded
+from glancecore.sdk.registry import calls
 from glancecore.testing.examples import make_image
 
 Open = Callable[..., RegistryDatabase]

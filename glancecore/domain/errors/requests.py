@@ -96,6 +96,12 @@ class RecordNotFound(NotFound):
     code = "record_not_found"
 
 
+class UploadNotFound(NotFound):
+    """No such upload session, or not one of the caller's: both look the same."""
+
+    code = "upload_not_found"
+
+
 class LocationNotFound(NotFound):
     """The image has no copy there."""
 
@@ -242,6 +248,16 @@ class ConcurrentChange(Conflict):
     retryable = True
 
 
+class OffsetMismatch(Conflict):
+    """A piece of an upload begins elsewhere than at ``offset``, where the upload goes on."""
+
+    code = "offset_mismatch"
+
+    def __init__(self, message: str, offset: int) -> None:
+        super().__init__(message)
+        self.offset = offset
+
+
 class LeaseLost(Conflict):
     """The operation no longer holds the image; somebody else has taken it over."""
 
@@ -252,6 +268,12 @@ class Gone(GlanceError):
     """The image was deleted while it was worked on."""
 
     code = "gone"
+
+
+class UploadGone(Gone):
+    """An upload session that has ended without its data; the message says why."""
+
+    code = "upload_gone"
 
 
 class LimitExceeded(GlanceError):

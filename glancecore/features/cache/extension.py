@@ -67,7 +67,7 @@ def _load(kernel: CoreKernel) -> ImageCache | None:
         try:
             driver = kernel.plugins.make("cache", name, _OPTION, settings=CacheSettings(conf.image_cache_max_size, folder, told))
         except (ConfigError, errors.CacheUnavailable) as exc:
-            if not kernel.startup.again:
+            if not kernel.startup.tolerate_outages:
                 raise
             LOG.error("the image cache can't be used: %s; this process serves without it", exc)
             return None

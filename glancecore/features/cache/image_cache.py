@@ -19,9 +19,9 @@ from glancecore.domain.image import Image, Status
 from glancecore.kernel import metrics
 from glancecore.kernel.transfer.cached_data import CachedData, CopySource
 from glancecore.kernel.transfer.hashing import Hashes
-from glancecore.ports import log_lines
 from glancecore.ports.cache import Cache, Fill, Happened, Seal, Tail
 from glancecore.ports.store import CHUNK
+from glancecore.sdk import log_lines
 
 LOG = logging.getLogger(__name__)
 #: Times that an entry is filled anew after a failure, and seconds for which it is not tried again after that.

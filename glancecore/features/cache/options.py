@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from oslo_config import cfg
 
-from glancecore.ports.periodic import JobOptions
-
 #: Glance's names for what is the file cache here.
 GLANCES_CACHES = frozenset({"sqlite", "xattr", "centralized_db"})
 
@@ -40,7 +38,7 @@ CLEANER: list[cfg.Opt] = [
     cfg.IntOpt("bytes_per_second", default=50_000_000, min=0, help="What is read for this in a second, on the average; 0: as fast as it comes."),
 ]
 #: Job -> its options, and seconds from one start to the next.
-JOBS: JobOptions = {
+JOBS: dict[str, tuple[list[cfg.Opt], float]] = {
     "cache_prefetcher": (PREFETCHER, 300.0),
     "cache_pruner": ([], 3600.0),
     "cache_cleaner": (CLEANER, 3600.0),

@@ -27,9 +27,9 @@ from glancecore.kernel.transfer.inspection import Inspector
 from glancecore.kernel.transfer.intake import Intake
 from glancecore.kernel.transfer.stores import Stores
 from glancecore.kernel.writer import Writer
-from glancecore.ports import log_lines
 from glancecore.ports.repository import Change, Database, LeaseEnded
 from glancecore.ports.task_repository import TaskChanged
+from glancecore.sdk import log_lines
 from glancecore.sdk.checkpoints import checkpoint
 
 LOG = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ class LocationHashing:
         inspector = Inspector(image.disk_format or "", image.container_format or "", self._settings.inspection)
         with contextlib.closing(self._stores.holding(location).open(location.url)) as source:
             intake = Intake(source, algorithm, size=image.size, cap=self._settings.size_cap, inspector=inspector,
-                            alive=lambda: self._check(lease), algorithms=[announced] if announced else [])
+                            check_lease=lambda: self._check(lease), algorithms=[announced] if announced else [])
             _exhaust(iter(intake))
         _compare(image, intake.digests.checksum, intake.extra_digests)
         return intake.digests

@@ -327,9 +327,9 @@ class Locations:
             with contextlib.closing(store.open(url, 0, min(size, HEAD))) as pieces:
                 for piece in pieces:
                     check()
-                    inspector.eat(piece)
+                    inspector.update(piece)
         if size <= HEAD:
-            return inspector.conclude()
+            return inspector.finish()
         if inspector.wants_end:
             with contextlib.closing(store.open(url, size - 512, 512)) as end:
                 return inspector.ends(size, b"".join(end))

@@ -58,13 +58,13 @@ class StagedData:
         return BlobRef(self.store.id, f"{image_id}.{secrets.token_hex(8)}")
 
     def put(self, image: Image, ref: BlobRef, pieces: Iterable[bytes], *, size: int | None = None,
-            room: Callable[[int], None] | None = None, alive: Callable[[], None] | None = None,
+            reserve: Callable[[int], None] | None = None, check_lease: Callable[[], None] | None = None,
             algorithms: Collection[str] = ()) -> tuple[Staged, dict[str, str]]:
         """Write, hash and inspect in one pass; also the digests by ``algorithms``. Raises TooLarge, SizeMismatch,
-        BadContent, StoreError, and whatever ``pieces``, ``room`` and ``alive`` raise; then nothing is left."""
+        BadContent, StoreError, and whatever ``pieces``, ``reserve`` and ``check_lease`` raise; then nothing is left."""
         judge = self._judge(image)
         intake = Intake(pieces, self._settings.algorithm, size=size, cap=self._settings.size_cap, inspector=judge,
-                        room=room, alive=alive, algorithms=algorithms)
+                        reserve=reserve, check_lease=check_lease, algorithms=algorithms)
         location = self.store.put(ref.key, intake, size)
         return Staged(ref.store, ref.key, location.url, intake.digests, judge.verdict), intake.extra_digests
 
@@ -91,10 +91,10 @@ class StagedData:
         """The same data, inspected as what ``image`` says now that it is. Raises BadContent, StoreError, and what ``progress`` raises."""
         judge, seen = self._judge(image), 0
         for piece in self._stores.recorded(staged.store).open(staged.url):
-            judge.eat(piece)
+            judge.update(piece)
             seen += len(piece)
             progress(seen, staged.digests.size)
-        return replace(staged, digests=replace(staged.digests, virtual_size=judge.conclude()), verdict=judge.verdict)
+        return replace(staged, digests=replace(staged.digests, virtual_size=judge.finish()), verdict=judge.verdict)
 
     def discard(self, ref: BlobRef) -> None:
         self._stores.discard(ref)
@@ -128,7 +128,7 @@ class Staging:
         checkpoint("stage.before_intent")
         with self._operations.hold(image, image.begin_stage(), Operation.STAGE, blobs=(ref,), reserve=size or 0, limits=limits) as held:
             checkpoint("stage.after_intent")
-            staged, _ = self._area.put(held.image, ref, _noted(body), size=size, room=held.reserve, alive=held.check)
+            staged, _ = self._area.put(held.image, ref, _noted(body), size=size, reserve=held.reserve, check_lease=held.check)
             held.made(lambda: self._area.discard(ref), lambda x: x.staged is not None and x.staged.key == ref.key)
             checkpoint("stage.before_finish")
             within = [] if limits.staged_bytes is None else [WithinLimits(image.owner, Limits(staged_bytes=limits.staged_bytes))]
@@ -144,12 +144,12 @@ class _Judge:
         self._late = late
         self.verdict: InspectionVerdict | None = None
 
-    def eat(self, piece: bytes) -> None:
+    def update(self, piece: bytes) -> None:
         if self.verdict is None:
-            self._noted(lambda: self._inspector.eat(piece))
+            self._noted(lambda: self._inspector.update(piece))
 
-    def conclude(self) -> int | None:
-        return self._noted(self._inspector.conclude) if self.verdict is None else None
+    def finish(self) -> int | None:
+        return self._noted(self._inspector.finish) if self.verdict is None else None
 
     def _noted(self, look: Callable[[], int | None]) -> int | None:
         try:

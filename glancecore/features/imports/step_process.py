@@ -22,9 +22,10 @@ from typing import Any, Literal, TypeVar, cast
 
 from glancecore.domain import errors
 from glancecore.domain.image import Image
-from glancecore.ports import log_lines, wire
 from glancecore.ports.import_method import Request
 from glancecore.ports.import_step import ImportStep, ImportWork
+from glancecore.sdk import log_lines
+from glancecore.sdk.registry import codec as wire
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")

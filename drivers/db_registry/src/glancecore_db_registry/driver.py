@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from glancecore.domain import errors
-from glancecore.ports.calls import OWN, Call, calls, repositories
 from glancecore.ports.options import Section
 from glancecore.ports.repository import Database
+from glancecore.sdk.registry.calls import OWN, Call, calls, repositories
 from glancecore_db_registry.line import Line
 from glancecore_db_registry.options import OPTIONS
 from glancecore_db_registry.remote import method, repository

@@ -21,9 +21,10 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 from urllib3.exceptions import TimeoutError as LateError
 
 from glancecore.domain import errors
-from glancecore.ports import proof, wire
-from glancecore.ports.calls import PROTOCOL, Call, calls
 from glancecore.ports.options import Section
+from glancecore.sdk.registry import codec as wire
+from glancecore.sdk.registry import signing as proof
+from glancecore.sdk.registry.calls import PROTOCOL, Call, calls
 from glancecore_db_registry.connections import NotMet, PlainConnection, TlsConnection
 from glancecore_db_registry.proving import Prover, Unproved
 

@@ -8,8 +8,8 @@ from typing import Any
 from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_exponential
 
 from glancecore.domain import errors
-from glancecore.ports.calls import Call, calls
 from glancecore.ports.repository import Database
+from glancecore.sdk.registry.calls import Call, calls
 from glancecore_db_registry import settling
 from glancecore_db_registry.line import UNKNOWN, Line, Lost
 

@@ -17,7 +17,7 @@ from glancecore.domain.image import Image
 from glancecore.ports import metadef_repository as metadefs
 from glancecore.ports import repository as port
 from glancecore.ports import task_repository as tasks
-from glancecore.ports import wire
+from glancecore.sdk.registry import codec as wire
 
 #: Refused, or without effect, when they have been applied.
 _ONCE = (port.ImageAdded, port.ImageChanged, port.ImageRemoved, port.LeaseTaken, port.LeaseChanged, port.LeaseEnded, tasks.TaskAdded,

@@ -12,11 +12,11 @@ import orjson
 from oslo_config import cfg
 
 from glancecore.domain import errors
-from glancecore.ports.fetch import Body, Fetcher, Pieces, Settings
 from glancecore.ports.import_method import FetchedBody, FetchWork, ImportMethod, Request
 from glancecore.ports.options import Section
-from glancecore.ports.outbound import AddressFilter
 from glancecore.ports.store import CHUNK
+from glancecore.sdk.address_filter import AddressFilter
+from glancecore.sdk.http_fetch import Body, Fetcher, Pieces, Settings
 from glancecore_method_glance_download.options import OPTIONS, SECTION, keystone_of
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")

@@ -12,11 +12,11 @@ from urllib.parse import unquote, urlsplit
 from oslo_config import cfg
 
 from glancecore.domain import errors
-from glancecore.ports.fetch import Body, Fetcher, Pieces, Settings
 from glancecore.ports.import_method import FetchedBody, FetchWork, ImportMethod, Request
 from glancecore.ports.options import Section
-from glancecore.ports.outbound import AddressFilter, Target
 from glancecore.ports.store import CHUNK
+from glancecore.sdk.address_filter import AddressFilter, Target
+from glancecore.sdk.http_fetch import Body, Fetcher, Pieces, Settings
 from glancecore_method_web_download import checksums
 from glancecore_method_web_download.options import OPTIONS, SECTION
 

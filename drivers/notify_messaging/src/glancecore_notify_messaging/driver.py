@@ -13,9 +13,9 @@ from oslo_service import backend
 from glancecore.domain.context import Initiator
 from glancecore.domain.errors import ConfigError
 from glancecore.domain.event_payload import payload
-from glancecore.ports import log_lines
 from glancecore.ports.notifier import Notification, Notifier
 from glancecore.ports.options import Section
+from glancecore.sdk import log_lines
 from glancecore_notify_messaging.options import DEFAULT_OPTIONS, OPTIONS
 
 with warnings.catch_warnings():

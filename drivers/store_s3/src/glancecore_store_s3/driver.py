@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 
 from glancecore.domain import errors
 from glancecore.ports.options import Section
-from glancecore.ports.parts import UploadPart, exactly, send_in_parts
 from glancecore.ports.store import MARKER, MARKER_SIZE, Cap, PlaceMarker, Store, StoredBlob, agreed
+from glancecore.sdk.multipart import UploadPart, exactly, send_in_parts
 from glancecore_store_s3.client import Clients, address, check
 from glancecore_store_s3.options import OPTIONS
 from glancecore_store_s3.reader import read_object

@@ -25,9 +25,9 @@ from glancecore.features.imports.flow.logbook import Logbooks
 from glancecore.features.imports.import_services import ImportServices
 from glancecore.features.imports.run import ImportRun
 from glancecore.kernel.retrying import on_concurrent_change
-from glancecore.ports import log_lines
 from glancecore.ports.repository import LeaseEnded, LeaseTaken
 from glancecore.ports.task_repository import TaskChanged
+from glancecore.sdk import log_lines
 from glancecore.sdk.checkpoints import checkpoint
 
 LOG = logging.getLogger(__name__)

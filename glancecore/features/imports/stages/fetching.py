@@ -14,8 +14,8 @@ from glancecore.features.imports.stages.reservation import ImportReservation
 from glancecore.features.imports.stages.verification import Expected
 from glancecore.features.imports.stages.watch import Watch
 from glancecore.features.imports.stages.work import MethodWork
+from glancecore.kernel.pace import Pace, PaceLimits, TooSlow
 from glancecore.ports.import_method import FetchedBody, Source
-from glancecore.ports.pace import Pace, PaceLimits, TooSlow
 from glancecore.sdk.checkpoints import checkpoint
 
 LOG = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ def fetch(run: ImportRun, expected: Expected) -> None:
         checkpoint("fetch.intent")
         with Watch(run) as watch:
             algorithms = watch.over(lambda: expected.algorithms(run))  # a file of checksums is fetched, too
-            staged, digests = run.services.area.put(run.image(), ref, _noted(_resilient(run, work, watch)), room=ImportReservation(run).need, alive=run.check_alive,
+            staged, digests = run.services.area.put(run.image(), ref, _noted(_resilient(run, work, watch)), reserve=ImportReservation(run).need, check_lease=run.check_alive,
                                                  algorithms=algorithms)
         checkpoint("fetch.before_record")
         known = replace(staged, arrived=digests)

@@ -1,7 +1,7 @@
 """The database port as a table of calls, for those who carry it over a wire: found in the port itself, so that a repository
 or a method that is added there is carried without a line here.
 
-What the table needs of a method: annotated arguments and result, of the types that ``ports.wire`` knows.
+What the table needs of a method: annotated arguments and result, of the types that ``codec`` knows.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from glancecore.ports import wire
 from glancecore.ports.repeating import is_repeatable, only_reads
 from glancecore.ports.repository import Database
+from glancecore.sdk.registry import codec as wire
 
 #: Of how calls travel, beside the types that they are made of: paths, headers, signatures.
 PROTOCOL = 2

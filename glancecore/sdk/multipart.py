@@ -10,8 +10,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from glancecore.domain import errors
-from glancecore.ports import log_lines
 from glancecore.ports.store import CHUNK
+from glancecore.sdk import log_lines
 
 Sent = TypeVar("Sent")
 

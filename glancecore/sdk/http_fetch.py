@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, urljoin
 
 from glancecore.domain import errors
-from glancecore.ports.deadline import CUTTER, PATIENCE, Deadline
-from glancecore.ports.outbound import PORTS, AddressFilter, Target
+from glancecore.sdk.address_filter import PORTS, AddressFilter, Target
+from glancecore.sdk.deadline import CUTTER, PATIENCE, Deadline
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 #: Seconds in which a piece of a body grows to its full size.
