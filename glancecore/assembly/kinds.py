@@ -198,7 +198,7 @@ _KINDS = (
     Kind(name="notifier", group="glancecore.notifiers", base="glancecore.ports.notifier:Notifier", section="notify_{name}",
          option="[DEFAULT] notifiers", wanted=lambda conf: _each("[DEFAULT] notifiers", conf.notifiers), handed=("section", "config"), starts=False,
          broken=Broken.LEFT_OUT, means="it is told nothing: its events are lost", common=_of_notifiers,
-         shipped={"messaging": "glancecore-notify-messaging", "webhook": "glancecore-notify-webhook"},
+         shipped={"audit": "glancecore-notify-audit", "messaging": "glancecore-notify-messaging", "webhook": "glancecore-notify-webhook"},
          kit=("notifier",), guide="writing-a-plugin.md"),
     Kind(name="quota", group="glancecore.quotas", base="glancecore.ports.quota:Quota", section="quota_{name}",
          option="[DEFAULT] quota_driver", wanted=lambda conf: _one("[DEFAULT] quota_driver", conf.quota_driver), handed=("section", "config"),
