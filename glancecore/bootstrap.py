@@ -9,7 +9,7 @@ import socket
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -70,6 +70,7 @@ from glancecore.kernel.reaper import Reaper
 from glancecore.kernel.subscriptions import Subscriptions
 from glancecore.kernel.transfer.data_settings import DataSettings
 from glancecore.kernel.transfer.downloads import Downloads
+from glancecore.kernel.transfer.draining import Draining
 from glancecore.kernel.transfer.inspection import InspectionRules
 from glancecore.kernel.transfer.places import Places, needed_but_not_configured
 from glancecore.kernel.transfer.signatures import Signatures
@@ -262,7 +263,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, again: bool
     stores.when_back(rechecking.store)
     kernel = ServiceKernel(images, repository, KernelData(stores), authorizer, database.records, writer, operations)
     tools = Tools(database, kernel, stores, copies, imports, deletion, reaper,
-                  leases, hashing, locations, caching, conf.do_secure_hash, conf.scrub_time)
+                  leases, hashing, locations, caching, conf.do_secure_hash, conf.scrub_time, operations)
     scheduled = _load_jobs(conf, tools, loader)
     scheduled += [make_job(conf, name, cls, tools, loader) for name, cls in extensions.jobs(classes).items()]
     enabled = Extensions(loader, classes, kernel, on)
@@ -422,10 +423,12 @@ def load_stores(conf: cfg.ConfigOpts, database: Database | None = None, *, again
         raise ConfigError(f"[glance_store] fallback_stores: {wrong[0]} is {'the default store' if wrong[0] == default else 'no store'}; name others of "
                           f"{', '.join(x for x in wanted if x != default) or 'enabled_backends'}, or none")
     places = Places(database.places) if database else None
+    drains: Container[str] = Draining(database) if database else ()
     loader = loader or Loader(conf)
     facades: dict[str, StoreFacade] = {}
     for store_id, driver in wanted.items():
-        facades[store_id] = _load_store(conf, loader, places, store_id, driver, [*facades.values()], required=store_id == default, again=again, look=look)
+        facades[store_id] = _load_store(conf, loader, places, store_id, driver, [*facades.values()], drains, required=store_id == default, again=again,
+                                        look=look)
     staging = _load_staging(conf, loader, facades[default], wanted[default], again=again, look=look) if conf.enabled_import_methods else None
     _refuse_shared_places([*facades.values(), *([staging] if staging else [])])
     return Stores([*facades.values()], default, staging, fallbacks=fallbacks)
@@ -701,8 +704,8 @@ def _store_options(conf: cfg.ConfigOpts, loader: Loader) -> dict[str, set[str]]:
             for store_id, driver in conf.enabled_backends.items() if ("store", store_id) not in loader.broken}
 
 
-def _load_store(conf: cfg.ConfigOpts, loader: Loader, places: Places | None, store_id: str, driver: str, others: Sequence[StoreFacade], *,
-                required: bool, again: bool, look: bool) -> StoreFacade:
+def _load_store(conf: cfg.ConfigOpts, loader: Loader, places: Places | None, store_id: str, driver: str, others: Sequence[StoreFacade],
+                drains: Container[str] = (), *, required: bool, again: bool, look: bool) -> StoreFacade:
     store: Store | None = None
     fault: str | None = None
     missing, made = False, False
@@ -749,7 +752,7 @@ def _load_store(conf: cfg.ConfigOpts, loader: Loader, places: Places | None, sto
                              DirectDownload(options.direct_download), options.direct_download_seconds)
     if store is not None and settings.direct_download is not DirectDownload.NEVER and Cap.PRESIGN not in store.caps:
         raise ConfigError(f"[{store_id}] direct_download = {settings.direct_download}: the driver {driver} can't sign URLs; remove the option")
-    return StoreFacade(settings, store, start if made else None, check, missing=missing)
+    return StoreFacade(settings, store, start if made else None, check, missing=missing, drains=drains)
 
 
 def _notifier_queues(conf: cfg.ConfigOpts, notifiers: Mapping[str, Notifier]) -> list[NotifierQueue]:

@@ -13,6 +13,7 @@ from glancecore.features.images.location_hashing import LocationHashing
 from glancecore.features.images.locations import Locations
 from glancecore.features.imports.use_cases import Imports
 from glancecore.kernel.leases import Leases
+from glancecore.kernel.operations import Operations
 from glancecore.kernel.reaper import Reaper
 from glancecore.kernel.transfer.stores import Stores
 from glancecore.ports.extension import Kernel
@@ -39,6 +40,7 @@ class Tools:
     hash_locations: bool
     #: Seconds from a delayed deletion to the end of the data.
     scrub_time: float
+    operations: Operations
 
     def clock(self) -> datetime:
         return now()

@@ -35,6 +35,8 @@ KEPT_STEPS = ("kept.let_go", "kept.gone")
 #: An event between its commit and its receiver.
 EVENT_STEPS = ("events.recorded", "outbox.claimed", "outbox.sent")
 REPAIR_STEPS = ("repair.marked", "repair.copied", "repair.before_drop", "repair.after_drop")
+#: An image's data is moved into another store.
+MOVE_STEPS = ("move.held", "move.first_piece", "move.after_put", "move.copied", "move.marked")
 VARIABLE = "GLANCECORE_TEST_KILL_AT"
 SLEEP_VARIABLE = "GLANCECORE_TEST_SLEEP_AT"
 _at = {os.environ[variable]: how for variable, how in ((VARIABLE, signal.SIGKILL), (SLEEP_VARIABLE, signal.SIGSTOP)) if variable in os.environ}

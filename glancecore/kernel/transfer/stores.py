@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -63,14 +63,16 @@ class StoreFacade:
     ``store`` None: it is not available; ``start`` makes it, when what was wrong has passed."""
 
     def __init__(self, settings: StoreSettings, store: Store | None, start: Callable[[], Store] | None = None,
-                 check: Callable[[Store], None] | None = None, *, missing: bool = False) -> None:
-        """``check``: whether its data is still there; raises as ``start`` does when it is not. ``missing``: it was not when it was started."""
+                 check: Callable[[Store], None] | None = None, *, missing: bool = False, drains: Container[str] = ()) -> None:
+        """``check``: whether its data is still there; raises as ``start`` does when it is not. ``missing``: it was not when it was started. ``drains``: the
+        ids of stores that take no new data, at the moment when it is asked."""
         self.settings = settings
         self._held = _Held(store) if store is not None else None
         self._swapping = threading.Lock()
         self._start = start
         self._check = check
         self._missing = missing
+        self._drains = drains
         self._has_room = True
         #: When the last data was refused, if it was; and whether for want of room.
         self._refused_at: float | None = None
@@ -93,7 +95,12 @@ class StoreFacade:
 
     @property
     def writable(self) -> bool:
-        return not self.settings.read_only and self.can(Cap.WRITE)
+        return not self.settings.read_only and self.can(Cap.WRITE) and not self.draining
+
+    @property
+    def draining(self) -> bool:
+        """The operator takes it out of service: nothing new comes, what is there is read and deleted."""
+        return self.id in self._drains
 
     @property
     def takes_data(self) -> bool:
@@ -286,9 +293,15 @@ class StoreFacade:
 
     def _writable(self, operation: str) -> Store:
         driver = self._driver()
+        self.require_writable(operation)
+        return driver
+
+    def require_writable(self, operation: str = "") -> None:
+        """Raises StoreDraining, StoreReadOnly."""
+        if self.draining:
+            raise errors.StoreDraining(f"store {self.id} is draining: it takes no new data; name another store, or none", self.id, operation)
         if not self.writable:
             raise errors.StoreReadOnly(f"store {self.id} takes no new data", self.id, operation)
-        return driver
 
     @contextlib.contextmanager
     def _noting_refusals(self) -> Iterator[None]:
@@ -391,7 +404,7 @@ class Stores:
     """All configured stores, by id, in the operator's order. ``many``: the deployment names its stores (multi-store)."""
 
     def __init__(self, stores: Sequence[StoreFacade], default: str, staging: StoreFacade | None = None, *, fallbacks: Sequence[str] = ()) -> None:
-        """``fallbacks``: where data goes that was meant for the default store when that is full, in this order."""
+        """``fallbacks``: where data goes that was meant for the default store when that is full or draining, in this order."""
         self._stores = {x.id: x for x in stores}
         self._staging = staging
         self._reviving = threading.Lock()
@@ -422,15 +435,25 @@ class Stores:
 
     def for_data(self, store_id: str | None, size: int | None = None) -> StoreFacade:
         """Where data of ``size`` bytes (None: not known) goes: the named store; without a name the default one, or the first fallback with
-        room when that is full. Raises UnknownStore."""
+        room when that is full or draining. Raises UnknownStore."""
         wanted = self.get(store_id)
-        if store_id is not None or not self._fallbacks or not wanted.available or not wanted.full(size):
+        if store_id is not None or not self._fallbacks:
             return wanted
-        for other in map(self.get, self._fallbacks):
-            if other.available and other.writable and not other.full(size):
-                LOG.warning("store %s is full: the data goes to store %s", wanted.id, other.id)
+        draining = wanted.draining
+        if not draining and (not wanted.available or not wanted.full(size)):
+            return wanted
+        others = [x for x in map(self.get, self._fallbacks) if x.available and x.writable]
+        for other in others:
+            if not other.full(size):
+                if not draining:
+                    LOG.warning("store %s is full: the data goes to store %s", wanted.id, other.id)
                 return other
-        return wanted
+        return others[0] if draining and others else wanted
+
+    @property
+    def unnamed(self) -> list[StoreFacade]:
+        """Where data goes for which no store is named: the default store, then the fallbacks."""
+        return [self.get(x) for x in (self.default_id, *self._fallbacks)]
 
     def holding(self, location: Location) -> StoreFacade:
         """The store of a recorded location. Raises StoreUnavailable when it is not configured any more."""
