@@ -142,7 +142,8 @@ class Evacuation:
         except (errors.ImageBusy, errors.WrongStatus, errors.LeaseLost, errors.ConcurrentChange, errors.Gone) as exc:
             return Result(image_id, Outcome.BUSY, why=str(exc))
         except errors.GlanceError as exc:
-            return Result(image_id, Outcome.FAILED, why=str(exc))
+            cause = f": {exc.__cause__}" if isinstance(exc.__cause__, errors.GlanceError) else ""
+            return Result(image_id, Outcome.FAILED, why=f"{exc}{cause}")
 
     def _move_whole(self, image: Image) -> Result:
         """Raises ImageNotFound, ImageBusy, Gone and the like, HashMismatch, DataDamaged, StoreError."""
@@ -227,7 +228,7 @@ class Evacuation:
             checkpoint("move.held")
             algorithm, expected = _expected(image)
             reading = _Reading(pieces, algorithm, self._passing(held))
-            location = target.put(ref.key, _proved(reading, image, expected), image.size, owner=ref.owner)
+            location = target.put(ref.key, _proved(reading, expected), image.size, owner=ref.owner)
             held.made(lambda: target.delete(location.url), lambda x: any(y.url == location.url for y in x.locations))
             checkpoint("move.after_put")
             if expected is None and self._digest(location) != reading.digest:
@@ -251,7 +252,7 @@ def _expected(image: Image) -> tuple[str, str | None]:
 
 
 class _Reading:
-    """Data, with the digest and the number of bytes of what has passed."""
+    """Data, with the digest of it when it has passed."""
 
     def __init__(self, pieces: Iterator[bytes], algorithm: str, passing: Callable[[int], None]) -> None:
         self._pieces = pieces
@@ -259,13 +260,11 @@ class _Reading:
         self._algorithm = algorithm
         self._passing = passing
         self.digest = ""
-        self.size = 0
 
     def __iter__(self) -> Iterator[bytes]:
         try:
             for piece in self._pieces:
                 self._hashes.update(piece)
-                self.size += len(piece)
                 self._passing(len(piece))
                 yield piece
             self.digest = self._hashes.result()[self._algorithm]
@@ -276,7 +275,7 @@ class _Reading:
                 close()
 
 
-def _proved(reading: _Reading, image: Image, expected: str | None) -> Iterator[bytes]:
+def _proved(reading: _Reading, expected: str | None) -> Iterator[bytes]:
     """The pieces. Raises HashMismatch from inside the stream, so that a store does not publish what is wrong."""
     first = True
     for piece in reading:
@@ -284,7 +283,5 @@ def _proved(reading: _Reading, image: Image, expected: str | None) -> Iterator[b
         if first:
             first = False
             checkpoint("move.first_piece")
-    if image.size not in (None, reading.size):
-        raise errors.HashMismatch(f"its stored data has {reading.size} bytes instead of {image.size}: it is damaged")
     if expected is not None and not hmac.compare_digest(reading.digest, expected):
         raise errors.HashMismatch("its stored data is damaged: its hash is not the recorded one")

@@ -176,7 +176,7 @@ class Auditor(PeriodicJob):
             checkpoint("repair.marked")
 
     def _repair(self, turn: Turn, image: Image, bad: list[Location]) -> None:
-        """Each bad copy by a new one in its store, or by nothing when that store has another good one."""
+        """Each bad copy by a new one in its store, or by nothing when that store has another good one or drains."""
         urls = {x.url for x in bad}
         good = [x for x in image.live_locations if x.url not in urls and x.status is LocationStatus.ACTIVE]
         if not good:
@@ -198,7 +198,7 @@ class Auditor(PeriodicJob):
 
     def _replace(self, turn: Turn, image: Image, location: Location) -> None:
         now = self._tools.database.images.get_any(image.id)
-        if not any(x.store == location.store for x in now.good_locations):
+        if not any(x.store == location.store for x in now.good_locations) and not self._tools.stores.get(location.store).draining:
             self._copying.copy(turn, image.id, location.store)
             checkpoint("repair.copied")
         if self._tools.copies.drop_damaged(image.id, location.url):
