@@ -39,7 +39,7 @@ def _status(args: argparse.Namespace, database: Database) -> int:
         if args.id is not None and args.id not in known:
             raise ConfigError(f"ID: no store {args.id!r}; there are: {', '.join(known)}")
         if args.images and args.id is None:
-            raise ConfigError("--images: say of which store: glance-manage store status ID --images")
+            raise ConfigError("--images: it is not said of which store; run: glance-manage store status ID --images")
         return max(_tell(args, database, stores, x) for x in ([args.id] if args.id is not None else known))
     finally:
         stores.close()

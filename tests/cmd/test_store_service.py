@@ -87,7 +87,7 @@ def test_status_tells_what_is_where(cloud: Cloud) -> None:
     assert "only copy 1" in said, "from the database alone"
     with pytest.raises(errors.ConfigError, match="ID: no store 'deep'; there are: fast, cheap"):
         cloud.run("status", "deep")
-    with pytest.raises(errors.ConfigError, match="--images: say of which store"):
+    with pytest.raises(errors.ConfigError, match="--images: it is not said of which store"):
         cloud.run("status", "--images")
 
 
