@@ -2,8 +2,10 @@
 SHELL := /bin/bash
 export LAB_DIR := $(abspath $(or $(LAB_DIR),.lab))
 PYTHON := .venv/bin/python
+VERSION := $(shell sed -n 's/^version = //p' setup.cfg)
+BUILDER = $(notdir $(firstword $(foreach each,podman buildah docker,$(shell command -v $(each))) podman))
 UNIT := tests/domain tests/services tests/policies tests/ports tests/http tests/images tests/metadefs tests/testing
-.PHONY: help run install test unit pythons check lint bench docs dist driver clean
+.PHONY: help run install test unit pythons check lint bench docs site dist image driver clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -35,13 +37,20 @@ bench: install ## side by side with the real Glance; QUICK=1: a short run
 docs: install ## sample configuration, sample policies and the OpenAPI document, from the code
 	@$(PYTHON) docs/generate.py
 
+site: ## the documents as a site in site/, offline; its links are checked
+	@docs/site.sh site
+
 dist: install ## wheels and source distributions of the core and every driver in dist/, checked
 	@$(PYTHON) tools/distributions.py
+
+image: dist ## container image glancecore:VERSION, built by podman, buildah or docker; BASE=… DISTRIBUTIONS="…" PACKAGES="…": see its Containerfile
+	@$(BUILDER) build $(if $(filter docker,$(BUILDER)),,--format docker) --file deploy/container/Containerfile --tag glancecore:$(VERSION) \
+	  $(foreach each,BASE DISTRIBUTIONS PACKAGES,$(if $($(each)),--build-arg $(each)="$($(each))")) .
 
 driver: ## NAME=store_file: build and test that driver alone, in a fresh environment
 	@tests/driver-alone.sh $(NAME)
 
 clean: ## stop the backends; remove .venv, .lab and build products
 	@tests/backends/all-down.sh --purge
-	@rm -rf .venv "$(LAB_DIR)" build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv "$(LAB_DIR)" build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -prune -exec rm -rf {} + ; find . -maxdepth 4 -name '*.egg-info' -exec rm -rf {} +

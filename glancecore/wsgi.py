@@ -13,8 +13,8 @@ import atexit
 import os
 from typing import TYPE_CHECKING
 
-from glancecore import bootstrap
 from glancecore import conf as configuration
+from glancecore.assembly.build import build
 from glancecore.conf import logs, review
 from glancecore.domain.errors import ConfigError
 
@@ -27,7 +27,7 @@ def make_application() -> WSGIApplication:
     named = os.environ.get("OS_GLANCE_CONFIG_FILE")
     conf = configuration.new(files=[named] if named else None)
     logs.setup(conf)
-    service = bootstrap.build(conf, serving=True)
+    service = build(conf, serving=True)
     if service.open_to_all and not conf.allow_open_access:
         raise ConfigError(f"[DEFAULT] auth_strategy = {conf.auth_strategy} lets everybody who reaches the web server do everything; "
                           "choose another auth_strategy, or set allow_open_access = true")

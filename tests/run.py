@@ -71,7 +71,7 @@ def pytest(*args: str, hang: int = 300) -> tuple[str, ...]:
 #: Seconds without a word of a suite after which it hangs. Its tests have limits of their own, a few minutes each.
 STANDSTILL = 1800.0
 #: Suites that need running servers have folders of their own; everything else under tests/ needs none.
-APART = ("api", "e2e", "clients", "deploy", "docs", "hostile", "packages")
+APART = ("api", "e2e", "clients", "container", "deploy", "docs", "hostile", "packages")
 
 #: The long ones of tests/e2e.
 IMPORTS = tuple(f"tests/e2e/test_{name}.py" for name in ("imports", "import_steps", "import_retries", "import_stores", "kill_imports", "store_owners"))
@@ -92,6 +92,7 @@ FIRST = (
     Suite("layers", tool("lint-imports", "--no-cache"), check=True),
     Suite("shell", ("tests/lint-shell.sh",), check=True),
     Suite("samples", python("docs/generate.py", "--check"), check=True),
+    Suite("site", ("docs/site.sh", str(lab.LAB / "site")), check=True),
     Suite("core", pytest("tests", *(f"--ignore=tests/{name}" for name in APART)), check=True, minutes=15),
     Suite("api", pytest("tests/api"), paths=("tests/api",), needs=("mariadb", "postgresql"), minutes=15, check=True,
           without_servers=("-k", "not mariadb and not postgresql and not registry")),
@@ -106,6 +107,7 @@ SERVICES = (
           paths=("tests/e2e",), needs=("mariadb", "postgresql", "keystone", "nginx", "barbican", "memcached"), minutes=25),
     Suite("packages", pytest("tests/packages"), paths=("tests/packages",), minutes=2, check=True),
     Suite("deploy", pytest("tests/deploy"), paths=("tests/deploy",), minutes=3, check=True),
+    Suite("container", pytest("tests/container", hang=900), paths=("tests/container",), needs=("redis",), minutes=4),
     Suite("docs", pytest("tests/docs"), paths=("tests/docs",), minutes=15),
     Suite("outages", pytest(*OUTAGES), needs=("keystone", "rabbitmq"), breaks=("keystone", "rabbitmq")),
     Suite("imports", pytest(*IMPORTS), needs=("nginx", "keystone", "swift"), minutes=25),
@@ -122,6 +124,8 @@ DRIVER_NEEDS = {
     "db_registry": ("mariadb",),
     "ext_census": ("mariadb", "postgresql"),
     "ext_families": ("mariadb", "postgresql"),
+    "ext_lifecycle": ("mariadb", "postgresql"),
+    "ext_tus": ("mariadb", "postgresql"),
     "store_http": ("nginx",),
     "store_swift": ("keystone", "swift"),
     "store_rbd": ("ceph",),

@@ -77,7 +77,7 @@ def find() -> list[Distribution]:
         apis = {x for each in package.rglob("*.py") if (x := _assigned(each, "    plugin_api").strip('"'))}
         if len(apis) != 1:
             raise SystemExit(f"{file.parent}: its plugins name {sorted(apis) or 'no'} plugin_api; a distribution has one")
-        found.append(Distribution(project["name"], project["version"], file.parent, package, *apis))
+        found.append(Distribution(project["name"], project["version"], file.parent, package, apis.pop()))
     return found
 
 

@@ -13,15 +13,16 @@ from enum import StrEnum
 
 from glancecore.adoption import translate
 from glancecore.adoption.source import GlanceDatabase
-from glancecore.adoption.translate import Adopted, Finding, Trouble
+from glancecore.adoption.translate import Adopted, AdoptionFinding, Trouble
 from glancecore.domain import errors
 from glancecore.domain.image import Image, Location
-from glancecore.kernel.transfer.stores import StoreFacade, Stores
+from glancecore.kernel.transfer.store_facade import StoreFacade
+from glancecore.kernel.transfer.stores import Stores
 from glancecore.ports.metadef_repository import NamespaceAdded
 from glancecore.ports.repository import Change, Database, ImageAdded, ImageRemoved, MemberAdded
 
 
-class Check(StrEnum):
+class CopyCheck(StrEnum):
     """How each copy is looked at: not at all, whether it is there with its size, or by reading it all."""
 
     NONE = "none"
@@ -36,7 +37,7 @@ class AdoptionReport:
     dry_run: bool
     images: Counter[str] = field(default_factory=Counter)
     namespaces: Counter[str] = field(default_factory=Counter)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[AdoptionFinding] = field(default_factory=list)
 
 
 class Adoption:
@@ -45,7 +46,7 @@ class Adoption:
     def __init__(self, source: GlanceDatabase, database: Database, stores: Stores, renamed: Mapping[str, str]) -> None:
         self._source, self._database, self._stores, self._renamed = source, database, stores, renamed
 
-    def run(self, check: Check, *, dry_run: bool, told: Callable[[int], None] = lambda _: None) -> AdoptionReport:
+    def run(self, check: CopyCheck, *, dry_run: bool, told: Callable[[int], None] = lambda _: None) -> AdoptionReport:
         """``told``: called with the number of images so far."""
         report = AdoptionReport(dry_run)
         for number, found in enumerate(self._source.images(), 1):
@@ -53,7 +54,7 @@ class Adoption:
                 adopted = translate.image(found, self._place)
             except (ValueError, KeyError, TypeError) as exc:
                 report.images["refused"] += 1
-                report.findings.append(Finding(Trouble.REFUSED, str(found.row["id"]), f"its rows can't be understood: {exc}"))
+                report.findings.append(AdoptionFinding(Trouble.REFUSED, str(found.row["id"]), f"its rows can't be understood: {exc}"))
                 continue
             adopted = replace(adopted, image=self._stores.renamed(adopted.image))
             outcome = "already here" if self._is_here(adopted.image.id) else self._write(adopted, report, dry_run=dry_run)
@@ -73,7 +74,7 @@ class Adoption:
                 report.namespaces["already here"] += 1
             except (errors.GlanceError, ValueError) as exc:
                 report.namespaces["refused"] += 1
-                report.findings.append(Finding(Trouble.REFUSED, str(space.row["namespace"]), str(exc)))
+                report.findings.append(AdoptionFinding(Trouble.REFUSED, str(space.row["namespace"]), str(exc)))
         return report
 
     # -- writing -------------------------------------------------------------------------------------------------------
@@ -88,7 +89,7 @@ class Adoption:
             except errors.ImageExists:  # one whose removal is remembered here
                 return "already here"
             except errors.Invalid as exc:
-                report.findings.append(Finding(Trouble.REFUSED, image.id, str(exc)))
+                report.findings.append(AdoptionFinding(Trouble.REFUSED, image.id, str(exc)))
                 return "refused"
         return "deleted" if adopted.removed_at is not None else image.status.value
 
@@ -115,19 +116,19 @@ class Adoption:
         readers = self._stores.reading(url.partition("://")[0])
         return next((x.id for x in readers if len(readers) == 1 or _has(x, url)), None)
 
-    def _looked_at(self, image: Image, check: Check) -> list[Finding]:
-        if check is Check.NONE:
+    def _looked_at(self, image: Image, check: CopyCheck) -> list[AdoptionFinding]:
+        if check is CopyCheck.NONE:
             return []
         found = (self._trouble(image, x, check) for x in image.locations if x.store in self._stores.ids)
-        return [Finding(trouble, image.id, text) for trouble, text in filter(None, found)]
+        return [AdoptionFinding(trouble, image.id, text) for trouble, text in filter(None, found)]
 
-    def _trouble(self, image: Image, location: Location, check: Check) -> tuple[Trouble, str] | None:
+    def _trouble(self, image: Image, location: Location, check: CopyCheck) -> tuple[Trouble, str] | None:
         store = self._stores.get(location.store)
         try:
             size = store.size(location.url)
             if image.size is not None and size != image.size:
                 return Trouble.DIFFERENT, f"its copy in store {store.id} has {size} bytes, the image {image.size}"
-            if check is Check.HASH and not _same(image, store, location):
+            if check is CopyCheck.HASH and not _same(image, store, location):
                 return Trouble.DIFFERENT, f"its copy in store {store.id} has another hash than the image"
         except errors.BlobNotFound:
             return Trouble.MISSING, f"its data is not in store {store.id}"

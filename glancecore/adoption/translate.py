@@ -42,7 +42,7 @@ class Trouble(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class AdoptionFinding:
     """``about``: image id or namespace."""
 
     trouble: Trouble
@@ -57,7 +57,7 @@ class Adopted:
     image: Image
     members: tuple[Member, ...] = ()
     removed_at: datetime | None = None
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[AdoptionFinding] = field(default_factory=list)
 
 
 #: The store id of a location, by its URL and the store that its metadata names (None: it names none); None: no store is known for it.
@@ -65,7 +65,7 @@ Placing = Callable[[str, str | None], str | None]
 
 
 def image(source: GlanceImage, place: Placing) -> Adopted:
-    row, findings = source.row, list[Finding]()
+    row, findings = source.row, list[AdoptionFinding]()
     made = Image(
         id=row["id"].lower(), created_at=row["created_at"], updated_at=row["updated_at"] or row["created_at"], name=row["name"], owner=row["owner"],
         visibility=Visibility(row["visibility"]), protected=bool(row["protected"]), hidden=bool(row.get("os_hidden")),
@@ -78,7 +78,7 @@ def image(source: GlanceImage, place: Placing) -> Adopted:
     made = _with_data(made, row, properties, findings)
     if made.status is Status.QUEUED:
         if row["status"] == "queued" and any(alive(x) for x in source.locations):
-            findings.append(Finding(Trouble.UNFINISHED, made.id, "it is queued, but has a location, which is not taken over; its data stays where it lies"))
+            findings.append(AdoptionFinding(Trouble.UNFINISHED, made.id, "it is queued, but has a location, which is not taken over; its data stays where it lies"))
     else:
         locations = [x for each in source.locations if alive(each) and (x := _location(made.id, each, place, findings))]
         if made.status is Status.PENDING_DELETE:
@@ -109,16 +109,16 @@ def _alive(image_row: Row) -> Callable[[Row], bool]:
     return lambda row: not row["deleted"] or (row["deleted_at"] is not None and moment - row["deleted_at"] < _TOGETHER)
 
 
-def _with_data(made: Image, row: Row, properties: Mapping[str, str | None], findings: list[Finding]) -> Image:
+def _with_data(made: Image, row: Row, properties: Mapping[str, str | None], findings: list[AdoptionFinding]) -> Image:
     own = {name: value for name, value in properties.items() if not name.startswith(INTERNAL)}
     copying = properties.get(f"{INTERNAL}importing_to_stores")
     if row["status"] in _UNFINISHED:
         why = _UNFINISHED[row["status"]]
-        findings.append(Finding(Trouble.UNFINISHED, made.id, f"status {row['status']}: {why}"))
+        findings.append(AdoptionFinding(Trouble.UNFINISHED, made.id, f"status {row['status']}: {why}"))
         # the next upload gets another key: bytes of the first may lie in a store
         return replace(made, properties=own, fault=why, attempt=1)
     if copying:
-        findings.append(Finding(Trouble.UNFINISHED, made.id, f"it was being copied to {copying}; copy it again"))
+        findings.append(AdoptionFinding(Trouble.UNFINISHED, made.id, f"it was being copied to {copying}; copy it again"))
     status = Status(row["status"])
     if status is Status.QUEUED:
         return replace(made, properties=own)
@@ -127,34 +127,34 @@ def _with_data(made: Image, row: Row, properties: Mapping[str, str | None], find
         hash_algo=row.get("os_hash_algo"), hash_value=row.get("os_hash_value"), attempt=1)
 
 
-def _location(image_id: str, row: Row, place: Placing, findings: list[Finding]) -> Location | None:
+def _location(image_id: str, row: Row, place: Placing, findings: list[AdoptionFinding]) -> Location | None:
     if "://" not in row["value"]:
-        findings.append(Finding(Trouble.UNREADABLE_LOCATION, image_id, "a location is encrypted: turn metadata_encryption_key off in Glance first"))
+        findings.append(AdoptionFinding(Trouble.UNREADABLE_LOCATION, image_id, "a location is encrypted: turn metadata_encryption_key off in Glance first"))
         return None
     metadata = _metadata(image_id, row["meta_data"], findings)
     named = metadata.get("store") or metadata.get("backend")
     store = place(row["value"], named)
     if store is None:
-        findings.append(Finding(Trouble.UNKNOWN_STORE, image_id, f"a copy lies in store {named or 'of no name'}, which is not configured here"))
+        findings.append(AdoptionFinding(Trouble.UNKNOWN_STORE, image_id, f"a copy lies in store {named or 'of no name'}, which is not configured here"))
         store = named or ""
     return Location(row["value"], store, {**metadata, "store": store})
 
 
-def _metadata(image_id: str, text: str | None, findings: list[Finding]) -> dict[str, str]:
+def _metadata(image_id: str, text: str | None, findings: list[AdoptionFinding]) -> dict[str, str]:
     """As the published schema has it: texts by name. Numbers and the like become their JSON text; what does not fit is left out."""
     try:
         found = json.loads(text or "{}")
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        findings.append(Finding(Trouble.METADATA, image_id, "the metadata of a location is no JSON object: it is left out"))
+        findings.append(AdoptionFinding(Trouble.METADATA, image_id, "the metadata of a location is no JSON object: it is left out"))
         return {}
     texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in found.items()}
     fitting = {name: value for name, value in texts.items() if len(name) <= fields.MAX_NAME and len(value) <= fields.MAX_LOCATION_TEXT}
     ordered = sorted(fitting.items(), key=lambda x: x[0] not in ("store", "backend"))
     kept = dict(ordered[:fields.MAX_LOCATION_METADATA - 1])  # one is for the store
     if len(kept) < len(texts):
-        findings.append(Finding(Trouble.METADATA, image_id, f"{len(texts) - len(kept)} of {len(texts)} entries of a location's metadata are too long, "
+        findings.append(AdoptionFinding(Trouble.METADATA, image_id, f"{len(texts) - len(kept)} of {len(texts)} entries of a location's metadata are too long, "
                                 "or too many: they are left out"))
     return kept
 

@@ -5,37 +5,44 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oslo_config import cfg
 from oslo_policy.policy import DocumentedRuleDefault
 
 from glancecore.assembly import loader
+from glancecore.assembly.core import list_rules
 from glancecore.assembly.kinds import KINDS
 from glancecore.assembly.loader import Loader, faults
-from glancecore.assembly.rules import list_rules
 from glancecore.domain import errors, fields
 from glancecore.domain.clock import now
 from glancecore.domain.context import Context
 from glancecore.domain.errors import ConfigError
 from glancecore.domain.image import Image, Location
 from glancecore.domain.lease import Operation
+from glancecore.features.images.extension import ImagesExtension
 from glancecore.features.images.schemas import common
 from glancecore.features.images.use_cases import Images
+from glancecore.features.uploads.extension import UploadsExtension
+from glancecore.features.uploads.use_cases import UploadSessions
+from glancecore.kernel.core import Beside, CoreKernel, Shows
 from glancecore.kernel.operations import Operations
 from glancecore.kernel.subscriptions import Subscriptions
 from glancecore.kernel.transfer.downloads import Download
 from glancecore.kernel.transfer.stores import Stores
 from glancecore.kernel.writer import Writer
 from glancecore.policies.authorizer import Authorizer
-from glancecore.ports.extension import Background, Extension
-from glancecore.ports.http import Route, Schema
+from glancecore.ports.extension import Background, Dialect, Extension
+from glancecore.ports.http import Handler, Route, Schema
 from glancecore.ports.periodic import PeriodicJob
 from glancecore.ports.record_repository import RecordRepository
 from glancecore.ports.repository import ImageRepository
+
+if TYPE_CHECKING:
+    from flask import Request, Response
 
 LOG = logging.getLogger(__name__)
 OPTION = "[DEFAULT] enabled_extensions"
@@ -153,6 +160,7 @@ class ServiceKernel:
     records: RecordRepository
     writer: Writer
     operations: Operations
+    uploads: UploadSessions
     made: dict[str, Extension] = field(default_factory=dict)
 
     def clock(self) -> datetime:
@@ -162,8 +170,14 @@ class ServiceKernel:
         return self.made[name]
 
 
+def make_extension_kernel(core: CoreKernel) -> ServiceKernel:
+    """The service as extensions see it."""
+    return ServiceKernel(core.of(ImagesExtension).use_cases, core.database.images, KernelData(core.stores), core.policy, core.database.records, core.writer, core.operations,
+                         core.of(UploadsExtension).use_cases)
+
+
 # -- the extensions ------------------------------------------------------------------------------------------------------
-class Extensions:
+class Extensions(Beside):
     """Those that are enabled, made and subscribed."""
 
     def __init__(self, plugins: Loader, classes: Mapping[str, type[Extension]], kernel: ServiceKernel, on: Subscriptions) -> None:
@@ -231,7 +245,20 @@ class Extensions:
                 found.append(route)
         return found
 
-    def presenting(self) -> list[Callable[[Context, Sequence[Image]], Sequence[Mapping[str, object]]]]:
+    def in_other_words(self, core: Sequence[Route]) -> list[Route]:
+        """The core's routes, where an extension is asked first whether a request is in its dialect. Raises ConfigError for one of no route."""
+        found = {f"{x.method} {x.path}": x for x in core}
+        for name, extension in self._made.items():
+            dialects: Mapping[str, Dialect] = {}
+            with self._plugins.or_left_out("extension", name, OPTION), faults("extension", name):
+                dialects = dict(extension.dialects())
+            for said, handler in dialects.items():
+                if said not in found:
+                    raise ConfigError(f"{OPTION} = {name}: it has a dialect of {said}, which is no route of the service; install another release of it")
+                found[said] = replace(found[said], handler=partial(_either, handler, found[said].handler))
+        return list(found.values())
+
+    def presenting(self) -> list[Shows]:
         return [partial(_presented, name, x) for name, x in self._made.items() if x.shows]
 
     def headers(self, row: Mapping[str, object]) -> dict[str, str]:
@@ -277,6 +304,11 @@ def _presented(name: str, extension: Extension, ctx: Context, images: Sequence[I
     except Exception:  # an image that is there is shown
         LOG.exception("extension %s can't show its keys on images", name)
         return [{}] * len(images)
+
+
+def _either(dialect: Dialect, handler: Handler, request: Request, ctx: Context, **values: str) -> Response:
+    answer = dialect(request, ctx, **values)
+    return handler(request, ctx, **values) if answer is None else answer
 
 
 def _bare(path: str) -> str:

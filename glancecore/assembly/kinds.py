@@ -14,10 +14,8 @@ from typing import Any
 from oslo_config import cfg
 
 from glancecore.conf.store import PER_STORE
+from glancecore.features.cache.options import cache_driver
 from glancecore.features.imports.options import STAGING
-
-#: Glance's names for what is the file cache here.
-GLANCES_CACHES = frozenset({"sqlite", "xattr", "centralized_db"})
 
 
 class Broken(Enum):
@@ -70,12 +68,6 @@ class Kind:
             return [x for x, driver in _stores(conf).items() if driver == name] if conf else []
         own = getattr(cls, "section", None) if self.renames else None
         return [own if isinstance(own, str) else self.section.format(name=name, word=name.replace("-", "_"))]
-
-
-def cache_driver(conf: cfg.ConfigOpts) -> str | None:
-    """The cache plugin that the operator wants; None: no cache."""
-    name = "file" if conf.image_cache_driver in GLANCES_CACHES else str(conf.image_cache_driver)
-    return None if conf.image_cache_dir is None and name == "file" else name
 
 
 # -- who wants what ------------------------------------------------------------------------------------------------------
@@ -206,7 +198,7 @@ _KINDS = (
     Kind(name="notifier", group="glancecore.notifiers", base="glancecore.ports.notifier:Notifier", section="notify_{name}",
          option="[DEFAULT] notifiers", wanted=lambda conf: _each("[DEFAULT] notifiers", conf.notifiers), handed=("section", "config"), starts=False,
          broken=Broken.LEFT_OUT, means="it is told nothing: its events are lost", common=_of_notifiers,
-         shipped={"messaging": "glancecore-notify-messaging", "webhook": "glancecore-notify-webhook"},
+         shipped={"audit": "glancecore-notify-audit", "messaging": "glancecore-notify-messaging", "webhook": "glancecore-notify-webhook"},
          kit=("notifier",), guide="writing-a-plugin.md"),
     Kind(name="quota", group="glancecore.quotas", base="glancecore.ports.quota:Quota", section="quota_{name}",
          option="[DEFAULT] quota_driver", wanted=lambda conf: _one("[DEFAULT] quota_driver", conf.quota_driver), handed=("section", "config"),
@@ -219,6 +211,7 @@ _KINDS = (
     Kind(name="extension", group="glancecore.extensions", base="glancecore.ports.extension:Extension", section="ext_{word}",
          option="[DEFAULT] enabled_extensions", wanted=lambda conf: _each("[DEFAULT] enabled_extensions", conf.enabled_extensions),
          handed=("section", "kernel"), starts=True, broken=Broken.STOPS, means="the service does not start: it may be what refuses things",
-         shipped={"census": "glancecore-ext-census", "families": "glancecore-ext-families"}, kit=("extension",), guide="writing-an-extension.md"),
+         shipped={"census": "glancecore-ext-census", "families": "glancecore-ext-families", "lifecycle": "glancecore-ext-lifecycle",
+                  "resumable": "glancecore-ext-resumable", "tus": "glancecore-ext-tus"}, kit=("extension",), guide="writing-an-extension.md"),
 )
 KINDS: Mapping[str, Kind] = {x.name: x for x in _KINDS}

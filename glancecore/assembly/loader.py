@@ -129,6 +129,10 @@ class Loader:
         [found] = self.every(kind, **things).values()
         return found
 
+    def wanted(self, kind: str) -> Mapping[str, str]:
+        """Names of plugins of a kind -> the option where the operator wants each."""
+        return KINDS[kind].wanted(self._conf)
+
     def every(self, kind: str, **things: Any) -> dict[str, Any]:
         """All that the operator wants of a kind, started. A broken one is left out, or stops the start, as its kind says. Raises as ``one``."""
         found: dict[str, Any] = {}

@@ -8,9 +8,9 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 
-from glancecore import bootstrap
-from glancecore.adoption.adopt import Adoption, AdoptionReport, Check
+from glancecore.adoption.adopt import Adoption, AdoptionReport, CopyCheck
 from glancecore.adoption.source import GlanceDatabase
+from glancecore.assembly.stores import load_stores
 from glancecore.domain.errors import ConfigError
 from glancecore.ports.repository import Database
 
@@ -27,12 +27,12 @@ def _adopt(args: argparse.Namespace, database: Database) -> int:
     renamed = _renamed(args.store)
     source = GlanceDatabase(url, "--from" if args.source else VARIABLE)
     try:
-        stores = bootstrap.load_stores(args.conf, database)
+        stores = load_stores(args.conf, database)
         try:
             wrong = sorted(set(renamed.values()) - set(stores.ids))
             if wrong:
                 raise ConfigError(f"--store: no store {wrong[0]!r} here; there are: {', '.join(stores.ids)}")
-            report = Adoption(source, database, stores, renamed).run(Check(args.check), dry_run=args.dry_run, told=_progress(args))
+            report = Adoption(source, database, stores, renamed).run(CopyCheck(args.check), dry_run=args.dry_run, told=_progress(args))
         finally:
             stores.close()
     finally:
@@ -77,7 +77,7 @@ def add_area(areas: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     adopt.add_argument("--from", dest="source", metavar="URL",
                        help=f"Glance's database, as in its [database] connection (default: {VARIABLE} of the environment, which other users can't see)")
     adopt.add_argument("--dry-run", action="store_true", help="only tell what would be done, and what is wrong")
-    adopt.add_argument("--check", choices=[x.value for x in Check], default=Check.SIZE.value,
+    adopt.add_argument("--check", choices=[x.value for x in CopyCheck], default=CopyCheck.SIZE.value,
                        help="look at each copy in its store: not at all, for its size, or read it whole and compare the hash (default: size)")
     adopt.add_argument("--store", action="append", default=[], metavar="OLD=NEW", help="Glance's store OLD is called NEW here; may be given several times")
     adopt.set_defaults(run=_adopt)

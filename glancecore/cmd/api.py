@@ -55,9 +55,9 @@ def _read(words: list[str]) -> cfg.ConfigOpts:
 
 def _build_once(conf: cfg.ConfigOpts, *, look: bool = False) -> None:
     """Everything that can be wrong is found here, before a worker starts."""
-    from glancecore import bootstrap
+    from glancecore.assembly.build import build
 
-    service = bootstrap.build(conf, look=look)
+    service = build(conf, look=look)
     service.make_app()
     checks.refuse_open_access(conf, open_to_all=service.open_to_all)
     service.database.ping()
@@ -66,10 +66,10 @@ def _build_once(conf: cfg.ConfigOpts, *, look: bool = False) -> None:
 
 
 def _make_app(conf: cfg.ConfigOpts) -> Application:
-    from glancecore import bootstrap
+    from glancecore.assembly.build import build
     from glancecore.http.app import LANES
 
-    service = bootstrap.build(conf, again=True, serving=True)
+    service = build(conf, tolerate_outages=True, serving=True)
     service.start()
     if conf.periodic.embedded:
         service.start_jobs()

@@ -33,14 +33,14 @@ def main() -> None:
 def _main() -> int:
     args = parser(sys.argv[1:]).parse_args()
     try:
-        return int(args.run(args, Service(args)))
+        return int(args.run(args, ImageService(args)))
     except exceptions.HttpError as exc:
         raise GlanceError(f"the service says {exc.http_status}: {_said(exc)}") from exc
     except exceptions.ClientException as exc:
         raise GlanceError(str(exc)) from exc
 
 
-class Service:
+class ImageService:
     """The image service, as whoever the options say."""
 
     def __init__(self, args: argparse.Namespace) -> None:
@@ -60,7 +60,7 @@ class Service:
 
 
 # -- actions ---------------------------------------------------------------------------------------------------------------
-def _list_cached(args: argparse.Namespace, service: Service) -> int:
+def _list_cached(args: argparse.Namespace, service: ImageService) -> int:
     rows = service.call("GET", "/cache")["cached_images"]
     if args.json:
         print(json.dumps(rows, indent=1))
@@ -71,13 +71,13 @@ def _list_cached(args: argparse.Namespace, service: Service) -> int:
     return 0
 
 
-def _list_queued(args: argparse.Namespace, service: Service) -> int:
+def _list_queued(args: argparse.Namespace, service: ImageService) -> int:
     ids = service.call("GET", "/cache")["queued_images"]
     print(json.dumps(ids, indent=1) if args.json else "\n".join(ids) or "Nothing is queued.")
     return 0
 
 
-def _queue(args: argparse.Namespace, service: Service) -> int:
+def _queue(args: argparse.Namespace, service: ImageService) -> int:
     for image_id in args.image:
         if _sure(args, f"Queue image {image_id} for caching?"):
             service.call("PUT", f"/cache/{image_id}")
@@ -85,7 +85,7 @@ def _queue(args: argparse.Namespace, service: Service) -> int:
     return 0
 
 
-def _delete(args: argparse.Namespace, service: Service) -> int:
+def _delete(args: argparse.Namespace, service: ImageService) -> int:
     there = _ids(service, args.target)
     for image_id in args.image:
         if image_id not in there:
@@ -96,7 +96,7 @@ def _delete(args: argparse.Namespace, service: Service) -> int:
     return 0
 
 
-def _delete_all(args: argparse.Namespace, service: Service) -> int:
+def _delete_all(args: argparse.Namespace, service: ImageService) -> int:
     ids = _ids(service, args.target)
     if _sure(args, f"Delete all {len(ids)} {args.what} images?"):
         service.call("DELETE", "/cache", **{"x-image-cache-clear-target": args.target})
@@ -104,25 +104,25 @@ def _delete_all(args: argparse.Namespace, service: Service) -> int:
     return 0
 
 
-def _clean(args: argparse.Namespace, service: Service) -> int:
+def _clean(args: argparse.Namespace, service: ImageService) -> int:
     service.call("POST", "/cache/clean")
     print(json.dumps({"cleaned": True}) if args.json else "Leftovers are removed.")
     return 0
 
 
-def _prune(args: argparse.Namespace, service: Service) -> int:
+def _prune(args: argparse.Namespace, service: ImageService) -> int:
     found = service.call("POST", "/cache/prune")
     print(json.dumps(found) if args.json else f"Pruned {found['total_files_pruned']} images, {found['total_bytes_pruned']} bytes.")
     return 0
 
 
-def _nodes(args: argparse.Namespace, service: Service) -> int:
+def _nodes(args: argparse.Namespace, service: ImageService) -> int:
     found = service.call("GET", f"/cache/nodes/{args.image}")
     print(json.dumps(found, indent=1) if args.json else "\n".join(found) or "No node has it.")
     return 0
 
 
-def _ids(service: Service, target: str) -> list[str]:
+def _ids(service: ImageService, target: str) -> list[str]:
     found = service.call("GET", "/cache")
     return [x["image_id"] for x in found["cached_images"]] if target == "cache" else list(found["queued_images"])
 

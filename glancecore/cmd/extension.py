@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from glancecore import bootstrap
+from glancecore.assembly.build import build
 from glancecore.ports.extension import Argument, Extension, Print
 from glancecore.ports.repository import Database
 
@@ -48,7 +48,7 @@ class _Tree:
 
 
 def _run(name: str, run: Run, args: argparse.Namespace, database: Database) -> int:
-    service = bootstrap.build(args.conf, database)
+    service = build(args.conf, database)
     try:
         return run(service.extensions[name], args, print)
     finally:

@@ -21,14 +21,15 @@ def _main() -> None:
     start.add_config_arguments(parser)
     conf = start.read_config(parser.parse_args())
     memory.keep_memory_small()
-    from glancecore import bootstrap
+    from glancecore.assembly.build import build
     from glancecore.features.imports.dispatch.import_worker import ImportWorkerLoop
+    from glancecore.features.imports.extension import ImportsExtension
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; our parent ends us
     os.nice(conf.imports.niceness)
-    service = bootstrap.build(conf, again=True)
+    service = build(conf, tolerate_outages=True)
     memory.freeze_memory()
-    loop = ImportWorkerLoop(service.imports, conf.imports.workers, conf.imports.workers_per_project)
+    loop = ImportWorkerLoop(service.of(ImportsExtension).runner, conf.imports.workers, conf.imports.workers_per_project)
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         loop.end()

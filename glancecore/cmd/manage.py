@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 from oslo_config import cfg
 
-from glancecore import bootstrap
 from glancecore.assembly import extensions
+from glancecore.assembly.kernel import load_database
 from glancecore.cmd import adopt, extension, metadefs, outbox, parsing, schema, start, store
 from glancecore.domain.errors import ConfigError
 from glancecore.ports.extension import Extension
@@ -28,7 +28,7 @@ def _main() -> int:
     args = parser(_extensions()).parse_args()
     conf = start.read_config(args, log_level=logging.WARNING)
     args.conf = conf
-    database = bootstrap.load_database(conf)
+    database = load_database(conf)
     try:
         return int(args.run(args, database))
     finally:

@@ -21,8 +21,8 @@ from glancecore.domain import errors
 from glancecore.ports.options import section
 
 if TYPE_CHECKING:
-    from glancecore.bootstrap import Service
-    from glancecore.features.tools import Tools
+    from glancecore.assembly.lifecycle import Service
+    from glancecore.kernel.core import CoreTools
     from glancecore.ports.options import Section
     from glancecore.ports.periodic import PeriodicJob
 
@@ -72,11 +72,11 @@ def judge(words: list[str]) -> None:
 
 
 def _built(conf: cfg.ConfigOpts, *, look: bool = False) -> Service:
-    from glancecore import bootstrap
+    from glancecore.assembly.build import build
 
     if not conf.periodic.enabled_jobs:
         raise errors.ConfigError("[periodic] enabled_jobs: no job is enabled, so there is nothing to do; name some, or don't run this program")
-    service = bootstrap.build(conf, look=look)
+    service = build(conf, look=look)
     service.database.ping()
     return service
 
@@ -85,15 +85,16 @@ def _run(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
     return run_once(conf, args.job, dry_run=args.dry_run, as_json=args.json)
 
 
-def run_once(conf: cfg.ConfigOpts, job: str, *, dry_run: bool, as_json: bool, cls: Callable[[Section, Tools], PeriodicJob] | None = None) -> int:
+def run_once(conf: cfg.ConfigOpts, job: str, *, dry_run: bool, as_json: bool, cls: Callable[[Section, CoreTools], PeriodicJob] | None = None) -> int:
     """Run an installed job now and print its report; ``cls`` in the place of its own class. Returns the exit code."""
-    from glancecore import bootstrap
-    from glancecore.periodic.runs import Outcome
+    from glancecore.assembly.build import build
+    from glancecore.assembly.jobs import load_job
+    from glancecore.periodic.job_run import RunOutcome
 
-    service = bootstrap.build(conf)
+    service = build(conf)
     service.database.ping()
     try:
-        scheduled = bootstrap.load_job(conf, job, service.tools, "JOB")
+        scheduled = load_job(conf, job, service.tools, "JOB")
         if cls is not None:
             scheduled = replace(scheduled, job=cls(scheduled.job.conf, service.tools))
         _on_signals(service.stop_jobs)
@@ -105,21 +106,22 @@ def run_once(conf: cfg.ConfigOpts, job: str, *, dry_run: bool, as_json: bool, cl
     finally:
         service.close()
     print(json.dumps(run.as_json(), indent=1) if as_json else run.text())
-    if run.outcome is Outcome.STOPPED:
+    if run.outcome is RunOutcome.STOPPED:
         return STOPPED
-    if run.outcome is not Outcome.DONE or run.report.errors:
+    if run.outcome is not RunOutcome.DONE or run.report.errors:
         return FAILED
     return ALARM if scheduled.job.alarms & run.report.counts.keys() else DONE
 
 
 def _list(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
-    from glancecore import bootstrap
     from glancecore.assembly import extensions
+    from glancecore.assembly.jobs import job_row
+    from glancecore.assembly.kernel import load_database
     from glancecore.assembly.loader import installed, load
     from glancecore.periodic import runner
     from glancecore.ports.periodic import job_options
 
-    database = bootstrap.load_database(conf)
+    database = load_database(conf)
     rows = []
     try:
         leader = runner.leader(database.jobs)
@@ -131,7 +133,7 @@ def _list(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
                 rows.append({"job": name, "enabled": name in conf.periodic.enabled_jobs, "broken": str(exc)})
                 continue
             own = section(conf, f"periodic_{name}", job_options(cls.interval, cls.options))
-            record = database.jobs.record(bootstrap.job_row(conf, name, cls))
+            record = database.jobs.record(job_row(conf, name, cls))
             report = record.report or {}
             rows.append({
                 "job": name, "enabled": name in conf.periodic.enabled_jobs or name in of_extensions, "interval": own.interval, "dry_run": own.dry_run,
@@ -159,13 +161,14 @@ def _list(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
 
 
 def _report(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
-    from glancecore import bootstrap
-    from glancecore.periodic.runs import from_json
+    from glancecore.assembly.jobs import job_class, job_row
+    from glancecore.assembly.kernel import load_database
+    from glancecore.periodic.job_run import from_json
 
-    cls = bootstrap.job_class(conf, args.job, "JOB")
-    database = bootstrap.load_database(conf)
+    cls = job_class(conf, args.job, "JOB")
+    database = load_database(conf)
     try:
-        report = database.jobs.record(bootstrap.job_row(conf, args.job, cls)).report
+        report = database.jobs.record(job_row(conf, args.job, cls)).report
     finally:
         database.close()
     if report is None:

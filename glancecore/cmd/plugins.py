@@ -12,8 +12,8 @@ from typing import Any
 
 from oslo_config import cfg
 
-from glancecore import bootstrap
 from glancecore import conf as configuration
+from glancecore.assembly.build import build
 from glancecore.assembly.kinds import KINDS, Broken, Kind
 from glancecore.assembly.kit_certificate import certificate, summary
 from glancecore.assembly.loader import Loader, fault_of_distribution, faults, installed, load
@@ -23,7 +23,7 @@ from glancecore.conf import beside, review
 from glancecore.domain import errors
 from glancecore.domain.errors import ConfigError, PluginBroken
 from glancecore.kernel.transfer.places import needed_but_not_configured
-from glancecore.ports.config_files import files_of
+from glancecore.sdk.config_files import files_of
 
 _OPTION = re.compile(r"\[\S+\] \w+")
 _COLUMNS = ("kind", "name", "state", "section", "distribution", "reason")
@@ -167,7 +167,7 @@ def _check(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
 def _built(conf: cfg.ConfigOpts) -> list[Row]:
     """What is found to be wrong when the service is built."""
     try:
-        service = bootstrap.build(conf, look=True)
+        service = build(conf, look=True)
         service.make_app()
         complaints = Loader(conf).one("auth").complaints()
         rows = [_row(kind, name, "broken", why) for (kind, name), why in service.broken.items() if kind != "store"]

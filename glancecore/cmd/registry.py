@@ -69,19 +69,19 @@ def _read(words: list[str]) -> cfg.ConfigOpts:
 
 def _build_once(conf: cfg.ConfigOpts) -> None:
     """Everything that can be wrong is found here, before a worker starts."""
-    from glancecore import bootstrap
+    from glancecore.assembly.registry import build_registry
 
-    service = bootstrap.build_registry(conf)
+    service = build_registry(conf)
     service.database.ping()
     service.close()
     review.tell(conf)
 
 
 def _make_app(conf: cfg.ConfigOpts) -> Application:
-    from glancecore import bootstrap
+    from glancecore.assembly.registry import build_registry
     from glancecore.registry.app import lane_of
 
-    service = bootstrap.build_registry(conf)
+    service = build_registry(conf)
     atexit.register(service.close)
     return settings.Application(service.app, lane_of)
 

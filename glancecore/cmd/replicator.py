@@ -17,7 +17,7 @@ from keystoneauth1 import adapter, exceptions, noauth, session, token_endpoint
 from glancecore.cmd import parsing, start
 from glancecore.domain.errors import ConfigError
 from glancecore.remote.folder import ImageFolder
-from glancecore.remote.record import Place, Record, RemoteError
+from glancecore.remote.record import RemoteError, RemotePlace, RemoteRecord
 from glancecore.remote.replicate import Line, Replication, Result, total
 from glancecore.remote.server import ImageServer
 
@@ -110,13 +110,13 @@ def _livecopy(args: argparse.Namespace) -> int:
     return _run(args, _server(args, args.source, "source"), _server(args, args.target, "target"))
 
 
-def _run(args: argparse.Namespace, source: Place, target: Place) -> int:
+def _run(args: argparse.Namespace, source: RemotePlace, target: RemotePlace) -> int:
     with _bars(args) as progress:
         result = _replication(args, source, target, progress=progress).run(lambda line: None if args.json else _say(line))
     return _tell(args, result, lines=False)
 
 
-def _replication(args: argparse.Namespace, source: Place, target: Place, **more: Any) -> Replication:
+def _replication(args: argparse.Namespace, source: RemotePlace, target: RemotePlace, **more: Any) -> Replication:
     return Replication(source, target, without=tuple(args.without.replace(",", " ").split()), only=tuple(args.image),
                        metadata_only=args.metaonly, **more)
 
@@ -137,7 +137,7 @@ def _tell(args: argparse.Namespace, result: Result, *, lines: bool = True) -> in
 
 
 @contextlib.contextmanager
-def _bars(args: argparse.Namespace) -> Iterator[Callable[[Record, int], None]]:
+def _bars(args: argparse.Namespace) -> Iterator[Callable[[RemoteRecord, int], None]]:
     """One bar an image, on a terminal only."""
     if args.json or not sys.stderr.isatty():
         yield lambda _record, _count: None
@@ -146,7 +146,7 @@ def _bars(args: argparse.Namespace) -> Iterator[Callable[[Record, int], None]]:
 
     bars: dict[str, tqdm[Any]] = {}
 
-    def progress(record: Record, count: int) -> None:
+    def progress(record: RemoteRecord, count: int) -> None:
         if record.id not in bars:
             bars[record.id] = tqdm(total=record.size, unit="B", unit_scale=True, unit_divisor=1024, desc=record.id, leave=False)
         bars[record.id].update(count)

@@ -6,9 +6,9 @@ import argparse
 import json
 from datetime import UTC, datetime, timedelta
 
-from glancecore import bootstrap
 from glancecore.cmd import arguments, metadefs
 from glancecore.domain.errors import ConfigError, Invalid, SchemaUnknown
+from glancecore.features.imports.flow.logbooks import prepare_logbook
 from glancecore.ports.repository import Database
 
 #: Exit codes of ``db check``: nothing to do, or the schema must be synced.
@@ -35,7 +35,7 @@ def _sync(args: argparse.Namespace, database: Database) -> int:
     before = database.version()
     wanted = args.version or args.revision or "head"
     database.sync("head" if wanted in NEWEST else wanted)
-    bootstrap.prepare_logbook(args.conf, database)
+    prepare_logbook(args.conf, database)
     _tell(args, {"before": before, "now": database.version()}, "schema {before} -> {now}")
     return 0
 

@@ -32,12 +32,13 @@ def _main() -> int:
 
 
 def _restore(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
-    from glancecore import bootstrap
+    from glancecore.assembly.build import build
+    from glancecore.features.images.extension import ImagesExtension
 
-    service = bootstrap.build(conf)
+    service = build(conf)
     service.database.ping()
     try:
-        image = service.tools.deletion.restore(args.restore)
+        image = service.of(ImagesExtension).deletion.restore(args.restore)
     finally:
         service.close()
     facts = {"image": image.id, "status": image.status.value, "name": image.name, "owner": image.owner}
@@ -46,12 +47,12 @@ def _restore(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
 
 
 def _scrub(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
-    from glancecore import bootstrap
+    from glancecore.assembly.build import build
     from glancecore.features.images.jobs import Scrubber
+    from glancecore.periodic.job_run import RunOutcome
     from glancecore.periodic.runner import Scheduled
-    from glancecore.periodic.runs import Outcome
 
-    service = bootstrap.build(conf)
+    service = build(conf)
     service.database.ping()
     stopping = threading.Event()
 
@@ -77,7 +78,7 @@ def _scrub(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
                 LOG.warning("the images are looked at again later: %s", exc)
             else:
                 print(json.dumps(run.as_json(), indent=None if args.daemon else 1) if args.json else run.text(), flush=True)
-                code = 0 if run.outcome is Outcome.DONE and not run.report.errors else 1
+                code = 0 if run.outcome is RunOutcome.DONE and not run.report.errors else 1
             if not args.daemon or stopping.wait(conf.wakeup_time):
                 return 0 if args.daemon else code
     finally:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from oslo_config import cfg
 
-from glancecore import bootstrap
+from glancecore.assembly.kernel import load_database
+from glancecore.assembly.stores import load_stores
 from glancecore.cmd import parsing, start
 from glancecore.domain.errors import GlanceError, for_operators
 from glancecore.kernel.transfer.places import needed_but_not_configured
@@ -43,7 +44,7 @@ _ORDER = ["Success", "Warning", "Failure"]
 
 def _schema(conf: cfg.ConfigOpts) -> tuple[str, str]:
     try:
-        database = bootstrap.load_database(conf)
+        database = load_database(conf)
         database.ping()
         database.close()
     except GlanceError as exc:
@@ -53,12 +54,12 @@ def _schema(conf: cfg.ConfigOpts) -> tuple[str, str]:
 
 def _stores(conf: cfg.ConfigOpts) -> tuple[str, str]:
     try:
-        database = bootstrap.load_database(conf)
+        database = load_database(conf)
         database.ping()
     except GlanceError as exc:
         return "Warning", f"not looked at, as the database knows where their data lies: {exc}"
     try:
-        stores = bootstrap.load_stores(conf, database, look=True)
+        stores = load_stores(conf, database, look=True)
         unknown = needed_but_not_configured(database.places, stores.ids)
     except GlanceError as exc:
         return "Failure", for_operators(exc)

@@ -9,8 +9,8 @@ from typing import Any
 
 from oslo_config import cfg
 
-from glancecore import bootstrap
 from glancecore.assembly.loader import faults
+from glancecore.assembly.stores import make_store
 from glancecore.cmd import store_service
 from glancecore.domain.errors import ConfigError, GlanceError, for_operators
 from glancecore.kernel.transfer.places import Places, SeenPlace, survey
@@ -41,7 +41,7 @@ def _state(conf: cfg.ConfigOpts, database: Database, store_id: str) -> StoreStat
         return StoreState(store_id, "", "not configured", "[DEFAULT] enabled_backends does not name it", images, expected, ())
     found: tuple[SeenPlace, ...] = ()
     try:
-        store = bootstrap.make_store(conf, store_id, driver)
+        store = make_store(conf, store_id, driver)
         try:
             with faults("store", driver):
                 store.start()
@@ -104,7 +104,7 @@ def _started(conf: cfg.ConfigOpts, store_id: str) -> Store:
     driver = conf.enabled_backends.get(store_id)
     if driver is None:
         raise ConfigError(f"ID: no store {store_id!r} among those of [DEFAULT] enabled_backends; give one of {', '.join(conf.enabled_backends)}")
-    store = bootstrap.make_store(conf, store_id, driver)
+    store = make_store(conf, store_id, driver)
     with faults("store", driver):
         store.start()
     if Cap.MARK not in store.caps:

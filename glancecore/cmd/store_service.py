@@ -13,15 +13,17 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from glancecore import bootstrap
+from glancecore.assembly.build import build
+from glancecore.assembly.stores import load_stores
 from glancecore.cmd import arguments
 from glancecore.domain import errors
 from glancecore.domain.errors import ConfigError, GlanceError, for_operators
 from glancecore.features.copies.evacuation import Evacuation, Order, Outcome, Result
 from glancecore.features.copies.inventory import Inventory, being_written_to, held_in
 from glancecore.kernel.transfer.draining import AGE, Draining
-from glancecore.kernel.transfer.stores import StoreFacade, Stores
-from glancecore.periodic.runs import RunningTurn
+from glancecore.kernel.transfer.store_facade import StoreFacade
+from glancecore.kernel.transfer.stores import Stores
+from glancecore.periodic.job_run import JobRun
 from glancecore.ports.job_repository import JobRecord
 from glancecore.ports.repository import Database
 
@@ -33,7 +35,7 @@ _PROGRESS = 5.0
 
 # -- status ---------------------------------------------------------------------------------------------------------------
 def _status(args: argparse.Namespace, database: Database) -> int:
-    stores = bootstrap.load_stores(args.conf, database, again=True, look=True)
+    stores = load_stores(args.conf, database, tolerate_outages=True, look=True)
     try:
         known = list(dict.fromkeys([*stores.ids, *(x.store for x in database.places.all()), *database.places.needed()]))
         if args.id is not None and args.id not in known:
@@ -82,7 +84,7 @@ def _state(database: Database, store: StoreFacade | None, store_id: str) -> dict
 
 # -- drain ----------------------------------------------------------------------------------------------------------------
 def _drain(args: argparse.Namespace, database: Database) -> int:
-    stores = bootstrap.load_stores(args.conf, database, again=True, look=True)
+    stores = load_stores(args.conf, database, tolerate_outages=True, look=True)
     try:
         if args.id not in stores.ids:
             raise ConfigError(f"ID: no store {args.id!r} among those of [DEFAULT] enabled_backends; there are: {', '.join(stores.ids)}")
@@ -126,8 +128,8 @@ def _evacuate(args: argparse.Namespace, database: Database) -> int:
         if stopping.is_set():
             raise errors.JobStopped("it was told to stop")
 
-    turn = RunningTurn("evacuate", JobRecord(), alive, stopping, dry_run=args.dry_run)
-    service = bootstrap.build(args.conf, database)
+    turn = JobRun("evacuate", JobRecord(), alive, stopping, dry_run=args.dry_run)
+    service = build(args.conf, database)
     try:
         progress = _Progress(args, database.places.count(args.origin))
         try:

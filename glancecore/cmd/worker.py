@@ -15,8 +15,9 @@ from glancecore.domain.errors import ConfigError
 from glancecore.server import memory
 
 if TYPE_CHECKING:
-    from glancecore.bootstrap import Service
+    from glancecore.assembly.lifecycle import Service
     from glancecore.features.imports.dispatch.board import Board
+    from glancecore.features.imports.dispatch.runner import ImportRunner
 
 LOG = logging.getLogger(__name__)
 PROG = "glance-worker"
@@ -29,20 +30,19 @@ def main() -> None:
 def _main() -> None:
     conf = _read(sys.argv[1:])
     memory.keep_memory_small()
-    service, board = _built(conf)
+    service, runner, board = _built(conf)
     review.tell(conf)
     memory.freeze_memory()
 
     def stop() -> None:
         LOG.info("stopping; other workers go on with what runs")
-        service.imports.stop()
+        runner.stop()
         board.stop()
 
     signals = Signals(PROG, stop)
-    service.extensions.run()  # what they take over is worked on here, too
-    service.reaper.start()
+    service.take_over()
     LOG.info("working as %s, %d imports at once", service.holder, conf.imports.workers)
-    board.conduct(service.imports, conf.imports.workers, conf.imports.workers_per_project, service.holder)
+    board.conduct(runner, conf.imports.workers, conf.imports.workers_per_project, service.holder)
     service.close()
     signals.begin_again()
 
@@ -50,7 +50,7 @@ def _main() -> None:
 def judge(words: list[str]) -> None:
     """As a start would, but places of stores are only looked at. Raises what that would."""
     conf = _read(words)
-    service, _ = _built(conf, look=True)
+    service, *_ = _built(conf, look=True)
     service.close()
     review.tell(conf)
 
@@ -61,14 +61,16 @@ def _read(words: list[str]) -> cfg.ConfigOpts:
     return start.read_config(parser.parse_args(words))
 
 
-def _built(conf: cfg.ConfigOpts, *, look: bool = False) -> tuple[Service, Board]:
-    from glancecore import bootstrap
+def _built(conf: cfg.ConfigOpts, *, look: bool = False) -> tuple[Service, ImportRunner, Board]:
+    from glancecore.assembly.build import build
+    from glancecore.features.imports.extension import ImportsExtension
 
     if not conf.jobboard.url:
         raise ConfigError("[jobboard] url: glance-worker needs a job board; without one each glance-api runs its own imports")
-    service = bootstrap.build(conf, look=look)
+    service = build(conf, look=look)
     service.database.ping()
-    if service.board is None:
+    imports = service.of(ImportsExtension)
+    if imports.board is None:
         raise ConfigError("[DEFAULT] enabled_import_methods: no method is enabled, so there is nothing to work on; name some, or don't run this program")
-    service.board.ping()
-    return service, service.board
+    imports.board.ping()
+    return service, imports.runner, imports.board

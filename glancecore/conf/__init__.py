@@ -1,4 +1,4 @@
-"""The operator's options, one file a group. There is no global CONF: ``new`` makes one, bootstrap hands out values."""
+"""The operator's options, one file a group. There is no global CONF: ``new`` makes one, assembly hands out values."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from oslo_config import cfg
 
 from glancecore.conf import environment
-from glancecore.ports.config_files import files_of
+from glancecore.sdk.config_files import files_of
 
 MAIN = "glance-api.conf"
 #: Read before glance-api.conf, which wins.

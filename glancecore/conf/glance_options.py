@@ -12,7 +12,7 @@ from glancecore.conf import library_options
 STORE = "<store>"
 
 
-class Outcome(StrEnum):
+class OptionFate(StrEnum):
     SAME = "same"
     RENAMED = "renamed"
     UNNEEDED = "not needed"
@@ -23,11 +23,11 @@ class Outcome(StrEnum):
 class Fate:
     """``words``: the option that is meant, why it isn't needed, or what is lost."""
 
-    outcome: Outcome
+    outcome: OptionFate
     words: str = ""
 
 
-SAME = Fate(Outcome.SAME)
+SAME = Fate(OptionFate.SAME)
 
 _SAME: dict[str, str] = {
     "DEFAULT": """allow_anonymous_access api_limit_max default_publisher_id delayed_delete disabled_notifications do_secure_hash enabled_backends
@@ -149,9 +149,9 @@ LOST_DRIVERS = {"cinder_": "there is no driver for Cinder's volumes"}
 
 OPTIONS: dict[tuple[str, str], Fate] = {
     **{(section, name): SAME for section, names in _SAME.items() for name in names.split()},
-    **{key: Fate(Outcome.RENAMED, words) for key, words in _RENAMED.items()},
-    **{key: Fate(Outcome.UNNEEDED, words) for key, words in _UNNEEDED.items()},
-    **{key: Fate(Outcome.LOST, words) for key, words in _LOST.items()},
+    **{key: Fate(OptionFate.RENAMED, words) for key, words in _RENAMED.items()},
+    **{key: Fate(OptionFate.UNNEEDED, words) for key, words in _UNNEEDED.items()},
+    **{key: Fate(OptionFate.LOST, words) for key, words in _LOST.items()},
 }
 SECTIONS = frozenset({*(section for section, _ in OPTIONS), *library_options.SECTIONS} - {STORE})
 
@@ -164,7 +164,7 @@ def fate(section: str, name: str, *, store: bool = False) -> Fate | None:
     if found is None and store:
         found = OPTIONS.get((STORE, name))
         if found is None and (lost := next((what for begin, what in LOST_DRIVERS.items() if name.startswith(begin)), None)):
-            return Fate(Outcome.LOST, lost)
+            return Fate(OptionFate.LOST, lost)
     return found
 
 
@@ -173,10 +173,10 @@ def table() -> Iterator[str]:
     yield "| option of Glance 33 | | |"
     yield "|---|---|---|"
     for (section, name), became in sorted(OPTIONS.items(), key=lambda x: (x[0][0] != "DEFAULT", x[0])):
-        if became.outcome is not Outcome.SAME:
+        if became.outcome is not OptionFate.SAME:
             yield f"| `[{section}] {name}` | {became.outcome} | {became.words} |"
     for begin, what in LOST_DRIVERS.items():
-        yield f"| `[{STORE}] {begin}…` | {Outcome.LOST} | {what} |"
+        yield f"| `[{STORE}] {begin}…` | {OptionFate.LOST} | {what} |"
     yield ""
     yield f"The same here: every option of the sections {', '.join(f'`[{x}]`' for x in library_options.SECTIONS)}, and"
     yield ""

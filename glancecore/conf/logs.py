@@ -9,7 +9,7 @@ from oslo_log import formatters, log
 
 from glancecore.domain.errors import ConfigError
 from glancecore.domain.text import escaped
-from glancecore.ports import log_lines
+from glancecore.sdk import log_lines
 
 
 class OneLine(logging.Formatter):

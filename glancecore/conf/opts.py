@@ -10,8 +10,9 @@ from glancecore.features.images import options as image
 from glancecore.features.imports import options as imports
 from glancecore.features.metadefs import options as metadefs
 from glancecore.features.notifications import options as outbox
+from glancecore.features.uploads import options as uploads
 
-_GROUPS = (api, flavor, image, store, database, lease, imports, metadefs, outbox, periodic, plugins, registry, server, cache)
+_GROUPS = (api, flavor, image, store, database, lease, imports, metadefs, outbox, periodic, plugins, registry, server, cache, uploads)
 
 
 def register(conf: cfg.ConfigOpts) -> None:

@@ -13,12 +13,12 @@ from typing import Any
 from oslo_config import cfg
 
 from glancecore.conf import beside, environment, from_glance, glance_options, library_options
-from glancecore.conf.glance_options import Fate, Outcome
+from glancecore.conf.glance_options import Fate, OptionFate
 from glancecore.conf.sections import of_plugins
 from glancecore.conf.store import PER_STORE
 from glancecore.domain.errors import ConfigError
 from glancecore.features.imports.options import STAGING
-from glancecore.ports.config_files import files_of
+from glancecore.sdk.config_files import files_of
 
 LOG = logging.getLogger(__name__)
 #: A store of Glance's that has no use here.
@@ -57,14 +57,14 @@ def review(conf: cfg.ConfigOpts, environ: Mapping[str, str] = os.environ) -> lis
 
     def judge(where: str, section: str, name: str) -> Row:
         if section == TASKS_STORE:
-            return Row(where, section, name, Fate(Outcome.UNNEEDED, "tasks keep nothing in files"))
+            return Row(where, section, name, Fate(OptionFate.UNNEEDED, "tasks keep nothing in files"))
         found = glance_options.fate(section, name, store=section in stores or section == "glance_store")
-        if found and found.outcome is not Outcome.SAME:
+        if found and found.outcome is not OptionFate.SAME:
             return Row(where, section, name, found)
         if (section, name) in renamed:
-            return Row(where, section, name, Fate(Outcome.RENAMED, renamed[section, name]))
+            return Row(where, section, name, Fate(OptionFate.RENAMED, renamed[section, name]))
         if found and section == "glance_store" and name not in known[section] and from_glance.said(conf, "enabled_backends"):
-            return Row(where, section, name, Fate(Outcome.LOST, "with enabled_backends each store's options are in the section of its id"))
+            return Row(where, section, name, Fate(OptionFate.LOST, "with enabled_backends each store's options are in the section of its id"))
         if found or name in known.get(section, ()) or library_options.knows(section, name, written):
             return Row(where, section, name, glance_options.SAME)
         return Row(where, section, name, None, _near(section, name, known, stores, library_options.names(section, written)))
@@ -78,12 +78,12 @@ def tell(conf: cfg.ConfigOpts) -> None:
     wrong type."""
     for group, option in _registered(conf):
         _ = conf[option] if group == "DEFAULT" else conf[group][option]
-    rows = [x for x in review(conf) if x.fate is None or x.fate.outcome is not Outcome.SAME]
+    rows = [x for x in review(conf) if x.fate is None or x.fate.outcome is not OptionFate.SAME]
     unknown = [x for x in rows if x.fate is None]
     if unknown and conf.strict_options:
         raise ConfigError(f"[DEFAULT] strict_options: {'; '.join(x.text for x in unknown)}; correct or remove what nobody knows")
     for row in rows:
-        LOG.log(logging.INFO if row.fate and row.fate.outcome in (Outcome.RENAMED, Outcome.UNNEEDED) else logging.WARNING, "configuration: %s", row.text)
+        LOG.log(logging.INFO if row.fate and row.fate.outcome in (OptionFate.RENAMED, OptionFate.UNNEEDED) else logging.WARNING, "configuration: %s", row.text)
     for text in beside.lost(files_of(conf), conf.paste_deploy.config_file):
         LOG.warning("configuration: %s", text)
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field
 
-from glancecore.domain.events import Initiator
+
+@dataclass(frozen=True, slots=True)
+class Initiator:
+    """Who made something happen, as far as the service was told: ids, roles in alphabetical order, the address that the request came from, and the request
+    itself: method and path. An import's are those of who asked for it, without roles and request."""
+
+    user: str | None = None
+    project: str | None = None
+    request_id: str | None = None
+    address: str | None = None
+    roles: tuple[str, ...] = ()
+    request: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from glancecore.domain.task import Task, TaskStatus
+
 if TYPE_CHECKING:
     from glancecore.domain.image import Image
     from glancecore.domain.member import Member
     from glancecore.domain.metadef import Outline, Part
-    from glancecore.domain.task import Task
 
 
 class EventType(StrEnum):
@@ -49,19 +50,6 @@ class EventType(StrEnum):
     METADEF_NAMESPACE_DELETE_OBJECTS = "metadef_namespace.delete_objects"
     METADEF_NAMESPACE_DELETE_PROPERTIES = "metadef_namespace.delete_properties"
     METADEF_NAMESPACE_DELETE_TAGS = "metadef_namespace.delete_tags"
-
-
-@dataclass(frozen=True, slots=True)
-class Initiator:
-    """Who made something happen, as far as the service was told: ids, roles in alphabetical order, the address that the request came from, and the request
-    itself: method and path. An import's are those of who asked for it, without roles and request."""
-
-    user: str | None = None
-    project: str | None = None
-    request_id: str | None = None
-    address: str | None = None
-    roles: tuple[str, ...] = ()
-    request: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,3 +117,13 @@ class ExtensionEvent:
 
 
 Event = ImageEvent | MemberEvent | ImageSent | MetadefEvent | TaskEvent | ExtensionEvent
+_OF_TASKS = {TaskStatus.PENDING: (), TaskStatus.PROCESSING: (EventType.TASK_RUN, EventType.TASK_PROCESSING),
+           TaskStatus.SUCCESS: (EventType.TASK_SUCCESS,), TaskStatus.FAILURE: (EventType.TASK_FAILURE,)}
+
+
+def task_events(before: Task | None, after: Task) -> list[TaskEvent]:
+    """What is to be told of a change of a task; ``before`` None: it is new."""
+    found = [EventType.TASK_CREATE] if before is None else []
+    if before is None or before.status is not after.status:
+        found += _OF_TASKS[after.status]
+    return [TaskEvent(x, after) for x in found]

@@ -21,6 +21,8 @@ class Operation(StrEnum):
     HASH = "hash"
     #: One more copy of an image that is moved out of a store.
     MOVE = "move"
+    #: An upload in pieces, also between them: see ``features.uploads.use_cases``.
+    SESSION = "upload_session"
 
 
 @dataclass(frozen=True, slots=True)

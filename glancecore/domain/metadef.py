@@ -33,7 +33,7 @@ class MetadefVisibility(StrEnum):
     PRIVATE = "private"
 
 
-class Kind(StrEnum):
+class PartKind(StrEnum):
     """What is in a namespace, as messages and events call it."""
 
     OBJECT = "object"
@@ -91,8 +91,8 @@ class ResourceType:
 
 Part = MetadefObject | Property | Tag | Association
 P = TypeVar("P", bound=Part)
-_KINDS: Mapping[type, Kind] = {
-    MetadefObject: Kind.OBJECT, Property: Kind.PROPERTY, Tag: Kind.TAG, Association: Kind.RESOURCE_TYPE}
+_KINDS: Mapping[type, PartKind] = {
+    MetadefObject: PartKind.OBJECT, Property: PartKind.PROPERTY, Tag: PartKind.TAG, Association: PartKind.RESOURCE_TYPE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class Outline:
     associations: tuple[Association, ...] = ()
     version: int = 1
 
-    def check_deletable(self, kind: Kind | None = None, name: str = "") -> None:
+    def check_deletable(self, kind: PartKind | None = None, name: str = "") -> None:
         """Raises ProtectedMetadef: nothing is deleted of a protected namespace."""
         if self.protected:
             what = f"{kind.value.replace('_', ' ')} {name} of " if kind else ""
@@ -192,10 +192,6 @@ _FIELDS: Mapping[type, str] = {
 
 def _length(part: Property) -> int:
     return len(part.name) + len(json.dumps(part.definition, default=dict))
-
-
-def kind_of(part: Part) -> Kind:
-    return _KINDS[type(part)]
 
 
 def _check_names(namespace: str, kind: type, names: Sequence[str]) -> None:

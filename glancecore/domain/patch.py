@@ -17,7 +17,7 @@ class Op(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class PatchOperation:
     """One step of a patch. ``path`` is the decoded pointer: one token, or two below ``locations``.
 
     ``keep`` makes ``add`` fail on what exists already, as the v2.0 dialect has it. ``value`` has been checked against the
@@ -50,7 +50,7 @@ class Rights:
 FORMATS = frozenset({"container_format", "disk_format"})
 
 
-def apply(image: Image, operations: Sequence[Operation], rights: Rights) -> Image:
+def apply(image: Image, operations: Sequence[PatchOperation], rights: Rights) -> Image:
     """The image after all operations. Raises Forbidden, Conflict, Invalid; the image given is not changed.
 
     An operation costs the same however many there are: properties are copied once, and the image is made once."""
@@ -98,7 +98,7 @@ class _Draft:
         self._image = image
 
 
-def _apply(draft: _Draft, operation: Operation, rights: Rights) -> None:
+def _apply(draft: _Draft, operation: PatchOperation, rights: Rights) -> None:
     name = operation.name
     if name in fields.READ_ONLY or name in fields.HASHES or name in {"id", "image_id"} or name in rights.read_only:
         raise errors.ReadOnlyProperty(f"{name} is set by the service and can't be changed")
@@ -112,7 +112,7 @@ def _apply(draft: _Draft, operation: Operation, rights: Rights) -> None:
         _custom(draft, operation, rights)
 
 
-def _base(draft: _Draft, operation: Operation, rights: Rights) -> None:
+def _base(draft: _Draft, operation: PatchOperation, rights: Rights) -> None:
     name = operation.name
     if operation.op is Op.REMOVE:
         raise errors.ReadOnlyProperty(f"{name} is a field of every image and can't be removed")
@@ -125,7 +125,7 @@ def _base(draft: _Draft, operation: Operation, rights: Rights) -> None:
     draft.fields[fields.SETTABLE[name]] = operation.value
 
 
-def _locations(image: Image, operation: Operation, rights: Rights) -> Image:
+def _locations(image: Image, operation: PatchOperation, rights: Rights) -> Image:
     """What a change of ``locations`` makes of the image."""
     shown = rights.order(image.good_locations)
     if operation.op is Op.ADD and isinstance(operation.value, Attachment):
@@ -150,7 +150,7 @@ def _locations(image: Image, operation: Operation, rights: Rights) -> Image:
     return image
 
 
-def _position(operation: Operation, end: int) -> int:
+def _position(operation: PatchOperation, end: int) -> int:
     token = operation.path[1]
     if token == "-" and operation.op is Op.ADD:  # noqa: S105 (of a JSON pointer)
         return end
@@ -160,7 +160,7 @@ def _position(operation: Operation, end: int) -> int:
     return int(token)
 
 
-def _custom(draft: _Draft, operation: Operation, rights: Rights) -> None:
+def _custom(draft: _Draft, operation: PatchOperation, rights: Rights) -> None:
     name = operation.name
     there = name in draft.properties
     exists = there and rights.may(name, "read")

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from glancecore.domain import errors
-from glancecore.domain.events import EventType, Initiator, TaskEvent
-from glancecore.domain.image import Staged
+from glancecore.domain.context import Initiator
+from glancecore.domain.staged import Staged
 
 #: How long a finished task can be read.
 KEPT = timedelta(hours=48)
@@ -43,10 +43,6 @@ class CopyState(StrEnum):
 
 
 #: What is told when a task gets a status.
-_EVENTS = {TaskStatus.PENDING: (), TaskStatus.PROCESSING: (EventType.TASK_RUN, EventType.TASK_PROCESSING),
-           TaskStatus.SUCCESS: (EventType.TASK_SUCCESS,), TaskStatus.FAILURE: (EventType.TASK_FAILURE,)}
-
-
 @dataclass(frozen=True, slots=True)
 class Copy:
     """One store that the task writes to. ``bytes`` written so far; ``error`` says in a user's words why it failed."""
@@ -169,11 +165,3 @@ class Task:
     def succeed(self, at: datetime, result: Mapping[str, object], message: str = "") -> Task:
         return replace(self, status=TaskStatus.SUCCESS, expires_at=at + KEPT, updated_at=at, result=result, message=message,
                        error=None, secrets={})
-
-
-def events(before: Task | None, after: Task) -> list[TaskEvent]:
-    """What is to be told of a change of a task; ``before`` None: it is new."""
-    found = [EventType.TASK_CREATE] if before is None else []
-    if before is None or before.status is not after.status:
-        found += _EVENTS[after.status]
-    return [TaskEvent(x, after) for x in found]

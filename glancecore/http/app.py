@@ -79,9 +79,11 @@ class Gate:
         def run(**values: str) -> Response:
             start = time.perf_counter()
             ctx = Context(request_id=self._request_id(request))
+            if (fault := self._wrong_id(ctx.request_id)) is not None:
+                ctx.request_id = Context().request_id
+            told = log_context.RequestContext(request_id=ctx.request_id, overwrite=True)
             try:
-                if (fault := self._wrong_id(ctx.request_id)) is not None:
-                    ctx.request_id = Context().request_id
+                if fault is not None:
                     raise fault
                 if self._settings.cross_site is not None:
                     self._settings.cross_site.refuse_name(request)
@@ -89,13 +91,13 @@ class Gate:
                         self._settings.cross_site.refuse(request)
                 if not route.public:
                     ctx = self._identified(request, ctx.request_id)
+                    told.user_id, told.project_id = ctx.user, ctx.project
                     if (transfer := request.environ.get("glancecore.transfer")) is not None:
                         transfer.claim(ctx.project or ctx.user or "")
                 INITIATOR.set(ctx.initiator)
                 arguments.check(request, values)
                 if "image_id" in values:
                     values["image_id"] = self._image_id(ctx, values["image_id"])
-                log_context.RequestContext(user_id=ctx.user, project_id=ctx.project, request_id=ctx.request_id, overwrite=True)
                 response = route(request, ctx, **values)
                 if not route.public and not ctx.authorized and response.status_code < 300:
                     raise RuntimeError(f"{route.method} {route.path} answered without asking for permission")
@@ -123,7 +125,7 @@ class Gate:
         try:
             ctx = self._auth.identify(req.environ)
         except errors.NotAuthenticated:
-            if not self._settings.allow_anonymous:
+            if not self._settings.allow_anonymous or any(name in req.headers for name in self._auth.credentials):
                 raise
             ctx = Context(roles=frozenset({"reader", "member"}), anonymous=True)
         ctx.request_id, ctx.address, ctx.request = request_id, req.remote_addr, f"{req.method} {req.path}"[:_LONGEST_REQUEST]
@@ -191,7 +193,7 @@ def create_app(routes: Sequence[Route], operator: OperatorApi, versions: Version
             spelt.append(each)
             app.add_url_rule(each.path, endpoint=f"{each.method} {each.path}", view_func=view,
                              methods=[each.method], provide_automatic_options=False, strict_slashes=True)
-    for path in {route.path for route in spelt}:
+    for path in {route.path for route in spelt} - {route.path for route in spelt if route.method == "OPTIONS"}:
         methods = sorted({x.method for x in spelt if x.path == path} | {"OPTIONS"})
         app.add_url_rule(path, endpoint=f"OPTIONS {path}", view_func=_options(methods), methods=["OPTIONS"])
 
@@ -199,8 +201,10 @@ def create_app(routes: Sequence[Route], operator: OperatorApi, versions: Version
         """What no route has taken: unknown paths and methods, malformed requests."""
         if isinstance(exc, HTTPException) and request.method not in _METHODS:
             exc = http_errors.NotImplemented(f"method {request.method} is not known")
+        request_id = Context().request_id
+        log_context.RequestContext(request_id=request_id, overwrite=True)
         response = gate.failed(exc)
-        response.headers[REQUEST_ID] = Context().request_id
+        response.headers[REQUEST_ID] = request_id
         return response
 
     app.register_error_handler(Exception, outside)

@@ -9,8 +9,8 @@ from concurrent.futures import TimeoutError as TooLate
 from glancecore.domain.errors import GlanceError
 from glancecore.kernel import metrics
 from glancecore.kernel.transfer.stores import Stores
-from glancecore.ports import log_lines
 from glancecore.ports.repository import Database
+from glancecore.sdk import log_lines
 
 LOG = logging.getLogger(__name__)
 #: Seconds that a part has to answer.

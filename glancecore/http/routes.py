@@ -17,11 +17,10 @@ class Lanes:
         self._apart = [(route.method, re.compile(re.escape(below) + _spellings(route.path)), route.lane) for route in routes if route.lane is not Lane.QUICK]
 
     def __call__(self, method: str, path: str) -> Lane:
-        if method == "HEAD":
-            method = "GET"
+        methods = ("HEAD", "GET") if method == "HEAD" else (method,)
         plain = unquote(path)
         for each, pattern, lane in self._apart:
-            if each == method and pattern.fullmatch(plain) is not None:
+            if each in methods and pattern.fullmatch(plain) is not None:
                 return lane
         return Lane.QUICK
 

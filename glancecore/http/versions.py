@@ -15,12 +15,16 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 _PREFIX = re.compile(r"/v([0-9]+)(?:\.([0-9]+))?(/.*)?", re.DOTALL)
+#: Minor versions of v2 that each deployment has.
+_ALWAYS = (*range(14), 15, 17)
 _ACCEPT = re.compile(r"application/vnd\.openstack\.images-v2(?:\.([0-9]+))?(?![\w.])")
 
 
 class Versions:
-    def __init__(self, *, multi_store: bool, cache: bool) -> None:
-        self._minors = _advertised(multi_store=multi_store, cache=cache)
+    """``more``: minor versions of v2 that are there because of what the deployment has switched on; what it has not it does not claim."""
+
+    def __init__(self, more: Iterable[int] = ()) -> None:
+        self._minors = sorted({*_ALWAYS, *more}, reverse=True)
         self._current = max(self._minors)
         self._spoken = frozenset(map(str, self._minors))
 
@@ -40,14 +44,6 @@ class Versions:
         rows = [{"id": f"v2.{minor}", "status": "CURRENT" if minor == self._current else "SUPPORTED",
                  "links": [{"rel": "self", "href": href}]} for minor in self._minors]
         return Response(orjson.dumps({"versions": rows}), status, content_type="application/json")
-
-
-def _advertised(*, multi_store: bool, cache: bool) -> list[int]:
-    """Minor versions of v2, newest first; what a deployment has not switched on it does not claim."""
-    found = list(range(8))
-    found += [8, 9, 10, 11, 12, 13] if multi_store else [9]
-    found += [14, 15, 16, 17, 18] if cache else [15, 17]
-    return sorted(found, reverse=True)
 
 
 class VersionPaths:

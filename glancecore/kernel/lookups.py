@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from glancecore.domain import errors
-from glancecore.ports import log_lines
-from glancecore.ports.deadline import PATIENCE
+from glancecore.sdk import log_lines
+from glancecore.sdk.deadline import PATIENCE
 
 Answer = TypeVar("Answer")
 #: Called between two questions and between two pieces of data. Raises StoreUnavailable when nobody waits for the answer any more.

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import os
+import platform
+from importlib.metadata import version
 
 from prometheus_client import Counter, Gauge, Histogram, multiprocess
 
+from glancecore.sdk.measures import DATABASE_CONNECTIONS, DATABASE_CONNECTIONS_LIMIT
+
+__all__ = ["DATABASE_CONNECTIONS", "DATABASE_CONNECTIONS_LIMIT"]  # which drivers count, here for whoever looks for all
+
+BUILD_INFO = Gauge("glance_build_info", "1; the labels tell what runs.", ["version", "python"], multiprocess_mode="mostrecent")
+BUILD_INFO.labels(version("glancecore"), platform.python_version()).set(1)
 REQUESTS = Counter("glance_http_requests_total", "Requests answered.", ["method", "route", "status"])
 REQUEST_SECONDS = Histogram("glance_http_request_seconds", "Time until the answer's body began, by route.",
                             ["method", "route"], buckets=(.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 60))
@@ -31,6 +39,8 @@ STORE_UP = Gauge("glance_store_up", "1 when the store answered the last readines
                  multiprocess_mode="mostrecent")
 STORE_WRITABLE = Gauge("glance_store_writable", "1 when the store takes new data: 0 when it is read-only, full, away, or refused what came last.", ["store"],
                        multiprocess_mode="mostrecent")
+STORE_FREE = Gauge("glance_store_free_bytes", "Bytes that the store has room for, where its backend tells, at the last readiness check.", ["store"],
+                   multiprocess_mode="mostrecent")
 STORE_DRAINING = Gauge("glance_store_draining", "1 while the operator takes the store out of service: it takes no new data.", ["store"],
                        multiprocess_mode="mostrecent")
 LEASES_REAPED = Counter("glance_leases_reaped_total", "Operations given up because their process had died.", ["operation"])

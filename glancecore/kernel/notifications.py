@@ -8,9 +8,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
+from glancecore.domain.context import Initiator
 from glancecore.domain.errors import GlanceError
 from glancecore.domain.event_payload import payload, subject
-from glancecore.domain.events import Event, Initiator
+from glancecore.domain.events import Event
 from glancecore.kernel.notifier_queue import NotifierQueue
 from glancecore.kernel.subscriptions import Subscriptions
 from glancecore.ports.notifier import Destination, Notification, Notifier
@@ -57,6 +58,10 @@ class Notifications:
         self._on = on or Subscriptions()
         #: Called when something new is in the outbox.
         self.recorded: Callable[[], None] = lambda: None
+
+    def go_to(self, immediate: Mapping[str, Notifier], queues: Sequence[NotifierQueue], destinations: Sequence[Destination], recorded: Callable[[], None]) -> None:
+        """What was given when this was made, in the place of that; ``recorded`` is called when something new is in the outbox. Before the first event."""
+        self._immediate, self._queues, self._destinations, self.recorded = immediate, queues, destinations, recorded
 
     def prepare(self, *events: Event, initiator: Initiator | None = None) -> PendingEvents:
         """To be called before the commit; the events are as they will be true after it. ``initiator``: when it is another one than this thread's."""

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from glancecore.domain import errors
-from glancecore.domain.events import Event, Initiator
+from glancecore.domain.context import Initiator
+from glancecore.domain.events import Event
 from glancecore.domain.image import Image, Status
 from glancecore.domain.lease import BlobRef, Lease, Operation
 from glancecore.domain.quota import Limits

@@ -20,7 +20,7 @@ from glancecore.domain import errors
 from glancecore.kernel import metrics
 from glancecore.kernel.outages import Outage
 from glancecore.ports.notifier import Destination, NotDelivered
-from glancecore.ports.outbox_repository import OutboxRepository, Outcome, Parcel
+from glancecore.ports.outbox_repository import DeliveryOutcome, OutboxRepository, Parcel
 from glancecore.sdk.checkpoints import checkpoint
 
 LOG = logging.getLogger(__name__)
@@ -172,14 +172,14 @@ class Courier:
         self._settle(outcomes)
         return self._rest() if self._down else 0.0
 
-    def _deliver(self, parcels: Sequence[Parcel]) -> list[Outcome]:
-        outcomes: list[Outcome] = []
+    def _deliver(self, parcels: Sequence[Parcel]) -> list[DeliveryOutcome]:
+        outcomes: list[DeliveryOutcome] = []
         held: set[str] = set()
         until = time.monotonic() + self._settings.claim - self._destination.timeout
         down, self._down = self._down, False
         for parcel in parcels:
             if self._down or self._stopping.is_set() or parcel.event.subject in held or time.monotonic() > until:
-                outcomes.append(Outcome(parcel.position, parcel.token, delivered=False))
+                outcomes.append(DeliveryOutcome(parcel.position, parcel.token, delivered=False))
                 continue
             outcome = self._try(parcel)
             outcomes.append(outcome)
@@ -189,7 +189,7 @@ class Courier:
             LOG.info("%s takes events again", self.name)
         return outcomes
 
-    def _try(self, parcel: Parcel) -> Outcome:
+    def _try(self, parcel: Parcel) -> DeliveryOutcome:
         try:
             self._destination.deliver(parcel.event)
         except NotDelivered as exc:
@@ -199,9 +199,9 @@ class Courier:
             return self._failed(parcel, f"{type(exc).__name__} in the plugin; the log says more", None)
         self._failures = 0
         metrics.OUTBOX_DELIVERIES.labels(self.name, "sent").inc()
-        return Outcome(parcel.position, parcel.token, delivered=True)
+        return DeliveryOutcome(parcel.position, parcel.token, delivered=True)
 
-    def _failed(self, parcel: Parcel, why: str, cause: NotDelivered | None) -> Outcome:
+    def _failed(self, parcel: Parcel, why: str, cause: NotDelivered | None) -> DeliveryOutcome:
         event = parcel.event
         self._failures += 1
         self._asked = cause.retry_after if cause else None
@@ -210,7 +210,7 @@ class Courier:
         delay = self._rest() if cause is not None and cause.unreachable else max(self._pause(parcel.attempts), self._asked or 0.0)
         LOG.warning("event %s %s of %s was not delivered to %s (attempt %d: %s); again in %.1f seconds", event.type, event.id, event.subject, self.name,
                     parcel.attempts, why, delay)
-        return Outcome(parcel.position, parcel.token, delivered=False, delay=delay, error=why)
+        return DeliveryOutcome(parcel.position, parcel.token, delivered=False, delay=delay, error=why)
 
     def _rest(self) -> float:
         """How long the destination is left alone."""
@@ -222,6 +222,6 @@ class Courier:
 
     @tenacity.retry(retry=tenacity.retry_if_exception_type(errors.DatabaseUnavailable), stop=tenacity.stop_after_attempt(4),
                     wait=tenacity.wait_random_exponential(0.2, max=2), reraise=True)
-    def _settle(self, outcomes: Sequence[Outcome]) -> None:
+    def _settle(self, outcomes: Sequence[DeliveryOutcome]) -> None:
         """What can't be settled is delivered once more, when the claim has expired."""
         self._repository.settle(outcomes)

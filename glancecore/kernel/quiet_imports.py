@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 
 #: Two at once would take the other's mark for a module, or away while it is needed.
@@ -25,3 +27,10 @@ def without_eventlet() -> Iterator[None]:
         finally:
             if absent:
                 sys.modules.pop("eventlet", None)
+
+
+def quiet_taskflow() -> None:
+    """It imports a module of oslo.utils that warns of its own end, and tries eventlet, which warns of its own, where that is installed."""
+    for text in ("eventletutils module is deprecated", r"\s*Eventlet is deprecated"):
+        warnings.filterwarnings("ignore", text, Warning)
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)  # it tells of each of its parts

@@ -7,7 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from glancecore.domain.events import Event, Initiator
+from glancecore.domain.context import Initiator
+from glancecore.domain.events import Event
 from glancecore.domain.image import Image
 from glancecore.kernel.notifications import Notifications
 from glancecore.ports.repository import ImageChanged

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 
-from glancecore.ports.periodic import Turn
+from glancecore.ports.periodic import JobContext
 
 
-class Pace:
+class JobPace:
     """Lets so many bytes a second pass; 0 for as many as there are."""
 
-    def __init__(self, turn: Turn, rate: int) -> None:
+    def __init__(self, turn: JobContext, rate: int) -> None:
         self._turn = turn
         self._rate = rate
         self._began = time.monotonic()

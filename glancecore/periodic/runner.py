@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from glancecore.domain import errors
 from glancecore.kernel import metrics
 from glancecore.kernel.quiet_imports import without_eventlet
-from glancecore.periodic.candidate import Candidate
+from glancecore.periodic.job_run import JobResult, JobRun, RunOutcome
 from glancecore.periodic.leadership import LEADER
-from glancecore.periodic.runs import Outcome, Run, RunningTurn
+from glancecore.periodic.machine_lock import MachineLock
 from glancecore.ports.job_repository import JobRecord, JobRepository
 from glancecore.ports.periodic import PeriodicJob
 
@@ -103,7 +103,7 @@ class PeriodicRunner:
     meet. ``make_leadership`` is called when it is first needed."""
 
     def __init__(self, jobs: JobRepository, scheduled: Mapping[str, Scheduled], holder: str, ttl: float,
-                 candidate: Candidate, make_leadership: Callable[[], Leader]) -> None:
+                 candidate: MachineLock, make_leadership: Callable[[], Leader]) -> None:
         self._jobs = jobs
         self._scheduled = scheduled
         self._holder = holder
@@ -221,7 +221,7 @@ class PeriodicRunner:
             return 0.0
         if record.ended_at is None:  # cut off
             return 0.0
-        failed = (record.report or {}).get("outcome") != Outcome.DONE.value
+        failed = (record.report or {}).get("outcome") != RunOutcome.DONE.value
         spell = min(scheduled.interval, AGAIN) if failed else scheduled.interval
         return (record.started_at + timedelta(seconds=spell) - datetime.now(UTC)).total_seconds()
 
@@ -229,7 +229,7 @@ class PeriodicRunner:
         return self._leadership is not None and self._leadership.leads
 
     # -- one run -----------------------------------------------------------------------------------------------------
-    def run(self, scheduled: Scheduled, *, dry_run: bool) -> Run:
+    def run(self, scheduled: Scheduled, *, dry_run: bool) -> JobResult:
         """Now, whoever leads. Raises ImageBusy when it runs elsewhere; a dry run may go beside it."""
         beating = threading.Event()
 
@@ -243,7 +243,7 @@ class PeriodicRunner:
         finally:
             beating.set()
 
-    def _run(self, scheduled: Scheduled, *, dry_run: bool, leading: bool) -> Run:
+    def _run(self, scheduled: Scheduled, *, dry_run: bool, leading: bool) -> JobResult:
         """A dry run is neither held nor recorded when an operator asks for it; one that the configuration makes dry is."""
         name, held, quiet = scheduled.name, scheduled.row, dry_run and not leading
         began = time.monotonic()
@@ -254,10 +254,10 @@ class PeriodicRunner:
             if not quiet:
                 record = replace(record, started_at=started, ended_at=None)
                 self._jobs.keep(held, self._holder, record)
-            turn = RunningTurn(held, record, self._alive(None if quiet else held, leading=leading), self._stopping, dry_run=dry_run,
+            turn = JobRun(held, record, self._alive(None if quiet else held, leading=leading), self._stopping, dry_run=dry_run,
                                jobs=None if quiet else self._jobs, holder=self._holder)
             outcome = self._guarded(scheduled, turn)
-            run = Run(name, dry_run, outcome, started, time.monotonic() - began, turn.report())
+            run = JobResult(name, dry_run, outcome, started, time.monotonic() - began, turn.report())
             if not quiet:
                 self._keep(held, run, turn)
         finally:
@@ -284,26 +284,26 @@ class PeriodicRunner:
             self._holds.pop(held, None)
             raise
 
-    def _guarded(self, scheduled: Scheduled, turn: RunningTurn) -> Outcome:
+    def _guarded(self, scheduled: Scheduled, turn: JobRun) -> RunOutcome:
         try:
             scheduled.job.run(turn)
         except errors.JobStopped as exc:
             LOG.info("periodic job %s: cut off: %s", scheduled.name, exc)
-            return Outcome.STOPPED
+            return RunOutcome.STOPPED
         except errors.GlanceError as exc:
             LOG.error("periodic job %s failed: %s", scheduled.name, exc)
             turn.fail(str(exc))
-            return Outcome.FAILED
+            return RunOutcome.FAILED
         except Exception as exc:
             LOG.exception("periodic job %s failed", scheduled.name)
             turn.fail(f"it failed ({type(exc).__name__}); the log of {self._holder} says why")
-            return Outcome.FAILED
-        return Outcome.DONE
+            return RunOutcome.FAILED
+        return RunOutcome.DONE
 
-    def _keep(self, held: str, run: Run, turn: RunningTurn) -> None:
+    def _keep(self, held: str, run: JobResult, turn: JobRun) -> None:
         """A run that was cut off stays one that has not ended: whoever leads next goes on at once."""
         record: JobRecord = replace(turn.record, report=run.as_json(),
-                                    ended_at=None if run.outcome is Outcome.STOPPED else datetime.now(UTC))
+                                    ended_at=None if run.outcome is RunOutcome.STOPPED else datetime.now(UTC))
         try:
             self._jobs.keep(held, self._holder, record)
         except errors.LeaseLost as exc:
@@ -321,9 +321,9 @@ class PeriodicRunner:
 
         return check
 
-    def _tell(self, run: Run, alarms: frozenset[str]) -> None:
+    def _tell(self, run: JobResult, alarms: frozenset[str]) -> None:
         alarming = [x for x in run.report.findings if x.kind in alarms]
-        level = logging.ERROR if alarming or run.outcome is Outcome.FAILED else logging.WARNING if run.report.errors else logging.INFO
+        level = logging.ERROR if alarming or run.outcome is RunOutcome.FAILED else logging.WARNING if run.report.errors else logging.INFO
         words = [*(f"{x.kind}: {x.subject}" for x in alarming), *run.report.errors][:_TOLD]
         LOG.log(level, "periodic job %s: %s in %.1f s%s: %s%s", run.job, run.outcome.value, run.seconds, " (dry run)" if run.dry_run else "",
                 ", ".join(f"{name} {number}" for name, number in sorted(run.report.counts.items())) or "nothing to do",

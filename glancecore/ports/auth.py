@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from oslo_config import cfg
@@ -35,6 +35,8 @@ class Auth(Plugin, ABC):
     open_to_all = False
     #: True when a browser, or a proxy before us, adds the caller's rights to requests that another web site makes it send: those are refused.
     ambient = True
+    #: The request headers that credentials come in: who sends one is never taken for a caller without any.
+    credentials: Collection[str] = ()
 
     def __init__(self, conf: Section, config: cfg.ConfigOpts) -> None:
         """``conf`` is the plugin's own section; ``config`` the whole, for oslo libraries with sections of their own."""

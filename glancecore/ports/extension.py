@@ -13,15 +13,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from oslo_policy.policy import DocumentedRuleDefault
 
-from glancecore.domain.context import Context
-from glancecore.domain.events import Event, Initiator
+from glancecore.domain.context import Context, Initiator
+from glancecore.domain.events import Event
 from glancecore.domain.image import Image, Location, Status
 from glancecore.domain.lease import BlobRef, Lease
+from glancecore.domain.patch import PatchOperation
 from glancecore.domain.quota import Limits
+from glancecore.domain.upload_session import PieceDigest, UploadSession
 from glancecore.ports.http import Route, Schema
 from glancecore.ports.notifier import Notification
 from glancecore.ports.options import Options, Section
@@ -30,6 +32,11 @@ from glancecore.ports.plugin import Plugin
 from glancecore.ports.record_repository import MOST_KEYS, RecordRepository
 from glancecore.ports.repository import Change, ImagePage, ImageQuery
 
+if TYPE_CHECKING:
+    from flask import Response
+
+#: Answers a request of the core's in other words; None: it is not in these.
+Dialect = Callable[..., "Response | None"]
 #: Writes an extension's answer to a command on standard output.
 Print = Callable[[str], None]
 
@@ -64,6 +71,9 @@ class Images(Protocol):
     def show(self, ctx: Context, image_id: str) -> Image: ...
 
     def find(self, ctx: Context, query: ImageQuery) -> ImagePage: ...
+
+    def update(self, ctx: Context, image_id: str, read: Callable[[], Sequence[PatchOperation]]) -> Image:
+        """``read`` gives the steps of the patch, once the caller is found to be allowed to change the image. All of it is done or nothing."""
 
     def delete(self, ctx: Context, image_id: str) -> None: ...
 
@@ -138,6 +148,43 @@ class Operations(Protocol):
         """The work of a process that has died, held by this one. Raises Gone when the image is no more."""
 
 
+class UploadSessions(Protocol):
+    """Uploads in pieces: what is behind each dialect of them. Needs ``takes_uploads`` of the extension. Each call asks the core's rules ``get_image`` and
+    ``upload_image``; to who may not upload to an image, and for another image than the session's, it looks as if there were no session: UploadNotFound.
+
+    A session is bound to a queued image, which is saving until it is active, or queued again. Any process of the deployment serves any request. What
+    ``UploadSession.offset`` tells is durable and never goes back. A newer request of a session ends an older one, which keeps what has come by then."""
+
+    @property
+    def largest(self) -> int:
+        """Bytes that an image may have."""
+
+    def begin(self, ctx: Context, image_id: str, length: int | None = None, *, store: str | None = None, note: Mapping[str, str] | None = None) -> UploadSession:
+        """``length``: bytes of the whole, None while it is not known; known ones are reserved. ``store``: where the image goes; None: the default one.
+        ``note``: what the dialect wants to remember, at most some kilobytes. Raises ImageNotFound, Forbidden, WrongStatus, Invalid, UnknownStore, TooLarge,
+        QuotaExceeded, LimitExceeded (too many sessions), SignatureInvalid, StoreUnavailable, StoreReadOnly. A session of the image that has got no byte
+        gives way: who began it may not have been told."""
+
+    def of_image(self, ctx: Context, image_id: str) -> Sequence[UploadSession]:
+        """Those of the image, also some that have ended, for who may upload to it. Raises ImageNotFound, Forbidden."""
+
+    def show(self, ctx: Context, image_id: str, session_id: str, *, settle: bool = True) -> UploadSession:
+        """``settle``: a transfer that goes on is ended, so that ``offset`` stays what it is until the next ``append``; it may take two seconds."""
+
+    def append(self, ctx: Context, image_id: str, session_id: str, offset: int, pieces: Iterable[bytes], *, size: int | None = None,
+               length: int | None = None, last: bool = False, digest: PieceDigest | None = None) -> UploadSession:
+        """Take ``pieces``, from byte ``offset`` on; ``size`` of them where that is known. When ``pieces`` raise, what has come is kept, and it is raised.
+        With the last byte the image is made; that takes at most ``[uploads] patience`` seconds of this call, and is gone on with beside requests after that:
+        then the session is FINISHING, and clients look at the image. ``length``: of the whole, when it was not known before. ``last``: it ends with these
+        bytes. ``digest``: they are taken whole, or not at all.
+
+        Raises OffsetMismatch (nothing was taken), SizeMismatch, HashMismatch, TooLarge, QuotaExceeded, Conflict (a newer request goes on), ImageBusy,
+        StoreError; BadContent, SignatureInvalid and the like, then the session has ended; UploadGone: it had ended before; Gone: the image was deleted."""
+
+    def terminate(self, ctx: Context, image_id: str, session_id: str) -> None:
+        """Nothing stays of it, and the image is queued again; an image that is active by now stays so. Raises StoreError."""
+
+
 class Kernel(Protocol):
     """The service as an extension sees it. It grows in minor releases."""
 
@@ -162,6 +209,9 @@ class Kernel(Protocol):
 
     @property
     def operations(self) -> Operations: ...
+
+    @property
+    def uploads(self) -> UploadSessions: ...
 
     def clock(self) -> datetime:
         """Now, aware UTC. All times of an extension come from here, so that tests can move it."""
@@ -223,6 +273,8 @@ class Extension(Plugin, ABC):
     jobs: ClassVar[Mapping[str, type[PeriodicJob]]] = {}
     shows: ClassVar[Mapping[str, Schema]] = {}
     needs: ClassVar[frozenset[str]] = frozenset()
+    #: It uses ``kernel.uploads``: the service has a staging store.
+    takes_uploads: ClassVar[bool] = False
 
     def __init__(self, conf: Section, kernel: Kernel) -> None:
         """``conf`` is the section ``ext_NAME``. Raises ConfigError with option and fix."""
@@ -238,6 +290,11 @@ class Extension(Plugin, ABC):
     def routes(self) -> Iterable[Route]:
         """Asked for once, in a process that serves requests: what they need of the web framework is imported here. Paths outside ``/v2/`` are free."""
         return ()
+
+    def dialects(self) -> Mapping[str, Dialect]:
+        """Other words for routes of the core, by method and path as in ``Route``: ``{"PUT /v2/images/<image_id>/file": …}``. It is asked as a route's handler
+        is, before that of the core, and says None to what is not in its words. Asked for once, behind ``routes``."""
+        return {}
 
     def background(self) -> Iterable[Background]:
         return ()

@@ -14,7 +14,8 @@ from typing import ClassVar
 
 from oslo_config import cfg
 
-from glancecore.domain.events import Event, Initiator
+from glancecore.domain.context import Initiator
+from glancecore.domain.events import Event
 from glancecore.ports.options import Options, Section
 from glancecore.ports.outbox_repository import OutboxEvent
 from glancecore.ports.plugin import Plugin

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from glancecore.domain.events import Initiator
+from glancecore.domain.context import Initiator
 from glancecore.ports.repeating import reads
 
 
@@ -53,7 +53,7 @@ class Parcel:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DeliveryOutcome:
     """What became of the parcel at ``position`` under the claim ``token``: delivered, or to be tried again after ``delay``
     seconds because of ``error`` (None: it was not tried)."""
 
@@ -89,7 +89,7 @@ class OutboxRepository(ABC):
         """
 
     @abstractmethod
-    def settle(self, outcomes: Sequence[Outcome]) -> None:
+    def settle(self, outcomes: Sequence[DeliveryOutcome]) -> None:
         """Remove what was delivered; let the rest be claimed again after its delay, with its error (None: the one before
         stays). A parcel whose claim is not the stored one any more is left alone."""
 

@@ -44,7 +44,7 @@ class Report:
     errors: tuple[str, ...] = ()
 
 
-class Turn(Protocol):
+class JobContext(Protocol):
     """One run of a job, and what the job tells of it. What was told so far is reported also when the run is cut off."""
 
     @property
@@ -88,7 +88,7 @@ class JobStore(Protocol):
     @property
     def writable(self) -> bool: ...
 
-    def can(self, cap: Cap) -> bool: ...
+    def offers(self, cap: Cap) -> bool: ...
 
     def open(self, url: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]: ...
 
@@ -154,12 +154,8 @@ class PeriodicJob(Plugin, ABC):
         return True
 
     @abstractmethod
-    def run(self, turn: Turn) -> None:
+    def run(self, turn: JobContext) -> None:
         """Do it once. What this raises beside JobStopped makes the run a failed one, which is tried again soon."""
-
-
-#: Job -> its options, and seconds from one start to the next.
-JobOptions = dict[str, tuple[list[cfg.Opt], float]]
 
 
 def job_options(interval: float, options: Options = ()) -> list[cfg.Opt]:

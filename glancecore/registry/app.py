@@ -7,7 +7,7 @@
 
 An error of the domain is answered with 409 and the error itself: {"error": class, "message", "fields"}. Everything else than
 200 and 409 is about the call and not about its outcome; the body is {"refused": code, "message"}. How calls and answers are
-proved: ``ports.proof``.
+proved: ``sdk.registry.signing``.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from oslo_context import context as log_context
 
 from glancecore.domain import errors
 from glancecore.kernel import metrics
-from glancecore.ports import proof, wire
-from glancecore.ports.calls import OWN, PROTOCOL, Call, calls, repositories
 from glancecore.ports.http import Lane
 from glancecore.ports.repository import Database
 from glancecore.registry.probes import Probes
 from glancecore.registry.replays import Replays
+from glancecore.sdk.registry import codec as wire
+from glancecore.sdk.registry import signing as proof
+from glancecore.sdk.registry.calls import OWN, PROTOCOL, Call, calls, repositories
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment

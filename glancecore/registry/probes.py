@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from glancecore.domain.errors import GlanceError
-from glancecore.ports import wire
 from glancecore.ports.repository import Database
+from glancecore.sdk.registry import codec as wire
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment

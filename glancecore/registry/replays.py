@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from glancecore.ports import proof
+from glancecore.sdk.registry import signing as proof
 
 #: How far below a caller's highest number another may come late.
 WINDOW = 4096

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from glancecore.remote.record import Place, Record, RemoteError
+from glancecore.remote.record import RemoteError, RemotePlace, RemoteRecord
 
 CHUNK = 1 << 20
 
@@ -22,11 +22,11 @@ def _told(path: Path) -> Iterator[None]:
         raise RemoteError(f"{path}: {exc.strerror}") from exc
 
 
-class ImageFolder(Place):
+class ImageFolder(RemotePlace):
     def __init__(self, path: Path) -> None:
         self.name, self._path = str(path), path
 
-    def images(self) -> Iterator[Record]:
+    def images(self) -> Iterator[RemoteRecord]:
         if not self._path.is_dir():
             raise RemoteError(f"{self._path}: no such folder")
         for file in sorted(self._path.glob("*.json")):
@@ -34,19 +34,19 @@ class ImageFolder(Place):
             if record:
                 yield record
 
-    def find(self, image_id: str) -> Record | None:
+    def find(self, image_id: str) -> RemoteRecord | None:
         file = self._path / f"{image_id}.json"
         try:
             document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
             members = document.pop("members", [])
-            record = Record.of(document, members)
+            record = RemoteRecord.of(document, members)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as exc:
             raise RemoteError(f"{file}: this is no dumped image ({exc})") from exc
-        return record if not record.has_data or self._data(image_id).exists() else Record.of({**document, "status": "queued"}, members)
+        return record if not record.has_data or self._data(image_id).exists() else RemoteRecord.of({**document, "status": "queued"}, members)
 
-    def read(self, record: Record, offset: int = 0) -> Iterator[bytes]:
+    def read(self, record: RemoteRecord, offset: int = 0) -> Iterator[bytes]:
         try:
             with self._data(record.id).open("rb") as file:
                 file.seek(offset)
@@ -55,7 +55,7 @@ class ImageFolder(Place):
         except OSError as exc:
             raise RemoteError(f"{self._data(record.id)}: {exc.strerror}") from exc
 
-    def create(self, record: Record) -> None:  # noqa: ARG002 - it is written when its data is there
+    def create(self, record: RemoteRecord) -> None:  # noqa: ARG002 - it is written when its data is there
         with _told(self._path):
             self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -63,7 +63,7 @@ class ImageFolder(Place):
         part = self._part(image_id)
         return part.stat().st_size if part.exists() else 0
 
-    def write(self, record: Record, chunks: Iterable[bytes]) -> None:
+    def write(self, record: RemoteRecord, chunks: Iterable[bytes]) -> None:
         part = self._part(record.id)
         with _told(part):
             file = part.open("ab")
@@ -77,7 +77,7 @@ class ImageFolder(Place):
         with _told(part):
             part.replace(self._data(record.id))
 
-    def finish(self, record: Record) -> bool:
+    def finish(self, record: RemoteRecord) -> bool:
         document = {"id": record.id, "status": record.status, **record.fields, "size": record.size, "checksum": record.checksum,
                     "os_hash_algo": record.hash_algo, "os_hash_value": record.hash_value, "members": list(record.members)}
         text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
@@ -93,7 +93,7 @@ class ImageFolder(Place):
         self._part(image_id).unlink(missing_ok=True)
         self._data(image_id).unlink(missing_ok=True)
 
-    def begun(self, record: Record) -> Iterator[bytes]:
+    def begun(self, record: RemoteRecord) -> Iterator[bytes]:
         with self._part(record.id).open("rb") as file:
             while piece := file.read(CHUNK):
                 yield piece

@@ -26,7 +26,7 @@ class RemoteError(GlanceError):
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class RemoteRecord:
     """``fields``: what a writer sets, as JSON. ``hash_algo`` is hashlib's name, ``hash_value`` hex; ``size`` bytes."""
 
     id: str
@@ -41,7 +41,7 @@ class Record:
     left_out: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, document: Mapping[str, Any], members: Iterable[str] = ()) -> Record:
+    def of(cls, document: Mapping[str, Any], members: Iterable[str] = ()) -> RemoteRecord:
         """``document``: an image as API v2 shows it. Raises RemoteError when its id is none."""
         if not _ID.fullmatch(str(document["id"])):
             raise RemoteError(f"an image has the id {document['id']!r}: it is not copied")
@@ -61,45 +61,45 @@ class Record:
             return self.hash_algo, self.hash_value
         return ("md5", self.checksum) if self.checksum else None
 
-    def without(self, names: Iterable[str]) -> Record:
+    def without(self, names: Iterable[str]) -> RemoteRecord:
         left_out = frozenset(names)
         return replace(self, fields={name: value for name, value in self.fields.items() if name not in left_out}, left_out=left_out)
 
 
-class Place(ABC):
+class RemotePlace(ABC):
     """A service, or a folder of dumped images. Raises RemoteError."""
 
     name: str
 
     @abstractmethod
-    def images(self) -> Iterator[Record]:
+    def images(self) -> Iterator[RemoteRecord]:
         """All that can be seen there."""
 
     @abstractmethod
-    def find(self, image_id: str) -> Record | None: ...
+    def find(self, image_id: str) -> RemoteRecord | None: ...
 
     @abstractmethod
-    def read(self, record: Record, offset: int = 0) -> Iterator[bytes]:
+    def read(self, record: RemoteRecord, offset: int = 0) -> Iterator[bytes]:
         """The data from that byte on."""
 
     @abstractmethod
-    def create(self, record: Record) -> None:
+    def create(self, record: RemoteRecord) -> None:
         """The image without data; nobody else sees it yet."""
 
     def held(self, image_id: str) -> int:  # noqa: ARG002 - a folder has some
         """Bytes of its data that an earlier, broken write has left and that need not be sent again."""
         return 0
 
-    def begun(self, record: Record) -> Iterator[bytes]:  # noqa: ARG002
+    def begun(self, record: RemoteRecord) -> Iterator[bytes]:  # noqa: ARG002
         """Those bytes."""
         return iter(())
 
     @abstractmethod
-    def write(self, record: Record, chunks: Iterable[bytes]) -> None:
+    def write(self, record: RemoteRecord, chunks: Iterable[bytes]) -> None:
         """Its data, from byte ``held`` on. The source has checked the data when ``chunks`` end without an error."""
 
     @abstractmethod
-    def finish(self, record: Record) -> bool:
+    def finish(self, record: RemoteRecord) -> bool:
         """Fields and members as the record has them; whether anything had to be changed."""
 
     @abstractmethod

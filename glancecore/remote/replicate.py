@@ -14,7 +14,7 @@ from enum import StrEnum
 
 import tenacity
 
-from glancecore.remote.record import Place, Record, RemoteError
+from glancecore.remote.record import RemoteError, RemotePlace, RemoteRecord
 from glancecore.remote.server import BROKEN
 
 #: How often the data of an image is sent again after its connection broke.
@@ -22,7 +22,7 @@ ATTEMPTS = 4
 WAIT = 1.0
 
 
-class Outcome(StrEnum):
+class ReplicationOutcome(StrEnum):
     COPIED = "copied"
     UPDATED = "updated"
     SAME = "same"
@@ -35,7 +35,7 @@ class Outcome(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Line:
     image: str
-    outcome: Outcome
+    outcome: ReplicationOutcome
     text: str = ""
 
 
@@ -50,17 +50,17 @@ class Result:
 
     @property
     def bad(self) -> bool:
-        return any(x.outcome in (Outcome.FAILED, Outcome.MISSING, Outcome.DIFFERENT) for x in self.lines)
+        return any(x.outcome in (ReplicationOutcome.FAILED, ReplicationOutcome.MISSING, ReplicationOutcome.DIFFERENT) for x in self.lines)
 
 
 #: Called with the image and the bytes of it that were moved just now.
-Progress = Callable[[Record, int], None]
+Progress = Callable[[RemoteRecord, int], None]
 
 
 class Replication:
     """``without``: fields that are not carried. ``only``: image ids; empty: all. ``metadata_only``: no data is moved."""
 
-    def __init__(self, source: Place, target: Place, *, without: tuple[str, ...] = (), only: tuple[str, ...] = (), metadata_only: bool = False,
+    def __init__(self, source: RemotePlace, target: RemotePlace, *, without: tuple[str, ...] = (), only: tuple[str, ...] = (), metadata_only: bool = False,
                  progress: Progress = lambda _record, _count: None) -> None:
         self._source, self._target, self._without, self._only = source, target, without, only
         self._metadata_only, self._progress = metadata_only, progress
@@ -71,7 +71,7 @@ class Replication:
             try:
                 line = self._copy(record.without(self._without), result)
             except (RemoteError, *BROKEN) as exc:
-                line = Line(record.id, Outcome.FAILED, str(exc))
+                line = Line(record.id, ReplicationOutcome.FAILED, str(exc))
             result.lines.append(line)
             told(line)
         return result
@@ -81,13 +81,13 @@ class Replication:
         for record in self._wanted():
             there = self._target.find(record.id)
             if there is None:
-                result.lines.append(Line(record.id, Outcome.MISSING, f"{self._target.name} has no such image"))
+                result.lines.append(Line(record.id, ReplicationOutcome.MISSING, f"{self._target.name} has no such image"))
                 continue
             texts = _differences(record.without(self._without), there.without(self._without))
-            result.lines.append(Line(record.id, Outcome.DIFFERENT if texts else Outcome.SAME, "; ".join(texts)))
+            result.lines.append(Line(record.id, ReplicationOutcome.DIFFERENT if texts else ReplicationOutcome.SAME, "; ".join(texts)))
         return result
 
-    def _wanted(self) -> Iterator[Record]:
+    def _wanted(self) -> Iterator[RemoteRecord]:
         if not self._only:
             yield from self._source.images()
             return
@@ -97,30 +97,30 @@ class Replication:
                 raise RemoteError(f"{self._source.name} has no image {image_id}")
             yield found
 
-    def _copy(self, record: Record, result: Result) -> Line:
+    def _copy(self, record: RemoteRecord, result: Result) -> Line:
         there = self._target.find(record.id)
         if there is not None and there.has_data and record.has_data and not _same_data(record, there):
-            return Line(record.id, Outcome.FAILED, f"{self._target.name} has other data under this id; it is left as it is")
+            return Line(record.id, ReplicationOutcome.FAILED, f"{self._target.name} has other data under this id; it is left as it is")
         if not record.has_data and record.status != "queued":
-            return Line(record.id, Outcome.SKIPPED, f"it is {record.status}")
+            return Line(record.id, ReplicationOutcome.SKIPPED, f"it is {record.status}")
         if there is None:
             self._target.create(record)
         elif not there.has_data and there.status != "queued":
-            return Line(record.id, Outcome.SKIPPED, f"it is {there.status} in {self._target.name}")
+            return Line(record.id, ReplicationOutcome.SKIPPED, f"it is {there.status} in {self._target.name}")
         moved = record.has_data and not self._metadata_only and (there is None or not there.has_data)
         if moved:
             result.bytes += self._send(record, begun=there is None or self._target.held(record.id) > 0)
         changed = self._target.finish(record)
-        return Line(record.id, Outcome.COPIED if moved or there is None else Outcome.UPDATED if changed else Outcome.SAME)
+        return Line(record.id, ReplicationOutcome.COPIED if moved or there is None else ReplicationOutcome.UPDATED if changed else ReplicationOutcome.SAME)
 
-    def _send(self, record: Record, *, begun: bool) -> int:
+    def _send(self, record: RemoteRecord, *, begun: bool) -> int:
         """``begun``: what is there of it is ours, and goes when the data is wrong."""
         sending = tenacity.Retrying(retry=tenacity.retry_if_exception_type(BROKEN), stop=tenacity.stop_after_attempt(ATTEMPTS),
                                     wait=tenacity.wait_exponential(WAIT), reraise=True)
         count: int = sending(self._send_once, record, begun=begun)
         return count
 
-    def _send_once(self, record: Record, *, begun: bool) -> int:
+    def _send_once(self, record: RemoteRecord, *, begun: bool) -> int:
         passing = _Passing(record, self._target, self._progress)
         try:
             self._target.write(record, passing.of(self._source))
@@ -142,12 +142,12 @@ class _Wrong(Exception):
 class _Passing:
     """Hashes what passes; the last piece is held back until the hash is known to be right, so that wrong data never becomes whole."""
 
-    def __init__(self, record: Record, target: Place, progress: Progress) -> None:
+    def __init__(self, record: RemoteRecord, target: RemotePlace, progress: Progress) -> None:
         self._record, self._target, self._progress = record, target, progress
         self._digest = hashlib.new(record.digest[0], usedforsecurity=False) if record.digest else None
         self.count = 0
 
-    def of(self, source: Place) -> Iterator[bytes]:
+    def of(self, source: RemotePlace) -> Iterator[bytes]:
         held, offset = b"", self._target.held(self._record.id)
         for piece in self._target.begun(self._record) if offset else ():
             self._take(piece)
@@ -168,19 +168,19 @@ class _Passing:
         self._progress(self._record, len(piece))
 
 
-def total(place: Place) -> tuple[int, int]:
+def total(place: RemotePlace) -> tuple[int, int]:
     """Number of images with data, and their bytes."""
     sizes = [x.size or 0 for x in place.images() if x.has_data]
     return len(sizes), sum(sizes)
 
 
-def _same_data(one: Record, other: Record) -> bool:
+def _same_data(one: RemoteRecord, other: RemoteRecord) -> bool:
     if one.hash_algo and one.hash_algo == other.hash_algo:
         return one.hash_value == other.hash_value
     return bool(one.checksum) and one.checksum == other.checksum
 
 
-def _differences(one: Record, other: Record) -> list[str]:
+def _differences(one: RemoteRecord, other: RemoteRecord) -> list[str]:
     """In words. Owner and the like differ between clouds: name them in ``without``."""
     found = [f"{name}: {one.fields.get(name)!r}, there {other.fields.get(name)!r}" for name in sorted({*one.fields, *other.fields})
              if _plain(one.fields.get(name)) != _plain(other.fields.get(name))]

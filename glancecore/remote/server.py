@@ -10,7 +10,7 @@ import requests
 from keystoneauth1 import exceptions
 from keystoneauth1.adapter import Adapter
 
-from glancecore.remote.record import LAST, Place, Record, RemoteError
+from glancecore.remote.record import LAST, RemoteError, RemotePlace, RemoteRecord
 
 CHUNK = 1 << 20
 PAGE = 500
@@ -20,13 +20,13 @@ BROKEN = (exceptions.ConnectFailure, exceptions.ConnectionError, exceptions.Unkn
           requests.exceptions.ChunkedEncodingError, exceptions.ServiceUnavailable, exceptions.BadGateway, exceptions.GatewayTimeout)
 
 
-class ImageServer(Place):
+class ImageServer(RemotePlace):
     """``adapter`` knows where the service is and who asks."""
 
     def __init__(self, name: str, adapter: Adapter) -> None:
         self.name, self._adapter = name, adapter
 
-    def images(self) -> Iterator[Record]:
+    def images(self) -> Iterator[RemoteRecord]:
         for hidden in ("false", "true"):
             path: str | None = f"/v2/images?limit={PAGE}&visibility=all&member_status=all&os_hidden={hidden}&sort=created_at:asc"
             while path:
@@ -35,11 +35,11 @@ class ImageServer(Place):
                     yield self._record(document)
                 path = page.get("next")
 
-    def find(self, image_id: str) -> Record | None:
+    def find(self, image_id: str) -> RemoteRecord | None:
         answer = self._call("GET", f"/v2/images/{image_id}", absent=True)
         return None if answer.status_code == HTTPStatus.NOT_FOUND else self._record(answer.json())
 
-    def read(self, record: Record, offset: int = 0) -> Iterator[bytes]:
+    def read(self, record: RemoteRecord, offset: int = 0) -> Iterator[bytes]:
         headers = {"Accept": "application/octet-stream", **({"Range": f"bytes={offset}-"} if offset else {})}
         with self._call("GET", f"/v2/images/{record.id}/file", headers=headers, stream=True) as answer:
             skip = 0 if answer.status_code == HTTPStatus.PARTIAL_CONTENT else offset
@@ -48,15 +48,15 @@ class ImageServer(Place):
                 if kept:
                     yield kept
 
-    def create(self, record: Record) -> None:
+    def create(self, record: RemoteRecord) -> None:
         fields = {name: value for name, value in record.fields.items() if name not in LAST}
         self._call("POST", "/v2/images", json={"id": record.id, "visibility": "private", **fields})
 
-    def write(self, record: Record, chunks: Iterable[bytes]) -> None:
+    def write(self, record: RemoteRecord, chunks: Iterable[bytes]) -> None:
         body = _Body(chunks, record.size) if record.size is not None else chunks
         self._call("PUT", f"/v2/images/{record.id}/file", data=body, headers={"Content-Type": "application/octet-stream"})
 
-    def finish(self, record: Record) -> bool:
+    def finish(self, record: RemoteRecord) -> bool:
         now = self.find(record.id)
         if now is None:
             raise RemoteError(f"{self.name}: image {record.id} is gone")
@@ -77,13 +77,13 @@ class ImageServer(Place):
         self._call("DELETE", f"/v2/images/{image_id}", absent=True)
 
     # -- inside --------------------------------------------------------------------------------------------------------
-    def _record(self, document: Mapping[str, Any]) -> Record:
+    def _record(self, document: Mapping[str, Any]) -> RemoteRecord:
         members: list[str] = []
         if document.get("visibility") == "shared":
             answer = self._call("GET", f"/v2/images/{document['id']}/members", absent=True)
             if answer.status_code == HTTPStatus.OK:
                 members = [x["member_id"] for x in answer.json()["members"]]
-        return Record.of(document, members)
+        return RemoteRecord.of(document, members)
 
     def _call(self, method: str, path: str, *, absent: bool = False, **more: Any) -> requests.Response:
         """``absent``: a 404 is an answer, too."""

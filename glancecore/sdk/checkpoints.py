@@ -35,6 +35,11 @@ KEPT_STEPS = ("kept.let_go", "kept.gone")
 #: An event between its commit and its receiver.
 EVENT_STEPS = ("events.recorded", "outbox.claimed", "outbox.sent")
 REPAIR_STEPS = ("repair.marked", "repair.copied", "repair.before_drop", "repair.after_drop")
+#: An upload in pieces: its beginning, a piece, the end (which also passes the steps of an upload from its first piece on), and giving it up.
+SESSION_STEPS = (
+    "session.before_begin", "session.after_begin", "session.taken", "session.first_piece", "session.part_stored", "session.part_noted",
+    "session.rested", "session.commit_begun", "session.before_finish", "session.after_finish", "session.parts_gone")
+SESSION_END_STEPS = ("session.before_end", "session.end_bytes_gone", "session.after_end")
 #: An image's data is moved into another store.
 MOVE_STEPS = ("move.held", "move.first_piece", "move.after_put", "move.copied", "move.marked")
 VARIABLE = "GLANCECORE_TEST_KILL_AT"

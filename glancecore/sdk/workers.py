@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 
 from glancecore.domain.errors import ServerBusy
-from glancecore.ports import log_lines
+from glancecore.sdk import log_lines
 
 LOG = logging.getLogger(__name__)
 #: Seconds that ``stop`` waits for what runs and waits to notice.

@@ -8,7 +8,7 @@ import select
 import socket
 import ssl
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from gunicorn.http.wsgi import FileWrapper, Response
@@ -61,6 +61,8 @@ class Answer:
         #: Bytes that the kernel has taken, the header's included, and those of a file.
         self.sent = self.body_sent = 0
         self.environ: dict[str, Any] = {}
+        #: Makes the thread that calls it log as of this request.
+        self.told: Callable[[], None] = lambda: None
         #: What epoll is to wait for; behind TLS a sender may have to read first.
         self.wants = select.EPOLLOUT
         self._file: int | None = None

@@ -17,7 +17,7 @@ from typing import Any
 
 from gunicorn.util import split_request_uri
 
-from glancecore.ports.pace import Pace
+from glancecore.kernel.pace import Pace
 from glancecore.server.answer import GRACE, Answer
 from glancecore.server.paced_socket import TICK
 from glancecore.server.shares import Transfer

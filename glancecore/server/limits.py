@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from oslo_config import cfg
 
-from glancecore.ports.pace import PaceLimits
+from glancecore.kernel.pace import PaceLimits
 
 #: Files and sockets that one process may have open, when the system lets it.
 OPEN_FILES = 65536
@@ -23,7 +23,7 @@ class ShareLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ServerLimits:
     """``connections``: of one worker. ``header_timeout``: seconds for the TLS handshake and the whole header. ``header_size``: bytes."""
 
     connections: int = 4000
@@ -33,9 +33,9 @@ class Limits:
     shares: ShareLimits = field(default_factory=ShareLimits)
 
 
-def limits(conf: cfg.ConfigOpts) -> Limits:
+def limits(conf: cfg.ConfigOpts) -> ServerLimits:
     server = conf.server
-    return Limits(max(server.worker_connections, server.threads + 1), server.header_timeout, server.limit_request_header,
+    return ServerLimits(max(server.worker_connections, server.threads + 1), server.header_timeout, server.limit_request_header,
                   PaceLimits(server.client_timeout, server.min_transfer_rate, server.transfer_rate_window),
                   ShareLimits(server.max_transfers, server.max_transfers_per_address, server.max_transfers_per_project))
 

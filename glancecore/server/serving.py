@@ -13,17 +13,18 @@ from gunicorn.http.body import ChunkedReader, LengthReader
 
 from glancecore.ports.auth import REPEATED
 from glancecore.ports.http import Lane
+from glancecore.sdk import log_lines
 from glancecore.server.answer import Answer, BufferedResponse
 from glancecore.server.body import LengthBody
 from glancecore.server.connection import Connection
-from glancecore.server.limits import Limits
+from glancecore.server.limits import ServerLimits
 from glancecore.server.paced_socket import TICK, PacedSocket
 
 #: Bytes of an answer that a thread for quick requests sends itself.
 QUICK_ANSWER = 1 << 20
 
 
-class Outcome(enum.Enum):
+class Served(enum.Enum):
     """What a thread leaves to the loop."""
 
     #: The answer is sent, and another request may come.
@@ -39,12 +40,13 @@ class Outcome(enum.Enum):
 class Serving:
     """``worker``: gunicorn's, which has the application, the configuration and the log."""
 
-    def __init__(self, worker: Any, limits: Limits) -> None:
+    def __init__(self, worker: Any, limits: ServerLimits) -> None:
         self._worker = worker
         self._limits = limits
 
-    def serve(self, connection: Connection) -> Outcome:
+    def serve(self, connection: Connection) -> Served:
         request = None
+        log_lines.of_nobody()
         connection.wait(connection.slow)
         try:
             if connection.parser is None:
@@ -54,17 +56,17 @@ class Serving:
             unreader.unread(connection.take())
             request = next(connection.parser)
             if not request:
-                return Outcome.GONE
+                return Served.GONE
             self._answer(connection, request)
         except (http.errors.NoMoreData, StopIteration) as exc:
             self._worker.log.debug("Closing connection. %s", exc)
-            return Outcome.GONE
+            return Served.GONE
         except OSError as exc:
             self._worker.log.debug("Client gone: %s", exc)
-            return Outcome.GONE
+            return Served.GONE
         except Exception as exc:  # noqa: BLE001 (gunicorn logs and answers it)
             self._worker.handle_error(request, connection.sock, connection.client, exc)
-            return Outcome.LAST
+            return Served.LAST
         return self._send(connection, None if connection.lane is Lane.TRANSFER else QUICK_ANSWER)
 
     def _answer(self, connection: Connection, request: Any) -> None:
@@ -91,28 +93,32 @@ class Serving:
         body = self._worker.wsgi(environ, start)
         connection.answer = Answer(response, body, connection.sock, sendfile=self._worker.cfg.sendfile is not False)
         connection.answer.environ = environ
+        connection.answer.told = log_lines.carry()
 
-    def go_on(self, connection: Connection) -> Outcome:
+    def go_on(self, connection: Connection) -> Served:
+        """In any thread."""
+        if connection.answer is not None:
+            connection.answer.told()
         return self._send(connection, None)
 
-    def _send(self, connection: Connection, budget: int | None) -> Outcome:
+    def _send(self, connection: Connection, budget: int | None) -> Served:
         answer = connection.answer
         assert answer is not None  # noqa: S101
         try:
             connection.wait(budget is None and not connection.tls)
             if not answer.send(budget):
-                return Outcome.PARKED
+                return Served.PARKED
         except OSError as exc:
             self._worker.log.debug("Client gone: %s", exc)
             self.finish(connection)
-            return Outcome.GONE
+            return Served.GONE
         except Exception:
             self._worker.log.exception("an answer broke off")
             self.finish(connection)
-            return Outcome.GONE
+            return Served.GONE
         response = answer.response
         self.finish(connection)
-        return Outcome.LAST if response.should_close() or not connection.parser.finish_body(deadline=time.monotonic() + TICK) else Outcome.KEEP
+        return Served.LAST if response.should_close() or not connection.parser.finish_body(deadline=time.monotonic() + TICK) else Served.KEEP
 
     def finish(self, connection: Connection) -> None:
         answer, connection.answer, connection.pace = connection.answer, None, None
@@ -121,11 +127,13 @@ class Serving:
         response = answer.response
         response.sent = max(response.sent, answer.body_sent)
         took = datetime.fromtimestamp(time.monotonic()) - datetime.fromtimestamp(connection.started)  # noqa: DTZ006 (a difference)
-        self._worker.log.access(response, response.req, answer.environ, took)
-        try:
-            answer.done()
-        except Exception:
-            self._worker.log.exception("an answer could not be closed")
+        with log_lines.kept():
+            answer.told()
+            self._worker.log.access(response, response.req, answer.environ, took)
+            try:
+                answer.done()
+            except Exception:
+                self._worker.log.exception("an answer could not be closed")
 
 
 def _unread(body: Any) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import select
 import socket
@@ -26,18 +25,17 @@ from gunicorn.workers.gthread import PollableMethodQueue
 
 from glancecore.domain import errors
 from glancecore.kernel import metrics
+from glancecore.kernel.pace import Pace, TooSlow
 from glancecore.ports.http import Lane
-from glancecore.ports.pace import Pace, TooSlow
-from glancecore.server.connection import READ, Connection, State
-from glancecore.server.limits import Limits
+from glancecore.server.connection import Connection, State
+from glancecore.server.limits import ServerLimits
 from glancecore.server.paced_socket import TICK
-from glancecore.server.serving import Outcome, Serving
+from glancecore.server.refusal import LINGER_SECONDS, refusal, still_sends
+from glancecore.server.serving import Served, Serving
 from glancecore.server.shares import Shares
 
 #: Connections that are accepted before others are looked after.
 ACCEPTED_AT_ONCE = 8
-#: Seconds, and bytes, for which a client is heard that was told something before it had sent everything.
-LINGER_SECONDS, LINGER_BYTES = 2.0, 4 << 20
 #: Seconds that idle connections are kept by a worker that was asked to stop: a request may be on its way.
 STOP_IDLE = 2.0
 #: Seconds before the end of graceful_timeout at which transfers are broken off, so that they can clean up.
@@ -51,7 +49,7 @@ WAITING_BODIES = 64 << 20
 
 class Worker(base.Worker):  # type: ignore[misc]
     def init_process(self) -> None:
-        self._limits: Limits = self.app.limits
+        self._limits: ServerLimits = self.app.limits
         self._epoll = select.epoll()
         #: What is to be done for a file descriptor: of a connection, its ``callback``, once.
         self._targets: dict[int, Connection | Callable[[], None]] = {}
@@ -316,7 +314,7 @@ class Worker(base.Worker):  # type: ignore[misc]
         future = self._pools[lane].submit(work, connection)
         future.add_done_callback(lambda done: self._calls.defer(self._returned, connection, done))
 
-    def _returned(self, connection: Connection, done: Future[Outcome]) -> None:
+    def _returned(self, connection: Connection, done: Future[Served]) -> None:
         self._running[connection.lane] -= 1
         try:
             outcome = done.result()
@@ -326,12 +324,12 @@ class Worker(base.Worker):  # type: ignore[misc]
             self.log.exception("a connection is given up")
             self._end(connection)
 
-    def _go_on_after(self, connection: Connection, outcome: Outcome) -> None:
-        if outcome is Outcome.PARKED:
+    def _go_on_after(self, connection: Connection, outcome: Served) -> None:
+        if outcome is Served.PARKED:
             self._park(connection)
             return
         self._release(connection)
-        if outcome is Outcome.KEEP:
+        if outcome is Served.KEEP:
             connection.state = State.IDLE
             connection.within(self.cfg.keepalive if self.alive else min(self.cfg.keepalive, STOP_IDLE))
             connection.buffer += connection.parser.unreader.take_buffered()
@@ -339,7 +337,7 @@ class Worker(base.Worker):  # type: ignore[misc]
                 self._readable(connection)
             else:
                 self._advance(connection)
-        elif outcome is Outcome.LAST:
+        elif outcome is Served.LAST:
             self._linger(connection)
         else:
             self._end(connection)
@@ -348,12 +346,8 @@ class Worker(base.Worker):  # type: ignore[misc]
         """Answer without a thread, and end. ``reason``: for the metrics."""
         if reason:
             metrics.SERVER_REFUSED.labels(reason).inc()
-        body = json.dumps({"message": message, "code": f"{status.value} {status.phrase}", "title": status.phrase, "error": code}).encode()
-        retry = "Retry-After: 5\r\n" if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS) else ""
-        head = (f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n{retry}"
-                "Connection: close\r\n\r\n").encode()
         try:
-            connection.sock.send(head + body)
+            connection.sock.send(refusal(status, code, message))
         except OSError:
             self._end(connection)
         else:
@@ -373,17 +367,10 @@ class Worker(base.Worker):  # type: ignore[misc]
             self._watch(connection, select.EPOLLIN, self._still_sends)
 
     def _still_sends(self, connection: Connection) -> None:
-        try:
-            data = connection.sock.recv(READ)
-        except (BlockingIOError, ssl.SSLWantReadError):
-            data = b"\0"
-        except OSError:
-            data = b""
-        connection.seen += len(data)
-        if not data or connection.seen > LINGER_BYTES:
-            self._end(connection)
-        else:
+        if still_sends(connection):
             self._watch(connection, select.EPOLLIN, self._still_sends)
+        else:
+            self._end(connection)
 
     # -- answers that wait for their client --------------------------------------------------------------------------------
     def _park(self, connection: Connection) -> None:

@@ -14,10 +14,12 @@ import orjson
 from oslo_config import cfg
 from werkzeug.test import TestResponse
 
-from glancecore import bootstrap
 from glancecore.assembly import loader
+from glancecore.assembly.kernel import load_database
+from glancecore.assembly.lifecycle import Service
 from glancecore.domain.image import Image
 from glancecore.domain.lease import Operation
+from glancecore.features.uploads.records import COLLECTION as UPLOADS
 from glancecore.ports.extension import Extension
 from glancecore.ports.http import Route
 from glancecore.ports.record_repository import RecordAdded, RecordChanged, RecordRemoved
@@ -52,9 +54,9 @@ class Watch:
 
     @property
     def records(self) -> set[str]:
-        """Collections that were written to."""
+        """Collections that were written to, without the core's own."""
         return {(x.after if isinstance(x, RecordChanged) else x.record).collection for x in self.changes
-                if isinstance(x, (RecordAdded, RecordChanged, RecordRemoved))}
+                if isinstance(x, (RecordAdded, RecordChanged, RecordRemoved))} - {UPLOADS}
 
     @property
     def operations(self) -> set[str]:
@@ -129,7 +131,7 @@ class Running:
 
     name: str
     conf: cfg.ConfigOpts
-    service: bootstrap.Service
+    service: Service
     watch: Watch
     owner: Person
     #: Of the extension.
@@ -160,11 +162,13 @@ class Example:
     route: Route
     path: str
     body: object
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.route.method} {self.route.path}"
 
     def sent(self, by: Person, **headers: str) -> TestResponse:
+        headers = {**self.headers, **headers}
         if self.body is None:
             return by.call(self.route.method, self.path, **headers)
         kind = self.route.body if isinstance(self.route.body, str) else self.route.body_types[0]
@@ -192,7 +196,7 @@ class Bench:
     def running(self, *, background: bool = True) -> Iterator[Running]:
         """A service; ``background``: what runs beside requests is started."""
         conf, watch = read(self.file), Watch()
-        database: Any = _Database(bootstrap.load_database(conf), watch)
+        database: Any = _Database(load_database(conf), watch)
         with built(conf, database) as service:
             prepare = service.notifications.prepare
 

@@ -30,15 +30,17 @@ import jsonschema_rs
 import pytest
 from oslo_config import cfg
 
-from glancecore import bootstrap
 from glancecore.assembly import extensions, loader
+from glancecore.assembly.jobs import make_job
+from glancecore.assembly.kernel import load_database
 from glancecore.cmd import manage
 from glancecore.domain.context import Context
 from glancecore.domain.events import EventType
 from glancecore.domain.image import Status
 from glancecore.domain.lease import Lease
-from glancecore.periodic.runs import Outcome
+from glancecore.periodic.job_run import RunOutcome
 from glancecore.ports.extension import Argument, Extension, Print
+from glancecore.ports.http import Route
 from glancecore.ports.record_repository import Record, RecordQuery
 from glancecore.ports.repository import LeaseTaken
 from glancecore.testing._extension_bench import (
@@ -61,14 +63,15 @@ PATIENCE = 30.0
 #: A process without routes, as a worker is.
 _BARE = """
 import sys
-from glancecore import bootstrap, conf
-service = bootstrap.build(conf.new(args=[], files=[sys.argv[1]]))
+from glancecore import conf
+from glancecore.assembly.build import build
+service = build(conf.new(args=[], files=[sys.argv[1]]))
 service.start()
 service.close()
 sys.exit("flask" if "flask" in sys.modules else 0)
 """
 #: Threads of the service itself, which end by themselves.
-_OURS = ("lease-heartbeat", "glancecore-kit")
+_OURS = ("lease-heartbeat", "upload-", "glancecore-kit")
 
 
 class ExtensionConformance:
@@ -84,6 +87,8 @@ class ExtensionConformance:
     bodies: ClassVar[Mapping[str, object]] = {}
     #: Query strings that routes need, in the same way.
     queries: ClassVar[Mapping[str, str]] = {}
+    #: Headers that routes need, in the same way, with underscores: ``{"POST /mine/<image_id>": {"Mine_Version": "1"}}``.
+    headers: ClassVar[Mapping[str, Mapping[str, str]]] = {}
     #: Routes that are meant to be public: ``{"GET /mine"}``.
     public: ClassVar[frozenset[str]] = frozenset()
     #: Arguments that commands need, by their words: ``{"show": ["--project", "owners"]}``.
@@ -92,6 +97,11 @@ class ExtensionConformance:
     def work(self, service: Running, image_id: str) -> None:
         """Make the extension do all that it declares on an active image of ``service.owner``'s, and return when that is done."""
         raise NotImplementedError("tell the kit how the extension does its work on an image")
+
+    def example_values(self, service: Running, route: Route, image_id: str) -> Mapping[str, str]:
+        """Values in the path of ``route`` with which it answers well; ``image_id`` is an image that was worked on. For a route that needs something of its own."""
+        del service, route
+        return {**self.values, "image_id": image_id}
 
     # -- what the tests stand on ---------------------------------------------------------------------------------------
     @pytest.fixture
@@ -120,7 +130,7 @@ class ExtensionConformance:
         """Of the route with that number."""
         route = service.routes[at]
         said = f"{route.method} {route.path}"
-        known = {**self.values, "image_id": image_id}
+        known = self.example_values(service, route, image_id)
         if missing := [x for x in values_of(route.path) if x not in known]:
             raise AssertionError(f"{said}: the kit needs an example of {missing[0]}: set values = {{{missing[0]!r}: …}}")
         path = route.path
@@ -129,7 +139,7 @@ class ExtensionConformance:
         body = self.bodies.get(said)
         assert body is not None or route.body is None, f"{said}: the kit needs an example of its body: set bodies = {{{said!r}: …}}"
         assert body is None or route.body is not None, f"{said}: it has an example of a body, but the route declares none: set Route.body"
-        return Example(route, path + (f"?{self.queries[said]}" if said in self.queries else ""), body)
+        return Example(route, path + (f"?{self.queries[said]}" if said in self.queries else ""), body, self.headers.get(said, {}))
 
     def _asked(self, service: Running) -> Iterator[Example]:
         """An example of each route that is not public, on an image of its own that the extension has worked on."""
@@ -430,13 +440,13 @@ class ExtensionConformance:
     def _run_jobs(self, service: Running, when: str, later: timedelta = timedelta()) -> None:
         for name, cls in self._cls.jobs.items():
             assert cls.summary.strip(), f"job {name} has no summary"
-            scheduled = bootstrap.make_job(service.conf, name, cls, _Later(service.service.tools, later),  # type: ignore[arg-type]
+            scheduled = make_job(service.conf, name, cls, _Later(service.service.tools, later),  # type: ignore[arg-type]
                                            loader.Loader(service.conf))
             for dry in (True, False, False):
                 service.watch.forget()
                 run = service.service.runner_of(scheduled).run(scheduled, dry_run=dry)
                 said = f"job {name} {when}{', dry' if dry else ''}"
-                assert run.outcome is Outcome.DONE, f"{said}: {run.outcome.value}: {', '.join(run.report.errors)}"
+                assert run.outcome is RunOutcome.DONE, f"{said}: {run.outcome.value}: {', '.join(run.report.errors)}"
                 assert not run.report.errors, f"{said}: {', '.join(run.report.errors)}"
                 assert not (dry and service.watch.changes), f"{said}: it has committed {service.watch.changes[0]!r}"
 
@@ -462,7 +472,7 @@ class ExtensionConformance:
             except SystemExit as exc:
                 return int(exc.code or 0), said.getvalue()
             args.conf = conf
-            database = bootstrap.load_database(conf)
+            database = load_database(conf)
             try:
                 return int(args.run(args, database)), said.getvalue()
             finally:

@@ -22,7 +22,7 @@ from oslo_config import cfg
 
 from glancecore.domain import errors
 from glancecore.domain.image import Image
-from glancecore.ports.import_method import ImportMethod, Part, Request
+from glancecore.ports.import_method import FetchedBody, ImportMethod, MethodRequest
 from glancecore.ports.import_method import Source as Where
 from glancecore.testing.examples import make_image
 
@@ -49,8 +49,8 @@ def make_method(cls: type[AnyMethod], **options: Any) -> AnyMethod:
 class Source(ABC):
     """A server. ``good`` asks for DATA; ``bad`` are requests that must be refused at once."""
 
-    good: Request
-    bad: tuple[Request, ...] = ()
+    good: MethodRequest
+    bad: tuple[MethodRequest, ...] = ()
 
     @abstractmethod
     def cut(self, after: int) -> None:
@@ -72,7 +72,7 @@ class Source(ABC):
 class Work:
     """A ``FetchWork``."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: MethodRequest) -> None:
         self.image: Image = make_image(disk_format="raw", container_format="bare")
         self.request = request
         self.properties: dict[str, str] = {}
@@ -87,7 +87,7 @@ class Work:
         """Noted by the engine."""
 
 
-def read(part: Part) -> bytes:
+def read(part: FetchedBody) -> bytes:
     return b"".join(part.pieces)
 
 
@@ -201,7 +201,7 @@ def _texts(method: Mapping[str, object]) -> list[str]:
     return [x for name, x in method.items() if isinstance(x, str) and "://" in x and name != "name"]
 
 
-def _close(part: Part) -> None:
+def _close(part: FetchedBody) -> None:
     close = getattr(part.pieces, "close", None)
     if close:
         close()

@@ -55,7 +55,7 @@ class MemoryOutbox(port.OutboxRepository):
                 found.append(parcel)
         return found
 
-    def settle(self, outcomes: Sequence[port.Outcome]) -> None:
+    def settle(self, outcomes: Sequence[port.DeliveryOutcome]) -> None:
         with self._images.lock:
             for outcome in outcomes:
                 position = outcome.position

@@ -26,6 +26,7 @@ from typing import Any, ClassVar, TypeVar
 import pytest
 from oslo_config import cfg
 
+from glancecore.domain.context import Initiator
 from glancecore.domain.event_payload import payload, subject
 from glancecore.domain.events import (
     Event,
@@ -34,7 +35,6 @@ from glancecore.domain.events import (
     ExtensionEvent,
     ImageEvent,
     ImageSent,
-    Initiator,
     MemberEvent,
     MetadefEvent,
     TaskEvent,

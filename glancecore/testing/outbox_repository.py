@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from glancecore.domain import errors
-from glancecore.domain.events import Initiator
+from glancecore.domain.context import Initiator
 from glancecore.ports.metadef_repository import NamespaceAdded
-from glancecore.ports.outbox_repository import EventsRecorded, OutboxEvent, Outcome, Parcel, Waiting
+from glancecore.ports.outbox_repository import DeliveryOutcome, EventsRecorded, OutboxEvent, Parcel, Waiting
 from glancecore.ports.repository import Database, ImageAdded
 from glancecore.testing.examples import after, make_image, make_namespace
 from glancecore.testing.repository import TEXTS, race
@@ -39,12 +39,12 @@ def events(parcels: list[Parcel]) -> list[OutboxEvent]:
     return [x.event for x in parcels]
 
 
-def failed(parcel: Parcel, delay: float = 60, error: str | None = "no answer") -> Outcome:
-    return Outcome(parcel.position, parcel.token, delivered=False, delay=delay, error=error)
+def failed(parcel: Parcel, delay: float = 60, error: str | None = "no answer") -> DeliveryOutcome:
+    return DeliveryOutcome(parcel.position, parcel.token, delivered=False, delay=delay, error=error)
 
 
-def delivered(parcel: Parcel) -> Outcome:
-    return Outcome(parcel.position, parcel.token, delivered=True)
+def delivered(parcel: Parcel) -> DeliveryOutcome:
+    return DeliveryOutcome(parcel.position, parcel.token, delivered=True)
 
 
 def several(count: int, parcels: list[Parcel]) -> list[Parcel]:

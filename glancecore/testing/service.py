@@ -14,8 +14,10 @@ from flask import Flask
 from oslo_config import cfg
 from werkzeug.test import TestResponse
 
-from glancecore import bootstrap
 from glancecore import conf as configuration
+from glancecore.assembly.build import build
+from glancecore.assembly.kernel import load_database
+from glancecore.assembly.lifecycle import Service
 from glancecore.ports.repository import Database
 
 #: Section -> option -> value.
@@ -67,7 +69,7 @@ def read(file: Path) -> cfg.ConfigOpts:
 
 def synced(conf: cfg.ConfigOpts) -> None:
     """The configured database has its schema."""
-    database = bootstrap.load_database(conf)
+    database = load_database(conf)
     try:
         database.sync()
     finally:
@@ -75,9 +77,9 @@ def synced(conf: cfg.ConfigOpts) -> None:
 
 
 @contextlib.contextmanager
-def built(conf: cfg.ConfigOpts, database: Database | None = None) -> Iterator[bootstrap.Service]:
+def built(conf: cfg.ConfigOpts, database: Database | None = None) -> Iterator[Service]:
     """The service, not started. ``database`` in the place of the configured one."""
-    service = bootstrap.build(conf, database)
+    service = build(conf, database)
     try:
         yield service
     finally:

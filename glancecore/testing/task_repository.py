@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from glancecore.domain import errors
-from glancecore.domain.image import Digests, ImportCheckpoint, Importing, Staged, Status, Verdict
+from glancecore.domain.image import Status
 from glancecore.domain.lease import Operation
+from glancecore.domain.staged import Digests, ImportCheckpoint, Importing, InspectionVerdict, Staged
 from glancecore.domain.task import KEPT, Copy, CopyState, Progress, Task, TaskStatus, TaskType
 from glancecore.ports.repository import Database, ImageAdded, ImageChanged, LeaseEnded, LeaseTaken
 from glancecore.ports.task_repository import TaskAdded, TaskChanged, TaskQuery, TaskSort
@@ -214,7 +215,7 @@ class TaskConformance:
 
     # -- what an import keeps with its image ---------------------------------------------------------------------------
     def test_the_import_state_of_an_image_is_kept(self, database: Database) -> None:
-        staged = replace(STAGED, verdict=Verdict("unsafe_content", "it is \"bad\" 😀"))
+        staged = replace(STAGED, verdict=InspectionVerdict("unsafe_content", "it is \"bad\" 😀"))
         image = make_image(staged=staged, importing=Importing("task", ("a", "b"), ("c",), ("raw", None), (("x", None), ("y", "z"))))
         database.images.commit(ImageAdded(image))
         assert database.images.get(image.id) == image

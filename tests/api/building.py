@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import lab
 import registries
 
-from glancecore import bootstrap
+from glancecore.assembly.build import build
+from glancecore.assembly.lifecycle import Service
 from glancecore.testing import service
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ NODES = 3
 
 
 @contextlib.contextmanager
-def built(database: str, config: lab.Config | None = None) -> Iterator[bootstrap.Service]:
+def built(database: str, config: lab.Config | None = None) -> Iterator[Service]:
     """The service over a fresh database of that kind; ``registry``: three nodes over a glance-registry on MariaDB."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -47,7 +48,7 @@ def built(database: str, config: lab.Config | None = None) -> Iterator[bootstrap
             "slow": {"filesystem_store_datadir": folder / "slow", "store_description": "the slow one"},
         }, config or {}), folder)
         service.synced(service.read(file))
-        nodes = [bootstrap.build(service.read(file)) for _ in range(NODES if database == "registry" else 1)]
+        nodes = [build(service.read(file)) for _ in range(NODES if database == "registry" else 1)]
         yield nodes[0] if len(nodes) == 1 else replace(nodes[0], made=cast("Flask", Turns([x.app for x in nodes])))
         for node in nodes:
             node.close()

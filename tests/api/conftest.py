@@ -12,13 +12,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from building import DATABASES, built
 
-from glancecore import bootstrap
+from glancecore.assembly.lifecycle import Service
 
 __all__ = ["DATABASES", "built"]
 
 
 @pytest.fixture(scope="session", params=DATABASES)
-def service(request: pytest.FixtureRequest) -> Iterator[bootstrap.Service]:
+def service(request: pytest.FixtureRequest) -> Iterator[Service]:
     with built(request.param) as made:
         yield made
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from gabbi import driver
 
-from glancecore.bootstrap import Service
+from glancecore.assembly.lifecycle import Service
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment

@@ -16,12 +16,13 @@ import pytest
 from api import Person
 from conftest import built
 
-from glancecore.bootstrap import Service
+from glancecore.assembly.lifecycle import Service
 from glancecore.domain import errors
+from glancecore.features.cache.extension import CacheExtension
 from glancecore.features.cache.jobs import CacheCleaner, CacheJob, CachePrefetcher, WholeCacheCleaner
 from glancecore.features.cache.use_cases import Caching
+from glancecore.periodic.job_run import RunOutcome
 from glancecore.periodic.runner import Scheduled
-from glancecore.periodic.runs import Outcome
 from glancecore.ports.periodic import job_options
 from glancecore.ports.repository import ImageChanged
 from glancecore.testing.settings import make_section
@@ -42,15 +43,15 @@ def service(folder: Path) -> Iterator[Service]:
     config = {"DEFAULT": {"image_cache_dir": folder, "image_cache_max_size": 20 * MIB, "hashing_algorithm": "sha256",
                           "worker_self_reference_url": NODE}}
     with built("sqlite", config) as made:
-        assert made.caching is not None
+        assert made.of(CacheExtension).caching is not None
         made.machine.start()
         yield made
 
 
 @pytest.fixture
 def caching(service: Service) -> Caching:
-    assert service.caching is not None
-    return service.caching
+    assert service.of(CacheExtension).caching is not None
+    return service.of(CacheExtension).caching
 
 
 @pytest.fixture
@@ -154,11 +155,11 @@ def test_delete_one(owner: Person, admin: Person) -> None:
 
 @pytest.mark.parametrize(("target", "cache", "queue"), [("cache", False, True), ("queue", True, False), ("", False, False), (None, False, False)])
 def test_clear(service: Service, owner: Person, admin: Person, target: str | None, cache: bool, queue: bool) -> None:
-    assert service.caching is not None
+    assert service.of(CacheExtension).caching is not None
     image_id, waiting = image(owner, b"data"), "no-such-image"
     download(owner, image_id)
     until_cached(admin, image_id)
-    service.caching._cache.driver.queue(waiting)  # behind the API's back: nothing that the prefetcher would take
+    service.of(CacheExtension).caching._cache.driver.queue(waiting)  # behind the API's back: nothing that the prefetcher would take
     headers = {} if target is None else {"x_image_cache_clear_target": target}
     answer = admin.call("DELETE", "/v2/cache", **headers)
     assert answer.status_code == 204
@@ -405,7 +406,7 @@ def run(service: Service, job: type[CacheJob], *, dry_run: bool = False, **setti
     """What it found: image ids by kind."""
     scheduled = Scheduled("cache_job", job(make_section(job_options(job.interval, job.options), **settings), service.tools), 3600.0, machine="tests")
     done = service.machine.run(scheduled, dry_run=dry_run)
-    assert done.outcome is Outcome.DONE, done.text()
+    assert done.outcome is RunOutcome.DONE, done.text()
     found: dict[str, list[str]] = {}
     for finding in done.report.findings:
         found.setdefault(finding.kind, []).append(finding.subject)

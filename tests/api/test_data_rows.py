@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from api import V21, Person, people
 
-from glancecore.bootstrap import Service
+from glancecore.assembly.lifecycle import Service
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "images"))
 

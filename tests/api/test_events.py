@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from api import Person
 
-from glancecore import bootstrap
+from glancecore.assembly.lifecycle import Service
 from glancecore.ports.outbox_repository import EventsRecorded
 
 from .conftest import built
@@ -19,7 +19,7 @@ NAMESPACES = "/v2/metadefs/namespaces"
 
 
 @pytest.fixture(scope="module")
-def telling() -> Iterator[bootstrap.Service]:
+def telling() -> Iterator[Service]:
     """A service that writes events for one receiver and delivers none."""
     config = {"DEFAULT": {"notifiers": "webhook"}, "notify_webhook": {"endpoints": "nobody"},
               "webhook_nobody": {"url": "http://127.0.0.1:9/"}, "outbox": {"deliver": False}}
@@ -28,7 +28,7 @@ def telling() -> Iterator[bootstrap.Service]:
 
 
 @pytest.fixture
-def commits(telling: bootstrap.Service, monkeypatch: pytest.MonkeyPatch) -> Commits:
+def commits(telling: Service, monkeypatch: pytest.MonkeyPatch) -> Commits:
     """Of each commit its changes, and the events that it records."""
     seen: Commits = []
     for repository in (telling.database.images, telling.database.metadefs):
@@ -42,7 +42,7 @@ def commits(telling: bootstrap.Service, monkeypatch: pytest.MonkeyPatch) -> Comm
 
 
 @pytest.fixture
-def owner(telling: bootstrap.Service) -> Person:
+def owner(telling: Service) -> Person:
     return Person(telling.app)
 
 
@@ -69,7 +69,7 @@ def test_images_and_their_data(owner: Person, commits: Commits) -> None:
     assert told(commits) == [({"ImageRemoved", "LeaseEnded"}, ["image.delete"])]
 
 
-def test_what_is_refused_is_not_told(owner: Person, commits: Commits, telling: bootstrap.Service) -> None:
+def test_what_is_refused_is_not_told(owner: Person, commits: Commits, telling: Service) -> None:
     image = owner.create(name="n", protected=True)["id"]
     told(commits)
     assert owner.call("POST", "/v2/images", {"id": image}).status_code == 409
@@ -87,7 +87,7 @@ def test_an_image_without_data_is_deleted_in_one_commit(owner: Person, commits: 
     assert told(commits)[1:] == [({"ImageChanged", "ImageRemoved"}, ["image.delete"])]
 
 
-def test_members(owner: Person, commits: Commits, telling: bootstrap.Service) -> None:
+def test_members(owner: Person, commits: Commits, telling: Service) -> None:
     image, guest = owner.create()["id"], Person(telling.app, "guest")
     told(commits)
     path = f"/v2/images/{image}/members"
@@ -98,7 +98,7 @@ def test_members(owner: Person, commits: Commits, telling: bootstrap.Service) ->
                              ({"MemberRemoved"}, ["image.member.delete"])]
 
 
-def test_imports_and_copies(owner: Person, commits: Commits, telling: bootstrap.Service) -> None:
+def test_imports_and_copies(owner: Person, commits: Commits, telling: Service) -> None:
     image = owner.create(name="n")["id"]
     told(commits)
     assert owner.call("PUT", f"/v2/images/{image}/stage", b"data", Content_Type="application/octet-stream").status_code == 204
@@ -116,7 +116,7 @@ def test_imports_and_copies(owner: Person, commits: Commits, telling: bootstrap.
     assert told(commits) == [({"ImageChanged", "LeaseTaken"}, ["image.update"])]
 
 
-def test_metadata_definitions(commits: Commits, telling: bootstrap.Service) -> None:
+def test_metadata_definitions(commits: Commits, telling: Service) -> None:
     admin = Person(telling.app, "admins", "admin,member,reader")
     for method, path, body, status in [
             ("POST", "", {"namespace": "ns"}, 201), ("PUT", "/ns", {"namespace": "ns2"}, 200), ("POST", "/ns2/tags/blue", None, 201),
@@ -130,7 +130,7 @@ def test_metadata_definitions(commits: Commits, telling: bootstrap.Service) -> N
         ({"NamespaceRemoved"}, ["metadef_namespace.delete"])]
 
 
-def test_who_did_it(owner: Person, telling: bootstrap.Service) -> None:
+def test_who_did_it(owner: Person, telling: Service) -> None:
     """By a request, from its beginning to the download's end; and an import's events name who asked for it."""
     image = owner.create(name="n")["id"]
     assert owner.upload(image).status_code == 204

@@ -16,12 +16,13 @@ import sqlalchemy
 from api import Person
 from conftest import built
 
-from glancecore.bootstrap import Service
+from glancecore.assembly.lifecycle import Service
 from glancecore.domain import errors
 from glancecore.domain.image import Location
-from glancecore.features.imports.dispatch.runner import Outcome
+from glancecore.features.imports.dispatch.runner import JobOutcome
+from glancecore.features.imports.extension import ImportsExtension
 from glancecore.features.imports.flow.logbook import LogbookDatabase, LogbookDocuments, LogbookTable
-from glancecore.kernel.transfer.stores import StoreFacade
+from glancecore.kernel.transfer.store_facade import StoreFacade
 
 DATA = os.urandom(300_000)
 GOOD = {"sha256": hashlib.sha256(DATA).hexdigest()}
@@ -37,12 +38,12 @@ class Logbook:
 
     def __init__(self, service: Service, *, documents: bool) -> None:
         self.at = 0
-        books = service.imports._logbook
+        books = service.of(ImportsExtension).runner._logbook
         assert isinstance(books, LogbookDatabase)
         self._engine = books.engine
         sqlalchemy.event.listen(self._engine, "commit", self._committing)
         if documents:
-            service.imports._logbook = LogbookDocuments(LogbookTable(books))
+            service.of(ImportsExtension).runner._logbook = LogbookDocuments(LogbookTable(books))
 
     def spoil(self) -> None:
         """It names a flow that nobody has, as after a change of versions."""
@@ -64,7 +65,7 @@ def service(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("glancecore.features.imports.dispatch.runner._CLOSING", timedelta())
     with built("sqlite", {"imports": {"max_parallel_stores": 2}, "image_import_opts": {"image_import_plugins": "[inject_image_metadata]"},
                           "inject_metadata_properties": {"inject": "os_distro:debian", "ignore_user_roles": "nobody"}}) as made:
-        monkeypatch.setattr(made.imports, "submit", lambda _task, lease: made.imports._services.leases.forget(lease))
+        monkeypatch.setattr(made.of(ImportsExtension).runner, "submit", lambda _task, lease: made.of(ImportsExtension).runner._services.leases.forget(lease))
         yield made
 
 
@@ -93,11 +94,11 @@ def test_death_at_each_write(service: Service, logbook: Logbook, expected: dict[
         image_id, task_id = begun(owner, expected, stores)
         logbook.at = at
         try:
-            service.imports.take(task_id)
+            service.of(ImportsExtension).runner.take(task_id)
             died = False
         except Died:
             logbook.at = 0
-            assert service.imports.take(task_id) is Outcome.ENDED, at
+            assert service.of(ImportsExtension).runner.take(task_id) is JobOutcome.ENDED, at
         found, image = task(owner, image_id), dict(owner.call("GET", f"/v2/images/{image_id}").json or {})
         if expected is GOOD:
             assert (found["status"], found["error"], image["status"]) == ("success", None, "active"), (at, found)
@@ -107,8 +108,8 @@ def test_death_at_each_write(service: Service, logbook: Logbook, expected: dict[
         assert owner.call("DELETE", f"/v2/images/{image_id}").status_code == 204
     assert at > 10, "it went through the logbook"
     logbook.at = 0
-    service.imports.tidy()
-    assert not service.imports._logbook.books()
+    service.of(ImportsExtension).runner.tidy()
+    assert not service.of(ImportsExtension).runner._logbook.books()
 
 
 def test_a_logbook_that_cannot_be_read(service: Service, logbook: Logbook) -> None:
@@ -116,12 +117,12 @@ def test_a_logbook_that_cannot_be_read(service: Service, logbook: Logbook) -> No
     image_id, task_id = begun(owner, GOOD, ["fast", "slow"])
     logbook.at = 8
     with pytest.raises(Died):
-        service.imports.take(task_id)
+        service.of(ImportsExtension).runner.take(task_id)
     logbook.spoil()
-    assert service.imports.take(task_id) is Outcome.ENDED
+    assert service.of(ImportsExtension).runner.take(task_id) is JobOutcome.ENDED
     assert task(owner, image_id)["status"] == "success"
-    service.imports.tidy()
-    assert not service.imports._logbook.books()
+    service.of(ImportsExtension).runner.tidy()
+    assert not service.of(ImportsExtension).runner._logbook.books()
 
 
 def test_a_process_that_takes_over_from_itself(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +141,7 @@ def test_a_process_that_takes_over_from_itself(service: Service, monkeypatch: py
     image_id, task_id = begun(owner, GOOD, ["fast"])
     monkeypatch.setattr(StoreFacade, "put", held)
     monkeypatch.setattr(StoreFacade, "adopt", nothing_to_adopt)
-    threads = [threading.Thread(target=service.imports.take, args=(task_id,), name=x) for x in go]
+    threads = [threading.Thread(target=service.of(ImportsExtension).runner.take, args=(task_id,), name=x) for x in go]
     for thread in threads:
         thread.start()
         assert blocked.get(timeout=10) == thread.name

@@ -33,7 +33,7 @@ class _Begun:
 
 def _begin(method: dict[str, object]) -> ImportRequest:
     begun = _Begun()
-    api = ImportsApi(cast("Staging", None), cast("Imports", begun), 1 << 20, METHODS, multi_store=True)
+    api = ImportsApi(cast("Staging", None), cast("Imports", begun), 1 << 20, METHODS)
     with Flask("x").test_request_context(method="POST", data=json.dumps({"method": method}), content_type="application/json",
                                          environ_overrides={"SERVER_SOFTWARE": "gunicorn/1"}):
         assert api.start(request, Context(), "i").status_code == 202
@@ -81,4 +81,4 @@ def test_it_is_published_by_method() -> None:
 @pytest.mark.parametrize("schema", [{"properties": {"x": {"type": "strin"}}}, {"properties": 5}, {"required": 7}])
 def test_one_that_is_no_schema_stops_the_start(schema: dict[str, object]) -> None:
     with pytest.raises(errors.ConfigError, match=r"\[DEFAULT\] enabled_import_methods = broken: what the plugin says of its parameters is no JSON schema: .*; use another"):
-        ImportsApi(cast("Staging", None), cast("Imports", None), 1, {"broken": schema}, multi_store=True)
+        ImportsApi(cast("Staging", None), cast("Imports", None), 1, {"broken": schema})

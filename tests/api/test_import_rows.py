@@ -16,10 +16,10 @@ from api import Person, people
 from conftest import DATABASES, built
 from werkzeug.test import TestResponse
 
-from glancecore.bootstrap import Service
+from glancecore.assembly.lifecycle import Service
 from glancecore.domain import errors
 from glancecore.domain.image import Location
-from glancecore.kernel.transfer.stores import StoreFacade
+from glancecore.kernel.transfer.store_facade import StoreFacade
 from glancecore.ports.store import CHUNK
 
 DATA = os.urandom(300_000)

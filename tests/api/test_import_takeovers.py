@@ -15,11 +15,12 @@ from api import Person
 from conftest import built
 from test_import_logbook import Died, begun, task
 
-from glancecore.bootstrap import Service
+from glancecore.assembly.lifecycle import Service
 from glancecore.domain import errors
 from glancecore.domain.image import Location
-from glancecore.features.imports.dispatch.runner import Outcome
-from glancecore.kernel.transfer.stores import StoreFacade
+from glancecore.features.imports.dispatch.runner import JobOutcome
+from glancecore.features.imports.extension import ImportsExtension
+from glancecore.kernel.transfer.store_facade import StoreFacade
 from glancecore.ports.import_step import ImportStep
 
 TAKEOVERS = 3
@@ -30,13 +31,13 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     """Imports that begin wait for the test to take them."""
     with built("sqlite", {"imports": {"max_takeovers": TAKEOVERS}, "image_import_opts": {"image_import_plugins": "[inject_image_metadata]"},
                           "inject_metadata_properties": {"inject": "os_distro:debian", "ignore_user_roles": "nobody"}}) as made:
-        monkeypatch.setattr(made.imports, "submit", lambda _task, lease: made.imports._services.leases.forget(lease))
+        monkeypatch.setattr(made.of(ImportsExtension).runner, "submit", lambda _task, lease: made.of(ImportsExtension).runner._services.leases.forget(lease))
         yield made
 
 
 @pytest.fixture
 def step(service: Service) -> ImportStep:
-    return service.imports._services.steps["inject_image_metadata"]
+    return service.of(ImportsExtension).runner._services.steps["inject_image_metadata"]
 
 
 def raises(exc: BaseException, times: float = float("inf"), then: Callable[..., Any] | None = None) -> Callable[..., Any]:
@@ -65,9 +66,9 @@ def test_one_that_ends_each_process_fails(service: Service, step: ImportStep, mo
     monkeypatch.setattr(step, "run", raises(Died()))
     for _ in range(1 + TAKEOVERS):
         with pytest.raises(Died):
-            service.imports.take(task_id)
+            service.of(ImportsExtension).runner.take(task_id)
         assert task(owner, image_id)["status"] == "processing"
-    assert service.imports.take(task_id) is Outcome.ENDED
+    assert service.of(ImportsExtension).runner.take(task_id) is JobOutcome.ENDED
     ended = task(owner, image_id)
     assert (ended["status"], ended["error"]) == ("failure", "import_failed")
     assert ended["message"] == "step:inject_image_metadata was broken off 4 times; the operator's log says why"
@@ -84,8 +85,8 @@ def test_one_whose_undoing_does_so_too(service: Service, step: ImportStep, monke
     monkeypatch.setattr(step, "undo", raises(Died()))
     for _ in range(1 + TAKEOVERS):
         with pytest.raises(Died):
-            service.imports.take(task_id)
-    assert service.imports.take(task_id) is Outcome.ENDED
+            service.of(ImportsExtension).runner.take(task_id)
+    assert service.of(ImportsExtension).runner.take(task_id) is JobOutcome.ENDED
     ended = task(owner, image_id)
     assert (ended["status"], ended["error"], image(owner, image_id)["status"]) == ("failure", "step_failed", "queued")
 
@@ -96,9 +97,9 @@ def test_an_undo_that_is_stopped_goes_on_elsewhere(service: Service, step: Impor
     monkeypatch.setattr("glancecore.features.imports.stages.writing.write", raises(errors.StoreFull("full", "fast", "put")))
     monkeypatch.setattr(step, "undo", raises(left, 2, step.undo))
     for _ in range(2):
-        assert service.imports.take(task_id) is Outcome.LATER
+        assert service.of(ImportsExtension).runner.take(task_id) is JobOutcome.LATER
         assert "os_distro" in image(owner, image_id)
-    assert service.imports.take(task_id) is Outcome.ENDED
+    assert service.of(ImportsExtension).runner.take(task_id) is JobOutcome.ENDED
     assert (task(owner, image_id)["status"], "os_distro" in image(owner, image_id)) == ("failure", False)
 
 
@@ -109,8 +110,8 @@ def test_each_stage_counts_anew(service: Service, step: ImportStep, monkeypatch:
     monkeypatch.setattr(StoreFacade, "adopt", raises(Died(), TAKEOVERS, StoreFacade.adopt))
     for _ in range(2 * TAKEOVERS):
         with pytest.raises(Died):
-            service.imports.take(task_id)
-    assert service.imports.take(task_id) is Outcome.ENDED
+            service.of(ImportsExtension).runner.take(task_id)
+    assert service.of(ImportsExtension).runner.take(task_id) is JobOutcome.ENDED
     assert (task(owner, image_id)["status"], image(owner, image_id)["status"]) == ("success", "active")
 
 
@@ -126,8 +127,8 @@ def test_writing_to_several_stores_is_one_stage(service: Service, monkeypatch: p
     monkeypatch.setattr(StoreFacade, "put", deadly)
     for _ in range(1 + TAKEOVERS):
         with pytest.raises(Died):
-            service.imports.take(task_id)
-    assert service.imports.take(task_id) is Outcome.ENDED
+            service.of(ImportsExtension).runner.take(task_id)
+    assert service.of(ImportsExtension).runner.take(task_id) is JobOutcome.ENDED
     assert (task(owner, image_id)["status"], image(owner, image_id)["status"]) == ("failure", "uploading")
 
 
@@ -136,8 +137,8 @@ def test_who_lives_does_not_count(service: Service, step: ImportStep, monkeypatc
     owner, image_id, task_id = begin(service)
     monkeypatch.setattr(step, "run", raises(left, 3 * TAKEOVERS, step.run))
     for _ in range(3 * TAKEOVERS):
-        assert service.imports.take(task_id) is Outcome.LATER
-    assert service.imports.take(task_id) is Outcome.ENDED
+        assert service.of(ImportsExtension).runner.take(task_id) is JobOutcome.LATER
+    assert service.of(ImportsExtension).runner.take(task_id) is JobOutcome.ENDED
     assert task(owner, image_id)["status"] == "success"
 
 
@@ -146,7 +147,7 @@ def test_exit_is_a_failure_like_others(service: Service, step: ImportStep, monke
     owner, image_id, task_id = begin(service)
     monkeypatch.setattr(step, "run", raises(SystemExit(code)))
     monkeypatch.setattr(step, "undo", raises(SystemExit(code)))
-    assert service.imports.take(task_id) is Outcome.ENDED
+    assert service.of(ImportsExtension).runner.take(task_id) is JobOutcome.ENDED
     ended = task(owner, image_id)
     assert (ended["status"], ended["error"]) == ("failure", "import_failed")
 
@@ -166,9 +167,9 @@ class Hang(ImportStep):
 """
     with (strangers.plugin(tmp_path, "glancecore.import_steps", {"hang": "Hang"}, source),
           built("sqlite", {"image_import_opts": {"image_import_plugins": "[hang]"}}) as service):
-        monkeypatch.setattr(service.imports, "submit", lambda _task, lease: service.imports._services.leases.forget(lease))
+        monkeypatch.setattr(service.of(ImportsExtension).runner, "submit", lambda _task, lease: service.of(ImportsExtension).runner._services.leases.forget(lease))
         owner, image_id, task_id = begin(service)
-        worker = threading.Thread(target=service.imports.take, args=(task_id,))
+        worker = threading.Thread(target=service.of(ImportsExtension).runner.take, args=(task_id,))
         worker.start()
         while not (tmp_path / "begun").exists():
             assert worker.is_alive()

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 import pytest
 from api import Person
 
-from glancecore.bootstrap import Service
+from glancecore.assembly.lifecycle import Service
 from glancecore.features.images import use_cases as images
 
 #: The images that the rows are about, by name, oldest first.

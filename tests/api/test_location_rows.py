@@ -17,8 +17,8 @@ import pytest
 from api import Person, people
 from conftest import DATABASES, built
 
-from glancecore.bootstrap import Service
-from glancecore.kernel.transfer.stores import StoreFacade, StoreSettings
+from glancecore.assembly.lifecycle import Service
+from glancecore.kernel.transfer.store_facade import StoreFacade, StoreSettings
 from glancecore.testing.memory_store import MemoryStore
 from glancecore.testing.store import make_store
 

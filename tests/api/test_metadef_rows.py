@@ -13,7 +13,7 @@ from api import Person
 from conftest import DATABASES, built
 from prometheus_client import REGISTRY
 
-from glancecore.bootstrap import Service
+from glancecore.assembly.lifecycle import Service
 
 ALL = "/v2/metadefs/namespaces"
 IMAGE = "OS::Glance::Image"

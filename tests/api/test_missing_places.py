@@ -17,13 +17,16 @@ from api import Person
 from oslo_config import cfg
 from waiting import until
 
-from glancecore import bootstrap
 from glancecore import conf as configuration
+from glancecore.assembly.build import build
+from glancecore.assembly.jobs import load_job
+from glancecore.assembly.kernel import load_database
+from glancecore.assembly.lifecycle import Service
 from glancecore.cmd import plugins, status
 from glancecore.cmd.periodic import ALARM, run_once
 from glancecore.domain.image import LocationStatus
 from glancecore.http.health import Health
-from glancecore.periodic.runs import Outcome, Run
+from glancecore.periodic.job_run import JobResult, RunOutcome
 from glancecore.ports.store import MARKER
 
 DATA = b"data"
@@ -34,7 +37,7 @@ class Cloud:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.services: list[bootstrap.Service] = []
+        self.services: list[Service] = []
         self.more: lab.Config = {}
 
     def conf(self) -> cfg.ConfigOpts:
@@ -46,19 +49,19 @@ class Cloud:
             "periodic_auditor": {"bytes_per_second": 0}}, self.more)))
         return configuration.new(files=[str(file)])
 
-    def start(self, *, again: bool = False) -> Person:
+    def start(self, *, tolerate_outages: bool = False) -> Person:
         conf = self.conf()
-        database = bootstrap.load_database(conf)
+        database = load_database(conf)
         database.sync()
-        self.services.append(bootstrap.build(conf, database, again=again))
+        self.services.append(build(conf, database, tolerate_outages=tolerate_outages))
         return Person(self.service.app)
 
     @property
-    def service(self) -> bootstrap.Service:
+    def service(self) -> Service:
         return self.services[-1]
 
-    def audit(self) -> Run:
-        scheduled = bootstrap.load_job(self.conf(), "auditor", self.service.tools, "JOB")
+    def audit(self) -> JobResult:
+        scheduled = load_job(self.conf(), "auditor", self.service.tools, "JOB")
         return self.service.periodic.run(scheduled, dry_run=False)
 
     def marks(self, image_id: str) -> list[LocationStatus]:
@@ -113,7 +116,7 @@ def test_the_auditor_marks_nothing_when_the_data_is_away(cloud: Cloud, caplog: p
     mount = cloud.unmount("fast")
     cloud.start()
     run = cloud.audit()
-    assert (run.outcome, len(run.report.errors), run.report.findings) == (Outcome.FAILED, 1, ())
+    assert (run.outcome, len(run.report.errors), run.report.findings) == (RunOutcome.FAILED, 1, ())
     assert [x for x in caplog.records if x.levelno == logging.ERROR and "periodic job auditor failed" in x.getMessage()]
     assert cloud.marks(image_id) == [LocationStatus.ACTIVE]
     mount()
@@ -124,7 +127,7 @@ def test_the_auditor_asks_for_the_marker_before_it_marks(cloud: Cloud) -> None:
     image_id = uploaded(person)
     (cloud.folder / "fast" / MARKER).unlink()
     (cloud.folder / "fast" / image_id).unlink()
-    assert cloud.audit().outcome is Outcome.FAILED
+    assert cloud.audit().outcome is RunOutcome.FAILED
     assert cloud.marks(image_id) == [LocationStatus.ACTIVE]
 
 
@@ -134,12 +137,12 @@ def test_the_auditor_marks_nothing_when_most_is_missing(cloud: Cloud) -> None:
     for image_id in made[1:]:
         (cloud.folder / "fast" / image_id).rename(cloud.folder / image_id)
     run = cloud.audit()
-    assert (run.outcome, run.report.findings) == (Outcome.FAILED, ())
+    assert (run.outcome, run.report.findings) == (RunOutcome.FAILED, ())
     assert "11 of 12 copies that were looked for are missing" in run.report.errors[0]
     assert {x for image_id in made for x in cloud.marks(image_id)} == {LocationStatus.ACTIVE}
     (cloud.folder / made[1]).rename(cloud.folder / "fast" / made[1])
     run = cloud.audit()
-    assert run.outcome is Outcome.DONE
+    assert run.outcome is RunOutcome.DONE
     assert run.report.counts["missing"] == 10
 
 
@@ -155,11 +158,11 @@ def test_the_auditor_goes_on_with_the_other_stores(cloud: Cloud, how: str) -> No
             (cloud.folder / "fast" / image_id).rename(cloud.folder / image_id)
     (cloud.folder / "slow" / made["slow"][0]).write_bytes(b"evil")
     run = cloud.audit()
-    assert (run.outcome, len(run.report.errors)) == (Outcome.FAILED, 1)
+    assert (run.outcome, len(run.report.errors)) == (RunOutcome.FAILED, 1)
     assert [(x.kind, x.subject) for x in run.report.findings] == [("damaged", made["slow"][0]), ("lost", made["slow"][0])]
     assert {x for image_id in made["fast"] for x in cloud.marks(image_id)} == {LocationStatus.ACTIVE}
     run = cloud.audit()
-    assert (run.outcome, run.report.counts.get("bytes", 0)) == (Outcome.FAILED, 0), "the others were read"
+    assert (run.outcome, run.report.counts.get("bytes", 0)) == (RunOutcome.FAILED, 0), "the others were read"
     if how == "away":
         mount()
         cloud.service.stores.revive(0)
@@ -167,7 +170,7 @@ def test_the_auditor_goes_on_with_the_other_stores(cloud: Cloud, how: str) -> No
         for image_id in made["fast"]:
             (cloud.folder / image_id).rename(cloud.folder / "fast" / image_id)
     run = cloud.audit()
-    assert (run.outcome, run.report.counts["copies"], run.report.findings) == (Outcome.DONE, 12, ())
+    assert (run.outcome, run.report.counts["copies"], run.report.findings) == (RunOutcome.DONE, 12, ())
     assert cloud.audit().report.counts["copies"] == 24
 
 
@@ -189,7 +192,7 @@ def test_the_operator_says_that_the_data_is_really_gone(cloud: Cloud) -> None:
     for image_id in [uploaded(person) for _ in range(12)]:
         (cloud.folder / "fast" / image_id).unlink()
     run = cloud.audit()
-    assert (run.outcome, run.report.counts["missing"]) == (Outcome.DONE, 12)
+    assert (run.outcome, run.report.counts["missing"]) == (RunOutcome.DONE, 12)
 
 
 # -- marks are lifted ---------------------------------------------------------------------------------------------------------
@@ -241,7 +244,7 @@ def test_lost_data_is_an_error_with_an_exit_code_of_its_own(cloud: Cloud, caplog
 # -- the configuration is only judged -------------------------------------------------------------------------------------------
 def test_judging_makes_marks_and_records_nothing(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
     cloud.more = {"DEFAULT": {"enabled_import_methods": "glance-direct"}}
-    database = bootstrap.load_database(cloud.conf())
+    database = load_database(cloud.conf())
     database.sync()
     assert judged(cloud) == "fine"
     assert checked(cloud, capsys) == (0, "Success", "Everything that the configuration enables is there and works.\nfast, slow")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from api import V20, V21, Person, people
 
-from glancecore.bootstrap import Service
+from glancecore.assembly.lifecycle import Service
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from signing import METHODS, certificate, properties
 from test_import_rows import DIRECT, begin, ended, show, stage
 
-from glancecore.bootstrap import Service
+from glancecore.assembly.lifecycle import Service
 
 DATA = os.urandom(2_000_000)
 KEYS: dict[str, Any] = {

@@ -12,7 +12,7 @@ import pytest
 from api import Person
 from conftest import DATABASES, built
 
-from glancecore.bootstrap import Service
+from glancecore.assembly.lifecycle import Service
 
 
 @pytest.fixture

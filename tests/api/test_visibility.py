@@ -10,7 +10,7 @@ import uuid
 import pytest
 from api import Person, people
 
-from glancecore.bootstrap import Service
+from glancecore.assembly.lifecycle import Service
 
 TABLE = """
 visibility  owner  reader  pending  accepted  rejected  stranger  admin

@@ -21,7 +21,7 @@ from glancecore.domain.lease import Lease
 from glancecore.ports.extension import Argument, Background, Collection, CommandTree, Extension, Subscriptions
 from glancecore.ports.http import Route, Schema
 from glancecore.ports.options import Options
-from glancecore.ports.periodic import PeriodicJob, Turn
+from glancecore.ports.periodic import JobContext, PeriodicJob
 from glancecore.ports.record_repository import Record, RecordAdded, RecordQuery, RecordRemoved
 from glancecore.sdk.records import saving
 from glancecore.sdk.rules import OWNING_MEMBER, READER_OF_VISIBLE, rule
@@ -38,7 +38,7 @@ class Tidy(PeriodicJob):
     interval = 3600.0
     summary = "removes notes without text"
 
-    def run(self, turn: Turn) -> None:
+    def run(self, turn: JobContext) -> None:
         turn.check()
 
 
@@ -360,7 +360,7 @@ class ThereCanBeOne(Good):
 # -- jobs --------------------------------------------------------------------------------------------------------------------
 class JobThatFails(Good):
     class Job(Tidy):
-        def run(self, turn: Turn) -> None:
+        def run(self, turn: JobContext) -> None:
             raise IndexError("nothing there")
 
     jobs: ClassVar[Mapping[str, type[PeriodicJob]]] = {"sab_tidy": Job}
@@ -368,7 +368,7 @@ class JobThatFails(Good):
 
 class JobWithErrors(Good):
     class Job(Tidy):
-        def run(self, turn: Turn) -> None:
+        def run(self, turn: JobContext) -> None:
             turn.fail("it does not go")
 
     jobs: ClassVar[Mapping[str, type[PeriodicJob]]] = {"sab_tidy": Job}
@@ -380,7 +380,7 @@ class JobThatIsNeverDry(Good):
             super().__init__(conf, tools)
             self.kernel = tools.kernel
 
-        def run(self, turn: Turn) -> None:
+        def run(self, turn: JobContext) -> None:
             for each in self.kernel.records.find(RecordQuery("sab.notes")):
                 self.kernel.writer.save(RecordRemoved(each))
 

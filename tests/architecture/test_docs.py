@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
 from glancecore import conf
-from glancecore.assembly.rules import list_rules
+from glancecore.assembly.core import list_rules
 from glancecore.conf import opts
 from glancecore.conf.store import PER_STORE
 from glancecore.features.images.property_protection import PropertyProtection

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from glancecore.domain import errors
-from glancecore.ports.import_method import FetchWork, ImportMethod, Part, Request
+from glancecore.ports.import_method import FetchedBody, FetchWork, ImportMethod, MethodRequest
 from glancecore.ports.import_method import Source as Where
 from glancecore.testing.import_method import DATA, OTHER, ImportMethodConformance, Source, make_method
 
@@ -17,8 +17,8 @@ Kit = ImportMethodConformance
 class Shelf(Source):
     """A source in memory: good enough to break rules on."""
 
-    good = Request({"name": "shelf", "uri": "shelf://secret"})
-    bad = (Request({"name": "shelf"}),)
+    good = MethodRequest({"name": "shelf", "uri": "shelf://secret"})
+    bad = (MethodRequest({"name": "shelf"}),)
 
     def __init__(self) -> None:
         self.data: bytes | None = DATA
@@ -51,18 +51,18 @@ class Reads(ImportMethod):
     shelf: Shelf
     piece = 1 << 20
 
-    def check(self, request: Request) -> None:
+    def check(self, request: MethodRequest) -> None:
         if "uri" not in request.method:
             raise errors.Invalid("uri")
 
-    def fetch(self, work: FetchWork, offset: int = 0, validator: str | None = None) -> Part:
+    def fetch(self, work: FetchWork, offset: int = 0, validator: str | None = None) -> FetchedBody:
         if self.shelf.stopped:
             raise failed("no answer", again=True)
         if self.shelf.data is None:
             raise failed("missing", again=False)
         name = "one" if self.shelf.data is DATA else "two"
         at = offset if validator == name else 0
-        return Part(at, len(self.shelf.data), self.pieces(at), name)
+        return FetchedBody(at, len(self.shelf.data), self.pieces(at), name)
 
     def pieces(self, at: int) -> Iterator[bytes]:
         data = self.shelf.data or b""
@@ -77,12 +77,12 @@ class Staged(Reads):
 
 
 class RefusesAll(Reads):
-    def check(self, request: Request) -> None:
+    def check(self, request: MethodRequest) -> None:
         raise errors.Invalid("no")
 
 
 class TakesAll(Reads):
-    def check(self, request: Request) -> None:
+    def check(self, request: MethodRequest) -> None:
         pass
 
 
@@ -107,21 +107,21 @@ class CountsPreparations(Reads):
 
 
 class IgnoresTheOffset(Reads):
-    def fetch(self, work: FetchWork, offset: int = 0, validator: str | None = None) -> Part:
+    def fetch(self, work: FetchWork, offset: int = 0, validator: str | None = None) -> FetchedBody:
         part = super().fetch(work, 0)
-        return Part(offset, part.total, part.pieces, part.validator)
+        return FetchedBody(offset, part.total, part.pieces, part.validator)
 
 
 class GoesOnInOtherContent(Reads):
-    def fetch(self, work: FetchWork, offset: int = 0, validator: str | None = None) -> Part:
+    def fetch(self, work: FetchWork, offset: int = 0, validator: str | None = None) -> FetchedBody:
         part = super().fetch(work, 0)
-        return Part(offset, part.total, self.pieces(offset), part.validator)
+        return FetchedBody(offset, part.total, self.pieces(offset), part.validator)
 
 
 class SameValidator(Reads):
-    def fetch(self, work: FetchWork, offset: int = 0, validator: str | None = None) -> Part:
+    def fetch(self, work: FetchWork, offset: int = 0, validator: str | None = None) -> FetchedBody:
         part = super().fetch(work, 0)
-        return Part(0, part.total, part.pieces, "always")
+        return FetchedBody(0, part.total, part.pieces, "always")
 
 
 class EndsQuietly(Reads):
@@ -130,14 +130,14 @@ class EndsQuietly(Reads):
 
 
 class ShowsTheUri(Reads):
-    def fetch(self, work: FetchWork, offset: int = 0, validator: str | None = None) -> Part:
+    def fetch(self, work: FetchWork, offset: int = 0, validator: str | None = None) -> FetchedBody:
         if self.shelf.data is None:
             raise failed(f"{work.request.method['uri']} is missing", again=False)
         return super().fetch(work, offset, validator)
 
 
 class GivesUp(Reads):
-    def fetch(self, work: FetchWork, offset: int = 0, validator: str | None = None) -> Part:
+    def fetch(self, work: FetchWork, offset: int = 0, validator: str | None = None) -> FetchedBody:
         if self.shelf.stopped:
             raise failed("no answer", again=False)
         return super().fetch(work, offset, validator)

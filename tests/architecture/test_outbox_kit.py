@@ -92,23 +92,23 @@ class FoldsCase(MemoryOutbox):
 
 
 class SettlesNothing(MemoryOutbox):
-    def settle(self, outcomes: Sequence[port.Outcome]) -> None:
+    def settle(self, outcomes: Sequence[port.DeliveryOutcome]) -> None:
         super().settle([replace(x, delivered=False) for x in outcomes])
 
 
 class SettlesAnyClaim(MemoryOutbox):
-    def settle(self, outcomes: Sequence[port.Outcome]) -> None:
+    def settle(self, outcomes: Sequence[port.DeliveryOutcome]) -> None:
         stored = [replace(x, token=self.kept[x.position][0].token) for x in outcomes if x.position in self.kept]
         super().settle(stored)
 
 
 class AtOnceAgain(MemoryOutbox):
-    def settle(self, outcomes: Sequence[port.Outcome]) -> None:
+    def settle(self, outcomes: Sequence[port.DeliveryOutcome]) -> None:
         super().settle([replace(x, delay=0) for x in outcomes])
 
 
 class LosesTheError(MemoryOutbox):
-    def settle(self, outcomes: Sequence[port.Outcome]) -> None:
+    def settle(self, outcomes: Sequence[port.DeliveryOutcome]) -> None:
         super().settle([replace(x, error=x.error or "") for x in outcomes])
 
 

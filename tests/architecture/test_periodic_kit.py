@@ -11,7 +11,7 @@ import pytest
 from oslo_config import cfg
 
 from glancecore.domain import errors
-from glancecore.ports.periodic import PeriodicJob, Turn
+from glancecore.ports.periodic import JobContext, PeriodicJob
 from glancecore.testing import periodic as kits
 from glancecore.testing.periodic import Killed, PeriodicJobConformance, Place, make_job
 
@@ -34,7 +34,7 @@ class Renews(PeriodicJob):
         super().__init__(conf, tools)
         self.items, self.others = tools
 
-    def run(self, turn: Turn) -> None:
+    def run(self, turn: JobContext) -> None:
         for name in sorted(self.items):
             turn.check()
             if name <= str(turn.state.get("after", "")) or self.items[name] != "old":
@@ -43,7 +43,7 @@ class Renews(PeriodicJob):
             turn.remember({"after": name})
         turn.remember({})
 
-    def renew(self, turn: Turn, name: str) -> None:
+    def renew(self, turn: JobContext, name: str) -> None:
         turn.find("old", name, "it is old")
         if not turn.dry_run:
             self.items[name] = "new"
@@ -114,59 +114,59 @@ class BeginsWhenMade(Renews):
 
 
 class WantsSomething(Renews):
-    def run(self, turn: Turn) -> None:
+    def run(self, turn: JobContext) -> None:
         if not self.items:
             turn.fail("there is nothing")
         super().run(turn)
 
 
 class Quiet(Renews):
-    def renew(self, turn: Turn, name: str) -> None:
+    def renew(self, turn: JobContext, name: str) -> None:
         if not turn.dry_run:
             self.items[name] = "new"
 
 
 class CountsEach(Renews):
-    def renew(self, turn: Turn, name: str) -> None:
+    def renew(self, turn: JobContext, name: str) -> None:
         for number in range(10):
             turn.count(f"{name}-{number}")
         super().renew(turn, name)
 
 
 class NeverSettles(Renews):
-    def run(self, turn: Turn) -> None:
+    def run(self, turn: JobContext) -> None:
         super().run(turn)
         for name in self.items:
             self.items[name] += "!"
 
 
 class DryChanges(Renews):
-    def renew(self, turn: Turn, name: str) -> None:
+    def renew(self, turn: JobContext, name: str) -> None:
         super().renew(turn, name)
         self.items[name] = "new"
 
 
 class DrySilent(Renews):
-    def run(self, turn: Turn) -> None:
+    def run(self, turn: JobContext) -> None:
         if not turn.dry_run:
             super().run(turn)
 
 
 class TouchesOthers(OfMachine):
-    def run(self, turn: Turn) -> None:
+    def run(self, turn: JobContext) -> None:
         super().run(turn)
         if self.items and not turn.dry_run:
             self.others["item"] = "new"
 
 
 class NeverChecks(Renews):
-    def run(self, turn: Turn) -> None:
+    def run(self, turn: JobContext) -> None:
         for name in self.items:
             self.renew(turn, name)
 
 
 class Swallows(Renews):
-    def run(self, turn: Turn) -> None:
+    def run(self, turn: JobContext) -> None:
         try:
             super().run(turn)
         except errors.GlanceError as exc:
@@ -174,7 +174,7 @@ class Swallows(Renews):
 
 
 class GoesOn(Renews):
-    def run(self, turn: Turn) -> None:
+    def run(self, turn: JobContext) -> None:
         try:
             super().run(turn)
         except errors.JobStopped:
@@ -184,7 +184,7 @@ class GoesOn(Renews):
 
 
 class Lingers(Renews):
-    def run(self, turn: Turn) -> None:
+    def run(self, turn: JobContext) -> None:
         try:
             super().run(turn)
         except errors.JobStopped:
@@ -193,7 +193,7 @@ class Lingers(Renews):
 
 
 class RemembersFirst(Renews):
-    def run(self, turn: Turn) -> None:
+    def run(self, turn: JobContext) -> None:
         for name in sorted(self.items):
             if name <= str(turn.state.get("after", "")):
                 continue
@@ -205,48 +205,48 @@ class RemembersFirst(Renews):
 class HalfDone(Renews):
     """What it began is not found again."""
 
-    def renew(self, turn: Turn, name: str) -> None:
+    def renew(self, turn: JobContext, name: str) -> None:
         if not turn.dry_run:
             self.items[name] = "being renewed"
         super().renew(turn, name)
 
 
 class NoJson(Renews):
-    def run(self, turn: Turn) -> None:
+    def run(self, turn: JobContext) -> None:
         super().run(turn)
         turn.remember({"at": datetime.now(UTC)})
 
 
 class OtherJson(Renews):
-    def run(self, turn: Turn) -> None:
+    def run(self, turn: JobContext) -> None:
         super().run(turn)
         turn.remember({"seen": (1, 2)})
 
 
 class RemembersAll(Renews):
-    def run(self, turn: Turn) -> None:
+    def run(self, turn: JobContext) -> None:
         super().run(turn)
         turn.remember({"seen": ["x" * 1000] * 100})
 
 
 class ShowsUrls(Renews):
-    def renew(self, turn: Turn, name: str) -> None:
+    def renew(self, turn: JobContext, name: str) -> None:
         turn.find("old", name, "http://store/x is old")
 
 
 class LongKinds(Renews):
-    def renew(self, turn: Turn, name: str) -> None:
+    def renew(self, turn: JobContext, name: str) -> None:
         turn.find(f"the item that is called {name} and is old by now", name, "it is old")
 
 
 class CountsBack(Renews):
-    def renew(self, turn: Turn, name: str) -> None:
+    def renew(self, turn: JobContext, name: str) -> None:
         super().renew(turn, name)
         turn.count("left", -1)
 
 
 class Tells(Renews):
-    def renew(self, turn: Turn, name: str) -> None:
+    def renew(self, turn: JobContext, name: str) -> None:
         super().renew(turn, name)
         turn.find("old", name, f"it has {SECRET}")
 

@@ -14,8 +14,10 @@ import strangers
 from plugin_saboteurs import OF_ALL, OF_STARTS, faults_of, word
 from prometheus_client import REGISTRY
 
-from glancecore import bootstrap
 from glancecore import conf as configuration
+from glancecore.assembly.build import build
+from glancecore.assembly.kernel import load_database
+from glancecore.assembly.lifecycle import Service
 from glancecore.domain import errors
 
 ADMIN = {"x-user-id": "u", "x-project-id": "p", "x-roles": "admin,member,reader", "x-identity-status": "Confirmed"}
@@ -31,7 +33,7 @@ CONFIG: dict[str, lab.Config] = {
 
 
 @contextlib.contextmanager
-def serving(folder: Path, config: lab.Config) -> Iterator[bootstrap.Service]:
+def serving(folder: Path, config: lab.Config) -> Iterator[Service]:
     file = folder / "glance-api.conf"
     text = lab.config_text(lab.merged({
         "DEFAULT": {"auth_strategy": "headers", "enabled_backends": "good:file", "notifiers": "", "plugin_start_timeout": 1, "enabled_import_methods": ""},
@@ -39,17 +41,17 @@ def serving(folder: Path, config: lab.Config) -> Iterator[bootstrap.Service]:
         "auth_headers": {"trusted_addresses": "127.0.0.1"}, "glance_store": {"default_backend": "good"}}, config))
     file.write_text(text.replace("{folder}", str(folder)))
     conf = configuration.new(files=[str(file)])
-    database = bootstrap.load_database(conf)
+    database = load_database(conf)
     database.sync()
     database.close()
-    service = bootstrap.build(conf)
+    service = build(conf)
     try:
         yield service
     finally:
         service.close()
 
 
-def uploaded(service: bootstrap.Service, **properties: str) -> tuple[int, dict[str, Any]]:
+def uploaded(service: Service, **properties: str) -> tuple[int, dict[str, Any]]:
     client = service.app.test_client()
     image = client.post("/v2/images", json={"disk_format": "raw", "container_format": "bare", **properties}, headers=ADMIN).get_json()
     done = client.put(f"/v2/images/{image['id']}/file", data=b"x", headers={**ADMIN, "content-type": "application/octet-stream"})

@@ -9,9 +9,11 @@ import pytest
 from glancecore import conf
 from glancecore.assembly.extensions import Extensions, ServiceKernel
 from glancecore.assembly.loader import Loader
+from glancecore.domain.context import Context
 from glancecore.domain.errors import ConfigError
 from glancecore.kernel.subscriptions import Subscriptions
-from glancecore.ports.extension import Background, Extension
+from glancecore.ports.extension import Background, Dialect, Extension
+from glancecore.ports.http import Lane, Route
 
 CALLS: list[str] = []
 
@@ -59,7 +61,7 @@ class Third(First):
 
 def made(*classes: type[First]) -> Extensions:
     CALLS.clear()
-    kernel = ServiceKernel(*[cast("Any", None)] * 7)
+    kernel = ServiceKernel(*[cast("Any", None)] * 8)
     return Extensions(Loader(conf.new(files=[])), {x.name: x for x in classes}, kernel, Subscriptions())
 
 
@@ -86,3 +88,24 @@ def test_what_failed_half_way_ends_as_well() -> None:
         several.start()
     several.stop()
     assert CALLS == ["first starts", "third starts", "first rests", "third stops", "first stops"]
+
+
+class Fourth(First):
+    name = "fourth"
+
+    def dialects(self) -> dict[str, Dialect]:
+        return {"PUT /things/<name>": lambda request, _ctx, name: f"{name} in other words" if request == "other" else None}
+
+
+def test_a_dialect_is_asked_first() -> None:
+    routes = [Route("PUT", "/things/<name>", lambda _request, _ctx, name: name, "Put it", {204: None}, lane=Lane.TRANSFER),  # type: ignore[arg-type, return-value]
+              Route("GET", "/things/<name>", lambda _request, _ctx, name: name, "Get it", {200: None})]  # type: ignore[arg-type, return-value]
+    put, get = made(First, Fourth).in_other_words(routes)
+    request, ctx = cast("Any", "other"), Context()
+    assert (put(request, ctx, name="x"), put(cast("Any", "own"), ctx, name="x"), get(request, ctx, name="x")) == ("x in other words", "x", "x")
+    assert (put.lane, put.summary) == (Lane.TRANSFER, "Put it")
+
+
+def test_a_dialect_of_no_route_stops_the_start() -> None:
+    with pytest.raises(ConfigError, match=r"fourth.*PUT /things/<name>, which is no route"):
+        made(Fourth).in_other_words([])

@@ -10,8 +10,8 @@ from pathlib import Path
 import lab
 import pytest
 
-from glancecore import bootstrap
 from glancecore import conf as configuration
+from glancecore.assembly.kernel import load_database
 from glancecore.cmd import manage
 from glancecore.domain.errors import Invalid, SchemaUnknown
 
@@ -24,7 +24,7 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Manage]:
     file = tmp_path / "glance-api.conf"
     file.write_text(lab.config_text({"database": {"connection": f"sqlite:///{tmp_path}/glance.sqlite"}}))
     conf = configuration.new(files=[str(file)])
-    database = bootstrap.load_database(conf)
+    database = load_database(conf)
 
     def call(*words: str | Path) -> tuple[int, str]:
         args = manage.parser().parse_args([str(x) for x in words])

@@ -12,8 +12,8 @@ import plugin_saboteurs as saboteurs
 import pytest
 import strangers
 
-from glancecore import bootstrap
 from glancecore import conf as configuration
+from glancecore.assembly.kernel import load_database
 from glancecore.cmd import periodic, start
 
 Run = Callable[..., tuple[int, str, str]]
@@ -25,7 +25,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
     file = tmp_path / "glance-api.conf"
     file.write_text(f"[DEFAULT]\nenabled_import_methods =\n[file]\nfilesystem_store_datadir = {tmp_path}/images\n[database]\nconnection = sqlite:///{tmp_path}/glance.sqlite\n"
                     "[periodic]\nenabled_jobs = odd, reaper\n")
-    database = bootstrap.load_database(configuration.new(files=[str(file)]))
+    database = load_database(configuration.new(files=[str(file)]))
     database.sync()
     database.close()
 

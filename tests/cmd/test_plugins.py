@@ -14,8 +14,8 @@ import pytest
 import strangers
 from plugin_saboteurs import NONE, OF_ALL, OF_STARTS, Fault
 
-from glancecore import bootstrap
 from glancecore import conf as configuration
+from glancecore.assembly.kernel import load_database
 from glancecore.cmd import plugins, start
 
 #: What no "try" around an import can hold.
@@ -47,7 +47,7 @@ def run(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pyte
         file = tmp_path / "glance-api.conf"
         file.write_text(f"[DEFAULT]\nenabled_backends = {backends}\nenabled_import_methods =\nplugin_start_timeout = 5\n{default}[glance_store]\ndefault_backend = good\n"
                         f"[good]\nfilesystem_store_datadir = {tmp_path}/images\n[database]\nconnection = sqlite:///{tmp_path}/glance.sqlite\n{more}")
-        database = bootstrap.load_database(configuration.new(files=[str(file)]))
+        database = load_database(configuration.new(files=[str(file)]))
         database.sync()
         database.close()
         monkeypatch.setattr(sys, "argv", ["glance-plugins", "--config-file", str(file), *words])

@@ -11,8 +11,8 @@ import plugin_saboteurs as saboteurs
 import pytest
 import strangers
 
-from glancecore import bootstrap
 from glancecore import conf as configuration
+from glancecore.assembly.stores import load_stores
 from glancecore.cmd.manage import parser
 from glancecore.domain import errors
 from glancecore.domain.image import Location
@@ -39,7 +39,7 @@ class Cloud:
 
     def use(self) -> None:
         """As a start of the service does."""
-        bootstrap.load_stores(self.conf(), self.database).close()
+        load_stores(self.conf(), self.database).close()
 
     def run(self, *words: str) -> tuple[int, str]:
         args: argparse.Namespace = parser().parse_args(words)
@@ -151,7 +151,7 @@ def test_adopt_a_folder_that_was_moved_before_it_had_a_marker(cloud: Cloud) -> N
     (cloud.folder / "two" / "a").write_bytes(b"x")
     assert "none of 1" in cloud.told("show", "fast")["why"]
     cloud.run("store", "adopt", "--formerly", f"file://{cloud.folder}/one", "fast")
-    stores = bootstrap.load_stores(cloud.conf(), cloud.database)
+    stores = load_stores(cloud.conf(), cloud.database)
     assert b"".join(stores.get("fast").open(f"file://{cloud.folder}/one/a")) == b"x"
     stores.close()
 

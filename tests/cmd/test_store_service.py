@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from glancecore import bootstrap
 from glancecore import conf as configuration
+from glancecore.assembly.stores import load_stores
 from glancecore.cmd.manage import parser
 from glancecore.domain import errors
 from glancecore.domain.image import Location, LocationStatus, Status
@@ -39,7 +39,7 @@ class Cloud:
 
     def use(self) -> None:
         """As a start of the service does."""
-        bootstrap.load_stores(self.conf(), self.database).close()
+        load_stores(self.conf(), self.database).close()
 
     def run(self, *words: str) -> tuple[int, str]:
         args: argparse.Namespace = parser().parse_args(["store", *words] if words[0] != "--json" else ["--json", "store", *words[1:]])

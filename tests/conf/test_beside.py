@@ -10,7 +10,7 @@ import pytest
 from glancecore import conf as configuration
 from glancecore.cmd import start
 from glancecore.conf import beside
-from glancecore.ports.config_files import config_words, files_of
+from glancecore.sdk.config_files import config_words, files_of
 
 
 @pytest.fixture

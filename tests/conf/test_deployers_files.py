@@ -13,10 +13,13 @@ import pytest
 from flask import Flask
 from oslo_config import cfg
 
-from glancecore import bootstrap
 from glancecore import conf as configuration
+from glancecore.assembly.build import build
+from glancecore.assembly.kernel import load_database
 from glancecore.conf import beside, review
-from glancecore.ports.config_files import files_of
+from glancecore.features.cache.options import cache_driver
+from glancecore.features.imports.flow.logbooks import prepare_logbook
+from glancecore.sdk.config_files import files_of
 
 FILES = Path(__file__).with_name("deployers")
 DEPLOYERS = sorted(x.name for x in FILES.iterdir())
@@ -34,10 +37,10 @@ def conf(request: pytest.FixtureRequest, tmp_path: Path) -> cfg.ConfigOpts:
 
 @pytest.fixture
 def app(conf: cfg.ConfigOpts) -> Iterator[Flask]:
-    database = bootstrap.load_database(conf)
+    database = load_database(conf)
     database.sync()
-    bootstrap.prepare_logbook(conf, database)
-    service = bootstrap.build(conf, database)
+    prepare_logbook(conf, database)
+    service = build(conf, database)
     yield service.app
     service.close()
 
@@ -56,7 +59,7 @@ def test_nothing_in_it_is_unknown(conf: cfg.ConfigOpts) -> None:
 
 def test_what_it_says_is_so(conf: cfg.ConfigOpts, request: pytest.FixtureRequest) -> None:
     deployer = request.node.callspec.params["conf"]
-    assert (bootstrap.cache_driver(conf) is not None) is (deployer != "puppet"), "puppet's flavor has no cache in it"
+    assert (cache_driver(conf) is not None) is (deployer != "puppet"), "puppet's flavor has no cache in it"
     assert ("messaging" in conf.notifiers) is (deployer in {"openstack-ansible", "devstack"})
     steps = {"kolla-ansible": ["image_decompression", "inject_image_metadata"], "puppet": ["no_op"]}
     assert conf.image_import_opts.image_import_plugins == steps.get(deployer, [])

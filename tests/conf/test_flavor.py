@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from glancecore import bootstrap
 from glancecore import conf as configuration
 from glancecore.domain.errors import ConfigError
+from glancecore.features.cache.options import cache_driver
 
 
 def _read(folder: Path, flavor: str, *lines: str) -> tuple[str, bool]:
@@ -16,7 +16,7 @@ def _read(folder: Path, flavor: str, *lines: str) -> tuple[str, bool]:
     file = folder / "glance-api.conf"
     file.write_text("\n".join(["[DEFAULT]", *lines, "[paste_deploy]", f"flavor = {flavor}", ""]))
     conf = configuration.new(files=[str(file)])
-    return conf.auth_strategy, bootstrap.cache_driver(conf) is not None
+    return conf.auth_strategy, cache_driver(conf) is not None
 
 
 @pytest.mark.parametrize(("flavor", "auth", "cached"), [

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from oslo_config import cfg
 
-from glancecore import bootstrap
 from glancecore import conf as configuration
+from glancecore.assembly.stores import load_stores
 from glancecore.conf import from_glance
 from glancecore.domain.errors import ConfigError
 
@@ -84,14 +84,14 @@ def test_what_contradicts_the_environment_stops_the_start(tmp_path: Path, monkey
 def test_stores_in_the_old_form_have_their_options_in_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OS_GLANCE_STORE__FILESYSTEM_STORE_DATADIR", f"{tmp_path}/images")
     conf = _read(tmp_path, "[DEFAULT]\nenabled_import_methods =\n[glance_store]\nstores = file\n")
-    bootstrap.load_stores(conf).close()
+    load_stores(conf).close()
     assert conf.file.filesystem_store_datadir == f"{tmp_path}/images"
 
 
 def test_a_store_with_its_options_in_the_environment_has_a_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OS_FAST__FILESYSTEM_STORE_DATADIR", f"{tmp_path}/images")
     conf = _read(tmp_path, "[DEFAULT]\nenabled_backends = Fast:file\nenabled_import_methods =\n[fats]\nx = 1\n")
-    bootstrap.load_stores(conf).close()
+    load_stores(conf).close()
     assert conf.Fast.filesystem_store_datadir == f"{tmp_path}/images"
 
 
@@ -102,7 +102,7 @@ def test_what_is_gone_and_would_change_nothing_is_let_pass(tmp_path: Path) -> No
 def test_stores_in_the_old_form_have_their_options_in_the_common_section(tmp_path: Path) -> None:
     text = f"[glance_store]\nstores = file,http\ndefault_store = file\nfilesystem_store_datadir = {tmp_path}/images\n"
     conf = _read(tmp_path, f"[DEFAULT]\nnode_staging_uri = file://{tmp_path}/staged/\n{text}")
-    stores = bootstrap.load_stores(conf)
+    stores = load_stores(conf)
     try:
         assert stores.ids == ["file", "http"]
         assert conf.file.filesystem_store_datadir == f"{tmp_path}/images"
@@ -115,7 +115,7 @@ def test_stores_in_the_old_form_have_their_options_in_the_common_section(tmp_pat
 def test_with_enabled_backends_the_common_section_is_not_a_stores(tmp_path: Path) -> None:
     text = f"[DEFAULT]\nenabled_backends = fast:file\n[fast]\nfilesystem_store_datadir = {tmp_path}/fast\n[glance_store]\nfilesystem_store_datadir = /nowhere/x\n"
     conf = _read(tmp_path, text)
-    bootstrap.load_stores(conf).close()
+    load_stores(conf).close()
     assert conf.fast.filesystem_store_datadir == f"{tmp_path}/fast"
 
 
@@ -123,7 +123,7 @@ def test_with_enabled_backends_the_common_section_is_not_a_stores(tmp_path: Path
 def test_staging_that_is_no_folder_is_refused(tmp_path: Path, uri: str) -> None:
     text = f"[DEFAULT]\nnode_staging_uri = {uri}\n[glance_store]\nfilesystem_store_datadir = {tmp_path}/images\n"
     with pytest.raises(ConfigError, match="node_staging_uri"):
-        bootstrap.load_stores(_read(tmp_path, text))
+        load_stores(_read(tmp_path, text))
 
 
 @pytest.mark.parametrize("uri", ["file://{}/staged", "file://localhost{}/staged", "file://{}/staged/"])

@@ -9,7 +9,7 @@ from pathlib import Path
 from oslo_config import cfg
 
 from glancecore.conf import glance_options, library_options
-from glancecore.conf.glance_options import OPTIONS, STORE, Outcome, fate
+from glancecore.conf.glance_options import OPTIONS, STORE, OptionFate, fate
 from glancecore.conf.store import PER_STORE
 
 #: Section and name of what the generators of Glance 33, glance_store and the oslo libraries that it uses write.
@@ -32,7 +32,7 @@ def _declared(prefix: str = "glancecore") -> list[tuple[str, cfg.Opt]]:
 def test_what_is_the_same_is_there() -> None:
     ours = {(group, option.dest) for group, option in _declared()}
     of_stores = {option.dest for _, option in _declared("glancecore.store.")} | {x.dest for x in PER_STORE}
-    absent = [f"[{section}] {name}" for (section, name), became in OPTIONS.items() if became.outcome is Outcome.SAME and section not in library_options.SECTIONS
+    absent = [f"[{section}] {name}" for (section, name), became in OPTIONS.items() if became.outcome is OptionFate.SAME and section not in library_options.SECTIONS
               and (section, name) not in ours and not (section == STORE and name in of_stores) and not name.startswith(OF_OSLO)]
     assert absent == []
 
@@ -44,7 +44,7 @@ TRANSLATED = {("DEFAULT", "use_keystone_limits"), ("DEFAULT", "node_staging_uri"
 def test_what_is_renamed_is_there_and_reads_the_former_name() -> None:
     ours = {(group, option.dest): option for group, option in _declared()}
     for (section, name), became in OPTIONS.items():
-        if became.outcome is not Outcome.RENAMED:
+        if became.outcome is not OptionFate.RENAMED:
             continue
         named = re.match(r"\[(\S+)\] (\w+)", became.words)
         assert named, became.words

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from oslo_config import cfg
 
-from glancecore import bootstrap
 from glancecore import conf as configuration
+from glancecore.assembly.stores import load_stores
 from glancecore.conf import glance_options, library_options, review
 from glancecore.domain.errors import ConfigError
 
@@ -128,7 +128,7 @@ def test_options_with_a_former_name_in_the_environment_are_told_with_the_present
 def test_a_stores_section_with_a_typing_error_stops_the_start(tmp_path: Path) -> None:
     conf = _read(tmp_path, "[DEFAULT]\nenabled_backends = fast:file\n[fats]\nfilesystem_store_datadir = /x\n")
     with pytest.raises(ConfigError, match=r"store fast has no section.*\[fats\].*call it \[fast\]"):
-        bootstrap.load_stores(conf)
+        load_stores(conf)
 
 
 @pytest.mark.parametrize("line", ["read_only = false", "direct_download = never", "http_store_timeout = 3", "store_description = x"])
@@ -136,20 +136,20 @@ def test_a_stores_own_options_are_known_before_it_is_loaded(tmp_path: Path, line
     conf = _read(tmp_path, f"[DEFAULT]\nenabled_backends = web1:http, web2:http\n[web1]\n{line}\n[os_glance_staging_store]\nfilesystem_store_datadir = {tmp_path}/staged\n"
                            "[glance_store]\ndefault_backend = web1\n")
     assert [x.text for x in review.review(conf, {}) if x.fate is None] == []
-    bootstrap.load_stores(conf).close()
+    load_stores(conf).close()
 
 
 def test_the_section_of_another_store_is_no_typing_error_even_with_one_inside(tmp_path: Path) -> None:
     conf = _read(tmp_path, f"[DEFAULT]\nenabled_backends = web1:file, web2:http\n[web1]\nfilesystem_store_datadir = {tmp_path}/images\nread_onyl = false\n"
                            "[glance_store]\ndefault_backend = web1\n")
-    bootstrap.load_stores(conf).close()
+    load_stores(conf).close()
     assert [x.near for x in review.review(conf, {}) if x.fate is None] == ["read_only"]
 
 
 def test_the_section_of_an_installed_driver_is_not_taken_for_a_misspelt_store(tmp_path: Path) -> None:
     conf = _read(tmp_path, f"[DEFAULT]\nenabled_backends = files:file, files2:http\n[files]\nfilesystem_store_datadir = {tmp_path}/images\n"
                            "[file]\nfilesystem_store_datdir = /x\n[glance_store]\ndefault_backend = files\n")
-    bootstrap.load_stores(conf).close()
+    load_stores(conf).close()
 
 
 def test_the_log_has_each_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

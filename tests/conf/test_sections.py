@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from oslo_config import cfg
 
-from glancecore import bootstrap
 from glancecore import conf as configuration
+from glancecore.assembly.build import build
 from glancecore.assembly.loader import plugin_sections
+from glancecore.assembly.stores import load_stores
 from glancecore.conf import library_options, opts
 from glancecore.domain.errors import ConfigError
 from glancecore.testing.fakes import MemoryDatabase
@@ -29,7 +30,7 @@ TAKEN = sorted({*(x for x, _ in opts.list_opts()), *library_options.SECTIONS, *p
 @pytest.mark.parametrize("store", [*TAKEN, "import_filtering_opts", "Imports", "os_glance_x"])
 def test_a_section_that_somebody_else_reads_is_no_store(tmp_path: Path, store: str) -> None:
     with pytest.raises(ConfigError, match=rf"^\[DEFAULT\] enabled_backends: the store id '{store}' .*choose another id for this store"):
-        bootstrap.load_stores(_conf(tmp_path, f"{store}:file"))
+        load_stores(_conf(tmp_path, f"{store}:file"))
     assert not (tmp_path / "images").exists()
 
 
@@ -39,18 +40,18 @@ def test_the_sections_of_the_core_are_among_them() -> None:
 
 def test_ids_that_differ_in_case_only_read_one_section(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"'fast' and 'Fast' would read the same section"):
-        bootstrap.load_stores(_conf(tmp_path, "fast:file, Fast:file"))
+        load_stores(_conf(tmp_path, "fast:file, Fast:file"))
 
 
 @pytest.mark.parametrize("store", ["file", "swift", "periodical", "cache", "os_glance"])
 def test_other_ids_are_taken(tmp_path: Path, store: str) -> None:
-    bootstrap.load_stores(_conf(tmp_path, f"{store}:file")).close()
+    load_stores(_conf(tmp_path, f"{store}:file")).close()
 
 
 def test_what_a_plugin_declares_when_it_is_loaded_is_its_own(tmp_path: Path) -> None:
     conf = _conf(tmp_path, "hook:file")
     database = MemoryDatabase()
-    bootstrap.build(conf, database, look=True).close()
+    build(conf, database, look=True).close()
     conf.register_opts([cfg.StrOpt("url")], group="Hook")
     with pytest.raises(ConfigError, match=r"store id 'hook' is the name of a section in which url is another plugin's option; choose another id"):
-        bootstrap.build(conf, database, look=True)
+        build(conf, database, look=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from blocks import REPO
 
-from glancecore.assembly.rules import list_rules
+from glancecore.assembly.core import list_rules
 from glancecore.conf import opts
 from glancecore.domain import fields
 from glancecore.domain.image import NEXT, Status, Visibility

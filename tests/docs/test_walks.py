@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+import bcrypt
 import pytest
 from blocks import PAGES, REPO
 from up_and_down import up_and_down
@@ -76,6 +77,20 @@ def test_deploying(walk: Begin) -> None:
     machine.ready()
     assert '"images":[]' in page.run("curl", machine)
     up_and_down(f"http://127.0.0.1:{machine.port}")
+    machine.stop()
+    page.run("pip install --find-links dist glancecore-auth-basic", machine)
+    page.not_here("htpasswd", "it asks for passwords; the driver's tests make such files by it")
+    users = {"alice": "admin", "bob": "password", "carol": "other"}
+    (machine.home / ".glance/htpasswd").write_text("".join(f"{x}:{bcrypt.hashpw(y.encode(), bcrypt.gensalt(4)).decode()}\n" for x, y in users.items()))
+    machine.run("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=images -addext subjectAltName=IP:127.0.0.1 "
+                "-keyout /etc/glance/tls.key -out /etc/glance/tls.pem 2>openssl.log")
+    page.file("auth_strategy = basic", machine, "/etc/glance/glance-api.conf")
+    page.file("communitize_image", machine, "/etc/glance/policy.yaml")
+    page.run("glance-manage db sync", machine)
+    machine.told = {"192.0.2.10:9292": f"127.0.0.1:{machine.port}"}
+    assert '"images":[]' in page.run("curl", machine)
+    with pytest.raises(AssertionError, match="401"):
+        machine.run(f"curl -fsS --cacert /etc/glance/tls.pem --user bob:wrong https://127.0.0.1:{machine.port}/v2/images")
     assert re.search(r"auth +keystone +\w+ +\w+ +glancecore-auth-keystone", machine.run("glance-plugins list"))
     page.elsewhere("glance-manage db sync", KEYSTONE)
     page.elsewhere("install -m 644 /opt/glance/share", "tests/deploy/test_systemd.py")
@@ -148,6 +163,17 @@ def test_caching(walk: Begin) -> None:
     page.run("glance-cache-manage", machine)
     assert '"job": "cache_cleaner"' in said
     until(lambda: image_id in machine.run(f"glance-cache-manage --url http://127.0.0.1:{machine.port} list-cached"))
+
+
+def test_uploads(walk: Begin) -> None:
+    page = walk("docs/uploads.md")
+    page.not_here("pip install ./drivers/ext_tus", "it is in the environment of the machines here; drivers/ext_tus tests the distribution")
+    machine = first(page, text_of("docs/uploads.md", "enabled_extensions = tus"))
+    serve(machine)
+    said = page.run("head -c", machine)
+    assert "Upload-Offset: 12000000" in said
+    assert '"status":"active"' in said
+    assert '"size":20000000' in said
 
 
 def test_imports(walk: Begin) -> None:

@@ -8,12 +8,20 @@ from datetime import UTC, datetime
 import pytest
 
 from glancecore.domain.event_payload import payload, subject
-from glancecore.domain.events import Event, EventType, ImageEvent, ImageSent, MemberEvent, MetadefEvent, TaskEvent
+from glancecore.domain.events import (
+    Event,
+    EventType,
+    ImageEvent,
+    ImageSent,
+    MemberEvent,
+    MetadefEvent,
+    TaskEvent,
+    task_events,
+)
 from glancecore.domain.image import Image, Location, Status, Visibility
 from glancecore.domain.member import Member, MemberStatus
 from glancecore.domain.metadef import Association, MetadefObject, MetadefVisibility, Outline, Part, Property, Tag
 from glancecore.domain.task import Task, TaskType
-from glancecore.domain.task import events as task_events
 
 MADE, CHANGED, NOW = (datetime(2026, 1, 2, 3, 4, second, 999_999, UTC) for second in (5, 6, 7))
 TIMES = {"created_at": "2026-01-02T03:04:05Z", "updated_at": "2026-01-02T03:04:06Z"}

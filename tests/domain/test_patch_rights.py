@@ -10,7 +10,7 @@ from glancecore.testing.examples import make_image
 def test_what_may_not_be_updated_is_not_made_again(allowed: set[str], taken: bool) -> None:
     image = make_image(properties={"x": "the operator's"})
     rights = patch.Rights(False, lambda _, action: action in allowed)
-    steps = [patch.Operation(patch.Op.ADD, ("x",), "mine")]
+    steps = [patch.PatchOperation(patch.Op.ADD, ("x",), "mine")]
     if taken:
         assert patch.apply(image, steps, rights).properties == {"x": "mine"}
     else:

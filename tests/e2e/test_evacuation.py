@@ -20,8 +20,8 @@ from client import Client
 from periodic import config
 from waiting import until
 
-from glancecore import bootstrap
 from glancecore import conf as configuration
+from glancecore.assembly.kernel import load_database
 from glancecore.domain.image import Location, Status
 from glancecore.ports.repository import ImageAdded
 from glancecore.sdk.checkpoints import MOVE_STEPS, VARIABLE
@@ -62,7 +62,7 @@ def rows(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
 def filled(service: lab.Service, count: int) -> dict[str, bytes]:
     """Images with data in the store fast, each with bytes of its own; a few are deactivated, and some have another copy."""
     source, made = random.Random(7), {}
-    database = bootstrap.load_database(configuration.new(files=[str(service.config_file)]))
+    database = load_database(configuration.new(files=[str(service.config_file)]))
     try:
         for number in range(count):
             data, image_id = source.randbytes(2000), str(uuid.UUID(int=source.getrandbits(128), version=4))

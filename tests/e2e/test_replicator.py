@@ -20,7 +20,7 @@ import lab
 import pytest
 from client import HEADERS_AUTH, Client
 
-from glancecore.remote.record import Record, RemoteError
+from glancecore.remote.record import RemoteError, RemoteRecord
 
 BIG = random.Random(3).randbytes(24 << 20)
 IDENTITY = {"X-Identity-Status": "Confirmed", "X-User-Id": "u", "X-Project-Id": "demo", "X-Roles": "admin,member,reader"}
@@ -283,7 +283,7 @@ def test_an_image_that_was_registered_there_is_not_removed_for_wrong_data(ours: 
 @pytest.mark.parametrize("image_id", ["../x", "a/b", ".hidden", ""])
 def test_an_id_that_would_be_another_file_is_refused(image_id: str) -> None:
     with pytest.raises(RemoteError):
-        Record.of({"id": image_id, "status": "active"})
+        RemoteRecord.of({"id": image_id, "status": "active"})
 
 
 def test_other_data_under_the_same_id_is_left_alone(ours: str, another: str) -> None:

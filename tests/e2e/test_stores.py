@@ -19,8 +19,8 @@ from client import HEADERS_AUTH, Client
 from periodic import ALONE, Jobs, copied, kinds
 from stores import REMOTES, Remote
 
-from glancecore import bootstrap
 from glancecore import conf as configuration
+from glancecore.assembly.stores import load_stores
 from glancecore.ports.store import Cap
 
 GIB = 1 << 30
@@ -54,7 +54,7 @@ class Setup:
 
     def blobs(self) -> list[str]:
         """Keys in the remote store that came in this test, asked of the backend by another process's eyes."""
-        stores = bootstrap.load_stores(configuration.new(files=[str(self.service.config_file)]))
+        stores = load_stores(configuration.new(files=[str(self.service.config_file)]))
         try:
             store = stores.get("remote")._store
             assert store is not None
@@ -205,7 +205,7 @@ def test_orphans(setup: Setup) -> None:
     client, jobs, size = setup.client, Jobs(setup.service), 120 << 20
     image_id, orphan = str(client.create()["id"]), str(uuid.uuid4())
     assert client.upload(image_id, pieces(size), **{"x-image-meta-store": "remote"}).status_code == 204
-    stores = bootstrap.load_stores(configuration.new(files=[str(setup.service.config_file)]))
+    stores = load_stores(configuration.new(files=[str(setup.service.config_file)]))
     try:
         stores.get("remote").put(orphan, iter([b"nobody's"]))
     finally:

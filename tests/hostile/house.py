@@ -14,7 +14,7 @@ from api import Person
 from building import built
 from werkzeug.test import TestResponse
 
-from glancecore.bootstrap import Service
+from glancecore.assembly.lifecycle import Service
 from glancecore.domain.image import Image, Status, Visibility
 from glancecore.domain.member import Member, MemberStatus
 from glancecore.domain.task import Task, TaskStatus, TaskType

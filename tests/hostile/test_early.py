@@ -23,7 +23,7 @@ import disks
 from api import Person
 from test_images import built, settled, show
 
-from glancecore import bootstrap
+from glancecore.assembly.lifecycle import Service
 
 SIZE = 64 << 20
 #: What may be read before the answer: some pieces, and what the network holds.
@@ -64,19 +64,19 @@ class Zeros(io.RawIOBase):
 
 
 @pytest.fixture(scope="module")
-def service() -> Iterator[bootstrap.Service]:
+def service() -> Iterator[Service]:
     with built() as made:
         yield made
 
 
 @pytest.fixture
-def owner(service: bootstrap.Service) -> Person:
+def owner(service: Service) -> Person:
     return Person(service.app, f"p-{uuid.uuid4().hex[:6]}")
 
 
 @pytest.mark.parametrize("way", ["file", "stage"])
 @pytest.mark.parametrize("name", WRONG)
-def test_an_upload_ends_at_the_bytes_that_tell(service: bootstrap.Service, owner: Person, name: str, way: str) -> None:
+def test_an_upload_ends_at_the_bytes_that_tell(service: Service, owner: Person, name: str, way: str) -> None:
     disk_format, begin = WRONG[name]
     image_id, body = owner.create(disk_format=disk_format)["id"], Zeros(begin)
     answer = service.app.test_client().open(

@@ -22,7 +22,7 @@ from api import Person
 from images import samples
 from test_images import STEPS, built, by_staging, settled, show
 
-from glancecore import bootstrap
+from glancecore.assembly.lifecycle import Service
 from glancecore.domain.image import Status
 from glancecore.kernel.transfer import disk_formats, inspection
 
@@ -65,14 +65,14 @@ def told(path: Path, kind: str) -> int:
 
 
 @pytest.fixture(scope="module")
-def service() -> Iterator[bootstrap.Service]:
+def service() -> Iterator[Service]:
     lab.need("qemu-utils")
     with built() as made:
         yield made
 
 
 @pytest.fixture
-def owner(service: bootstrap.Service) -> Person:
+def owner(service: Service) -> Person:
     return Person(service.app, f"p-{uuid.uuid4().hex[:6]}")
 
 

@@ -26,8 +26,10 @@ import disks
 import lab
 from api import Person
 
-from glancecore import bootstrap
 from glancecore import conf as configuration
+from glancecore.assembly.build import build
+from glancecore.assembly.kernel import load_database
+from glancecore.assembly.lifecycle import Service
 
 FORMATS = ("raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi", "iso", "aki", "ploop")
 #: Harmless as what it may be called: other bytes of the same kind are packages and disks of honest people.
@@ -61,7 +63,7 @@ def hostile(host_file: Path) -> dict[str, bytes]:
 
 
 @contextlib.contextmanager
-def built(steps: str = "[]", config: lab.Config | None = None) -> Iterator[bootstrap.Service]:
+def built(steps: str = "[]", config: lab.Config | None = None) -> Iterator[Service]:
     """In memory, where there is a folder of it: thousands of images are made."""
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as place:
         file = Path(place, "glance-api.conf")
@@ -73,9 +75,9 @@ def built(steps: str = "[]", config: lab.Config | None = None) -> Iterator[boots
             "imports": {"own_process": False, "retry_pause": 0.01, "attempts": 2}, "image_import_opts": {"image_import_plugins": steps},
             "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]"}}, config or {})))
         conf = configuration.new(files=[str(file)])
-        database = bootstrap.load_database(conf)
+        database = load_database(conf)
         database.sync()
-        service = bootstrap.build(conf, database)
+        service = build(conf, database)
         try:
             yield service
         finally:
@@ -83,13 +85,13 @@ def built(steps: str = "[]", config: lab.Config | None = None) -> Iterator[boots
 
 
 @pytest.fixture(scope="module")
-def service() -> Iterator[bootstrap.Service]:
+def service() -> Iterator[Service]:
     with built() as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def working() -> Iterator[bootstrap.Service]:
+def working() -> Iterator[Service]:
     """With steps that make other data of what comes."""
     lab.need("qemu-utils")
     with built(STEPS) as made:
@@ -165,7 +167,7 @@ def judge(folder: Path, host_file: Path) -> Judge:
 
 
 @pytest.fixture
-def owner(service: bootstrap.Service) -> Person:
+def owner(service: Service) -> Person:
     return Person(service.app, f"p-{uuid.uuid4().hex[:6]}", "member,reader,service")
 
 
@@ -306,14 +308,14 @@ def test_no_way_in_is_blind(owner: Person, judge: Judge, hostile: dict[str, byte
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
-def test_no_step_makes_it_pass(working: bootstrap.Service, judge: Judge, hostile: dict[str, bytes], packed: bool) -> None:
+def test_no_step_makes_it_pass(working: Service, judge: Judge, hostile: dict[str, bytes], packed: bool) -> None:
     person = Person(working.app, f"p-{uuid.uuid4().hex[:6]}")
     through(person, judge, by_staging, {x: gzip.compress(hostile[x]) if packed else hostile[x] for x in SOME}, "")
 
 
 @pytest.mark.parametrize("field", ["disk_format", "container_format"])
 @pytest.mark.parametrize("steps", [False, True], ids=["plain", "steps"])
-def test_formats_are_fixed_while_an_import_runs(service: bootstrap.Service, working: bootstrap.Service, judge: Judge, hostile: dict[str, bytes], web: str,
+def test_formats_are_fixed_while_an_import_runs(service: Service, working: Service, judge: Judge, hostile: dict[str, bytes], web: str,
                                                 field: str, steps: bool) -> None:
     person = Person((working if steps else service).app, f"p-{uuid.uuid4().hex[:6]}")
     data = hostile["vmdk descriptor without version"].ljust(1 << 20, b"\n")
@@ -342,7 +344,7 @@ class Body(io.BytesIO):
 
 
 @pytest.mark.parametrize(("way", "status"), [("file", "saving"), ("stage", "uploading")])
-def test_formats_are_fixed_while_an_upload_or_a_staging_runs(owner: Person, service: bootstrap.Service, way: str, status: str) -> None:
+def test_formats_are_fixed_while_an_upload_or_a_staging_runs(owner: Person, service: Service, way: str, status: str) -> None:
     image_id, answers = owner.create(disk_format="raw")["id"], list[tuple[str, int]]()
 
     def change() -> None:

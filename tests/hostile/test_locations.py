@@ -24,10 +24,13 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "api"))
 import lab
 from api import Person
 
-from glancecore import bootstrap
 from glancecore import conf as configuration
+from glancecore.assembly.build import build
+from glancecore.assembly.kernel import load_database
+from glancecore.assembly.lifecycle import Service
 from glancecore.domain import errors
-from glancecore.kernel.transfer.stores import StoreFacade, StoreSettings
+from glancecore.features.images.extension import ImagesExtension
+from glancecore.kernel.transfer.store_facade import StoreFacade, StoreSettings
 from glancecore.ports.repository import ImageChanged
 from glancecore.ports.store import Cap
 from glancecore.testing.memory_store import MemoryStore
@@ -101,7 +104,7 @@ def web() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[bootstrap.Service]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("service")
     file = folder / "glance-api.conf"
     file.write_text(lab.config_text({
@@ -110,20 +113,20 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[bootstrap.Serv
         "glance_store": {"default_backend": "fast"}, "database": {"connection": f"sqlite:///{folder}/glance.sqlite"},
         "fast": {"filesystem_store_datadir": folder / "fast"}, "web": {"http_store_allowed_hosts": "127.0.0.1, localhost"}}))
     conf = configuration.new(files=[str(file)])
-    database = bootstrap.load_database(conf)
+    database = load_database(conf)
     database.sync()
-    made = bootstrap.build(conf, database)
+    made = build(conf, database)
     made.stores._stores["cloud"] = StoreFacade(StoreSettings("cloud", "bucket"), make_store(Bucket, "cloud"))
     yield made
     made.close()
 
 
 @pytest.fixture
-def a(service: bootstrap.Service) -> Person:
+def a(service: Service) -> Person:
     return Person(service.app, f"a-{uuid.uuid4().hex[:6]}")
 
 
-def attackers(service: bootstrap.Service) -> dict[str, Person]:
+def attackers(service: Service) -> dict[str, Person]:
     return {"member": Person(service.app, "b"), "admin of the project": Person(service.app, "b", "admin,member,reader"),
             "service": Person(service.app, "b", "member,reader,service")}
 
@@ -168,7 +171,7 @@ WAYS: dict[str, Callable[[Person, str, str], int]] = {
 }
 
 
-def data_of(service: bootstrap.Service, a: Person, store: str) -> tuple[str, str]:
+def data_of(service: Service, a: Person, store: str) -> tuple[str, str]:
     image_id = a.create()["id"]
     assert a.upload(image_id, SECRET, x_image_meta_store=store).status_code == 204
     (location,) = service.database.images.get_any(image_id).locations
@@ -177,7 +180,7 @@ def data_of(service: bootstrap.Service, a: Person, store: str) -> tuple[str, str
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("store", ["fast", "cloud"])
-def test_nobody_reads_or_removes_bytes_of_others(service: bootstrap.Service, a: Person, store: str, way: str) -> None:
+def test_nobody_reads_or_removes_bytes_of_others(service: Service, a: Person, store: str, way: str) -> None:
     image_id, url = data_of(service, a, store)
     for role, b in attackers(service).items():
         for spelling in spellings(url):
@@ -192,7 +195,7 @@ def test_nobody_reads_or_removes_bytes_of_others(service: bootstrap.Service, a: 
     assert not [x for x in service.stores.get(store).list() if url.endswith(x.key)]
 
 
-def test_bytes_that_are_being_uploaded_are_somebodys_already(service: bootstrap.Service, a: Person) -> None:
+def test_bytes_that_are_being_uploaded_are_somebodys_already(service: Service, a: Person) -> None:
     """The blob is there before its image says so."""
     service_user, image_id, answers = attackers(service)["service"], a.create()["id"], []
     put = service.stores.get("cloud")._store
@@ -211,7 +214,7 @@ def test_bytes_that_are_being_uploaded_are_somebodys_already(service: bootstrap.
     assert answers == [409]
 
 
-def test_a_service_names_data_by_any_text_and_one_is_kept(service: bootstrap.Service, a: Person) -> None:
+def test_a_service_names_data_by_any_text_and_one_is_kept(service: Service, a: Person) -> None:
     user, cloud = attackers(service)["service"], service.stores.get("cloud")
     url = cloud.put("other-peoples-name", iter([SECRET])).url
     for spelling in ("bucket+https://x:y@host:443/other-peoples-name", url):
@@ -228,7 +231,7 @@ def test_a_service_names_data_by_any_text_and_one_is_kept(service: bootstrap.Ser
     cloud.delete(url)
 
 
-def test_bytes_that_two_images_have_go_with_the_last_one(service: bootstrap.Service, a: Person) -> None:
+def test_bytes_that_two_images_have_go_with_the_last_one(service: Service, a: Person) -> None:
     """As a deployment that was taken over may have them: nothing here makes such rows."""
     one, url = data_of(service, a, "cloud")
     two = a.create()["id"]
@@ -245,7 +248,7 @@ def test_bytes_that_two_images_have_go_with_the_last_one(service: bootstrap.Serv
 
 
 # -- what is asked, and when ---------------------------------------------------------------------------------------------------
-def test_permission_and_number_come_before_any_question(service: bootstrap.Service, a: Person, web: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_permission_and_number_come_before_any_question(service: Service, a: Person, web: str, monkeypatch: pytest.MonkeyPatch) -> None:
     names: list[str] = []
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, *_, **__: names.append(host) or [])
     image_id, begun = a.create()["id"], len(Web.asked)
@@ -299,8 +302,9 @@ def test_parts_of_what_others_may_change_are_not_sent(a: Person, web: str) -> No
 
 
 @pytest.mark.parametrize("way", ["post", "add"])
-def test_data_without_a_hash_is_not_sent(service: bootstrap.Service, a: Person, web: str, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service.hashing, "start", service.hashing._leases.forget)
+def test_data_without_a_hash_is_not_sent(service: Service, a: Person, web: str, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashing = service.of(ImagesExtension).hashing
+    monkeypatch.setattr(hashing, "start", hashing._leases.forget)
     image_id = a.create()["id"]
     assert WAYS[way](a, image_id, served(web, SECRET)) in (200, 202)
     answer = a.call("GET", f"/v2/images/{image_id}/file")

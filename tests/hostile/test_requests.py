@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import logging
@@ -10,6 +11,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import bcrypt
 import pytest
 from house import House, opened
 from oslo_config import cfg
@@ -165,6 +167,20 @@ def test_without_credentials_only_public_images_are_there(here: House) -> None:
 
 
 # -- where requests come from ----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("login", ["Basic " + base64.b64encode(b"owner:wrong").decode(), "Basic " + base64.b64encode(b"nobody:x").decode(), "Basic x", "Bearer x", "x"])
+def test_wrong_credentials_are_not_none(tmp_path: Path, login: str) -> None:
+    """Where callers without credentials may read what is public: whose password is wrong learns that it is."""
+    (tmp_path / "htpasswd").write_text(f"owner:{bcrypt.hashpw(b'sesame', bcrypt.gensalt(4)).decode()}\n")
+    with opened("sqlite", auth_strategy="basic", config={"auth_basic": {"http_basic_auth_user_file": tmp_path / "htpasswd"}}) as house:
+        image, anonymous = house.image("public"), house.people["anonymous"]
+        assert anonymous.call("GET", f"/v2/images/{image.id}").status_code == 200
+        answer = anonymous.call("GET", f"/v2/images/{image.id}", Authorization=login)
+        assert answer.status_code == 401
+        assert answer.headers["WWW-Authenticate"].startswith("Basic ")
+        right = "Basic " + base64.b64encode(b"owner:sesame").decode()
+        assert anonymous.call("GET", f"/v2/images/{image.id}", Authorization=right).status_code == 200
+
+
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain; application/json", "application/jsonp"])
 def test_json_under_another_name_is_refused(here: House, kind: str) -> None:
     image = here.image("pending").id

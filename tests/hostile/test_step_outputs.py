@@ -24,25 +24,26 @@ from glancecore_step_convert.driver import Convert
 from images import samples
 from test_images import STEPS, built, settled, show
 
-from glancecore import bootstrap
-from glancecore.domain.image import Image, Staged
-from glancecore.features.imports.staging import StagingArea
+from glancecore.assembly.lifecycle import Service
+from glancecore.domain.image import Image
+from glancecore.domain.staged import Staged
+from glancecore.features.imports.staging import StagedData
 from glancecore.kernel.transfer import hashing
-from glancecore.ports.import_method import FetchWork, Part
+from glancecore.ports.import_method import FetchedBody, FetchWork
 from glancecore.ports.import_step import ImportWork
 
 LIMIT = 2_000_000
 
 
 @pytest.fixture(scope="module")
-def service() -> Iterator[bootstrap.Service]:
+def service() -> Iterator[Service]:
     lab.need("qemu-utils")
     with built(STEPS, {"DEFAULT": {"user_storage_quota": LIMIT}}) as made:
         yield made
 
 
 @pytest.fixture
-def owner(service: bootstrap.Service) -> Person:
+def owner(service: Service) -> Person:
     return Person(service.app, f"p-{uuid.uuid4().hex[:6]}")
 
 
@@ -112,14 +113,14 @@ def test_what_fits_is_counted_as_what_it_became(owner: Person) -> None:
 def test_format_and_data_change_at_once(owner: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that dies between them would leave a qcow2 that is called raw."""
     seen = list[str | None]()
-    put = StagingArea.put_file
+    put = StagedData.put_file
 
-    def look(self: StagingArea, image: Image, *rest: Any) -> Staged:
+    def look(self: StagedData, image: Image, *rest: Any) -> Staged:
         seen.append(show(owner, image.id)["disk_format"])
         assert image.disk_format == "raw", "it is judged as what it will be"
         return put(self, image, *rest)
 
-    monkeypatch.setattr(StagingArea, "put_file", look)
+    monkeypatch.setattr(StagedData, "put_file", look)
     image, task = imported(owner, disks.honest("qcow2"), disk_format="qcow2")
     assert (image["status"], image["disk_format"]) == ("active", "raw"), task
     assert seen == ["qcow2"]
@@ -141,9 +142,9 @@ def test_a_step_that_only_renames_is_judged(owner: Person, monkeypatch: pytest.M
 
 def test_a_method_says_what_the_data_is_before_it_comes(owner: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     """Afterwards it is judged by that."""
-    def fetch(self: WebDownload, work: FetchWork, offset: int = 0, validator: str | None = None) -> Part:
+    def fetch(self: WebDownload, work: FetchWork, offset: int = 0, validator: str | None = None) -> FetchedBody:
         work.set_formats(disk_format="vmdk")
-        return Part(0, 4, iter([b"data"]))
+        return FetchedBody(0, 4, iter([b"data"]))
 
     monkeypatch.setattr(WebDownload, "fetch", fetch)
     image_id = owner.create()["id"]

@@ -34,7 +34,7 @@ def routed(path: str, accept: str) -> str:
         found.append(environ["PATH_INFO"])
         return []
 
-    VersionPaths(app, Versions(multi_store=True, cache=True))({"PATH_INFO": unquote(path), "HTTP_ACCEPT": accept}, None)  # type: ignore[arg-type]
+    VersionPaths(app, Versions(range(19)))({"PATH_INFO": unquote(path), "HTTP_ACCEPT": accept}, None)  # type: ignore[arg-type]
     return found[0]
 
 

@@ -15,9 +15,9 @@ from glancecore.domain import errors
 from glancecore.features.imports.import_services import ImportSettings
 from glancecore.features.imports.stages import fetching
 from glancecore.features.imports.stages.watch import Watch
-from glancecore.ports.deadline import CUTTER
-from glancecore.ports.import_method import Part
+from glancecore.ports.import_method import FetchedBody
 from glancecore.ports.import_method import Source as Kind
+from glancecore.sdk.deadline import CUTTER
 
 DATA = bytes(range(250)) * 4
 
@@ -35,9 +35,9 @@ class Source:
     def monotonic(self) -> float:
         return self.clock
 
-    def fetch(self, _work: object, _offset: int, _validator: str | None) -> Part:
+    def fetch(self, _work: object, _offset: int, _validator: str | None) -> FetchedBody:
         self.asked += 1
-        return Part(0, len(self.whole), self._first() if self.asked == 1 else self._again(), '"same"')
+        return FetchedBody(0, len(self.whole), self._first() if self.asked == 1 else self._again(), '"same"')
 
     def _first(self) -> Iterator[bytes]:
         yield self.whole[:-50]
@@ -86,7 +86,7 @@ def test_a_file_of_checksums_is_not_waited_for_when_nobody_wants_it() -> None:
             raise errors.FetchFailed("the connection is lost")
 
         method = SimpleNamespace(source=Kind.FETCHED, prepare=lambda _: None)
-        run = SimpleNamespace(method=method, image=lambda: SimpleNamespace(staged=None), services=SimpleNamespace(area=SimpleNamespace(ref=lambda _: None)),
+        run = SimpleNamespace(method=method, image=lambda: SimpleNamespace(staged=None), services=SimpleNamespace(staged_data=SimpleNamespace(ref=lambda _: None)),
                               lease=None, save=lambda **_: None, refresh=lambda: None, check_alive=cancelled, image_id="i")
         with pytest.raises(errors.ImportCancelled):
             fetching.fetch(cast("Any", run), cast("Any", SimpleNamespace(algorithms=algorithms)))

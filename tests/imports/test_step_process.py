@@ -16,11 +16,12 @@ import strangers
 from waiting import until
 
 from glancecore import conf as configuration
-from glancecore.bootstrap import load_steps
+from glancecore.assembly.loader import Loader
 from glancecore.domain import errors
 from glancecore.features.imports.step_process import IsolatedStep
-from glancecore.ports import log_lines
+from glancecore.features.imports.steps import load_steps
 from glancecore.ports.import_step import ImportStep
+from glancecore.sdk import log_lines
 from glancecore.testing.examples import make_image
 from glancecore.testing.import_step import Bench, ImportStepConformance
 
@@ -129,7 +130,8 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def steps(config: Path) -> dict[str, ImportStep]:
-    return load_steps(configuration.new(files=[str(config)]))
+    conf = configuration.new(files=[str(config)])
+    return load_steps(conf, Loader(conf))
 
 
 def bench(folder: Path, stop_after: int | None = None, **properties: str) -> Bench:
@@ -253,10 +255,12 @@ def test_it_ends_with_its_parent(config: Path, tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
 from glancecore import conf
-from glancecore.bootstrap import load_steps
+from glancecore.assembly.loader import Loader
+from glancecore.features.imports.steps import load_steps
 from glancecore.testing.examples import make_image
 from glancecore.testing.import_step import Bench
-steps = load_steps(conf.new(files=[{str(config)!r}]))
+made = conf.new(files=[{str(config)!r}])
+steps = load_steps(made, Loader(made))
 steps["hang"]._timeout = 1000.0
 steps["hang"].run(Bench(Path({str(tmp_path)!r}), b"", make_image(properties={{"pids": {str(pids)!r}}})))
 """

@@ -8,7 +8,7 @@ import pytest
 
 from glancecore.domain import errors
 from glancecore.domain.metadef import MetadefVisibility, Namespace
-from glancecore.features.metadefs.catalog import MetadefCatalog, Mode, Outcome
+from glancecore.features.metadefs.catalog import LoadOutcome, MetadefCatalog, Mode
 from glancecore.testing.examples import after, make_association, make_namespace, make_object, make_property, make_tag
 from glancecore.testing.memory_metadefs import MemoryMetadefs
 
@@ -26,21 +26,21 @@ NEW = make_namespace(
 @pytest.fixture
 def repository() -> MemoryMetadefs:
     found = MemoryMetadefs()
-    assert MetadefCatalog(found).load(OLD, Mode.KEEP) is Outcome.ADDED
+    assert MetadefCatalog(found).load(OLD, Mode.KEEP) is LoadOutcome.ADDED
     return found
 
 
-def load(repository: MemoryMetadefs, mode: Mode, namespace: Namespace = NEW) -> tuple[Outcome, Namespace]:
+def load(repository: MemoryMetadefs, mode: Mode, namespace: Namespace = NEW) -> tuple[LoadOutcome, Namespace]:
     return MetadefCatalog(repository).load(namespace, mode), repository.get("n")
 
 
 def test_keep(repository: MemoryMetadefs) -> None:
-    assert load(repository, Mode.KEEP) == (Outcome.KEPT, OLD)
+    assert load(repository, Mode.KEEP) == (LoadOutcome.KEPT, OLD)
 
 
 def test_merge_adds_what_is_missing(repository: MemoryMetadefs) -> None:
     outcome, found = load(repository, Mode.MERGE)
-    assert outcome is Outcome.CHANGED
+    assert outcome is LoadOutcome.CHANGED
     assert (found.display_name, found.description, found.visibility, found.protected, found.owner) == (
         "old", "new", MetadefVisibility.PRIVATE, True, "ours")
     assert found.associations == (*OLD.associations, NEW.associations[1])
@@ -52,7 +52,7 @@ def test_merge_adds_what_is_missing(repository: MemoryMetadefs) -> None:
 
 def test_merge_prefers_the_new(repository: MemoryMetadefs) -> None:
     outcome, found = load(repository, Mode.MERGE_NEW)
-    assert outcome is Outcome.CHANGED
+    assert outcome is LoadOutcome.CHANGED
     assert (found.display_name, found.visibility, found.protected, found.owner) == (
         "new", MetadefVisibility.PUBLIC, False, "ours")
     assert found.associations == (NEW.associations[0], OLD.associations[1], NEW.associations[1])
@@ -63,7 +63,7 @@ def test_merge_prefers_the_new(repository: MemoryMetadefs) -> None:
 
 def test_overwrite_leaves_nothing_old(repository: MemoryMetadefs) -> None:
     outcome, found = load(repository, Mode.OVERWRITE)
-    assert outcome is Outcome.CHANGED
+    assert outcome is LoadOutcome.CHANGED
     assert found == replace(NEW, id=OLD.id, created_at=OLD.created_at, version=2)
 
 
@@ -74,7 +74,7 @@ def test_the_same_again_changes_nothing(repository: MemoryMetadefs, mode: Mode) 
         OLD, id="other", created_at=later, updated_at=later, tags=tuple(replace(x, created_at=later, updated_at=later) for x in OLD.tags),
         associations=tuple(replace(x, created_at=later, updated_at=later) for x in OLD.associations),
         objects=tuple(replace(x, created_at=later, updated_at=later) for x in OLD.objects))
-    assert load(repository, mode, again) == (Outcome.UNCHANGED, OLD)
+    assert load(repository, mode, again) == (LoadOutcome.UNCHANGED, OLD)
 
 
 def test_a_name_given_twice_is_refused() -> None:

@@ -17,9 +17,13 @@ from glancecore_cache_file.driver import _mark
 from glancecore_cache_file.files import filler_lives
 from waiting import until
 
-from glancecore import bootstrap
 from glancecore import conf as configuration
+from glancecore.assembly.build import build
+from glancecore.assembly.jobs import load_job
+from glancecore.assembly.kernel import load_database
+from glancecore.assembly.lifecycle import Service
 from glancecore.domain.image import Image, Location, Status
+from glancecore.features.cache.extension import CacheExtension
 from glancecore.features.cache.jobs import CachePruner
 from glancecore.ports.cache import Fill, Seal
 from glancecore.ports.periodic import PeriodicJob
@@ -46,10 +50,10 @@ class ServicePlace(Place):
         self.name = name
         self.folder = folder
         self._config = config
-        self._made: list[bootstrap.Service] = []
+        self._made: list[Service] = []
         self.service = self._build({})
 
-    def _build(self, config: lab.Config) -> bootstrap.Service:
+    def _build(self, config: lab.Config) -> Service:
         file = self.folder / "glance-api.conf"
         file.write_text(lab.config_text(lab.merged({
             "DEFAULT": {"auth_strategy": "none", "enabled_backends": "fast:file, cheap:file", "notifiers": "", "enabled_import_methods": "copy-image", "scrub_time": 0,
@@ -58,13 +62,13 @@ class ServicePlace(Place):
             "database": {"connection": f"sqlite:///{self.folder}/glance.sqlite"}, "glance_store": {"default_backend": "fast"},
             "fast": {"filesystem_store_datadir": self.folder / "fast"}, "cheap": {"filesystem_store_datadir": self.folder / "cheap"},
             "periodic": {"enabled_jobs": self.name}}, config)))
-        self._made.append(bootstrap.build(configuration.new(files=[str(file)])))
+        self._made.append(build(configuration.new(files=[str(file)])))
         return self._made[-1]
 
     def job(self) -> PeriodicJob:
         service = self._build(self._config)
         conf = configuration.new(files=[str(self.folder / "glance-api.conf")])
-        return bootstrap.load_job(conf, self.name, service.tools, "[periodic] enabled_jobs").job
+        return load_job(conf, self.name, service.tools, "[periodic] enabled_jobs").job
 
     def seen(self) -> object:
         """What images say, and what lies in the stores, whatever it is called there."""
@@ -108,7 +112,7 @@ def schema(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("schema") / "glance.sqlite"
     config = file.with_name("conf")
     config.write_text(lab.config_text({"database": {"connection": f"sqlite:///{file}"}}))
-    database = bootstrap.load_database(configuration.new(files=[str(config)]))
+    database = load_database(configuration.new(files=[str(config)]))
     database.sync()
     database.close()
     return file
@@ -187,12 +191,12 @@ class TestUpdater(JobKit):
 
 # -- of the machine ------------------------------------------------------------------------------------------------------
 class CachePlace(ServicePlace):
-    def _build(self, config: lab.Config) -> bootstrap.Service:
+    def _build(self, config: lab.Config) -> Service:
         return super()._build(lab.merged({"DEFAULT": {"image_cache_dir": self.folder / "cache", "worker_self_reference_url": NODE}}, config))
 
     @property
     def driver(self):
-        caching = self.service.caching
+        caching = self.service.of(CacheExtension).caching
         assert caching is not None
         return caching._cache.driver
 

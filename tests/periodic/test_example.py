@@ -10,8 +10,9 @@ from typing import Any
 
 from oslo_config import cfg
 
-from glancecore.kernel.transfer.stores import StoreFacade, Stores, StoreSettings
-from glancecore.periodic.runs import RunningTurn
+from glancecore.kernel.transfer.store_facade import StoreFacade, StoreSettings
+from glancecore.kernel.transfer.stores import Stores
+from glancecore.periodic.job_run import JobRun
 from glancecore.ports.job_repository import JobRecord
 from glancecore.ports.options import section
 from glancecore.ports.periodic import PeriodicJob, job_options
@@ -34,7 +35,7 @@ def test_the_example_counts_blobs() -> None:
     for n in range(3):
         store.put(f"key-{n}", [b"data"])
     tools = SimpleNamespace(stores=Stores([StoreFacade(StoreSettings("fast", "memory"), store)], "fast"))
-    turn = RunningTurn("census", JobRecord(), lambda: None, threading.Event(), dry_run=True)
+    turn = JobRun("census", JobRecord(), lambda: None, threading.Event(), dry_run=True)
     census(options, tools).run(turn)
     assert turn.report().counts == {"fast": 3}
     assert options.interval == 3600.0

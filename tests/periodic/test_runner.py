@@ -13,22 +13,22 @@ import pytest
 from waiting import until
 
 from glancecore.domain import errors
-from glancecore.periodic.candidate import Alone, Candidate
+from glancecore.periodic.job_run import MOST_OF_A_KIND, RunOutcome, from_json
 from glancecore.periodic.leadership import LEADER, Leadership
+from glancecore.periodic.machine_lock import LocalLeadership, MachineLock
 from glancecore.periodic.runner import PREFIX, PeriodicRunner, Scheduled, row
-from glancecore.periodic.runs import MOST_OF_A_KIND, Outcome, from_json
 from glancecore.ports.job_repository import JobRecord
-from glancecore.ports.periodic import PeriodicJob, Turn
+from glancecore.ports.periodic import JobContext, PeriodicJob
 from glancecore.testing.fakes import MemoryDatabase
 
 
 class Told(PeriodicJob):
     interval, summary = 60.0, "what the test says"
 
-    def __init__(self, work: Callable[[Turn], None]) -> None:
+    def __init__(self, work: Callable[[JobContext], None]) -> None:
         self.work = work
 
-    def run(self, turn: Turn) -> None:
+    def run(self, turn: JobContext) -> None:
         self.work(turn)
 
 
@@ -43,7 +43,7 @@ class Deployment:
 
     def runner(self, *jobs: Scheduled, name: str = "p", ttl: float = 1.0, url: str = "") -> PeriodicRunner:
         holder = f"{name}{len(self.runners)}"
-        made = PeriodicRunner(self.database.jobs, {x.name: x for x in jobs}, holder, ttl, Candidate(Path(url.removeprefix("file://") or self.folder)),
+        made = PeriodicRunner(self.database.jobs, {x.name: x for x in jobs}, holder, ttl, MachineLock(Path(url.removeprefix("file://") or self.folder)),
                               lambda: Leadership(self.database.jobs, holder, url or self.url, ttl))
         self.runners.append(made)
         return made
@@ -77,7 +77,7 @@ def test_the_interval_counts_over_restarts(deployment: Deployment) -> None:
 
 
 def test_a_failed_run_is_reported_and_tried_again_soon(deployment: Deployment) -> None:
-    def work(turn: Turn) -> None:
+    def work(turn: JobContext) -> None:
         turn.count("seen", 2)
         raise KeyError("secret")
 
@@ -87,7 +87,7 @@ def test_a_failed_run_is_reported_and_tried_again_soon(deployment: Deployment) -
     report = deployment.database.jobs.record(PREFIX + "j").report
     assert report is not None
     run = from_json(report)
-    assert (run.outcome, run.report.counts) == (Outcome.FAILED, {"seen": 2, "errors": 1})
+    assert (run.outcome, run.report.counts) == (RunOutcome.FAILED, {"seen": 2, "errors": 1})
     assert "KeyError" in run.report.errors[0]
     assert "secret" not in run.text()
     assert runner._seconds_left(runner._scheduled["j"]) <= 300
@@ -105,7 +105,7 @@ def test_file_locks_of_two_machines_make_one_leader(deployment: Deployment, tmp_
     """Each gets its own folder's lock; the database has one leader's row."""
     running, most, ran = [0], [0], [0]
 
-    def work(turn: Turn) -> None:
+    def work(turn: JobContext) -> None:
         running[0] += 1
         most[0] = max(most[0], running[0])
         time.sleep(0.02)
@@ -123,7 +123,7 @@ def test_file_locks_of_two_machines_make_one_leader(deployment: Deployment, tmp_
 def test_a_stopped_leader_is_followed_at_once_and_its_job_goes_on(deployment: Deployment) -> None:
     seen: list[int] = []
 
-    def work(turn: Turn) -> None:
+    def work(turn: JobContext) -> None:
         at = turn.state.get("at", 0)
         assert isinstance(at, int)
         while at < 10:
@@ -145,7 +145,7 @@ def test_a_stopped_leader_is_followed_at_once_and_its_job_goes_on(deployment: De
 def test_a_job_ends_when_its_process_no_longer_leads(deployment: Deployment) -> None:
     ended = threading.Event()
 
-    def work(turn: Turn) -> None:
+    def work(turn: JobContext) -> None:
         try:
             while True:
                 turn.check()
@@ -163,7 +163,7 @@ def test_a_job_ends_when_its_process_no_longer_leads(deployment: Deployment) -> 
     assert ended.wait(5)
     until(lambda: jobs.record(PREFIX + "j").report)
     assert jobs.record(PREFIX + "j").ended_at is None, "whoever leads next goes on"
-    assert from_json(jobs.record(PREFIX + "j").report or {}).outcome is Outcome.STOPPED
+    assert from_json(jobs.record(PREFIX + "j").report or {}).outcome is RunOutcome.STOPPED
 
 
 def test_a_leader_that_can_not_say_that_it_lives_stops_leading(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,14 +182,14 @@ def test_a_leader_that_can_not_say_that_it_lives_stops_leading(deployment: Deplo
 
 
 def test_one_run_now(deployment: Deployment) -> None:
-    def work(turn: Turn) -> None:
+    def work(turn: JobContext) -> None:
         turn.find("orphan", "fast/x", "nobody's")
         turn.count("checked", 3)
         turn.remember({"at": "x"})
 
     runner = deployment.runner()
     run = runner.run(Scheduled("j", Told(work), 3600), dry_run=False)
-    assert (run.outcome, run.report.counts) == (Outcome.DONE, {"orphan": 1, "checked": 3})
+    assert (run.outcome, run.report.counts) == (RunOutcome.DONE, {"orphan": 1, "checked": 3})
     assert "[orphan] fast/x: nobody's" in run.text()
     assert from_json(run.as_json()).report == run.report
     record = deployment.database.jobs.record(PREFIX + "j")
@@ -202,13 +202,13 @@ def test_a_dry_run_keeps_nothing_and_may_go_beside_another(deployment: Deploymen
     jobs.keep(PREFIX + "j", "leader", JobRecord(datetime.now(UTC) - timedelta(days=1), state={"at": "x"}))
     states: list[object] = []
 
-    def work(turn: Turn) -> None:
+    def work(turn: JobContext) -> None:
         assert turn.dry_run
         states.append(turn.state)
         turn.remember({"at": "y"})
 
     before = jobs.record(PREFIX + "j")
-    assert deployment.runner().run(Scheduled("j", Told(work), 3600), dry_run=True).outcome is Outcome.DONE
+    assert deployment.runner().run(Scheduled("j", Told(work), 3600), dry_run=True).outcome is RunOutcome.DONE
     assert states == [{"at": "x"}]
     assert jobs.record(PREFIX + "j") == before
     assert jobs.holder(PREFIX + "j") == "leader"
@@ -223,18 +223,18 @@ def test_a_job_that_runs_elsewhere_is_not_run_beside_it(deployment: Deployment) 
 def test_a_long_run_is_held_until_its_end(deployment: Deployment) -> None:
     jobs = deployment.database.jobs
 
-    def work(turn: Turn) -> None:
+    def work(turn: JobContext) -> None:
         for _ in range(15):
             time.sleep(0.1)
             turn.check()
             assert not jobs.hold(PREFIX + "j", "thief", 1)
 
-    assert deployment.runner(ttl=0.5).run(Scheduled("j", Told(work), 3600), dry_run=False).outcome is Outcome.DONE
+    assert deployment.runner(ttl=0.5).run(Scheduled("j", Told(work), 3600), dry_run=False).outcome is RunOutcome.DONE
     assert jobs.holder(PREFIX + "j") is None
 
 
 def test_a_report_is_bounded(deployment: Deployment) -> None:
-    def work(turn: Turn) -> None:
+    def work(turn: JobContext) -> None:
         for n in range(5000):
             turn.find("orphan", f"fast/{n}", "nobody's")
             turn.fail(f"no {n}")
@@ -247,7 +247,7 @@ def test_a_report_is_bounded(deployment: Deployment) -> None:
 
 
 def test_one_process_of_a_machine_is_a_candidate(tmp_path: Path) -> None:
-    first, second = Candidate(tmp_path / "locks"), Candidate(tmp_path / "locks")
+    first, second = MachineLock(tmp_path / "locks"), MachineLock(tmp_path / "locks")
     assert first.take()
     assert not second.take()
     first.let_go()
@@ -257,18 +257,18 @@ def test_one_process_of_a_machine_is_a_candidate(tmp_path: Path) -> None:
 
 def test_a_folder_that_can_not_be_used_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "locks").write_text("a file")
-    candidate = Candidate(tmp_path / "locks")
+    candidate = MachineLock(tmp_path / "locks")
     assert not candidate.take()
     assert not candidate.take()
     assert [x.getMessage().split(":")[0] for x in caplog.records] == ["[periodic] lock_path"]
 
 
 # -- a machine's own jobs --------------------------------------------------------------------------------------------------
-def machine(deployment: Deployment, name: str, work: Callable[[Turn], None], interval: float = 3600) -> PeriodicRunner:
+def machine(deployment: Deployment, name: str, work: Callable[[JobContext], None], interval: float = 3600) -> PeriodicRunner:
     """One process of that machine."""
     holder = f"{name}-{len(deployment.runners)}"
     made = PeriodicRunner(deployment.database.jobs, {"j": Scheduled("j", Told(work), interval, machine=name)}, holder, 1.0,
-                          Candidate(deployment.folder / name), Alone)
+                          MachineLock(deployment.folder / name), LocalLeadership)
     deployment.runners.append(made)
     return made
 
@@ -298,7 +298,7 @@ def test_one_process_of_a_machine_takes_over_from_another(deployment: Deployment
 def test_a_wanted_run_is_made_at_once_and_once_more_for_later_wishes(deployment: Deployment) -> None:
     began, go_on, ran = threading.Event(), threading.Event(), []
 
-    def work(_turn: Turn) -> None:
+    def work(_turn: JobContext) -> None:
         ran.append(1)
         began.set()
         go_on.wait(10)
@@ -346,7 +346,7 @@ def test_a_wish_is_heard_after_one_that_went_wrong(deployment: Deployment, monke
 def test_two_threads_of_a_process_do_not_run_a_job_at_once(deployment: Deployment) -> None:
     began, go_on = threading.Event(), threading.Event()
 
-    def work(_turn: Turn) -> None:
+    def work(_turn: JobContext) -> None:
         began.set()
         go_on.wait(10)
 

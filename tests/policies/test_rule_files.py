@@ -9,7 +9,7 @@ import pytest
 
 from glancecore import conf
 from glancecore.assembly import extensions
-from glancecore.assembly.rules import list_rules
+from glancecore.assembly.core import list_rules
 from glancecore.domain.context import Context
 from glancecore.domain.errors import ConfigError, Forbidden
 from glancecore.policies.authorizer import Authorizer

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from glancecore.domain import errors
-from glancecore.ports.fetch import Fetcher, Settings
-from glancecore.ports.outbound import AddressFilter
+from glancecore.sdk.address_filter import AddressFilter
+from glancecore.sdk.http_fetch import Fetcher, Settings
 
 DATA = b"the data"
 

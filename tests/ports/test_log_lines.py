@@ -14,7 +14,7 @@ from oslo_log import formatters, log
 
 from glancecore.conf.logs import OneLine
 from glancecore.kernel.lookups import Lookups
-from glancecore.ports import log_lines
+from glancecore.sdk import log_lines
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import socket
 import pytest
 
 from glancecore.domain import errors
-from glancecore.ports.outbound import AddressFilter, canonical, is_public
+from glancecore.sdk.address_filter import AddressFilter, canonical, is_public
 
 NOT_PUBLIC = [
     "0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.0.1", "100.100.100.200", "127.0.0.1", "127.255.255.254", "168.63.129.16", "169.254.169.254",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from glancecore.domain import errors
-from glancecore.ports.parts import Part, PartStopped, exactly, send_in_parts
+from glancecore.sdk.multipart import PartStopped, UploadPart, exactly, send_in_parts
 
 
 def gathered(part):
@@ -124,7 +124,7 @@ def test_nothing_stays_open(tmp_path):
     def opened():
         return len([*Path("/proc/self/fd").iterdir()])
 
-    kept, before = list[Part](), opened()
+    kept, before = list[UploadPart](), opened()
     with pytest.raises(errors.StoreFull):
         send_in_parts([b"x" * 100], send, lambda number: 10, 3, str(tmp_path))
     assert opened() == before

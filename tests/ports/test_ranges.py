@@ -5,8 +5,8 @@ import re
 import pytest
 
 from glancecore.domain import errors
-from glancecore.ports import ranges
-from glancecore.ports.ranges import RangeReader
+from glancecore.sdk import http_ranges as ranges
+from glancecore.sdk.http_ranges import RangeReader
 
 DATA = bytes(range(100))
 

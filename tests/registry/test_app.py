@@ -15,11 +15,11 @@ from werkzeug.test import Client, TestResponse
 
 from glancecore.domain import errors
 from glancecore.domain.image import Image
-from glancecore.ports import proof
-from glancecore.ports.calls import calls
 from glancecore.ports.repository import ImageAdded
 from glancecore.registry.app import RegistryApp, RegistrySettings
 from glancecore.registry.probes import Probes
+from glancecore.sdk.registry import signing as proof
+from glancecore.sdk.registry.calls import calls
 from glancecore.testing.examples import make_image
 from glancecore.testing.fakes import MemoryDatabase
 

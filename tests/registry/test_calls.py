@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from glancecore.domain import errors
 from glancecore.ports import repository as port
-from glancecore.ports import wire
-from glancecore.ports.calls import calls, repositories
 from glancecore.registry.app import RegistryApp, RegistrySettings
+from glancecore.sdk.registry import codec as wire
+from glancecore.sdk.registry.calls import calls, repositories
 from glancecore.testing.fakes import MemoryDatabase
 
 HERE = {"sync", "close"}

@@ -6,9 +6,9 @@ import os
 
 import pytest
 
-from glancecore.ports import proof
 from glancecore.registry import replays
 from glancecore.registry.replays import WINDOW, Replays
+from glancecore.sdk.registry import signing as proof
 
 
 class Clock:

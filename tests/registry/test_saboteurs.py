@@ -14,9 +14,9 @@ from prometheus_client import REGISTRY
 from werkzeug.test import Client
 
 from glancecore.domain.errors import GlanceError
-from glancecore.ports import proof
 from glancecore.registry.app import RegistryApp, RegistrySettings
 from glancecore.registry.probes import Probes
+from glancecore.sdk.registry import signing as proof
 from glancecore.testing.fakes import MemoryDatabase, MemoryImages
 from glancecore.testing.memory_metadefs import MemoryMetadefs
 from glancecore.testing.memory_outbox import MemoryOutbox
@@ -57,7 +57,7 @@ def through(behind: MemoryDatabase) -> RegistryDatabase:
             return answer.status_code, answer.data
         raise RuntimeError(answer.text)
 
-    database.line._post = post  # type: ignore[method-assign]
+    database.client._post = post  # type: ignore[method-assign]
     return database
 
 

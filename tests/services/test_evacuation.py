@@ -18,7 +18,7 @@ from glancecore.domain.lease import BlobRef
 from glancecore.features.copies.evacuation import Evacuation, Order, Outcome
 from glancecore.features.copies.inventory import Inventory, held_in
 from glancecore.kernel.transfer.draining import Draining
-from glancecore.periodic.runs import RunningTurn
+from glancecore.periodic.job_run import JobRun
 from glancecore.ports.job_repository import JobRecord
 from glancecore.ports.repository import ImageAdded, ImageChanged, LeaseTaken
 from glancecore.testing.examples import make_image, make_lease
@@ -52,12 +52,12 @@ class Cloud:
         locations = self.images.get_any(image_id).locations
         self.change(image_id, locations=tuple(replace(x, status=LocationStatus.DAMAGED) if x.store == store else x for x in locations))
 
-    def turn(self, *, dry_run: bool = False) -> RunningTurn:
+    def turn(self, *, dry_run: bool = False) -> JobRun:
         def alive() -> None:
             if self.stopping.is_set():
                 raise errors.JobStopped("told to")
 
-        return RunningTurn("evacuate", JobRecord(), alive, self.stopping, dry_run=dry_run)
+        return JobRun("evacuate", JobRecord(), alive, self.stopping, dry_run=dry_run)
 
     def run(self, *, dry_run: bool = False, **order: Any) -> dict[str, tuple[Outcome, str, str]]:
         results = Evacuation(self.tools, self.turn(dry_run=dry_run), Order("fast", **{"patience": 0.0, **order})).run()

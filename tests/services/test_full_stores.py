@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-from glancecore import bootstrap
 from glancecore import conf as configuration
+from glancecore.assembly.stores import load_stores
 from glancecore.domain import errors
 from glancecore.http.health import Health
-from glancecore.kernel.transfer.stores import StoreFacade, Stores, StoreSettings
+from glancecore.kernel.transfer.store_facade import StoreFacade, StoreSettings
+from glancecore.kernel.transfer.stores import Stores
 from glancecore.testing.fakes import MemoryDatabase
 from glancecore.testing.memory_store import MemoryStore
 from glancecore.testing.store import make_store
@@ -101,4 +102,4 @@ def test_a_fallback_that_is_none_stops_the_start(tmp_path: Path, fallbacks: str,
     file.write_text(f"[DEFAULT]\nenabled_backends = one:file, three:file\nenabled_import_methods =\n[glance_store]\ndefault_backend = one\n"
                     f"fallback_stores = {fallbacks}\n[one]\nfilesystem_store_datadir = {tmp_path}/one\n[three]\nfilesystem_store_datadir = {tmp_path}/3\n")
     with pytest.raises(errors.ConfigError, match=says):
-        bootstrap.load_stores(configuration.new(files=[str(file)]))
+        load_stores(configuration.new(files=[str(file)]))

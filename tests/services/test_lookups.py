@@ -11,7 +11,7 @@ import pytest
 
 from glancecore.domain import errors
 from glancecore.kernel.lookups import Check, Lookups
-from glancecore.ports.deadline import PATIENCE
+from glancecore.sdk.deadline import PATIENCE
 
 
 @pytest.fixture

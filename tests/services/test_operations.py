@@ -9,9 +9,10 @@ import pytest
 
 from glancecore.domain import errors
 from glancecore.domain.events import EventType, ImageEvent
-from glancecore.domain.image import Digests, Image, Location, Status
+from glancecore.domain.image import Image, Location, Status
 from glancecore.domain.lease import BlobRef, Lease, Operation
 from glancecore.domain.quota import Limits
+from glancecore.domain.staged import Digests
 from glancecore.kernel.leases import Leases
 from glancecore.kernel.notifications import Notifications
 from glancecore.kernel.operations import FIRST_STEP, Held, Operations

@@ -14,12 +14,12 @@ from glancecore_store_file.driver import FileStore
 from glancecore_store_file.folder import Folder
 from glancecore_store_http.driver import HttpStore
 
-from glancecore import bootstrap
 from glancecore import conf as configuration
+from glancecore.assembly.stores import load_stores
 from glancecore.domain import errors
 from glancecore.domain.image import Location
 from glancecore.kernel.transfer.places import Places, survey
-from glancecore.kernel.transfer.stores import StoreFacade, StoreSettings
+from glancecore.kernel.transfer.store_facade import StoreFacade, StoreSettings
 from glancecore.ports.place_repository import StorePlaces
 from glancecore.ports.repository import ImageAdded
 from glancecore.ports.store import MARKER, Store
@@ -152,7 +152,7 @@ def test_one_place_for_two_stores_is_refused_as_such(database: MemoryDatabase, t
     file.write_text(f"[DEFAULT]\nenabled_backends = fast:file, twin:file\nenabled_import_methods =\n[glance_store]\ndefault_backend = fast\n"
                     f"[fast]\nfilesystem_store_datadir = {tmp_path}/one\n[twin]\nfilesystem_store_datadir = {tmp_path}/one\n")
     with pytest.raises(errors.ConfigError, match="same place"):
-        bootstrap.load_stores(configuration.new(files=[str(file)]), database)
+        load_stores(configuration.new(files=[str(file)]), database)
 
 
 # -- what is expected is not there -------------------------------------------------------------------------------------------

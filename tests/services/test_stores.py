@@ -6,7 +6,8 @@ import pytest
 
 from glancecore.domain import errors
 from glancecore.kernel.transfer import stores
-from glancecore.kernel.transfer.stores import StoreFacade, Stores, StoreSettings
+from glancecore.kernel.transfer.store_facade import StoreFacade, StoreSettings
+from glancecore.kernel.transfer.stores import Stores
 from glancecore.ports.store import Store
 from glancecore.testing.memory_store import MemoryStore
 from glancecore.testing.store import make_store

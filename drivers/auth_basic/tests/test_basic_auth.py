@@ -134,3 +134,15 @@ def test_attempts_are_limited_by_address_and_user(users: Path) -> None:
     with pytest.raises(TooManyAttempts):
         auth.identify({**_login("eve", "x"), **here})
     assert auth.identify({**_login("bob", "pass:with:colons \u00fc"), **here}).user == "bob", "whose password is remembered"
+
+
+@pytest.mark.parametrize(("option", "value"), [("admins", ["alice", "bbo"]), ("projects", {"bob": "team-red", "bbo": "team-red"}), ("roles", {"bbo": "reader"})])
+def test_a_name_that_is_no_users_is_told(users: Path, option: str, value: object, caplog: pytest.LogCaptureFixture) -> None:
+    auth = _auth(users, **{option: value})
+    assert auth.complaints() == [f"[auth_basic] {option} names bbo, who is not in {users}: correct the name, or take it out"]
+    assert [(x.levelname, x.getMessage()) for x in caplog.records] == [("WARNING", auth.complaints()[0])]
+
+
+def test_names_of_users_are_right(users: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert _auth(users, admins=["alice"], projects={"bob": "team-red"}, roles={"bob": "reader"}).complaints() == []
+    assert caplog.records == []

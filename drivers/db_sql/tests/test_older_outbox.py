@@ -12,8 +12,8 @@ import pytest
 from glancecore_db_sql.driver import SqlDatabase
 from glancecore_db_sql.rows import micros
 
-from glancecore.domain.events import Initiator
-from glancecore.ports.outbox_repository import EventsRecorded, OutboxEvent, Outcome
+from glancecore.domain.context import Initiator
+from glancecore.ports.outbox_repository import DeliveryOutcome, EventsRecorded, OutboxEvent
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -35,6 +35,6 @@ def test_events_recorded_without_initiator_are_delivered_listed_and_purged(opene
     assert [x.event for x in database.outbox.find()] == [older, newer]
     claimed = database.outbox.claim("hook", 10, 60)
     assert [x.event for x in claimed] == [older, newer]
-    database.outbox.settle([Outcome(x.position, x.token, delivered=True) for x in claimed if x.event == newer])
+    database.outbox.settle([DeliveryOutcome(x.position, x.token, delivered=True) for x in claimed if x.event == newer])
     assert [x.event for x in database.outbox.forget(datetime(2026, 2, 1, tzinfo=UTC))] == [older]
     assert database.outbox.find() == []

@@ -24,7 +24,8 @@ from glancecore_db_sql.tables import METADATA
 from sqlalchemy import event, inspect
 
 from glancecore.domain import errors
-from glancecore.domain.image import Digests, Image, Staged, Visibility
+from glancecore.domain.image import Image, Visibility
+from glancecore.domain.staged import Digests, Staged
 from glancecore.domain.task import Task, TaskType
 from glancecore.ports.repository import ImageQuery, Sort, SortField
 from glancecore.testing.examples import ADMIN, FRIEND, make_image

@@ -23,8 +23,9 @@ from glancecore_notify_messaging.driver import MessagingNotifier, NotSent, oslo_
 from glancecore_notify_messaging.options import OPTIONS, list_opts
 from oslo_config import cfg
 
+from glancecore.domain.context import Initiator
 from glancecore.domain.errors import ConfigError
-from glancecore.domain.events import EventType, ImageEvent, Initiator, TaskEvent
+from glancecore.domain.events import EventType, ImageEvent, TaskEvent
 from glancecore.domain.image import Image
 from glancecore.domain.task import Task, TaskStatus, TaskType
 from glancecore.kernel.notifier_queue import NotifierQueue

@@ -19,7 +19,7 @@ from glancecore_notify_webhook.endpoint import Endpoint
 from receiver import Got, Receiver
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from glancecore.domain.events import Initiator
+from glancecore.domain.context import Initiator
 from glancecore.ports.notifier import NotDelivered
 from glancecore.testing.outbox_repository import make_event
 

@@ -6,7 +6,7 @@ from flask import Request, Response
 
 from glancecore.domain import errors
 from glancecore.domain.context import Context
-from glancecore.features.cache.use_cases import Caching, Target
+from glancecore.features.cache.use_cases import Caching, ClearTarget
 from glancecore.ports.cache import CachedImage
 from glancecore.sdk.responses import empty, json_response
 
@@ -32,7 +32,7 @@ class CacheApi:
     def clear(self, request: Request, ctx: Context) -> Response:
         text = request.headers.get("x-image-cache-clear-target", "").lower()
         try:
-            target = Target(text)
+            target = ClearTarget(text)
         except ValueError:
             raise errors.Invalid(f"x-image-cache-clear-target: {text!r} is not one of cache, queue; without it both are cleared") from None
         self._caching.clear(ctx, target)

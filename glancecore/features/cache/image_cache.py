@@ -17,11 +17,11 @@ from contextlib import closing, contextmanager
 from glancecore.domain import errors
 from glancecore.domain.image import Image, Status
 from glancecore.kernel import metrics
-from glancecore.kernel.transfer.cached_data import CachedData, Source
+from glancecore.kernel.transfer.cached_data import CachedData, CopySource
 from glancecore.kernel.transfer.hashing import Hashes
-from glancecore.ports import log_lines
-from glancecore.ports.cache import Cache, Fill, Happened, Seal, Tail
+from glancecore.ports.cache import Cache, Fill, RemovalReason, Seal, Tail
 from glancecore.ports.store import CHUNK
+from glancecore.sdk import log_lines
 
 LOG = logging.getLogger(__name__)
 #: Times that an entry is filled anew after a failure, and seconds for which it is not tried again after that.
@@ -74,7 +74,7 @@ class ImageCache:
         """Whether a download of the whole image is to fill the cache."""
         return image.status is Status.ACTIVE and sealed(image) is not None and not self._avoided(image.id)
 
-    def stream(self, image: Image, source: Source) -> Generator[bytes, None, None]:
+    def stream(self, image: Image, source: CopySource) -> Generator[bytes, None, None]:
         """The image's bytes from the first, of whoever reads them from the stores. When this ends early, the rest is to be read
         from the stores. Raises FillDamaged when the stores' bytes are not what the image's hash says; the next one to ask is given
         another copy's."""
@@ -102,7 +102,7 @@ class ImageCache:
                     at += len(piece)
                     yield piece
 
-    def fill(self, image: Image, source: Source, check: Callable[[], None] = lambda: None) -> bool:
+    def fill(self, image: Image, source: CopySource, check: Callable[[], None] = lambda: None) -> bool:
         """Cache the image, or wait until another reader has; whether it is cached. ``check`` is called for each piece: when it raises, what was written is removed, and whoever
         follows goes to the stores. Raises FillDamaged, and what ``check`` raises."""
         seal = sealed(image)
@@ -188,7 +188,7 @@ class ImageCache:
             at += len(piece)
             yield piece
 
-    def _start(self, fill: Fill, image: Image, seal: Seal, source: Source) -> None:
+    def _start(self, fill: Fill, image: Image, seal: Seal, source: CopySource) -> None:
         try:
             threading.Thread(target=log_lines.carried(self._run), args=(fill, image, seal, source), name=f"cache-{image.id[:8]}", daemon=True).start()
         except RuntimeError as exc:  # no thread left
@@ -196,7 +196,7 @@ class ImageCache:
             self._failed(image.id, TRIES)
             fill.abort()
 
-    def _run(self, fill: Fill, image: Image, seal: Seal, source: Source, check: Callable[[], None] = lambda: None) -> None:
+    def _run(self, fill: Fill, image: Image, seal: Seal, source: CopySource, check: Callable[[], None] = lambda: None) -> None:
         """The one reader of the stores. Raises what ``check`` raises, which is called for each piece."""
         stopped: list[BaseException] = []
 
@@ -273,7 +273,7 @@ class ImageCache:
             raise errors.CacheUnavailable("the image cache failed") from exc
 
 
-def told(what: Happened, size: int) -> None:
-    """For ``CacheSettings.tell``: what the cache removes by itself is counted."""
+def told(what: RemovalReason, size: int) -> None:
+    """For ``CacheSettings.on_removed``: what the cache removes by itself is counted."""
     metrics.CACHE_REMOVED.labels(what.value).inc()
     metrics.CACHE_REMOVED_BYTES.labels(what.value).inc(size)

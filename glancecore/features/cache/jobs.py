@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 from glancecore.domain.errors import ConfigError
+from glancecore.features.cache.extension import CacheExtension
 from glancecore.features.cache.options import JOBS
 from glancecore.features.cache.use_cases import Caching, Fetched
-from glancecore.features.tools import Tools
-from glancecore.periodic.pace import Pace
+from glancecore.kernel.core import CoreTools
+from glancecore.periodic.pace import JobPace
 from glancecore.ports.cache import CachedImage, Removed
 from glancecore.ports.options import Section
-from glancecore.ports.periodic import PeriodicJob, Turn
+from glancecore.ports.periodic import JobContext, PeriodicJob
 
 
 class CacheJob(PeriodicJob):
@@ -19,9 +20,9 @@ class CacheJob(PeriodicJob):
 
     of_machine = True
 
-    def __init__(self, conf: Section, tools: Tools) -> None:
+    def __init__(self, conf: Section, tools: CoreTools) -> None:
         super().__init__(conf, tools)
-        self._there = tools.caching
+        self._there = tools.of(CacheExtension).caching
 
     def applies(self) -> bool:
         return self._there is not None
@@ -39,7 +40,7 @@ class CachePrefetcher(CacheJob):
     options, interval = JOBS["cache_prefetcher"]
     summary = "caches the queued images"
 
-    def run(self, turn: Turn) -> None:
+    def run(self, turn: JobContext) -> None:
         seen: set[str] = set()
         while waiting := [x for x in self.caching.queued() if x not in seen]:
             for image_id in waiting:
@@ -50,7 +51,7 @@ class CachePrefetcher(CacheJob):
             self.caching.tell()
 
     @staticmethod
-    def _told(turn: Turn, image_id: str, outcome: Fetched) -> None:
+    def _told(turn: JobContext, image_id: str, outcome: Fetched) -> None:
         match outcome:
             case Fetched.FETCHED | Fetched.WANTED:
                 turn.find(outcome.value, image_id, "it was queued")
@@ -70,7 +71,7 @@ class CachePruner(CacheJob):
     options, interval = JOBS["cache_pruner"]
     summary = "shrinks the cache to image_cache_max_size, when that was lowered"
 
-    def run(self, turn: Turn) -> None:
+    def run(self, turn: JobContext) -> None:
         _removed(turn, "pruned", self.caching.prune(dry_run=turn.dry_run), "it is the least recently used")
         if not turn.dry_run:
             self.caching.tell()
@@ -82,7 +83,7 @@ class CacheCleaner(CacheJob):
     options, interval = JOBS["cache_cleaner"]
     summary = "removes leftovers, entries of images that are no more, and damaged entries"
 
-    def run(self, turn: Turn) -> None:
+    def run(self, turn: JobContext) -> None:
         _removed(turn, "leftover", self.caching.drop_leftovers(dry_run=turn.dry_run), "its writer is dead, or stands still")
         for entry in list(self.caching.orphans()):
             turn.check()
@@ -100,8 +101,8 @@ class CacheCleaner(CacheJob):
         """Entries are hashed that were not for so long."""
         return timedelta(seconds=self.conf.verify_after) if self.conf.verify_after else None
 
-    def _verify(self, turn: Turn, spell: timedelta) -> None:
-        pace = Pace(turn, self.conf.bytes_per_second)
+    def _verify(self, turn: JobContext, spell: timedelta) -> None:
+        pace = JobPace(turn, self.conf.bytes_per_second)
         for entry in self.caching.not_verified_for(spell):
             turn.check()
             if turn.dry_run:
@@ -114,7 +115,7 @@ class CacheCleaner(CacheJob):
                 _removed(turn, "damaged", Removed(1, entry.seal.size, (entry.image_id,)), "its bytes are not those that were cached")
                 self.caching.tell()
 
-    def _drop(self, turn: Turn, entry: CachedImage) -> None:
+    def _drop(self, turn: JobContext, entry: CachedImage) -> None:
         _removed(turn, "orphan", Removed(1, entry.seal.size, (entry.image_id,)), "the image is gone, or has other data by now")
         if not turn.dry_run:
             self.caching.drop(entry)
@@ -127,7 +128,7 @@ class WholeCacheCleaner(CacheCleaner):
         return timedelta()
 
 
-def _removed(turn: Turn, kind: str, what: Removed, why: str) -> None:
+def _removed(turn: JobContext, kind: str, what: Removed, why: str) -> None:
     turn.count("files removed", what.files)
     turn.count("bytes removed", what.bytes)
     for image_id in what.image_ids:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from oslo_config import cfg
 
-from glancecore.ports.periodic import JobOptions
+#: Glance's names for what is the file cache here.
+GLANCES_CACHES = frozenset({"sqlite", "xattr", "centralized_db"})
 
 OPTIONS: dict[str, list[cfg.Opt]] = {
     "DEFAULT": [
@@ -37,8 +38,14 @@ CLEANER: list[cfg.Opt] = [
     cfg.IntOpt("bytes_per_second", default=50_000_000, min=0, help="What is read for this in a second, on the average; 0: as fast as it comes."),
 ]
 #: Job -> its options, and seconds from one start to the next.
-JOBS: JobOptions = {
+JOBS: dict[str, tuple[list[cfg.Opt], float]] = {
     "cache_prefetcher": (PREFETCHER, 300.0),
     "cache_pruner": ([], 3600.0),
     "cache_cleaner": (CLEANER, 3600.0),
 }
+
+
+def cache_driver(conf: cfg.ConfigOpts) -> str | None:
+    """The cache plugin that the operator wants; None: no cache."""
+    name = "file" if conf.image_cache_driver in GLANCES_CACHES else str(conf.image_cache_driver)
+    return None if conf.image_cache_dir is None and name == "file" else name

@@ -23,7 +23,7 @@ from glancecore.ports.repository import Database
 LOG = logging.getLogger(__name__)
 
 
-class Target(StrEnum):
+class ClearTarget(StrEnum):
     """What DELETE /v2/cache clears."""
 
     CACHE = "cache"
@@ -107,11 +107,11 @@ class Caching:
             self._repository.get(image_id, ctx.viewer)
         self.tell()
 
-    def clear(self, ctx: Context, target: Target) -> None:
+    def clear(self, ctx: Context, target: ClearTarget) -> None:
         self._policy.authorize(ctx, "cache_delete")
-        if target is not Target.CACHE:
+        if target is not ClearTarget.CACHE:
             self._cache.driver.clear_queue()
-        if target is not Target.QUEUE:
+        if target is not ClearTarget.QUEUE:
             self._cache.driver.clear()
             self.tell()
 

@@ -16,16 +16,18 @@ from glancecore.domain import errors
 from glancecore.domain.events import EventType, ImageEvent
 from glancecore.domain.image import Image, Location, LocationStatus, Status
 from glancecore.domain.lease import BlobRef, Operation
+from glancecore.features.copies.extension import CopiesExtension
 from glancecore.features.copies.inventory import being_written_to, held_in
-from glancecore.features.copies.use_cases import WITH_DATA, Verdict
-from glancecore.features.tools import Tools
+from glancecore.features.copies.use_cases import WITH_DATA, CopyVerdict
+from glancecore.features.images.extension import ImagesExtension
+from glancecore.kernel.core import CoreTools
 from glancecore.kernel.operations import Held
 from glancecore.kernel.transfer.downloads import Download
 from glancecore.kernel.transfer.draining import AGE, Draining
 from glancecore.kernel.transfer.hashing import Hashes
-from glancecore.kernel.transfer.stores import StoreFacade
-from glancecore.periodic.pace import Pace
-from glancecore.ports.periodic import Turn
+from glancecore.kernel.transfer.store_facade import StoreFacade
+from glancecore.periodic.pace import JobPace
+from glancecore.ports.periodic import JobContext
 from glancecore.sdk.checkpoints import checkpoint
 
 #: Seconds between two looks at what is left because somebody works on it.
@@ -70,13 +72,15 @@ class Order:
 
 
 class Evacuation:
-    def __init__(self, tools: Tools, turn: Turn, order: Order) -> None:
+    def __init__(self, tools: CoreTools, turn: JobContext, order: Order) -> None:
         """Raises ConfigError when it can't begin."""
         self._tools = tools
         self._turn = turn
         self._order = order
-        self._pace = Pace(turn, order.rate)
+        self._pace = JobPace(turn, order.rate)
         self._stores = tools.stores
+        self._copies = tools.of(CopiesExtension).use_cases
+        self._locations = tools.of(ImagesExtension).locations
         self._check()
 
     def run(self) -> Iterator[Result]:
@@ -102,7 +106,7 @@ class Evacuation:
             if self._turn.dry_run or not busy or time.monotonic() - idle >= self._order.patience:
                 yield from (Result(image, Outcome.BUSY, why=why) for image, why in busy.items())
                 return
-            self._tools.reaper.take_over(_SHORT)  # of processes that have died, also when no other one runs
+            self._tools.core.reaper.take_over(_SHORT)  # of processes that have died, also when no other one runs
             self._turn.pause(_LOOK)
 
     # -- inside ------------------------------------------------------------------------------------------------------
@@ -159,8 +163,8 @@ class Evacuation:
             checkpoint("move.copied")
         for location in self._there(self._tools.database.images.get_any(image.id)):
             if location.status is LocationStatus.DAMAGED:
-                self._tools.copies.drop_damaged(image.id, location.url)
-        self._tools.locations.leave(image.id, self._order.origin, kept.url)
+                self._copies.drop_damaged(image.id, location.url)
+        self._locations.leave(image.id, self._order.origin, kept.url)
         return done
 
     def _there(self, image: Image) -> list[Location]:
@@ -183,7 +187,7 @@ class Evacuation:
 
     def _is_whole(self, image: Image, location: Location) -> bool:
         if _expected(image)[1] is not None:
-            return self._tools.copies.inspect(image, location, self._pace.passed).verdict is Verdict.GOOD
+            return self._copies.inspect(image, location, self._pace.passed).verdict is CopyVerdict.GOOD
         return self._digest(location) == self._digest(self._there(image)[0])
 
     def _digest(self, location: Location) -> str:
@@ -203,9 +207,9 @@ class Evacuation:
         if image.good_locations:
             return image
         for location in self._there(image):
-            if _expected(image)[1] is None or self._tools.copies.inspect(image, location, self._pace.passed).verdict is not Verdict.GOOD:
+            if _expected(image)[1] is None or self._copies.inspect(image, location, self._pace.passed).verdict is not CopyVerdict.GOOD:
                 continue
-            if (found := self._tools.copies.mark(image.id, location.url, LocationStatus.ACTIVE)) is not None:
+            if (found := self._copies.mark(image.id, location.url, LocationStatus.ACTIVE)) is not None:
                 return found
         raise errors.DataDamaged("its data is damaged, and there is no good copy: bring the store's data back from a backup, or delete the image")
 
@@ -224,7 +228,7 @@ class Evacuation:
     def _copy_from(self, image: Image, pieces: Iterator[bytes], target: StoreFacade) -> Location:
         after = replace(image, attempt=image.attempt + 1)
         ref = BlobRef(target.id, after.blob_key, image.owner)
-        with self._tools.operations.hold(image, after, Operation.MOVE, stable=image.status, blobs=(ref,)) as held:
+        with self._tools.core.operations.hold(image, after, Operation.MOVE, stable=image.status, blobs=(ref,)) as held:
             checkpoint("move.held")
             algorithm, expected = _expected(image)
             reading = _Reading(pieces, algorithm, self._passing(held))

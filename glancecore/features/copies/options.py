@@ -5,7 +5,6 @@ from __future__ import annotations
 from oslo_config import cfg
 
 from glancecore.ports.options import ListOpt
-from glancecore.ports.periodic import JobOptions
 
 ORPHANS: list[cfg.Opt] = [
     cfg.FloatOpt("grace", default=86400.0, min=0.0,
@@ -33,7 +32,7 @@ UPDATER: list[cfg.Opt] = [
     cfg.BoolOpt("usage", default=True, help="Count anew what each project uses, and correct what is kept of it."),
 ]
 #: Job -> its options, and seconds from one start to the next.
-JOBS: JobOptions = {
+JOBS: dict[str, tuple[list[cfg.Opt], float]] = {
     "orphans": (ORPHANS, 86400.0),
     "replicator": (REPLICATOR, 600.0),
     "updater": (UPDATER, 3600.0),

@@ -14,7 +14,7 @@ from queue import SimpleQueue
 
 from glancecore.domain import errors
 from glancecore.domain.image import Image, Location, LocationStatus
-from glancecore.features.copies.use_cases import WITH_DATA, Copies, Verdict
+from glancecore.features.copies.use_cases import WITH_DATA, Copies, CopyVerdict
 from glancecore.kernel.transfer.stores import Stores
 from glancecore.ports.repository import Database
 
@@ -137,7 +137,7 @@ class Rechecking:
         for location in self._doubtful(image, store_id):
             if self._may_be_back(image, location):
                 found = self._copies.inspect(image, location, paced)
-                if found.verdict is Verdict.GOOD and self._copies.mark(image.id, location.url, LocationStatus.ACTIVE) is not None:
+                if found.verdict is CopyVerdict.GOOD and self._copies.mark(image.id, location.url, LocationStatus.ACTIVE) is not None:
                     LOG.warning("image %s: its copy in store %s is good again", image.id, location.store)
 
     @staticmethod

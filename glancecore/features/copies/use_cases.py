@@ -30,7 +30,7 @@ LOG = logging.getLogger(__name__)
 WITH_DATA = frozenset({Status.ACTIVE, Status.DEACTIVATED})
 
 
-class Verdict(Enum):
+class CopyVerdict(Enum):
     GOOD = "good"
     #: Other bytes, or fewer, or more.
     DAMAGED = "damaged"
@@ -42,7 +42,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    verdict: Verdict
+    verdict: CopyVerdict
     #: In words.
     why: str = ""
 
@@ -59,7 +59,7 @@ class Copies:
         """Read it to its end. ``passing`` is called with the length of each piece, and may wait or raise. Twice before it says that the
         copy is wrong: what a store or the network does once is not the copy's fault."""
         found = self._read(image, location, passing)
-        if found.verdict in (Verdict.DAMAGED, Verdict.MISSING):
+        if found.verdict in (CopyVerdict.DAMAGED, CopyVerdict.MISSING):
             found = self._read(image, location, passing)
         return found
 
@@ -75,14 +75,14 @@ class Copies:
                     seen += len(piece)
                     passing(len(piece))
         except errors.BlobNotFound:
-            return Inspected(Verdict.MISSING, f"store {location.store} has no such data any more")
+            return Inspected(CopyVerdict.MISSING, f"store {location.store} has no such data any more")
         except errors.StoreError as exc:
-            return Inspected(Verdict.UNREAD, str(exc))
+            return Inspected(CopyVerdict.UNREAD, str(exc))
         if image.size is not None and seen != image.size:
-            return Inspected(Verdict.DAMAGED, f"it has {seen} bytes in store {location.store} instead of {image.size}")
+            return Inspected(CopyVerdict.DAMAGED, f"it has {seen} bytes in store {location.store} instead of {image.size}")
         if not hmac.compare_digest(digest.hexdigest(), expected):
-            return Inspected(Verdict.DAMAGED, f"its {algorithm} in store {location.store} is not the recorded one")
-        return Inspected(Verdict.GOOD)
+            return Inspected(CopyVerdict.DAMAGED, f"its {algorithm} in store {location.store} is not the recorded one")
+        return Inspected(CopyVerdict.GOOD)
 
     @on_concurrent_change
     def mark(self, image_id: str, url: str, status: LocationStatus) -> Image | None:

@@ -15,9 +15,8 @@ from glancecore.sdk.responses import json_response
 class DiscoveryApi:
     """``documents``: those of GET /v2/schemas, by name."""
 
-    def __init__(self, discovery: Discovery, documents: Mapping[str, Mapping[str, object]], *, multi_store: bool) -> None:
+    def __init__(self, discovery: Discovery, documents: Mapping[str, Mapping[str, object]]) -> None:
         self._discovery = discovery
-        self._multi_store = multi_store
         self._documents = documents
 
     def import_methods(self, _request: Request, ctx: Context) -> Response:
@@ -26,11 +25,9 @@ class DiscoveryApi:
                                                "value": list(self._discovery.import_methods)}})
 
     def stores(self, _request: Request, ctx: Context) -> Response:
-        self._need_stores()
         return json_response({"stores": self._discovery.stores(ctx)})
 
     def stores_detail(self, _request: Request, ctx: Context) -> Response:
-        self._need_stores()
         return json_response({"stores": self._discovery.stores_detail(ctx)})
 
     def extensions(self, _request: Request, ctx: Context) -> Response:
@@ -44,7 +41,3 @@ class DiscoveryApi:
         if name not in self._documents:
             raise errors.NotFound(f"no schema {name!r}; there are: {', '.join(sorted(self._documents))}")
         return json_response(dict(self._documents[name]))
-
-    def _need_stores(self) -> None:
-        if not self._multi_store:
-            raise errors.NotEnabled("this deployment has no named stores")

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.domain.quota import Limits
-from glancecore.kernel.transfer.stores import StoreFacade, Stores
+from glancecore.kernel.transfer.store_facade import StoreFacade
+from glancecore.kernel.transfer.stores import Stores
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.quota import Quota
 from glancecore.ports.repository import ImageRepository

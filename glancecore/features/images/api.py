@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from flask import Request, Response
 
@@ -17,6 +17,7 @@ from glancecore.features.images import query as image_query
 from glancecore.features.images.property_protection import PropertyProtection
 from glancecore.features.images.use_cases import Images, NewImage
 from glancecore.http.arguments import pairs
+from glancecore.kernel.core import Beside, Shows
 from glancecore.kernel.transfer.stores import Stores
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.http import Lane
@@ -35,29 +36,6 @@ class ImageApiSettings:
     max_json_body: int = 1 << 20
     show_direct_url: bool = False
     show_locations: bool = False
-    multi_store: bool = True
-
-
-class Offers(Protocol):
-    """What this deployment offers, told in the answer to a new image."""
-
-    @property
-    def import_methods(self) -> Sequence[str]: ...
-
-    @property
-    def store_ids(self) -> Sequence[str]: ...
-
-
-#: What an extension shows of images: see ``Extension.present``.
-Shows = Callable[[Context, Sequence[Image]], Sequence[Mapping[str, object]]]
-
-
-class Beside(Protocol):
-    """What extensions say of images beside their keys: see ``Extension.named`` and ``Extension.headers``."""
-
-    def named(self, ctx: Context, name: str) -> str | None: ...
-
-    def headers(self, row: Mapping[str, object]) -> Mapping[str, str]: ...
 
 
 class ImagePresenter:
@@ -109,8 +87,7 @@ class ImagePresenter:
 
     def _add_places(self, ctx: Context, image: Image, row: dict[str, object]) -> None:
         ordered = self._stores.by_preference(image.good_locations)
-        if self._settings.multi_store:
-            row["stores"] = ",".join(x.store for x in ordered)
+        row["stores"] = ",".join(x.store for x in ordered)
         if self._locations_wanted and self._policy.allows(ctx, "get_image_location", image):
             if self._settings.show_locations:
                 row["locations"] = [{"url": x.url, "metadata": dict(x.metadata)} for x in ordered]
@@ -123,10 +100,11 @@ def stamp(at: datetime) -> str:
 
 
 class ImagesApi:
-    def __init__(self, images: Images, offers: Offers, presenter: ImagePresenter, settings: ImageApiSettings, beside: Beside) -> None:
+    def __init__(self, images: Images, presenter: ImagePresenter, settings: ImageApiSettings, beside: Beside, import_methods: Sequence[str],
+                 store_ids: Sequence[str]) -> None:
         self._images = images
         self._beside = beside
-        self._offers = offers
+        self._import_methods, self._store_ids = ",".join(import_methods), ",".join(store_ids)
         self._presenter = presenter
         self._settings = settings
         self._create_body = body.Checker(schemas.body(settings.formats))
@@ -168,10 +146,9 @@ class ImagesApi:
         image = self._images.create(ctx, new_image(body.read_json(request, self._settings.max_json_body), self._create_body))
         response = json_response(self._presenter.present(ctx, image), 201)
         response.headers["Location"] = f"{request.root_url}v2/images/{image.id}"
-        if self._offers.import_methods:
-            response.headers["OpenStack-image-import-methods"] = ",".join(self._offers.import_methods)
-        if self._settings.multi_store:
-            response.headers["OpenStack-image-store-ids"] = ",".join(self._offers.store_ids)
+        if self._import_methods:
+            response.headers["OpenStack-image-import-methods"] = self._import_methods
+        response.headers["OpenStack-image-store-ids"] = self._store_ids
         return response
 
     def show(self, _request: Request, ctx: Context, image_id: str) -> Response:

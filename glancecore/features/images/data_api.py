@@ -32,10 +32,9 @@ _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/(?:[0-9]{1,19}|\
 class ImageDataApi:
     """``sendfile``: hand local files to the server, which lets the kernel send them."""
 
-    def __init__(self, uploads: Uploads, downloads: Downloads, *, multi_store: bool, sendfile: bool) -> None:
+    def __init__(self, uploads: Uploads, downloads: Downloads, *, sendfile: bool) -> None:
         self._uploads = uploads
         self._downloads = downloads
-        self._multi_store = multi_store
         self._sendfile = sendfile
 
     def upload(self, request: Request, ctx: Context, image_id: str) -> Response:
@@ -45,7 +44,7 @@ class ImageDataApi:
         declared = declared_size(request)
         if declared is not None and length is not None and declared != length:
             raise errors.SizeMismatch(f"x-openstack-image-size is {declared}, but Content-Length {length}")
-        store = request.headers.get("x-image-meta-store") if self._multi_store else None
+        store = request.headers.get("x-image-meta-store")
         self._uploads.upload(ctx, image_id, pieces, size=length if declared is None else declared, store_id=store or None)
         return empty()
 
@@ -98,8 +97,6 @@ class ImageDataApi:
     def _preferred(self, request: Request) -> list[str]:
         if "prefer" not in request.args:
             return []
-        if not self._multi_store:
-            raise errors.Invalid("prefer: this deployment has no named stores")
         return [x.strip() for x in request.args["prefer"].split(",") if x.strip()]
 
 

@@ -41,10 +41,15 @@ class Deletion:
         self._writer = writer
         self._delayed = delayed
         self._gone: list[Callable[[str], None]] = []
+        self._uploading: list[Callable[[Image], None]] = []
 
     def then(self, gone: Callable[[str], None]) -> None:
         """Call ``gone`` with the id of each image whose row has gone. It must not raise."""
         self._gone.append(gone)
+
+    def with_uploads(self, going: Callable[[Image], None]) -> None:
+        """Call ``going`` with each image that is deleted during its upload, before its row goes: it removes what waits for the image. Raises StoreError."""
+        self._uploading.append(going)
 
     def delete(self, image: Image) -> None:
         """Raises ProtectedImage, BlobInUse, StoreError (the image stays), ImageBusy."""
@@ -133,6 +138,8 @@ class Deletion:
         try:
             for ref in lease.blobs:
                 self._stores.discard(ref)
+            for going in self._uploading if lease.stable is Status.SAVING else ():
+                going(image)
             if image.staged is not None:
                 self._stores.recorded(image.staged.store).discard(image.staged.key)
             for location in image.locations:

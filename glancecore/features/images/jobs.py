@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 from glancecore.domain import errors
 from glancecore.domain.lease import Operation
+from glancecore.features.images.extension import ImagesExtension
 from glancecore.features.images.options import JOBS
-from glancecore.features.tools import Tools
+from glancecore.kernel.core import CoreTools
 from glancecore.ports.options import Section
-from glancecore.ports.periodic import PeriodicJob, Turn
+from glancecore.ports.periodic import JobContext, PeriodicJob
 
 #: Rows that are forgotten in one step, and images that are asked for at once.
 _STEP = 1000
@@ -24,13 +25,13 @@ class Scrubber(PeriodicJob):
     interval = 300.0
     summary = "deletes for good what was deleted some time ago"
 
-    def __init__(self, conf: Section, tools: Tools) -> None:
+    def __init__(self, conf: Section, tools: CoreTools) -> None:
         super().__init__(conf, tools)
         self._tools = tools
 
-    def run(self, turn: Turn) -> None:
-        images, left = self._tools.database.images, set[str]()
-        before = datetime.now(UTC) - timedelta(seconds=self._tools.scrub_time)
+    def run(self, turn: JobContext) -> None:
+        images, deletion, left = self._tools.database.images, self._tools.of(ImagesExtension).deletion, set[str]()
+        before = datetime.now(UTC) - timedelta(seconds=self._tools.core.conf.scrub_time)
         while True:
             page = [x for x in images.pending(before, _PAGE + len(left)) if x.id not in left]
             if not page:
@@ -43,7 +44,7 @@ class Scrubber(PeriodicJob):
                                                       f"{len(image.locations)} copies would go")
                     continue
                 try:
-                    self._tools.deletion.scrub(image)
+                    deletion.scrub(image)
                 except (errors.ImageNotFound, errors.WrongStatus):
                     left.add(image.id)  # somebody else was faster, or it was restored
                 except (errors.StoreError, errors.Conflict) as exc:
@@ -53,33 +54,33 @@ class Scrubber(PeriodicJob):
                     turn.find("scrubbed", image.id, f"{image.size or 0} bytes in {len(image.locations)} copies are gone")
 
 
-class Reaper(PeriodicJob):
+class ReaperJob(PeriodicJob):
     """Deletes for good what was deleted some time ago, takes over what dead processes left, forgets expired tasks and removed ids."""
 
     options, interval = JOBS["reaper"]
     summary = "deletes for good what was deleted some time ago, ends what dead processes left, forgets what has expired"
 
-    def __init__(self, conf: Section, tools: Tools) -> None:
+    def __init__(self, conf: Section, tools: CoreTools) -> None:
         super().__init__(conf, tools)
         self._tools = tools
         self._scrubber = Scrubber(conf, tools)
 
-    def run(self, turn: Turn) -> None:
+    def run(self, turn: JobContext) -> None:
         self._scrubber.run(turn)
         self._leases(turn)
         if not turn.dry_run:
             self._tasks(turn)
             self._removed(turn)
 
-    def _leases(self, turn: Turn) -> None:
+    def _leases(self, turn: JobContext) -> None:
         turn.check()
         if not turn.dry_run:
-            turn.count("taken over", self._tools.reaper.take_over(_SHORT))
+            turn.count("taken over", self._tools.core.reaper.take_over(_SHORT))
             return
         for lease in self._tools.database.images.expired():
             turn.find("abandoned", lease.image_id, f"its {lease.operation} by {lease.holder} would be taken over")
 
-    def _tasks(self, turn: Turn) -> None:
+    def _tasks(self, turn: JobContext) -> None:
         while True:
             turn.check()
             gone = self._tools.database.tasks.forget(datetime.now(UTC), _STEP)
@@ -87,7 +88,7 @@ class Reaper(PeriodicJob):
             if gone < _STEP:
                 return
 
-    def _removed(self, turn: Turn) -> None:
+    def _removed(self, turn: JobContext) -> None:
         days = self.conf.purge_after_days
         while days:
             turn.check()

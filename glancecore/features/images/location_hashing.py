@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 import tenacity
 
 from glancecore.domain import errors
-from glancecore.domain.events import Event, EventType, ImageEvent
-from glancecore.domain.image import Digests, Image, Status
+from glancecore.domain.events import Event, EventType, ImageEvent, task_events
+from glancecore.domain.image import Image, Status
 from glancecore.domain.lease import Lease
+from glancecore.domain.staged import Digests
 from glancecore.domain.task import TaskType
-from glancecore.domain.task import events as task_events
 from glancecore.kernel.leases import Leases
 from glancecore.kernel.retrying import on_concurrent_change
 from glancecore.kernel.transfer.data_settings import DataSettings
@@ -27,9 +27,9 @@ from glancecore.kernel.transfer.inspection import Inspector
 from glancecore.kernel.transfer.intake import Intake
 from glancecore.kernel.transfer.stores import Stores
 from glancecore.kernel.writer import Writer
-from glancecore.ports import log_lines
 from glancecore.ports.repository import Change, Database, LeaseEnded
 from glancecore.ports.task_repository import TaskChanged
+from glancecore.sdk import log_lines
 from glancecore.sdk.checkpoints import checkpoint
 
 LOG = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ class LocationHashing:
         inspector = Inspector(image.disk_format or "", image.container_format or "", self._settings.inspection)
         with contextlib.closing(self._stores.holding(location).open(location.url)) as source:
             intake = Intake(source, algorithm, size=image.size, cap=self._settings.size_cap, inspector=inspector,
-                            alive=lambda: self._check(lease), algorithms=[announced] if announced else [])
+                            check_lease=lambda: self._check(lease), algorithms=[announced] if announced else [])
             _exhaust(iter(intake))
         _compare(image, intake.digests.checksum, intake.extra_digests)
         return intake.digests

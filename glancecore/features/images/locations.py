@@ -11,20 +11,19 @@ from urllib.parse import urlsplit
 
 from glancecore.domain import errors, fields, patch
 from glancecore.domain.context import Context
-from glancecore.domain.events import EventType, ImageEvent
+from glancecore.domain.events import EventType, ImageEvent, task_events
 from glancecore.domain.image import Attachment, Image, Location, LocationStatus, Status
 from glancecore.domain.lease import Lease, Operation
 from glancecore.domain.quota import Limits
 from glancecore.domain.task import Task, TaskStatus, TaskType
-from glancecore.domain.task import events as task_events
 from glancecore.features.images.location_hashing import LocationHashing
-from glancecore.kernel.leases import Leases
 from glancecore.kernel.lookups import Check, Lookups
+from glancecore.kernel.operations import Operations
 from glancecore.kernel.retrying import on_concurrent_change
 from glancecore.kernel.transfer.blobs import Blobs
 from glancecore.kernel.transfer.inspection import InspectionRules, Inspector
-from glancecore.kernel.transfer.stores import StoreFacade, Stores
-from glancecore.kernel.writer import Writer
+from glancecore.kernel.transfer.store_facade import StoreFacade
+from glancecore.kernel.transfer.stores import Stores
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.quota import Quota
 from glancecore.ports.repository import Change, ImageRepository, LeaseEnded, WithinLimits
@@ -84,18 +83,18 @@ class Effects:
 
 
 class Locations:
-    def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, stores: Stores, leases: Leases,
-                 hashing: LocationHashing, lookups: Lookups, settings: LocationSettings, writer: Writer) -> None:
+    def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, stores: Stores, operations: Operations,
+                 hashing: LocationHashing, lookups: Lookups, settings: LocationSettings) -> None:
         self._repository = repository
         self._policy = authorizer
         self._quota = quota
         self._stores = stores
         self._blobs = Blobs(repository, stores)
-        self._leases = leases
+        self._leases = operations.leases
         self._hashing = hashing
         self._lookups = lookups
         self._settings = settings
-        self._writer = writer
+        self._writer = operations.writer
 
     # -- use cases -----------------------------------------------------------------------------------------------------
     def list(self, ctx: Context, image_id: str) -> Sequence[Location]:
@@ -201,7 +200,7 @@ class Locations:
         return True
 
     # -- for PATCH -----------------------------------------------------------------------------------------------------
-    def looked_up(self, ctx: Context, image: Image, operations: Sequence[patch.Operation]) -> Sequence[patch.Operation]:
+    def looked_up(self, ctx: Context, image: Image, operations: Sequence[patch.PatchOperation]) -> Sequence[patch.PatchOperation]:
         """The operations of a patch, with the locations that they name found in their stores. Permission and number are asked for first.
 
         Raises Forbidden, Invalid, LimitExceeded, BadLocation, BadContent, ServerBusy (too many look-ups at once), and Conflict for wrong
@@ -274,7 +273,7 @@ class Locations:
             raise errors.LeaseLost(f"image {image.id} is being deleted")
         self._writer.save(self._writer.image(image, change(image)), LeaseEnded(lease))
 
-    def _check(self, ctx: Context, image: Image, operation: patch.Operation) -> None:
+    def _check(self, ctx: Context, image: Image, operation: patch.PatchOperation) -> None:
         """All that can be said of an operation on locations before a store is asked."""
         if not self._settings.by_patch:
             raise errors.Forbidden("locations can't be changed by PATCH here: show_multiple_locations is off")
@@ -302,7 +301,7 @@ class Locations:
         if not readers:
             raise errors.BadLocation(f"url: no store here reads {scheme or 'such'} locations" if not named else
                                      f"url: store {named} reads no {scheme or 'such'} locations")
-        allowed = readers if "service" in ctx.roles else [x for x in readers if x.can(Cap.EXTERNAL)]
+        allowed = readers if "service" in ctx.roles else [x for x in readers if x.offers(Cap.EXTERNAL)]
         if not allowed:
             raise errors.Forbidden("only a service may add a location in a store of the cloud; yours must be on a web server")
         return allowed
@@ -313,7 +312,7 @@ class Locations:
         if not wanted:
             return ()
         return self._lookups.run(lambda check: [self._find(image, location, readers, check) for image, location, readers in wanted], ctx.project,
-                                 outside=any(x.can(Cap.EXTERNAL) for _, _, readers in wanted for x in readers))
+                                 outside=any(x.offers(Cap.EXTERNAL) for _, _, readers in wanted for x in readers))
 
     def _find(self, image: Image, wanted: NamedLocation, readers: Sequence[StoreFacade], check: Check) -> Attachment:
         failure: errors.StoreError | None = None
@@ -348,9 +347,9 @@ class Locations:
             with contextlib.closing(store.open(url, 0, min(size, HEAD))) as pieces:
                 for piece in pieces:
                     check()
-                    inspector.eat(piece)
+                    inspector.update(piece)
         if size <= HEAD:
-            return inspector.conclude()
+            return inspector.finish()
         if inspector.wants_end:
             with contextlib.closing(store.open(url, size - 512, 512)) as end:
                 return inspector.ends(size, b"".join(end))
@@ -370,7 +369,7 @@ class Locations:
         return image
 
 
-def _named(operations: Iterable[patch.Operation]) -> list[NamedLocation]:
+def _named(operations: Iterable[patch.PatchOperation]) -> list[NamedLocation]:
     """The locations that operations name."""
     found: list[NamedLocation] = []
     for operation in operations:

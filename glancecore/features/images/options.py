@@ -5,7 +5,6 @@ from __future__ import annotations
 from oslo_config import cfg
 
 from glancecore.ports.options import ListOpt
-from glancecore.ports.periodic import JobOptions
 
 OPTIONS: dict[str, list[cfg.Opt]] = {
     "DEFAULT": [
@@ -68,6 +67,11 @@ REAPER: list[cfg.Opt] = [
                     "it by hand."),
 ]
 #: Job -> its options, and seconds from one start to the next.
-JOBS: JobOptions = {
+JOBS: dict[str, tuple[list[cfg.Opt], float]] = {
     "reaper": (REAPER, 300.0),
 }
+
+
+def bound(value: int) -> int | None:
+    """What a quota's option means: a negative number is no limit."""
+    return None if value < 0 else value

@@ -8,7 +8,7 @@ from flask import Request
 
 from glancecore.domain import errors, fields
 from glancecore.domain.image import Visibility
-from glancecore.domain.patch import Op, Operation
+from glancecore.domain.patch import Op, PatchOperation
 from glancecore.domain.text import shortened
 from glancecore.features.images import schemas
 from glancecore.features.images.locations_api import named
@@ -28,7 +28,7 @@ class PatchParser:
         self._checkers = {name: body.Checker({"type": "object", "properties": {name: schemas.bounded(schema)}})
                           for name, schema in {**schemas.common(), **base}.items()}
 
-    def parse(self, request: Request, limit: int) -> list[Operation]:
+    def parse(self, request: Request, limit: int) -> list[PatchOperation]:
         """Raises Invalid, LimitExceeded; a read-only or reserved name is the use case's to refuse."""
         steps = body.read_json(request, limit, (V20, V21))
         if not isinstance(steps, list):
@@ -38,7 +38,7 @@ class PatchParser:
         read = self._modern if request.mimetype == V21 else self._old
         return [read(step) for step in steps]
 
-    def _modern(self, step: Any) -> Operation:
+    def _modern(self, step: Any) -> PatchOperation:
         if not isinstance(step, dict):
             raise errors.Invalid("each operation must be an object")
         for key in ("op", "path"):
@@ -48,7 +48,7 @@ class PatchParser:
             raise errors.Invalid(f"op: {shortened(repr(step['op']))} is not one of {_OPS}")
         return self._operation(Op(step["op"]), step["path"], step, keep=False)
 
-    def _old(self, step: Any) -> Operation:
+    def _old(self, step: Any) -> PatchOperation:
         if not isinstance(step, dict):
             raise errors.Invalid("each operation must be an object")
         found = [op for op in Op if op.value in step]
@@ -56,28 +56,28 @@ class PatchParser:
             raise errors.Invalid(f"each operation needs exactly one of {_OPS}")
         return self._operation(found[0], step[found[0].value], step, keep=found[0] is Op.ADD)
 
-    def _operation(self, op: Op, path: Any, step: dict[str, Any], *, keep: bool) -> Operation:
+    def _operation(self, op: Op, path: Any, step: dict[str, Any], *, keep: bool) -> PatchOperation:
         tokens = _tokens(op, path)
         name = tokens[0]
         if op is Op.REMOVE:
-            return Operation(op, tokens)
+            return PatchOperation(op, tokens)
         if "value" not in step:
             raise errors.Invalid(f"path {path}: {op.value} needs a value")
         value = step["value"]
         refused = name in fields.READ_ONLY or name in fields.HASHES or fields.is_reserved(name) or name in ("id", "image_id") or name in self._shown
         if refused:
-            return Operation(op, tokens, value, keep)
+            return PatchOperation(op, tokens, value, keep)
         if name == fields.LOCATIONS:
             self._checkers[name].check({name: value if op is Op.REPLACE else [value]})
             found = [named(x, errors.Conflict) for x in (value if op is Op.REPLACE else [value])]
-            return Operation(op, tokens, found if op is Op.REPLACE else found[0], keep)
+            return PatchOperation(op, tokens, found if op is Op.REPLACE else found[0], keep)
         if name in self._checkers:
             self._checkers[name].check({name: value})
         if name not in fields.SETTABLE:
             value = property_value(property_name(name), value)
         else:
             value = base_value(name, value)
-        return Operation(op, tokens, value, keep)
+        return PatchOperation(op, tokens, value, keep)
 
 
 def check_type(request: Request) -> None:

@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from glancecore.domain import errors, fields, metadata, patch, text
 from glancecore.domain.clock import now
@@ -53,21 +52,13 @@ class NewImage:
     properties: Mapping[str, str | None] = field(default_factory=dict)
 
 
-class PropertyDefinitions(Protocol):
-    """See ``glancecore.features.metadefs.image_properties.ImageProperties``."""
-
-    def check(self, after: Image, before: Image | None = None) -> None:
-        """Raises PropertiesInvalid."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetadataRules:
-    """What metadata images may have, and who may change it. ``definitions``: None unless properties are judged by them; ``read_only``: names that
+    """What metadata images may have, and who may change it. ``read_only``: names that
     extensions show."""
 
     limits: MetadataLimits
     protection: PropertyProtection
-    definitions: PropertyDefinitions | None = None
     read_only: Collection[str] = ()
 
 
@@ -85,8 +76,12 @@ class Images:
         self._locations = locations
         self._writer = writer
         self._on = on
-        self._definitions = rules.definitions
+        self._judge: Callable[[Image, Image | None], None] | None = None
         self._read_only = frozenset(rules.read_only)
+
+    def judge_properties(self, judge: Callable[[Image, Image | None], None]) -> None:
+        """``judge`` is asked of each image that is made (image, None) or changed (after, before). It raises PropertiesInvalid."""
+        self._judge = judge
 
     # -- reading -----------------------------------------------------------------------------------------------------
     def show(self, ctx: Context, image_id: str) -> Image:
@@ -154,8 +149,8 @@ class Images:
                 raise errors.ReadOnlyProperty(f"{name} is set by the service and can't be given")
             if not self._protection.may(ctx, name, "create"):
                 raise errors.ProtectedProperty(f"property {name} is protected: you may not create it")
-        if self._definitions is not None:
-            self._definitions.check(image)
+        if self._judge is not None:
+            self._judge(image, None)
         self._on.check_image(ctx, None, image)
         limits = Limits(images=self._quota.limits(owner).images, metadata_bytes=self._limits.project_bytes)
         changes: list[Change] = [ImageAdded(image)]
@@ -166,12 +161,12 @@ class Images:
         checkpoint("create.after_commit")
         return image
 
-    def update(self, ctx: Context, image_id: str, read: Callable[[], Sequence[patch.Operation]]) -> Image:
+    def update(self, ctx: Context, image_id: str, read: Callable[[], Sequence[patch.PatchOperation]]) -> Image:
         """Apply a patch, which is read when the caller has been found to be allowed to change the image.
 
         Raises ImageNotFound, Forbidden, Conflict, Invalid, LimitExceeded, QuotaExceeded, and what ``read`` raises; all or nothing."""
         rights = patch.Rights(ctx.admin, lambda name, action: self._protection.may(ctx, name, action), self._locations.order, self._read_only)
-        wanted: list[Sequence[patch.Operation]] = []
+        wanted: list[Sequence[patch.PatchOperation]] = []
 
         def change(image: Image) -> Image:
             if not wanted:
@@ -182,9 +177,9 @@ class Images:
             after = patch.apply(image, wanted[0], rights)
             if after.visibility is not image.visibility:
                 self._check_visibility(ctx, after)
-            if self._definitions is not None:
+            if self._judge is not None:
                 metadata.check(after, self._limits, image)  # counts before costly rules
-                self._definitions.check(after, image)
+                self._judge(after, image)
             return after
 
         return self._change(ctx, image_id, "modify_image", change)

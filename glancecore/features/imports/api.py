@@ -23,12 +23,11 @@ MOST_BYTES = 128 << 10
 class ImportsApi:
     """``methods``: the enabled ones, and what each takes."""
 
-    def __init__(self, staging: Staging, imports: Imports, max_json_body: int, methods: schemas.Methods, *, multi_store: bool) -> None:
+    def __init__(self, staging: Staging, imports: Imports, max_json_body: int, methods: schemas.Methods) -> None:
         """Raises ConfigError for a method whose schema is none."""
         self._staging = staging
         self._imports = imports
         self._limit = max_json_body
-        self._multi_store = multi_store
         self._can_stage = "glance-direct" in methods
         self._body = body.Checker(schemas.body())
         self._methods = {name: _checker(name, schema) for name, schema in methods.items()}
@@ -68,10 +67,8 @@ class ImportsApi:
         return empty(202)
 
     def _wanted(self, request: Request, given: dict[str, Any]) -> ImportRequest:
-        header = request.headers.get("x-image-meta-store") if self._multi_store else None
+        header = request.headers.get("x-image-meta-store")
         stores, all_stores = given.get("stores"), bool(given.get("all_stores", False))
-        if not self._multi_store and (stores or all_stores or given.get("all_stores_must_succeed") is False):
-            raise errors.Invalid("stores, all_stores, all_stores_must_succeed: this deployment has no named stores")
         if all_stores and (stores or header):
             raise errors.Invalid("all_stores: not together with stores or x-image-meta-store")
         if stores and header:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from glancecore.domain.metadata import MetadataLimits
 from glancecore.features.imports.kept_secrets import KeptSecrets
-from glancecore.features.imports.staging import StagingArea
+from glancecore.features.imports.staging import StagedData
 from glancecore.kernel.leases import Leases
 from glancecore.kernel.operations import Operations
 from glancecore.kernel.transfer.signatures import Signatures
@@ -50,7 +50,7 @@ class ImportServices:
 
     database: Database
     stores: Stores
-    area: StagingArea
+    staged_data: StagedData
     operations: Operations
     quota: Quota
     methods: Mapping[str, ImportMethod]

@@ -15,14 +15,16 @@ from pathlib import Path
 from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.domain.events import EventType, ImageEvent
-from glancecore.domain.image import Image, Staged, Status, Verdict
+from glancecore.domain.image import Image, Status
 from glancecore.domain.lease import BlobRef, Operation
 from glancecore.domain.quota import Limits
+from glancecore.domain.staged import InspectionVerdict, Staged
 from glancecore.kernel.operations import Operations
 from glancecore.kernel.transfer.data_settings import DataSettings
 from glancecore.kernel.transfer.inspection import Inspector
 from glancecore.kernel.transfer.intake import Intake
-from glancecore.kernel.transfer.stores import StoreFacade, Stores
+from glancecore.kernel.transfer.store_facade import StoreFacade
+from glancecore.kernel.transfer.stores import Stores
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.quota import Quota
 from glancecore.ports.repository import ImageRepository, WithinLimits
@@ -32,14 +34,14 @@ from glancecore.sdk.checkpoints import checkpoint
 LOG = logging.getLogger(__name__)
 
 
-class StagingArea:
-    """Reads and writes staged data; knows nothing of who may. ``judged_late``: a step may make other data of it, so what the
+class StagedData:
+    """Reads and writes staged data; knows nothing of who may. ``defer_verdict``: a step may make other data of it, so what the
     inspection says is kept with the data instead of ending the writing."""
 
-    def __init__(self, stores: Stores, settings: DataSettings, *, judged_late: bool) -> None:
+    def __init__(self, stores: Stores, settings: DataSettings, *, defer_verdict: bool) -> None:
         self._stores = stores
         self._settings = settings
-        self._judged_late = judged_late
+        self._defer_verdict = defer_verdict
 
     @property
     def store(self) -> StoreFacade:
@@ -56,20 +58,20 @@ class StagingArea:
         return BlobRef(self.store.id, f"{image_id}.{secrets.token_hex(8)}")
 
     def put(self, image: Image, ref: BlobRef, pieces: Iterable[bytes], *, size: int | None = None,
-            room: Callable[[int], None] | None = None, alive: Callable[[], None] | None = None,
+            reserve: Callable[[int], None] | None = None, check_lease: Callable[[], None] | None = None,
             algorithms: Collection[str] = ()) -> tuple[Staged, dict[str, str]]:
         """Write, hash and inspect in one pass; also the digests by ``algorithms``. Raises TooLarge, SizeMismatch,
-        BadContent, StoreError, and whatever ``pieces``, ``room`` and ``alive`` raise; then nothing is left."""
+        BadContent, StoreError, and whatever ``pieces``, ``reserve`` and ``check_lease`` raise; then nothing is left."""
         judge = self._judge(image)
         intake = Intake(pieces, self._settings.algorithm, size=size, cap=self._settings.size_cap, inspector=judge,
-                        room=room, alive=alive, algorithms=algorithms)
+                        reserve=reserve, check_lease=check_lease, algorithms=algorithms)
         location = self.store.put(ref.key, intake, size)
         return Staged(ref.store, ref.key, location.url, intake.digests, judge.verdict), intake.extra_digests
 
     def put_file(self, image: Image, ref: BlobRef, path: Path, progress: Callable[[int, int], None]) -> Staged:
         """The same for a local file, which is taken over without being copied where the store can."""
         size = path.stat().st_size
-        if self.store.can(Cap.ADOPT):
+        if self.store.offers(Cap.ADOPT):
             judge = self._judge(image)
             intake = Intake(_read(path, progress), self._settings.algorithm, size=size, cap=self._settings.size_cap, inspector=judge)
             for _ in intake:
@@ -83,16 +85,16 @@ class StagingArea:
         return self.put(image, ref, _read(path, progress), size=size)[0]
 
     def _judge(self, image: Image) -> _Judge:
-        return _Judge(Inspector(image.disk_format or "", image.container_format or "", self._settings.inspection), late=self._judged_late)
+        return _Judge(Inspector(image.disk_format or "", image.container_format or "", self._settings.inspection), late=self._defer_verdict)
 
     def judge(self, image: Image, staged: Staged, progress: Callable[[int, int], None]) -> Staged:
         """The same data, inspected as what ``image`` says now that it is. Raises BadContent, StoreError, and what ``progress`` raises."""
         judge, seen = self._judge(image), 0
         for piece in self._stores.recorded(staged.store).open(staged.url):
-            judge.eat(piece)
+            judge.update(piece)
             seen += len(piece)
             progress(seen, staged.digests.size)
-        return replace(staged, digests=replace(staged.digests, virtual_size=judge.conclude()), verdict=judge.verdict)
+        return replace(staged, digests=replace(staged.digests, virtual_size=judge.finish()), verdict=judge.verdict)
 
     def discard(self, ref: BlobRef) -> None:
         self._stores.discard(ref)
@@ -101,11 +103,11 @@ class StagingArea:
 class Staging:
     """The use case: a user stages data, to be imported by a later request."""
 
-    def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, area: StagingArea, operations: Operations) -> None:
+    def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, staged_data: StagedData, operations: Operations) -> None:
         self._repository = repository
         self._policy = authorizer
         self._quota = quota
-        self._area = area
+        self._staged_data = staged_data
         self._operations = operations
 
     def stage(self, ctx: Context, image_id: str, body: Iterable[bytes], *, size: int | None = None) -> None:
@@ -119,15 +121,15 @@ class Staging:
         self._policy.authorize(ctx, "upload_image", image)
         image.require(Status.QUEUED)
         image.require_formats()
-        if size is not None and size > self._area.cap:
-            raise errors.TooLarge(f"the data has {size} bytes; image_size_cap is {self._area.cap}")
+        if size is not None and size > self._staged_data.cap:
+            raise errors.TooLarge(f"the data has {size} bytes; image_size_cap is {self._staged_data.cap}")
         limits = self._quota.limits(image.owner)
-        ref = self._area.ref(image_id)
+        ref = self._staged_data.ref(image_id)
         checkpoint("stage.before_intent")
         with self._operations.hold(image, image.begin_stage(), Operation.STAGE, blobs=(ref,), reserve=size or 0, limits=limits) as held:
             checkpoint("stage.after_intent")
-            staged, _ = self._area.put(held.image, ref, _noted(body), size=size, room=held.reserve, alive=held.check)
-            held.made(lambda: self._area.discard(ref), lambda x: x.staged is not None and x.staged.key == ref.key)
+            staged, _ = self._staged_data.put(held.image, ref, _noted(body), size=size, reserve=held.reserve, check_lease=held.check)
+            held.made(lambda: self._staged_data.discard(ref), lambda x: x.staged is not None and x.staged.key == ref.key)
             checkpoint("stage.before_finish")
             within = [] if limits.staged_bytes is None else [WithinLimits(image.owner, Limits(staged_bytes=limits.staged_bytes))]
             held.finish(lambda x: x.finish_stage(staged), *within, events=lambda x: [ImageEvent(EventType.IMAGE_UPDATE, x)])
@@ -139,23 +141,23 @@ class _Judge:
 
     def __init__(self, inspector: Inspector, *, late: bool) -> None:
         self._inspector = inspector
-        self._late = late
-        self.verdict: Verdict | None = None
+        self._defer_verdict = late
+        self.verdict: InspectionVerdict | None = None
 
-    def eat(self, piece: bytes) -> None:
+    def update(self, piece: bytes) -> None:
         if self.verdict is None:
-            self._noted(lambda: self._inspector.eat(piece))
+            self._noted(lambda: self._inspector.update(piece))
 
-    def conclude(self) -> int | None:
-        return self._noted(self._inspector.conclude) if self.verdict is None else None
+    def finish(self) -> int | None:
+        return self._noted(self._inspector.finish) if self.verdict is None else None
 
     def _noted(self, look: Callable[[], int | None]) -> int | None:
         try:
             return look()
         except errors.BadContent as exc:
-            if not self._late:
+            if not self._defer_verdict:
                 raise
-            self.verdict = Verdict(exc.code, str(exc))
+            self.verdict = InspectionVerdict(exc.code, str(exc))
             return None
 
 

@@ -36,7 +36,7 @@ class Mode(StrEnum):
     OVERWRITE = "overwrite"
 
 
-class Outcome(StrEnum):
+class LoadOutcome(StrEnum):
     ADDED = "added"
     CHANGED = "changed"
     UNCHANGED = "unchanged"
@@ -49,22 +49,22 @@ class MetadefCatalog:
         self._repository = repository
 
     @on_concurrent_change
-    def load(self, namespace: Namespace, mode: Mode) -> Outcome:
+    def load(self, namespace: Namespace, mode: Mode) -> LoadOutcome:
         """In one commit. Raises MetadefExists for names given twice, LimitExceeded."""
         namespace.checked()
         try:
             old = self._repository.get(namespace.name)
         except NamespaceNotFound:
             self._repository.commit(NamespaceAdded(namespace))
-            return Outcome.ADDED
+            return LoadOutcome.ADDED
         if mode is Mode.KEEP:
-            return Outcome.KEPT
+            return LoadOutcome.KEPT
         new = _overwritten(old, namespace) if mode is Mode.OVERWRITE else _merged(old, namespace, prefer_new=mode is Mode.MERGE_NEW)
         if new == old:
-            return Outcome.UNCHANGED
+            return LoadOutcome.UNCHANGED
         self._repository.commit(NamespaceChanged(old, replace(
             new.checked(), version=old.version + 1, updated_at=namespace.updated_at)))
-        return Outcome.CHANGED
+        return LoadOutcome.CHANGED
 
     @on_concurrent_change
     def unload(self, name: str) -> bool:

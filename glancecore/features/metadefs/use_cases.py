@@ -11,7 +11,7 @@ from glancecore.domain.clock import now
 from glancecore.domain.context import Context
 from glancecore.domain.events import EventType, MetadefEvent
 from glancecore.domain.metadef import Namespace, Outline, ResourceType
-from glancecore.features.metadefs.validation import MetadefValidation, Verdict
+from glancecore.features.metadefs.validation import MetadefValidation, PropertiesVerdict
 from glancecore.kernel.retrying import on_concurrent_change
 from glancecore.kernel.writer import Writer
 from glancecore.policies.authorizer import Authorizer
@@ -60,7 +60,7 @@ class Metadefs:
         self._policy.authorize(ctx, "list_metadef_resource_types")
         return self._repository.resource_types()
 
-    def validate(self, ctx: Context, read: Callable[[], tuple[str, Mapping[str, object]]]) -> Verdict:
+    def validate(self, ctx: Context, read: Callable[[], tuple[str, Mapping[str, object]]]) -> PropertiesVerdict:
         """By the public definitions and those of the caller's project. ``read`` gives resource type and properties. Raises Forbidden, and
         what ``read`` raises."""
         self._policy.authorize(ctx, "get_metadef_namespaces")

@@ -49,7 +49,7 @@ class Violation:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class PropertiesVerdict:
     """``checked`` names the properties that have a definition."""
 
     checked: Sequence[str]
@@ -175,7 +175,7 @@ class MetadefValidation:
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str | None], tuple[float, Definitions]] = {}
 
-    def check(self, project: str | None, resource_type: str, properties: Mapping[str, object]) -> Verdict:
+    def check(self, project: str | None, resource_type: str, properties: Mapping[str, object]) -> PropertiesVerdict:
         """By the public definitions and those of ``project``. A null value is none and breaks no rule."""
         sets = [self._definitions(resource_type, None)]
         if project is not None:
@@ -189,7 +189,7 @@ class MetadefValidation:
                 checked.append(name)
                 if all(found):
                     violations += [x for each in found for x in each]
-        return Verdict(checked, violations)
+        return PropertiesVerdict(checked, violations)
 
     def _definitions(self, resource_type: str, project: str | None) -> Definitions:
         """Of a project's private namespaces; None: the public ones."""

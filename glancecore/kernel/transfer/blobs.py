@@ -8,7 +8,8 @@ from urllib.parse import unquote
 
 from glancecore.domain import errors
 from glancecore.domain.image import Image, Location, LocationStatus, Status
-from glancecore.kernel.transfer.stores import StoreFacade, Stores
+from glancecore.kernel.transfer.store_facade import StoreFacade
+from glancecore.kernel.transfer.stores import Stores
 from glancecore.ports.repository import ImageRepository
 from glancecore.ports.store import Cap
 
@@ -36,7 +37,7 @@ class Blobs:
     def check_free(self, image: Image, store: StoreFacade, url: str) -> None:
         """Raises Conflict when the bytes at the canonical ``url`` are another image's, or will be: an operation names its data in its lease
         before the first byte, and ends the lease in the commit that gives the data to the image. So the lease is asked for first."""
-        if not store.can(Cap.DELETE):
+        if not store.offers(Cap.DELETE):
             return  # a web server's: everybody may name it, nobody can remove it
         owners = {x for name in names_in(url) if (x := image_named_by(name)) is not None} - {image.id}
         leases = [lease for x in owners if (lease := self._repository.lease(x)) is not None]
@@ -47,7 +48,7 @@ class Blobs:
         """Delete the bytes of one of the image's copies; those that another image has a location for stay, as do those that a store only
         reads. Raises StoreError: then they are still there."""
         store = self._stores.holding(location)
-        if store.can(Cap.DELETE) and self._needed(image, location, store):
+        if store.offers(Cap.DELETE) and self._needed(image, location, store):
             LOG.warning("image %s: the bytes of its copy in store %s stay: another location leads to them", image.id, store.id)
             return
         self._stores.remove(location)

@@ -9,7 +9,7 @@ from typing import BinaryIO, Protocol
 from glancecore.domain.image import Image
 
 
-class Source(Protocol):
+class CopySource(Protocol):
     """An image's data in the stores."""
 
     @property
@@ -38,5 +38,5 @@ class DataCache(Protocol):
     def takes(self, image: Image) -> bool:
         """Whether a download of the whole image is to fill the cache."""
 
-    def stream(self, image: Image, source: Source) -> Generator[bytes, None, None]:
+    def stream(self, image: Image, source: CopySource) -> Generator[bytes, None, None]:
         """The image's bytes from the first. When this ends early, the rest is to be read from ``source``."""

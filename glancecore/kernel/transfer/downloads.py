@@ -23,13 +23,12 @@ LOG = logging.getLogger(__name__)
 class Downloads:
     """The use case: a user reads an image's data."""
 
-    def __init__(self, repository: ImageRepository, authorizer: Authorizer, stores: Stores, notifications: Notifications,
-                 cache: DataCache | None = None) -> None:
+    def __init__(self, repository: ImageRepository, authorizer: Authorizer, stores: Stores, notifications: Notifications) -> None:
         self._repository = repository
         self._policy = authorizer
         self._stores = stores
         self._notifications = notifications
-        self._cache = cache
+        self._cache: DataCache | None = None
         self._when_damaged: Callable[[Image], None] | None = None
 
     def download(self, ctx: Context, image_id: str, prefer: Sequence[str] = ()) -> Download | None:
@@ -51,6 +50,10 @@ class Downloads:
             raise errors.DataDamaged(f"the data of image {image_id} is damaged, and there is no good copy: its os_hash_value is not that of "
                                      "the stored bytes")
         return Download(image, self._stores.readable(image, prefer), self._stores, None if prefer else self._cache)
+
+    def use(self, cache: DataCache) -> None:
+        """Downloads come from there when it has them, and fill it."""
+        self._cache = cache
 
     def when_damaged(self, call: Callable[[Image], None]) -> None:
         """``call`` is told each image that was asked for and has damaged copies only."""

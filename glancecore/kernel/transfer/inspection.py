@@ -30,7 +30,7 @@ _BOOT_SECTOR_UNCHECKED = frozenset({"iso", "aki", "ari"})
 #: Bytes of the beginning that are kept; of a declared VMDK, what is read as its descriptor.
 _HEAD, _VMDK_HEAD = 4096, 1 << 20
 #: After so many bytes the beginning has told all that it can.
-_BEGINNING = 8 << 20
+BEGINNING = 8 << 20
 #: A larger disk there is not: offsets in files are 63 bits.
 _LARGEST = (1 << 63) - 1
 
@@ -62,7 +62,7 @@ class Inspector:
         self._most = _VMDK_HEAD if disk_format == "vmdk" else _HEAD
         self._tail = b""
 
-    def eat(self, piece: bytes) -> None:
+    def update(self, piece: bytes) -> None:
         """Raises FormatMismatch, UnsafeContent as soon as the data is known to be wrong."""
         begun = self._size
         self._size += len(piece)
@@ -76,10 +76,10 @@ class Inspector:
                 if inspector.format_match:
                     raise errors.UnsafeContent(f"the data begins as {inspector.NAME} and can't be checked for safety: {exc}") from exc
                 LOG.debug("not %s: %s", inspector.NAME, exc)
-        if begun < _BEGINNING:
+        if begun < BEGINNING:
             self.so_far()
 
-    def conclude(self) -> int | None:
+    def finish(self) -> int | None:
         """The virtual size in bytes. Raises FormatMismatch, UnsafeContent."""
         for inspector in self._live:
             inspector.finish()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Protocol
 
 from glancecore.domain import errors
-from glancecore.domain.image import Digests
+from glancecore.domain.staged import Digests
 from glancecore.kernel.transfer.hashing import Hashes
 from glancecore.kernel.transfer.signatures import SignatureCheck
 
@@ -19,30 +19,30 @@ from glancecore.kernel.transfer.signatures import SignatureCheck
 class Judge(Protocol):
     """Looks at the pieces as they pass; see ``Inspector``."""
 
-    def eat(self, piece: bytes) -> None: ...
+    def update(self, piece: bytes) -> None: ...
 
-    def conclude(self) -> int | None: ...
+    def finish(self) -> int | None: ...
 
 
 class Intake:
     """Iterate once, then ask ``digests``. The source is closed when it has ended, well or badly.
 
-    ``size``: bytes that the sender declared, or None. ``cap``: most bytes allowed. ``room``: called with the bytes seen so
-    far before a piece is taken; raises QuotaExceeded. ``alive``: called for each piece; raises LeaseLost.
+    ``size``: bytes that the sender declared, or None. ``cap``: most bytes allowed. ``reserve``: called with the bytes seen so
+    far before a piece is taken; raises QuotaExceeded. ``check_lease``: called for each piece; raises LeaseLost.
     ``algorithms``: more digests to make, told by ``extra_digests``. ``signature``: raises SignatureInvalid when it is not of this data.
     """
 
     def __init__(self, source: Iterable[bytes], algorithm: str, *, size: int | None, cap: int,
-                 inspector: Judge | None = None, room: Callable[[int], None] | None = None,
-                 alive: Callable[[], None] | None = None, algorithms: Collection[str] = (),
+                 inspector: Judge | None = None, reserve: Callable[[int], None] | None = None,
+                 check_lease: Callable[[], None] | None = None, algorithms: Collection[str] = (),
                  signature: SignatureCheck | None = None) -> None:
         self._source = source
         self._algorithm = algorithm
         self._declared = size
         self._cap = cap
         self._inspector = inspector
-        self._room = room
-        self._alive = alive
+        self._reserve = reserve
+        self._check_lease = check_lease
         self._seen = 0
         self._digests: Digests | None = None
         self._algorithms = frozenset(algorithms)
@@ -61,7 +61,7 @@ class Intake:
                 yield piece
             if self._declared is not None and self._seen != self._declared:
                 raise errors.SizeMismatch(f"{self._declared} bytes were declared, but {self._seen} came")
-            virtual_size = self._inspector.conclude() if self._inspector else None
+            virtual_size = self._inspector.finish() if self._inspector else None
             found = hashes.result()
             if self._signature:
                 self._signature.verify(found[self._signature.algorithm])
@@ -78,12 +78,12 @@ class Intake:
             raise errors.SizeMismatch(f"{self._declared} bytes were declared, but more came")
         if self._seen > self._cap:
             raise errors.TooLarge(f"the data is larger than image_size_cap, {self._cap} bytes")
-        if self._alive:
-            self._alive()
-        if self._room:
-            self._room(self._seen)
+        if self._check_lease:
+            self._check_lease()
+        if self._reserve:
+            self._reserve(self._seen)
         if self._inspector:
-            self._inspector.eat(piece)
+            self._inspector.update(piece)
 
     @property
     def digests(self) -> Digests:

@@ -7,14 +7,16 @@ from collections.abc import Iterable, Iterator
 from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.domain.events import EventType, ImageEvent
-from glancecore.domain.image import Digests, Location, Status
+from glancecore.domain.image import Image, Location, Status
 from glancecore.domain.lease import BlobRef, Operation
+from glancecore.domain.staged import Digests
 from glancecore.kernel.operations import Held, Operations
 from glancecore.kernel.transfer.data_settings import DataSettings
 from glancecore.kernel.transfer.inspection import Inspector
 from glancecore.kernel.transfer.intake import Intake
 from glancecore.kernel.transfer.signatures import SignatureCheck, Signatures
-from glancecore.kernel.transfer.stores import StoreFacade, Stores
+from glancecore.kernel.transfer.store_facade import StoreFacade
+from glancecore.kernel.transfer.stores import Stores
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.quota import Quota
 from glancecore.ports.repository import ImageRepository
@@ -47,32 +49,42 @@ class Uploads:
         self._policy.authorize(ctx, "upload_image", image)
         image.require(Status.QUEUED)
         image.require_formats()
-        store = self._stores.for_data(store_id, size)
-        if not store.available:
-            raise errors.StoreUnavailable(f"store {store.id} is not available", store.id)
-        store.require_writable()
-        if size is not None and size > self._settings.size_cap:
-            raise errors.TooLarge(f"the data has {size} bytes; image_size_cap is {self._settings.size_cap}")
-        signature = self._signatures.check_of(image, ctx.token)
+        store = self.target(store_id, size)
+        signature = self.signature(image, ctx.token)
         checkpoint("upload.before_intent")
         saving = image.begin_upload()
         with self._operations.hold(
                 image, saving, Operation.UPLOAD, blobs=(BlobRef(store.id, saving.blob_key, saving.owner),), reserve=size or 0,
                 limits=self._quota.limits(image.owner), events=lambda x: [ImageEvent(EventType.IMAGE_PREPARE, x, store.id)]) as held:
             checkpoint("upload.after_intent")
-            location, digests = self._transfer(held, store, body, size, signature)
+            location, digests = self.transfer(held, store, body, size, signature)
             held.made(lambda: store.delete(location.url), lambda x: any(y.url == location.url for y in x.locations))
             checkpoint("upload.before_finish")
             held.finish(lambda x: x.finish_upload(digests, (location,)),
                         events=lambda x: [ImageEvent(EventType.IMAGE_UPLOAD, x), ImageEvent(EventType.IMAGE_ACTIVATE, x)])
         checkpoint("upload.after_finish")
 
-    def _transfer(self, held: Held, store: StoreFacade, body: Iterable[bytes], size: int | None,
-                  signature: SignatureCheck | None) -> tuple[Location, Digests]:
+    def signature(self, image: Image, token: str | None) -> SignatureCheck | None:
+        """How the data is to be checked; see ``Signatures.check_of``."""
+        return self._signatures.check_of(image, token)
+
+    def target(self, store_id: str | None, size: int | None) -> StoreFacade:
+        """Where data of ``size`` bytes (None: not known) will go. Raises UnknownStore, StoreUnavailable, StoreReadOnly, TooLarge."""
+        store = self._stores.for_data(store_id, size)
+        if not store.available:
+            raise errors.StoreUnavailable(f"store {store.id} is not available", store.id)
+        store.require_writable()
+        if size is not None and size > self._settings.size_cap:
+            raise errors.TooLarge(f"the data has {size} bytes; image_size_cap is {self._settings.size_cap}")
+        return store
+
+    def transfer(self, held: Held, store: StoreFacade, body: Iterable[bytes], size: int | None,
+                 signature: SignatureCheck | None) -> tuple[Location, Digests]:
+        """The one pass over the bytes: counted, hashed, inspected, stored. Raises what ``upload`` says of the data."""
         image = held.image
         inspector = Inspector(image.disk_format or "", image.container_format or "", self._settings.inspection)
         intake = Intake(_noted(body), self._settings.algorithm, size=size, cap=self._settings.size_cap, inspector=inspector,
-                        room=held.reserve, alive=held.check, signature=signature)
+                        reserve=held.reserve, check_lease=held.check, signature=signature)
         location = store.put(image.blob_key, intake, size, owner=image.owner)
         checkpoint("upload.after_put")
         return location, intake.digests

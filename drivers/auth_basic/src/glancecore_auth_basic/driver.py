@@ -6,7 +6,7 @@ import hmac
 import logging
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,7 @@ class BasicAuth(Auth):
 
     plugin_api = "1.0"
     options = OPTIONS
+    credentials = ("Authorization",)
 
     def start(self) -> None:
         path = self.conf.http_basic_auth_user_file
@@ -57,6 +58,12 @@ class BasicAuth(Auth):
         self._attempts = MovingWindowRateLimiter(MemoryStorage())
         self._per_user = RateLimitItemPerMinute(self.conf.attempts_per_user) if self.conf.attempts_per_user else None
         self._per_address = RateLimitItemPerMinute(self.conf.attempts_per_address) if self.conf.attempts_per_address else None
+        for option, user in self._unknown():
+            LOG.warning("[auth_basic] %s names %s, who is not in %s: correct the name, or take it out", option, user, path)
+
+    def complaints(self) -> list[str]:
+        return [f"[auth_basic] {option} names {user}, who is not in {self.conf.http_basic_auth_user_file}: correct the name, or take it out"
+                for option, user in self._unknown()]
 
     def identify(self, environ: WSGIEnvironment) -> Context:
         try:
@@ -72,6 +79,12 @@ class BasicAuth(Auth):
     @property
     def challenge(self) -> str:
         return 'Basic realm="image service", charset="UTF-8"'
+
+    def _unknown(self) -> Iterator[tuple[str, str]]:
+        """Options, and users that they name and the file does not: a typing error gives somebody other rights than were meant. It does not stop the
+        start, for to take a user out of the file must be enough to lock him out."""
+        _, users = self._users()
+        yield from ((option, user) for option in ("admins", "projects", "roles") for user in self.conf[option] if user not in users)
 
     def _check(self, user: str, password: bytes, address: str) -> None:
         """Raises NotAuthenticated, with the same words and after the same work whatever is wrong; TooManyAttempts."""

@@ -24,6 +24,7 @@ class KeystoneAuth(Auth):
     plugin_api = "1.0"
     options = OPTIONS
     ambient = False  # no browser adds a token by itself
+    credentials = ("X-Auth-Token",)
 
     def wrap(self, app: WSGIApplication) -> WSGIApplication:
         return self._middleware(app)

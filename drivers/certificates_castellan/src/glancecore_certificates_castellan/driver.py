@@ -13,9 +13,9 @@ from keystoneauth1 import loading
 from oslo_config import cfg
 
 from glancecore.domain import errors
-from glancecore.ports import log_lines
 from glancecore.ports.certificates import CertificateSource
 from glancecore.ports.options import Section
+from glancecore.sdk import log_lines
 from glancecore_certificates_castellan.callers_token import Caller
 from glancecore_certificates_castellan.refusals import FIELD, meaning, no_certificate
 

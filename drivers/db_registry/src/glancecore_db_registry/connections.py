@@ -14,7 +14,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 from urllib3.response import HTTPResponse
 
-from glancecore.ports import proof
+from glancecore.sdk.registry import signing as proof
 from glancecore_db_registry.proving import Prover, Unproved
 
 

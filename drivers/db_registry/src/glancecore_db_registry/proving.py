@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Mapping
 
-from glancecore.ports import proof
+from glancecore.sdk.registry import signing as proof
 
 
 class Unproved(Exception):

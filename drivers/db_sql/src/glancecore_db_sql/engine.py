@@ -17,7 +17,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_neve
 
 from glancecore.domain import errors
 from glancecore.ports.options import Section
-from glancecore_db_sql import address
+from glancecore_db_sql import address, measures
 from glancecore_db_sql.dialects import DIALECTS, Dialect
 from glancecore_db_sql.outage import Outages, cause, held_up
 from glancecore_db_sql.rows import Row
@@ -189,6 +189,7 @@ class Connections:
         except exc.NoSuchModuleError as error:
             raise address.missing_module(self.url, None) from error
         event.listen(engine, "connect", self._connected)
+        measures.watch(engine, conf.max_pool_size + conf.max_overflow)
         return engine
 
 

@@ -12,8 +12,15 @@ from typing import Any
 
 import orjson
 
-from glancecore.domain.events import Initiator
-from glancecore.ports.outbox_repository import EventsRecorded, OutboxEvent, OutboxRepository, Outcome, Parcel, Waiting
+from glancecore.domain.context import Initiator
+from glancecore.ports.outbox_repository import (
+    DeliveryOutcome,
+    EventsRecorded,
+    OutboxEvent,
+    OutboxRepository,
+    Parcel,
+    Waiting,
+)
 from glancecore_db_sql.engine import Connections, Session
 from glancecore_db_sql.rows import Row, micros, moment
 
@@ -93,11 +100,11 @@ class SqlOutbox(OutboxRepository):
                       *(x.position for x in early))
         return [x for x in mine if x not in early]
 
-    def settle(self, outcomes: Sequence[Outcome]) -> None:
+    def settle(self, outcomes: Sequence[DeliveryOutcome]) -> None:
         if outcomes:
             self._on.write(lambda db: self._settle(db, outcomes))
 
-    def _settle(self, db: Session, outcomes: Sequence[Outcome]) -> None:
+    def _settle(self, db: Session, outcomes: Sequence[DeliveryOutcome]) -> None:
         done = [x for x in outcomes if x.delivered]
         for token in {x.token for x in done}:
             gone = [x.position for x in done if x.token == token]

@@ -9,21 +9,10 @@ from typing import Any
 
 import orjson
 
-from glancecore.domain.image import (
-    HIDDEN,
-    Digests,
-    Image,
-    ImportCheckpoint,
-    Importing,
-    Location,
-    LocationStatus,
-    Staged,
-    Status,
-    Verdict,
-    Visibility,
-)
+from glancecore.domain.image import HIDDEN, Image, Location, LocationStatus, Status, Visibility
 from glancecore.domain.lease import BlobRef, Lease
 from glancecore.domain.member import Member, MemberStatus
+from glancecore.domain.staged import Digests, ImportCheckpoint, Importing, InspectionVerdict, Staged
 from glancecore.domain.task import Copy, CopyState, Progress, Task, TaskStatus, TaskType
 
 Row = tuple[Any, ...]
@@ -117,7 +106,7 @@ def _staged(found: dict[str, Any]) -> Staged:
     verdict, worked = found["verdict"], found.get("worked")  # and below: rows that are older than these fields
     if worked is not None:
         worked = ImportCheckpoint(tuple(worked["steps"]), tuple(worked["formats"]), tuple((x, y) for x, y in worked["properties"]))
-    return Staged(found["store"], found["key"], found["url"], Digests(**found["digests"]), None if verdict is None else Verdict(**verdict),
+    return Staged(found["store"], found["key"], found["url"], Digests(**found["digests"]), None if verdict is None else InspectionVerdict(**verdict),
                   found.get("original", True), found.get("arrived", {}), worked)
 
 

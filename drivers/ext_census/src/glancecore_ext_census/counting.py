@@ -8,7 +8,8 @@ from datetime import timedelta
 from functools import partial
 
 from glancecore.domain import errors
-from glancecore.domain.events import EventName, ExtensionEvent, Initiator
+from glancecore.domain.context import Initiator
+from glancecore.domain.events import EventName, ExtensionEvent
 from glancecore.domain.image import Image
 from glancecore.domain.lease import Lease
 from glancecore.ports.extension import Held, Kernel

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from glancecore.domain import errors
 from glancecore.ports.options import Section
-from glancecore.ports.periodic import JobTools, PeriodicJob, Turn
+from glancecore.ports.periodic import JobContext, JobTools, PeriodicJob
 from glancecore.ports.record_repository import RecordRemoved
 from glancecore_ext_census.counts import COUNTS
 
@@ -19,7 +19,7 @@ class Forget(PeriodicJob):
         super().__init__(conf, tools)
         self._kernel, self._clock = tools.kernel, tools.clock
 
-    def run(self, turn: Turn) -> None:
+    def run(self, turn: JobContext) -> None:
         while page := self._kernel.records.expired(COUNTS.name, self._clock()):
             for record in page:
                 turn.check()

@@ -16,7 +16,7 @@ from glancecore.ports.periodic import PeriodicJob
 from glancecore_ext_families import commands
 from glancecore_ext_families.catalogue import Catalogue
 from glancecore_ext_families.dating import DATES, Dating
-from glancecore_ext_families.family import COLLECTIONS, moment
+from glancecore_ext_families.family import COLLECTIONS, Family, Version, moment
 from glancecore_ext_families.jobs import Forget
 from glancecore_ext_families.keeping import CHANGED, VERSIONED, Keeping
 from glancecore_ext_families.moving import MOVED, Moving
@@ -65,15 +65,19 @@ class Families(Extension):
     def named(self, ctx: Context, name: str) -> str | None:
         return self.catalogue.resolve(ctx, name) if self.conf.resolve_names else None
 
+    def versions(self, images: Sequence[Image]) -> dict[str, tuple[Family, Version]]:
+        """For other extensions: by image, whatever a caller may see; in two questions."""
+        versions = self.catalogue.versions_of(images)
+        families = self.catalogue.by_id(x.family for x in versions.values())
+        return {x: (families[y.family], y) for x, y in versions.items() if y.family in families}
+
     def present(self, ctx: Context, images: Sequence[Image]) -> Sequence[Mapping[str, object]]:
         """Nothing of families that the caller may not see."""
-        versions = self.catalogue.versions_of(images)
-        families = {x: y for x, y in self.catalogue.by_id(x.family for x in versions.values()).items() if self.catalogue.sees(ctx, y)}
+        versions = self.versions(images)
         rows: list[Mapping[str, object]] = []
         for image in images:
-            version = versions.get(image.id)
-            family = families.get(version.family) if version is not None else None
-            if version is None or family is None:
+            family, version = versions.get(image.id, (None, None))
+            if version is None or family is None or not self.catalogue.sees(ctx, family):
                 rows.append({})
                 continue
             row = {"family": family.name, "family_version": version.label, "channel": ",".join(family.channels_of(image.id)) or None,

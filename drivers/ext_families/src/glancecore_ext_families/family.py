@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from glancecore.ports.extension import Collection
@@ -30,6 +30,8 @@ COLLECTIONS = (FAMILIES, NAMES, VERSIONS, LABELS, MOVES, PROJECTS, GONE)
 PUBLIC, PRIVATE = "public", "private"
 #: Earlier targets of a channel that it can be rolled back to.
 MOST_EARLIER = 20
+#: From the check before an image is deleted until its status says so, at the most.
+LEAVING = timedelta(seconds=60)
 
 
 def stamp(at: datetime) -> str:
@@ -120,10 +122,16 @@ class Family:
 
     @classmethod
     def of(cls, record: Record) -> Family:
-        data: dict[str, Any] = dict(record.data)
+        data = _known(cls, record)
         channels = {name: Channel(Target(*x["target"]), x["revision"], x["pinned"], x["moved_at"], tuple(Target(*y) for y in x["earlier"]))
                     for name, x in data.pop("channels").items()}
         return cls(record.id, channels=channels, record=record, **data)
+
+
+def _known(cls: type[Family | Version], record: Record) -> dict[str, Any]:
+    """What of a record this release knows: a newer one may run beside it for a while."""
+    names = {x.name for x in fields(cls)}
+    return {x: y for x, y in record.data.items() if x in names}
 
 
 def _pair(target: Target) -> list[str]:
@@ -133,7 +141,7 @@ def _pair(target: Target) -> list[str]:
 @dataclass(frozen=True, slots=True)
 class Version:
     """An image of a family. ``number`` is its place in the order in which they were added. ``in_latest``: it may become ``latest``. Dates are those from
-    which on it is deprecated, obsolete and at its end; ``replacement`` is a reference."""
+    which on it is deprecated, obsolete and at its end; ``replacement`` is a reference. ``leaving_at``: when somebody wanted to delete its image."""
 
     image_id: str
     family: str
@@ -148,7 +156,12 @@ class Version:
     ends_at: str | None = None
     replacement: str | None = None
     reason: str | None = None
+    leaving_at: str | None = None
     record: Record | None = None
+
+    def leaves(self, now: datetime) -> bool:
+        """Whether somebody has just begun to delete its image."""
+        return self.leaving_at is not None and now < moment(self.leaving_at) + LEAVING
 
     def state(self, now: datetime) -> str:
         """current, deprecated, obsolete or ended."""
@@ -171,11 +184,10 @@ class Version:
     def saved(self) -> Record:
         """As it is kept next."""
         data = {x: getattr(self, x) for x in ("family", "label", "number", "created_at", "architecture", "firmware", "in_latest", "deprecated_at", "obsolete_at",
-                                              "ends_at", "replacement", "reason")}
+                                              "ends_at", "replacement", "reason", "leaving_at")}
         return Record(VERSIONS.name, self.image_id, data, (f"{self.family}:{self.number:010}", f"{self.family}:{self.label}"), self.image_id,
                       version=self.record.version + 1 if self.record else 1)
 
     @classmethod
     def of(cls, record: Record) -> Version:
-        data: dict[str, Any] = dict(record.data)
-        return cls(record.id, record=record, **data)
+        return cls(record.id, record=record, **_known(cls, record))

@@ -196,7 +196,7 @@ class Keeping:
         """None: the family whose version it was is no more. Raises Conflict."""
         if same.family == wanted.family:
             if replace(same, record=None, number=wanted.number, created_at=wanted.created_at, deprecated_at=None, obsolete_at=None, ends_at=None, replacement=None,
-                       reason=None) == wanted:
+                       reason=None, leaving_at=None) == wanted:
                 return same
             raise errors.Conflict(f"image {same.image_id} is version {same.label} of this family already, and versions don't change")
         other = self._catalogue.by_id([same.family]).get(same.family)
@@ -216,12 +216,19 @@ class Keeping:
         self.save(family, RecordRemoved(version.stored), events=[self.event(ctx, VERSIONED, family, action="remove", label=label, image_id=version.image_id)])
 
     def check_image(self, _ctx: Context, before: Image | None, after: Image | None) -> None:
-        """Subscribed to: raises Conflict when an image is to be deleted that a channel points to."""
-        if before is None or after is not None:
-            return
+        """Subscribed to: raises Conflict when an image is to be deleted that a channel points to. From here on no channel is moved to it, for a while."""
+        if before is not None and after is None and not before.protected:
+            self._check_leaving(before)
+
+    @again
+    def _check_leaving(self, before: Image) -> None:
         version = self._catalogue.version_of(before.id)
-        family = self._catalogue.by_id([version.family]).get(version.family) if version is not None else None
-        if version is None or family is None or family.owner != before.owner:  # nobody holds another project's image
+        if version is None:
+            return
+        # first the mark, which a move that is under way trips over, then the look
+        self._kernel.writer.save(RecordChanged(version.stored, replace(version, leaving_at=stamp(self._kernel.clock())).saved()))
+        family = self._catalogue.by_id([version.family]).get(version.family)
+        if family is None or family.owner != before.owner:  # nobody holds another project's image
             return
         if channels := family.channels_of(before.id):
             raise errors.Conflict(f"image {before.id} can't be deleted: channel {', '.join(channels)} of family {family.name} points to it, as version {version.label}; "

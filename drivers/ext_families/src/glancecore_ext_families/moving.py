@@ -106,6 +106,8 @@ class Moving:
             why = self._catalogue.why_not(self._kernel.images.show(ctx, version.image_id), version)
         except errors.ImageNotFound:
             why = "not there any more: its image is deleted"
+        if why is None and version.leaves(self._kernel.clock()):
+            raise errors.ImageBusy(f"version {version.label} of family {family.name}: somebody deletes its image; try again in a minute if it stays")
         if why is not None:
             raise errors.Conflict(f"version {version.label} of family {family.name} is {why}: no channel can lead to it")
         return version

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from oslo_config import cfg
 
-from glancecore.ports.config_files import files_of
 from glancecore.ports.options import ListOpt
+from glancecore.sdk.config_files import files_of
 
 SECTION = "glance_download_properties"
 

@@ -12,11 +12,11 @@ from urllib.parse import unquote, urlsplit
 from oslo_config import cfg
 
 from glancecore.domain import errors
-from glancecore.ports.fetch import Body, Fetcher, Pieces, Settings
-from glancecore.ports.import_method import FetchWork, ImportMethod, Part, Request
+from glancecore.ports.import_method import FetchedBody, FetchWork, ImportMethod, MethodRequest
 from glancecore.ports.options import Section
-from glancecore.ports.outbound import AddressFilter, Target
 from glancecore.ports.store import CHUNK
+from glancecore.sdk.address_filter import AddressFilter, Target
+from glancecore.sdk.http_fetch import Body, Fetcher, Pieces, Settings
 from glancecore_method_web_download import checksums
 from glancecore_method_web_download.options import OPTIONS, SECTION
 
@@ -92,7 +92,7 @@ class WebDownload(ImportMethod):
         self._filter = UriFilter(conf)
         self._fetcher = Fetcher(self._filter, Settings(conf.connect_timeout, conf.timeout, conf.redirects, tls, proxies))
 
-    def check(self, request: Request) -> None:
+    def check(self, request: MethodRequest) -> None:
         try:
             self._checked().target(self._uri(request))
             if (sums := self._sums(request)) is not None:
@@ -127,7 +127,7 @@ class WebDownload(ImportMethod):
             body.close()
         return text.decode("utf-8", "replace")
 
-    def _sums(self, request: Request) -> tuple[str, str] | None:
+    def _sums(self, request: MethodRequest) -> tuple[str, str] | None:
         """URL of the checksum file and the name to look for. Raises Invalid."""
         url = request.method.get("checksum_url")
         if url is None:
@@ -147,7 +147,7 @@ class WebDownload(ImportMethod):
         except errors.StoreUnavailable as exc:
             raise _failed(str(exc), again=exc.retryable) from exc
 
-    def fetch(self, work: FetchWork, offset: int = 0, validator: str | None = None) -> Part:
+    def fetch(self, work: FetchWork, offset: int = 0, validator: str | None = None) -> FetchedBody:
         headers = {"Range": f"bytes={offset}-", "If-Range": validator} if offset and validator else {}
         pinned = _pinned(work.request)
         body = self._get(self._uri(work.request), headers, pinned=pinned)
@@ -157,7 +157,7 @@ class WebDownload(ImportMethod):
             body.close()
             raise
 
-    def _part(self, body: Body, offset: int, *, pinned: bool) -> Part:
+    def _part(self, body: Body, offset: int, *, pinned: bool) -> FetchedBody:
         validator = _validator(body)
         if not (body.ends or pinned) and body.status in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
             raise _failed("the web server does not tell where the data ends; give its digest in method.expected", again=False)
@@ -166,9 +166,9 @@ class WebDownload(ImportMethod):
             if not found or int(found[1]) != offset:
                 raise _failed("the web server sent another part than was asked for", again=False)
             total = None if found[3] == "*" else int(found[3])
-            return Part(offset, total, _pieces(body), validator)
+            return FetchedBody(offset, total, _pieces(body), validator)
         if body.status == HTTPStatus.OK:
-            return Part(0, body.length, _pieces(body), validator)
+            return FetchedBody(0, body.length, _pieces(body), validator)
         raise _failed(f"the web server answered {body.status}", again=body.status in _PASSING)
 
     def _checked(self) -> UriFilter:
@@ -176,14 +176,14 @@ class WebDownload(ImportMethod):
             raise errors.ConfigError("the method was not started; report this as a fault")
         return self._filter
 
-    def _uri(self, request: Request) -> str:
+    def _uri(self, request: MethodRequest) -> str:
         uri = request.method.get("uri")
         if not isinstance(uri, str) or not uri:
             raise errors.Invalid("method.uri: web-download needs the URL of the data")
         return uri
 
 
-def _pinned(request: Request) -> bool:
+def _pinned(request: MethodRequest) -> bool:
     """Whether the data is compared with a digest that nobody on the way can choose: the caller's own, or one fetched by https."""
     return bool(request.method.get("expected")) or str(request.method.get("checksum_url", "")).lower().startswith("https:")
 

@@ -10,12 +10,12 @@ from oslo_config import cfg
 from oslo_context.context import RequestContext
 from oslo_service import backend
 
+from glancecore.domain.context import Initiator
 from glancecore.domain.errors import ConfigError
 from glancecore.domain.event_payload import payload
-from glancecore.domain.events import Initiator
-from glancecore.ports import log_lines
 from glancecore.ports.notifier import Notification, Notifier
 from glancecore.ports.options import Section
+from glancecore.sdk import log_lines
 from glancecore_notify_messaging.options import DEFAULT_OPTIONS, OPTIONS
 
 with warnings.catch_warnings():

@@ -13,7 +13,7 @@ from urllib.parse import SplitResult
 from cloudevents.core.bindings.http import HTTPMessage, to_binary_event, to_structured_event
 from cloudevents.core.v1.event import CloudEvent
 
-from glancecore.domain.events import Initiator
+from glancecore.domain.context import Initiator
 from glancecore.ports.notifier import Destination, NotDelivered
 from glancecore.ports.outbox_repository import OutboxEvent
 from glancecore.sdk import event_types

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import SplitResult
 
-from glancecore.ports.deadline import Deadline
+from glancecore.sdk.deadline import Deadline
 
 #: Bytes of an answer's body that are read so that the connection can be used again; nobody looks at them.
 _SMALL = 1 << 16

@@ -14,9 +14,9 @@ from oslo_limit.exception import SessionInitError
 
 from glancecore.domain.errors import ConfigError, QuotaUnavailable
 from glancecore.domain.quota import Limits
-from glancecore.ports.config_files import files_of
 from glancecore.ports.options import Section
 from glancecore.ports.quota import Quota
+from glancecore.sdk.config_files import files_of
 from glancecore_quota_unified.cache import Cache
 from glancecore_quota_unified.options import OPTIONS
 

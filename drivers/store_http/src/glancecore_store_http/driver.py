@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 
 from glancecore.domain import errors
-from glancecore.ports import outbound
-from glancecore.ports.fetch import Body, Fetcher, Settings
 from glancecore.ports.options import Section
-from glancecore.ports.outbound import PORTS, AddressFilter
 from glancecore.ports.store import CHUNK, Cap, Store
+from glancecore.sdk import address_filter as outbound
+from glancecore.sdk.address_filter import PORTS, AddressFilter
+from glancecore.sdk.http_fetch import Body, Fetcher, Settings
 from glancecore_store_http.options import OPTIONS
 
 _FORBIDDEN = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.PROXY_AUTHENTICATION_REQUIRED}

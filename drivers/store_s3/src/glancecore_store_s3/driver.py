@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 
 from glancecore.domain import errors
 from glancecore.ports.options import Section
-from glancecore.ports.parts import Part, exactly, send_in_parts
 from glancecore.ports.store import MARKER, MARKER_SIZE, Cap, PlaceMarker, Store, StoredBlob, agreed
+from glancecore.sdk.multipart import UploadPart, exactly, send_in_parts
 from glancecore_store_s3.client import Clients, address, check
 from glancecore_store_s3.options import OPTIONS
 from glancecore_store_s3.reader import read_object
@@ -214,7 +214,7 @@ class S3Store(Store):
             number = self._client.create_multipart_upload(Bucket=self._bucket, Key=key, Metadata={_UPLOAD: upload})["UploadId"]
         where = {"Bucket": self._bucket, "Key": key, "UploadId": number}
 
-        def send(part: Part) -> dict[str, object]:
+        def send(part: UploadPart) -> dict[str, object]:
             with store_errors(self.name, "put"):
                 answer = self._client.upload_part(**where, PartNumber=part.number, Body=_File(part))
             return {"PartNumber": part.number, "ETag": answer["ETag"]}
@@ -329,7 +329,7 @@ class _File:
     #: threads at once would hold. Both take what they are given until nothing is left.
     PIECE: ClassVar[int] = 128 << 10
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: UploadPart) -> None:
         self._part, self._at = part, 0
 
     def read(self, size: int | None = None) -> bytes:

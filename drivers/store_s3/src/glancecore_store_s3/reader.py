@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from glancecore.domain import errors
-from glancecore.ports.ranges import RangeReader
+from glancecore.sdk.http_ranges import RangeReader
 from glancecore_store_s3.trouble import status_of, store_errors
 
 

@@ -17,8 +17,8 @@ from swiftclient import ClientException
 
 from glancecore.domain import errors
 from glancecore.ports.options import Section
-from glancecore.ports.parts import Part, PartStopped, exactly, send_in_parts
 from glancecore.ports.store import CHUNK, MARKER, MARKER_SIZE, Cap, PlaceMarker, Store, StoredBlob, agreed
+from glancecore.sdk.multipart import PartStopped, UploadPart, exactly, send_in_parts
 from glancecore_store_swift.account import Account
 from glancecore_store_swift.logins import logins
 from glancecore_store_swift.options import OPTIONS
@@ -250,7 +250,7 @@ class SwiftStore(Store):
     def _put_segments(self, place: Place, upload: str, chunks: Iterable[bytes], size: int | None) -> None:
         begun: list[str] = []
 
-        def send(part: Part) -> tuple[str, str, int]:
+        def send(part: UploadPart) -> tuple[str, str, int]:
             name = segment_name(place.key, upload, part.number)
             begun.append(name)
             body = _Body(part)

@@ -9,8 +9,8 @@ from typing import Any
 from swiftclient import ClientException, Connection
 
 from glancecore.domain import errors
-from glancecore.ports.ranges import RangeReader
 from glancecore.ports.store import CHUNK
+from glancecore.sdk.http_ranges import RangeReader
 from glancecore_store_swift.account import Account
 from glancecore_store_swift.places import Place
 from glancecore_store_swift.trouble import store_errors

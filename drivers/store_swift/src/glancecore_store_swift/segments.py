@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from glancecore.domain import errors
-from glancecore.ports import log_lines
+from glancecore.sdk import log_lines
 from glancecore_store_swift.account import Account
 from glancecore_store_swift.places import Place
 

@@ -16,12 +16,13 @@ from collections.abc import Callable, Iterator
 from glancecore.domain import errors
 from glancecore.domain.image import Image, Location, LocationStatus
 from glancecore.features.copies.copying import Copying
+from glancecore.features.copies.extension import CopiesExtension
 from glancecore.features.copies.options import JOBS
-from glancecore.features.copies.use_cases import WITH_DATA, Inspected, Verdict
-from glancecore.features.tools import Tools
-from glancecore.periodic.pace import Pace
+from glancecore.features.copies.use_cases import WITH_DATA, CopyVerdict, Inspected
+from glancecore.kernel.core import CoreTools
+from glancecore.periodic.pace import JobPace
 from glancecore.ports.options import Section
-from glancecore.ports.periodic import PeriodicJob, Turn
+from glancecore.ports.periodic import JobContext, PeriodicJob
 from glancecore.ports.store import Cap
 from glancecore.sdk.checkpoints import checkpoint
 
@@ -41,16 +42,17 @@ class Auditor(PeriodicJob):
     alarms = frozenset({"lost"})
     summary = "reads stored data again, marks damaged copies, repairs them from good ones"
 
-    def __init__(self, conf: Section, tools: Tools) -> None:
+    def __init__(self, conf: Section, tools: CoreTools) -> None:
         super().__init__(conf, tools)
         self._tools = tools
+        self._copies = tools.of(CopiesExtension).use_cases
         self._copying = Copying(tools)
         #: Missing copies of this run, by their store.
         self._missing: Counter[str] = Counter()
         #: Stores that this run leaves alone, for their data is not where it is expected; each with the image behind which that began.
         self._left: dict[str, tuple[str, errors.StoreError]] = {}
 
-    def run(self, turn: Turn) -> None:
+    def run(self, turn: JobContext) -> None:
         """One pass over all images, or the rest of one: it was cut off, or stores were left alone. Raises PlaceMissing, StoreError at its end
         when some were: nothing is marked there, and until the next pass is due the next runs read those alone."""
         self._missing.clear()
@@ -67,7 +69,7 @@ class Auditor(PeriodicJob):
                 self._see(store_id)
         if after:
             turn.count("passes continued")
-        pace, remembered = Pace(turn, self.conf.bytes_per_second), time.monotonic()
+        pace, remembered = JobPace(turn, self.conf.bytes_per_second), time.monotonic()
         while ours - self._left.keys() and (page := self._tools.database.images.scan(WITH_DATA, after, _PAGE)):
             for image in page:
                 turn.check()
@@ -78,7 +80,7 @@ class Auditor(PeriodicJob):
                     remembered = time.monotonic()
         self._end(turn, rest)
 
-    def _end(self, turn: Turn, rest: dict[str, object]) -> None:
+    def _end(self, turn: JobContext, rest: dict[str, object]) -> None:
         """Raises PlaceMissing, StoreError."""
         if not self._left:
             turn.remember({})
@@ -104,9 +106,9 @@ class Auditor(PeriodicJob):
         wanted = self.conf.stores
         if wanted:
             return frozenset(self._tools.stores.get(x).id for x in wanted)
-        return frozenset(x.id for x in self._tools.stores if not x.can(Cap.EXTERNAL))
+        return frozenset(x.id for x in self._tools.stores if not x.offers(Cap.EXTERNAL))
 
-    def _audit(self, turn: Turn, image: Image, after: str, ours: frozenset[str], passing: Callable[[int], None]) -> None:
+    def _audit(self, turn: JobContext, image: Image, after: str, ours: frozenset[str], passing: Callable[[int], None]) -> None:
         locations = [x for x in image.live_locations if x.store in ours and x.store not in self._left]
         if not locations:
             return
@@ -114,23 +116,23 @@ class Auditor(PeriodicJob):
             turn.count("without hash")
             return
         turn.count("images")
-        found = {x.url: self._tools.copies.inspect(image, x, passing) for x in locations}
+        found = {x.url: self._copies.inspect(image, x, passing) for x in locations}
         for location in locations:
             turn.count("copies")
-            if found[location.url].verdict is Verdict.MISSING and location.status is not LocationStatus.DAMAGED:
+            if found[location.url].verdict is CopyVerdict.MISSING and location.status is not LocationStatus.DAMAGED:
                 with self._leaving(location.store, after):
                     self._doubt(turn, location.store)
             if location.store not in self._left:
                 self._judge(turn, image, location, found[location.url])
-        bad = [x for x in locations if x.store not in self._left and found[x.url].verdict in (Verdict.DAMAGED, Verdict.MISSING)]
+        bad = [x for x in locations if x.store not in self._left and found[x.url].verdict in (CopyVerdict.DAMAGED, CopyVerdict.MISSING)]
         if bad:
             self._repair(turn, image, bad)
 
-    def _judge(self, turn: Turn, image: Image, location: Location, found: Inspected) -> None:
-        if found.verdict is Verdict.UNREAD:
+    def _judge(self, turn: JobContext, image: Image, location: Location, found: Inspected) -> None:
+        if found.verdict is CopyVerdict.UNREAD:
             turn.count("unread")
             turn.fail(f"image {image.id}: its copy in store {location.store} can't be read now: {found.why}")
-        elif found.verdict is Verdict.GOOD:
+        elif found.verdict is CopyVerdict.GOOD:
             if location.status is LocationStatus.DAMAGED:
                 turn.find("recovered", image.id, f"its copy in store {location.store} is good again")
                 self._mark(turn, image, location, LocationStatus.ACTIVE)
@@ -148,7 +150,7 @@ class Auditor(PeriodicJob):
         except errors.StoreError as exc:
             LOG.warning("store %s: %s", store_id, exc)
 
-    def _doubt(self, turn: Turn, store_id: str) -> None:
+    def _doubt(self, turn: JobContext, store_id: str) -> None:
         """A copy is missing: or is it the store? Looks at the first and at each twentieth. Raises PlaceMissing, StoreError."""
         self._missing[store_id] += 1
         if self._missing[store_id] % _SAMPLE != 1:
@@ -170,12 +172,12 @@ class Auditor(PeriodicJob):
                                       "wrong, and none is marked; bring its data back, or, when they are really gone, run the auditor once with "
                                       "[periodic_auditor] most_missing = 20", store_id)
 
-    def _mark(self, turn: Turn, image: Image, location: Location, status: LocationStatus) -> None:
+    def _mark(self, turn: JobContext, image: Image, location: Location, status: LocationStatus) -> None:
         if not turn.dry_run:
-            self._tools.copies.mark(image.id, location.url, status)
+            self._copies.mark(image.id, location.url, status)
             checkpoint("repair.marked")
 
-    def _repair(self, turn: Turn, image: Image, bad: list[Location]) -> None:
+    def _repair(self, turn: JobContext, image: Image, bad: list[Location]) -> None:
         """Each bad copy by a new one in its store, or by nothing when that store has another good one or drains."""
         urls = {x.url for x in bad}
         good = [x for x in image.live_locations if x.url not in urls and x.status is LocationStatus.ACTIVE]
@@ -196,10 +198,10 @@ class Auditor(PeriodicJob):
             except errors.GlanceError as exc:
                 turn.fail(f"image {image.id}: its copy in store {location.store} could not be replaced: {exc}")
 
-    def _replace(self, turn: Turn, image: Image, location: Location) -> None:
+    def _replace(self, turn: JobContext, image: Image, location: Location) -> None:
         now = self._tools.database.images.get_any(image.id)
         if not any(x.store == location.store for x in now.good_locations) and not self._tools.stores.get(location.store).draining:
             self._copying.copy(turn, image.id, location.store)
             checkpoint("repair.copied")
-        if self._tools.copies.drop_damaged(image.id, location.url):
+        if self._copies.drop_damaged(image.id, location.url):
             turn.find("repaired", image.id, f"its copy in store {location.store} was replaced")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from glancecore.domain import errors
-from glancecore.domain.image import Image, Staged
+from glancecore.domain.image import Image
+from glancecore.domain.staged import Staged
 from glancecore.features.copies.options import JOBS
-from glancecore.features.tools import Tools
+from glancecore.kernel.core import CoreTools
 from glancecore.kernel.transfer.blobs import image_named_by, names_in
-from glancecore.kernel.transfer.stores import StoreFacade
+from glancecore.kernel.transfer.store_facade import StoreFacade
 from glancecore.ports.options import Section
-from glancecore.ports.periodic import PeriodicJob, Turn
+from glancecore.ports.periodic import JobContext, PeriodicJob
 from glancecore.ports.store import Cap, StoredBlob
 
 
@@ -21,22 +22,22 @@ class Orphans(PeriodicJob):
     options, interval = JOBS["orphans"]
     summary = "finds data in the stores that belongs to no image"
 
-    def __init__(self, conf: Section, tools: Tools) -> None:
+    def __init__(self, conf: Section, tools: CoreTools) -> None:
         super().__init__(conf, tools)
         self._tools = tools
 
-    def run(self, turn: Turn) -> None:
+    def run(self, turn: JobContext) -> None:
         for store in self._tools.stores:
-            if store.can(Cap.LIST):
+            if store.offers(Cap.LIST):
                 self._search(turn, store, "orphan", delete=self.conf.delete)
         try:
             staging = self._tools.stores.staging
         except errors.StoreUnavailable:
             return  # there are no imports here
-        if staging.can(Cap.LIST):
+        if staging.offers(Cap.LIST):
             self._search(turn, staging, "leftover", delete=True)
 
-    def _search(self, turn: Turn, store: StoreFacade, kind: str, *, delete: bool) -> None:
+    def _search(self, turn: JobContext, store: StoreFacade, kind: str, *, delete: bool) -> None:
         before = datetime.now(UTC) - timedelta(seconds=self.conf.grace)
         try:
             for blob in store.list():
@@ -47,7 +48,7 @@ class Orphans(PeriodicJob):
         except errors.StoreError as exc:
             turn.fail(f"store {store.id} can't be listed to its end: {exc}")
 
-    def _found(self, turn: Turn, store: StoreFacade, kind: str, blob: StoredBlob, *, delete: bool) -> None:
+    def _found(self, turn: JobContext, store: StoreFacade, kind: str, blob: StoredBlob, *, delete: bool) -> None:
         turn.count(f"{kind} bytes", blob.size)
         gone = False
         if delete and not turn.dry_run:
@@ -60,7 +61,7 @@ class Orphans(PeriodicJob):
         done = "was deleted" if gone else "would be deleted" if delete and turn.dry_run else "is left where it is"
         turn.find(kind, f"{store.id}/{blob.key}", f"{blob.size} bytes of {blob.modified:%Y-%m-%d %H:%M:%S} that no image has: {done}")
 
-    def _belongs(self, store_id: str, blob: StoredBlob, turn: Turn) -> bool:
+    def _belongs(self, store_id: str, blob: StoredBlob, turn: JobContext) -> bool:
         """To an image, a running operation, or somebody else altogether. The lease is asked for first: an operation names its data there
         before the first byte, and ends the lease in the commit that gives the data to the image."""
         named = image_named_by(blob.key)

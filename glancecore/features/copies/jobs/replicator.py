@@ -13,9 +13,9 @@ from glancecore.features.copies import declared as rules
 from glancecore.features.copies.copying import Copying
 from glancecore.features.copies.options import JOBS
 from glancecore.features.copies.use_cases import WITH_DATA
-from glancecore.features.tools import Tools
+from glancecore.kernel.core import CoreTools
 from glancecore.ports.options import Section
-from glancecore.ports.periodic import PeriodicJob, Turn
+from glancecore.ports.periodic import JobContext, PeriodicJob
 
 _PAGE = 100
 #: Seconds between two times that it is remembered how far the round is.
@@ -29,13 +29,13 @@ class Replicator(PeriodicJob):
     options, interval = JOBS["replicator"]
     summary = "keeps the declared copies: rules by tag, property or field"
 
-    def __init__(self, conf: Section, tools: Tools) -> None:
+    def __init__(self, conf: Section, tools: CoreTools) -> None:
         super().__init__(conf, tools)
         self._tools = tools
         self._copying = Copying(tools)
         self._rules = [rules.parse(x, tools.stores.ids, _OPTION) for x in re.split(r"[;\n]", conf.rules) if x.strip()]
 
-    def run(self, turn: Turn) -> None:
+    def run(self, turn: JobContext) -> None:
         if not self._rules:
             return
         after, remembered = str(turn.state.get("after") or ""), time.monotonic()
@@ -51,7 +51,7 @@ class Replicator(PeriodicJob):
                     remembered = time.monotonic()
         turn.remember({})
 
-    def _keep(self, turn: Turn, image: Image, rule: rules.Rule) -> Image:
+    def _keep(self, turn: JobContext, image: Image, rule: rules.Rule) -> Image:
         """The image as it is afterwards, or would be."""
         turn.count("matched")
         having = {x.store for x in image.good_locations} - {x.id for x in self._tools.stores if x.draining}
@@ -84,7 +84,7 @@ class Replicator(PeriodicJob):
         except errors.ImageNotFound:
             return image
 
-    def _unmet(self, turn: Turn, image: Image, rule: rules.Rule, why: str) -> None:
+    def _unmet(self, turn: JobContext, image: Image, rule: rules.Rule, why: str) -> None:
         turn.find("unmet", image.id, f"{rule.text}: {why}")
         if rule.enforced:
             turn.fail(f"image {image.id}: {rule.text}: {why}")

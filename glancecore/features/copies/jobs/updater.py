@@ -8,9 +8,10 @@ from glancecore.domain.lease import Operation
 from glancecore.domain.quota import Usage
 from glancecore.features.copies.options import JOBS
 from glancecore.features.copies.use_cases import WITH_DATA
-from glancecore.features.tools import Tools
+from glancecore.features.images.extension import ImagesExtension
+from glancecore.kernel.core import CoreTools
 from glancecore.ports.options import Section
-from glancecore.ports.periodic import PeriodicJob, Turn
+from glancecore.ports.periodic import JobContext, PeriodicJob
 
 _PAGE = 100
 #: Seconds between two looks at a hash that is being made.
@@ -24,17 +25,18 @@ class Updater(PeriodicJob):
     options, interval = JOBS["updater"]
     summary = "fills in missing hashes and sizes, counts anew what projects use"
 
-    def __init__(self, conf: Section, tools: Tools) -> None:
+    def __init__(self, conf: Section, tools: CoreTools) -> None:
         super().__init__(conf, tools)
         self._tools = tools
+        self._images = tools.of(ImagesExtension)
 
-    def run(self, turn: Turn) -> None:
+    def run(self, turn: JobContext) -> None:
         self._fill(turn)
         if self.conf.usage:
             self._count(turn)
 
     # -- images ------------------------------------------------------------------------------------------------------
-    def _fill(self, turn: Turn) -> None:
+    def _fill(self, turn: JobContext) -> None:
         after = str(turn.state.get("after") or "")
         while page := self._tools.database.images.scan(WITH_DATA, after, _PAGE):
             for image in page:
@@ -45,30 +47,30 @@ class Updater(PeriodicJob):
             turn.remember({"after": after})
         turn.remember({})
 
-    def _look_at(self, turn: Turn, image: Image) -> None:
+    def _look_at(self, turn: JobContext, image: Image) -> None:
         try:
-            if self._tools.locations.rename(image, dry_run=turn.dry_run):
+            if self._images.locations.rename(image, dry_run=turn.dry_run):
                 turn.find("renamed", image.id, "its locations are written as their stores name them now")
         except errors.ImageNotFound:
             return
         lacking = [name for name, value in (("size", image.size), ("checksum", image.checksum), ("os_hash_value", image.hash_value)) if value is None]
-        if lacking and (self._tools.hash_locations or not all(map(self._tools.stores.vouch, image.good_locations))):
+        if lacking and (self._tools.core.conf.do_secure_hash or not all(map(self._tools.stores.vouch, image.good_locations))):
             turn.find("incomplete", image.id, f"{', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not known")
             if not turn.dry_run:
                 self._hash(turn, image)
         elif image.virtual_size is None and image.size is not None:
             self._measure(turn, image)
 
-    def _hash(self, turn: Turn, image: Image) -> None:
+    def _hash(self, turn: JobContext, image: Image) -> None:
         """As data of an added location is hashed: under a lease, to its end, whatever happens to us."""
-        lease = self._tools.leases.new(image, Operation.HASH, image.status)
+        lease = self._tools.core.leases.new(image, Operation.HASH, image.status)
         try:
-            self._tools.database.images.commit(self._tools.leases.taken(lease))
+            self._tools.database.images.commit(self._tools.core.leases.taken(lease))
         except errors.ImageBusy:
-            self._tools.leases.forget(lease)
+            self._tools.core.leases.forget(lease)
             turn.count("busy")
             return
-        self._tools.hashing.start(lease)
+        self._images.hashing.start(lease)
         while (held := self._tools.database.images.lease(image.id)) is not None and held.token == lease.token:
             turn.pause(_LOOK)
         after = self._again(image)
@@ -83,10 +85,10 @@ class Updater(PeriodicJob):
         except errors.ImageNotFound:
             return None
 
-    def _measure(self, turn: Turn, image: Image) -> None:
+    def _measure(self, turn: JobContext, image: Image) -> None:
         """The virtual size is told by the data's beginning, if at all."""
         try:
-            found = self._tools.locations.measure(image, dry_run=turn.dry_run)
+            found = self._images.locations.measure(image, dry_run=turn.dry_run)
         except errors.GlanceError as exc:
             turn.fail(f"image {image.id}: its virtual size can't be found: {exc}")
             return
@@ -94,7 +96,7 @@ class Updater(PeriodicJob):
             turn.find("measured", image.id, f"virtual_size is {found}")
 
     # -- usage -------------------------------------------------------------------------------------------------------
-    def _count(self, turn: Turn) -> None:
+    def _count(self, turn: JobContext) -> None:
         images = self._tools.database.images
         for project in images.projects():
             turn.check()

@@ -18,7 +18,7 @@ from taskflow.conductors.backends.impl_nonblocking import NonBlockingConductor
 
 from glancecore.domain.errors import ConfigError, StoreUnavailable
 from glancecore.features.imports.dispatch.fair_queue import FairQueue
-from glancecore.features.imports.dispatch.runner import Outcome
+from glancecore.features.imports.dispatch.runner import JobOutcome
 
 LOG = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class Workplace(Protocol):
     def may_take(self, task_id: str) -> bool:
         """Nobody works on it, or it has ended."""
 
-    def take(self, task_id: str) -> Outcome:
+    def take(self, task_id: str) -> JobOutcome:
         """Take the image over and run the import, in the caller's thread."""
 
 
@@ -132,7 +132,7 @@ class _Conductor(NonBlockingConductor):  # type: ignore[misc]
         """Whether the job is to be consumed. Raises nothing: TaskFlow would throw the job away."""
         self.running.add(job)
         try:
-            return self._workplace.take(str(job.details["task_id"])) is Outcome.ENDED
+            return self._workplace.take(str(job.details["task_id"])) is JobOutcome.ENDED
         except Exception:
             LOG.exception("job %s failed; it stays on the board", job.name)
             return False

@@ -15,19 +15,19 @@ from enum import Enum
 from typing import Protocol
 
 from glancecore.domain import errors
+from glancecore.domain.events import task_events
 from glancecore.domain.image import Image, Status
 from glancecore.domain.lease import BlobRef, Lease, Operation
 from glancecore.domain.task import Task, TaskStatus
-from glancecore.domain.task import events as task_events
 from glancecore.features.imports import failure
 from glancecore.features.imports.dispatch.fair_queue import FairQueue
 from glancecore.features.imports.flow.logbook import Logbooks
 from glancecore.features.imports.import_services import ImportServices
 from glancecore.features.imports.run import ImportRun
 from glancecore.kernel.retrying import on_concurrent_change
-from glancecore.ports import log_lines
 from glancecore.ports.repository import LeaseEnded, LeaseTaken
 from glancecore.ports.task_repository import TaskChanged
+from glancecore.sdk import log_lines
 from glancecore.sdk.checkpoints import checkpoint
 
 LOG = logging.getLogger(__name__)
@@ -58,55 +58,13 @@ class FlowRunner(Protocol):
     def undo(self, run: ImportRun) -> None: ...
 
 
-class Outcome(Enum):
+class JobOutcome(Enum):
     """What became of a job in this process."""
 
     #: Its task has ended: the job goes.
     ENDED = "ended"
     #: Somebody must go on with it later.
     LATER = "later"
-
-
-class Jobs(Protocol):
-    """See ``board.Board``."""
-
-    def post(self, task_id: str, project: str) -> None: ...
-
-    def close(self) -> None: ...
-
-
-class JobDispatcher:
-    """The engine of a process that leaves imports to the workers of a job board."""
-
-    def __init__(self, runner: ImportRunner, jobs: Jobs, services: ImportServices) -> None:
-        self._runner = runner
-        self._jobs = jobs
-        self._services = services
-
-    def submit(self, task: Task, lease: Lease) -> None:
-        """Post it. The lease is not extended from here on: a worker takes it over, or the reaper finds it expired."""
-        checkpoint("import.before_post")
-        try:
-            self._jobs.post(task.id, lease.project or "")
-        except errors.StoreUnavailable:
-            LOG.warning("task %s: the job board does not take it now; it is posted later", task.id)
-        finally:
-            self._services.leases.forget(lease)
-        checkpoint("import.after_post")
-
-    def resume(self, lease: Lease) -> bool:
-        """The reaper's handler: make sure that there is a job, and let go at once of what a dead worker has begun."""
-        try:
-            task = self._runner.task_of(lease)
-            if task is None:
-                return True
-            self._jobs.post(task.id, lease.project or "")
-            if task.status is TaskStatus.PENDING:
-                return False
-            self._runner.hand_over(lease)
-            return True
-        finally:
-            self._services.leases.forget(lease)
 
 
 class ImportRunner:
@@ -176,18 +134,18 @@ class ImportRunner:
             return True
         return any(x.token == lease.token for x in self._services.database.images.expired(1000))
 
-    def take(self, task_id: str) -> Outcome:
+    def take(self, task_id: str) -> JobOutcome:
         """Take the image over from whoever held it, and run the import in the caller's thread."""
         try:
             task = self._services.database.tasks.get(task_id)
         except errors.TaskNotFound:
-            return Outcome.ENDED
+            return JobOutcome.ENDED
         if task.finished:
-            return Outcome.ENDED
+            return JobOutcome.ENDED
         with _telling(task):
             return self._take(task)
 
-    def _take(self, task: Task) -> Outcome:
+    def _take(self, task: Task) -> JobOutcome:
         task_id = task.id
         old = self._lease_of(task)
         if old is None:
@@ -198,12 +156,12 @@ class ImportRunner:
                 self._services.database.images.commit(self._services.leases.taken(lease, old.token))
             except errors.LeaseLost:
                 self._services.leases.forget(lease)
-                return Outcome.LATER
+                return JobOutcome.LATER
             except BaseException:
                 self._services.leases.forget(lease)
                 raise
             self._run(task_id, lease)
-        return Outcome.ENDED if self._ended(task_id) else Outcome.LATER
+        return JobOutcome.ENDED if self._ended(task_id) else JobOutcome.LATER
 
     def _lease_of(self, task: Task) -> Lease | None:
         lease = self._services.database.images.lease(task.image_id or "")
@@ -380,7 +338,7 @@ class ImportRunner:
         try:
             let_go = self._replaced(task, task.let_go())
             checkpoint("kept.let_go")
-            self._services.area.discard(BlobRef(kept.store, kept.key))
+            self._services.staged_data.discard(BlobRef(kept.store, kept.key))
             checkpoint("kept.gone")
             self._replaced(let_go, let_go.emptied())
         except errors.ConcurrentChange:

@@ -35,7 +35,7 @@ from glancecore.features.imports.stages.watch import Watch
 from glancecore.features.imports.stages.work import StepWork
 from glancecore.features.imports.staging import enforce
 from glancecore.kernel.quiet_imports import without_eventlet
-from glancecore.ports import log_lines
+from glancecore.sdk import log_lines
 from glancecore.sdk.checkpoints import checkpoint
 
 LOG = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ from glancecore.features.imports.stages.reservation import ImportReservation
 from glancecore.features.imports.stages.verification import Expected
 from glancecore.features.imports.stages.watch import Watch
 from glancecore.features.imports.stages.work import MethodWork
-from glancecore.ports.import_method import Part, Source
-from glancecore.ports.pace import Pace, PaceLimits, TooSlow
+from glancecore.kernel.pace import Pace, PaceLimits, TooSlow
+from glancecore.ports.import_method import FetchedBody, Source
 from glancecore.sdk.checkpoints import checkpoint
 
 LOG = logging.getLogger(__name__)
@@ -29,12 +29,12 @@ def fetch(run: ImportRun, expected: Expected) -> None:
         work = MethodWork(run, preparing=True)
         run.method.prepare(work)
         work.preparing = False
-        ref = run.services.area.ref(run.image_id)
+        ref = run.services.staged_data.ref(run.image_id)
         run.save(add=ref)
         checkpoint("fetch.intent")
         with Watch(run) as watch:
             algorithms = watch.over(lambda: expected.algorithms(run))  # a file of checksums is fetched, too
-            staged, digests = run.services.area.put(run.image(), ref, _noted(_resilient(run, work, watch)), room=ImportReservation(run).need, alive=run.check_alive,
+            staged, digests = run.services.staged_data.put(run.image(), ref, _noted(_resilient(run, work, watch)), reserve=ImportReservation(run).need, check_lease=run.check_alive,
                                                  algorithms=algorithms)
         checkpoint("fetch.before_record")
         known = replace(staged, arrived=digests)
@@ -99,7 +99,7 @@ def _final(message: str) -> errors.FetchFailed:
     return exc
 
 
-def _check_same(part: Part, validator: str | None, last: str) -> None:
+def _check_same(part: FetchedBody, validator: str | None, last: str) -> None:
     """A source that can only begin at 0: what we have is read again and thrown away, if it surely is the same content. Raises FetchFailed."""
     if part.offset != 0 or validator is None or part.validator != validator:
         _close(part.pieces)
@@ -114,7 +114,7 @@ def _behind(pieces: Iterator[bytes], skip: int) -> Iterator[bytes]:
         skip = max(0, skip - len(piece))
 
 
-def _closing(part: Part) -> Iterator[bytes]:
+def _closing(part: FetchedBody) -> Iterator[bytes]:
     try:
         yield from part.pieces
     finally:

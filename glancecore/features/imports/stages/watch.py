@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from glancecore.domain import errors
 from glancecore.features.imports.run import ImportRun
-from glancecore.ports import log_lines
-from glancecore.ports.deadline import CUTTER, Cutter
+from glancecore.sdk import log_lines
+from glancecore.sdk.deadline import CUTTER, Cutter
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")

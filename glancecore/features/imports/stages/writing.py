@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 
 from glancecore.domain import errors
 from glancecore.domain.events import EventType, ImageEvent
-from glancecore.domain.image import Digests, Image, Location
+from glancecore.domain.image import Image, Location
 from glancecore.domain.lease import BlobRef
+from glancecore.domain.staged import Digests
 from glancecore.domain.task import CopyState
 from glancecore.features.imports.run import ImportRun
-from glancecore.kernel.transfer.stores import StoreFacade
+from glancecore.kernel.transfer.store_facade import StoreFacade
 from glancecore.ports.import_method import Source
 from glancecore.ports.store import Cap
 from glancecore.sdk.checkpoints import checkpoint
@@ -80,7 +81,7 @@ def _copy(run: ImportRun, store: StoreFacade, image: Image, ref: BlobRef) -> Loc
     area = run.services.stores.recorded(staged.store)
     path = area.local_path(staged.url)
     # one copy may be the staged file itself; a second name for the same bytes would be no second copy
-    if path is not None and store.can(Cap.ADOPT) and run.task.stores[0] == store.id:
+    if path is not None and store.offers(Cap.ADOPT) and run.task.stores[0] == store.id:
         try:
             return store.adopt(ref.key, path)
         except errors.Unsupported:
@@ -163,7 +164,7 @@ def finish(run: ImportRun) -> None:
     if image.staged is not None:
         digests, ref = image.staged.digests, BlobRef(image.staged.store, image.staged.key)
         try:
-            run.services.area.discard(ref)
+            run.services.staged_data.discard(ref)
         except errors.StoreError as exc:
             LOG.warning("image %s: staged data can't be removed now (%s); the reaper will", run.image_id, exc)
             left = ref

@@ -1,0 +1,1 @@
+"""Policies for old images: planned first, applied then."""

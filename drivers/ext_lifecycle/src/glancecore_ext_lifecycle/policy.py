@@ -1,0 +1,104 @@
+"""What a policy says, as values and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+
+class Action(StrEnum):
+    DEPRECATE = "deprecate"
+    HIDE = "hide"
+    DEACTIVATE = "deactivate"
+    DELETE = "delete"
+
+
+#: Dates that a step may wait for: properties of images, and what families say of versions.
+DATES = ("provided_until", "uuid_validity", "deprecated_at", "obsolete_at", "ends_at")
+_TEXTS = {"type": "array", "maxItems": 16, "items": {"type": "string", "minLength": 1, "maxLength": 255}}
+_PROPERTIES = {"type": "object", "maxProperties": 16, "propertyNames": {"maxLength": 255}, "additionalProperties": {"type": "string", "maxLength": 255}}
+_COUNT = {"type": "integer", "minimum": 1, "maximum": 10_000}
+SELECTOR = {"type": "object", "additionalProperties": False, "description": "Images of the project for which all of this holds; one that says nothing selects none.",
+            "properties": {
+                "families": {**_TEXTS, "description": "Versions of one of these families."}, "names": {**_TEXTS, "description": "Has one of these names."},
+                "name_prefix": {"type": "string", "maxLength": 255}, "tags": {**_TEXTS, "description": "Has all of these tags."},
+                "properties": {**_PROPERTIES, "description": "Has all of these properties."}}}
+KEEP = {"type": "object", "additionalProperties": False, "description": "Selected images that nothing is done to: whatever a step says.", "properties": {
+    "newest": {**_COUNT, "description": "So many of each family (of each name, where there is no family) that can be used."},
+    "younger_than_days": _COUNT, "tags": {**_TEXTS, "description": "Has one of these tags."},
+    "properties": {**_PROPERTIES, "description": "Has one of these properties."}}}
+STEP = {"type": "object", "required": ["action"], "minProperties": 2, "additionalProperties": False, "properties": {
+    "action": {"type": "string", "enum": list(Action)}, "age_days": {**_COUNT, "description": "Created so many days ago."},
+    "beyond": {**_COUNT, "description": "So many newer ones of its family, or name, can be used."},
+    "past": {"type": "string", "enum": list(DATES), "description": "That date is over."},
+    "days": {"type": "integer", "minimum": 0, "maximum": 10_000, "description": "With past: so many days ago."}}}
+BODY = {"type": "object", "required": ["name", "selector", "steps"], "additionalProperties": False, "properties": {
+    "name": {"type": "string", "minLength": 1, "maxLength": 64}, "selector": SELECTOR, "keep": KEEP,
+    "steps": {"type": "array", "minItems": 1, "maxItems": 8, "items": STEP, "description": "An image takes one step in each plan, in this order."}}}
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What is known of an image. ``link``: the version of what families know of it, 0 where they don't; ``number``: its place in the family. ``group``: the family, or
+    the name. ``held``: why nothing may be done to it. ``dates`` by the names of DATES."""
+
+    image_id: str
+    version: int
+    created_at: datetime
+    group: str
+    name: str = ""
+    tags: frozenset[str] = frozenset()
+    properties: Mapping[str, str | None] = field(default_factory=dict)
+    active: bool = True
+    hidden: bool = False
+    family: str | None = None
+    label: str | None = None
+    number: int = 0
+    link: int = 0
+    current: bool = True
+    held: str | None = None
+    dates: Mapping[str, datetime] = field(default_factory=dict)
+
+    @property
+    def usable(self) -> bool:
+        return self.active and not self.hidden and self.current
+
+    @property
+    def order(self) -> tuple[int, datetime, str]:
+        return self.number, self.created_at, self.image_id
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is to be done to an image, if it is still so. ``why`` for people."""
+
+    image_id: str
+    version: int
+    link: int
+    action: Action
+    why: str
+
+
+def selected(selector: Mapping[str, Any], fact: Fact) -> bool:
+    """One that says nothing selects none."""
+    said = {x: y for x, y in selector.items() if y}
+    return bool(said) and all((
+        "families" not in said or fact.family in said["families"], "names" not in said or fact.name in said["names"],
+        "name_prefix" not in said or fact.name.startswith(said["name_prefix"]), "tags" not in said or fact.tags >= set(said["tags"]),
+        "properties" not in said or all(fact.properties.get(x) == y for x, y in said["properties"].items())))
+
+
+def moment(text: str | None) -> datetime | None:
+    """A day, or a time in UTC, as properties have them; None: it is none."""
+    try:
+        at = datetime.fromisoformat(text or "")
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def days(count: int) -> timedelta:
+    return timedelta(days=count)

@@ -1,0 +1,28 @@
+"""The capabilities of the core."""
+
+from __future__ import annotations
+
+from oslo_policy import policy
+
+from glancecore.features.cache.extension import CacheExtension
+from glancecore.features.copies.extension import CopiesExtension
+from glancecore.features.discovery.extension import DiscoveryExtension
+from glancecore.features.images.extension import ImagesExtension
+from glancecore.features.imports.extension import ImportsExtension
+from glancecore.features.members.extension import MembersExtension
+from glancecore.features.metadefs.extension import MetadefsExtension
+from glancecore.features.notifications.extension import NotificationsExtension
+from glancecore.features.tasks.extension import TasksExtension
+from glancecore.features.uploads.extension import UploadsExtension
+from glancecore.kernel.core import CoreExtension
+from glancecore.policies import base
+
+#: Each stands behind what it needs. They are made and started in this order, and stopped in the reverse one: notifications end last, as others may still have
+#: something to tell.
+CORE: tuple[type[CoreExtension], ...] = (NotificationsExtension, ImagesExtension, MembersExtension, MetadefsExtension, CacheExtension, UploadsExtension, ImportsExtension,
+                                         TasksExtension, CopiesExtension, DiscoveryExtension)
+
+
+def list_rules() -> list[policy.RuleDefault]:
+    """Every rule of the core, for the enforcer and for oslopolicy-sample-generator. Extensions have others."""
+    return [*base.RULES, *(rule for cls in CORE for rule in cls.rules)]

@@ -1,0 +1,130 @@
+"""An upload in pieces: what is kept of it between two requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+
+from glancecore.domain import errors
+from glancecore.domain.context import Initiator
+
+#: In the location of several parts, where the name of each stands.
+PLACE = "{part}"
+#: Parts that one session may have at most.
+MOST_PARTS = 100_000
+#: Of them, runs of equal ones.
+MOST_RUNS = 5_000
+
+
+class SessionState(StrEnum):
+    #: It takes bytes.
+    OPEN = "open"
+    #: All bytes are there; they become the image's.
+    FINISHING = "finishing"
+    #: The image is active.
+    DONE = "done"
+    #: It was given up; the image is queued again.
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class PieceDigest:
+    """What the sender says that all bytes of a request have: they are taken whole, or not at all. ``algorithm`` is one of hashlib's."""
+
+    algorithm: str
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PartRun:
+    """Parts that lie behind each other: ``count`` of ``size`` bytes, with the numbers from ``first`` on. ``url`` is their location with ``PLACE`` where the
+    name of each stands."""
+
+    first: int
+    count: int
+    size: int
+    url: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UploadSession:
+    """``id`` can't be guessed. ``offset``: bytes that are durable, and where the next one goes. ``length``: of the whole in bytes, None while it is not known.
+    ``note``: what the dialect wants to remember, texts by name. ``fault``: why it was given up, in a user's words. Times are aware UTC.
+
+    ``tag`` tells its parts from those of others; ``parts`` are those that count, ``next`` is a number that no part has had. ``target`` is the store that
+    the image was promised to, ``staging`` the one where parts wait. ``version`` counts saves and is the compare-and-set key."""
+
+    id: str
+    image_id: str
+    owner: str | None
+    tag: str
+    target: str
+    staging: str
+    expires_at: datetime
+    offset: int = 0
+    length: int | None = None
+    state: SessionState = SessionState.OPEN
+    note: Mapping[str, str] = field(default_factory=dict)
+    fault: str | None = None
+    parts: tuple[PartRun, ...] = ()
+    next: int = 0
+    initiator: Initiator = field(default_factory=Initiator)
+    version: int = 1
+
+    @property
+    def complete(self) -> bool:
+        """Whether all bytes are there."""
+        return self.length is not None and self.offset == self.length
+
+    @property
+    def live(self) -> bool:
+        """Whether something of it is still to come."""
+        return self.state in (SessionState.OPEN, SessionState.FINISHING)
+
+    @property
+    def place(self) -> str:
+        """How the names of its parts begin; nothing is called so itself."""
+        return f"{self.image_id}.{self.tag}"
+
+    def part(self, number: int) -> str:
+        """The name of a part in the staging store."""
+        return f"{self.place}_{number}"
+
+    def urls(self) -> Iterator[str]:
+        """The locations of the parts that count, in their order."""
+        for run in self.parts:
+            for number in range(run.first, run.first + run.count):
+                yield run.url.replace(PLACE, self.part(number))
+
+    # -- transitions -----------------------------------------------------------------------------------------------------
+    def of_length(self, length: int) -> UploadSession:
+        """Its length is known from now on. Raises Conflict when it was another, SizeMismatch when more is there already."""
+        if self.length is not None and self.length != length:
+            raise errors.SizeMismatch(f"the upload was declared to have {self.length} bytes, and now {length}")
+        if length < self.offset:
+            raise errors.SizeMismatch(f"the upload has {self.offset} bytes already, and {length} are declared")
+        return replace(self, length=length)
+
+    def claimed(self) -> UploadSession:
+        """Somebody writes the part ``next - 1`` from now on: no other one has that number."""
+        return replace(self, next=self.next + 1)
+
+    def grown(self, number: int, size: int, url: str) -> UploadSession:
+        """With one more part, which is durable at ``url``. Raises LimitExceeded when there are too many."""
+        run = PartRun(number, 1, size, url.replace(self.part(number), PLACE))
+        last = self.parts[-1] if self.parts else None
+        if last is not None and replace(last, count=1, first=number) == run and last.first + last.count == number:
+            parts = (*self.parts[:-1], replace(last, count=last.count + 1))
+        else:
+            parts = (*self.parts, run)
+        if len(parts) > MOST_RUNS or self.next > MOST_PARTS:
+            raise errors.LimitExceeded(f"the upload has {self.offset} bytes in too many pieces; end it, and begin again with larger ones")
+        return replace(self, parts=parts, offset=self.offset + size)
+
+    def finishing(self) -> UploadSession:
+        return replace(self, state=SessionState.FINISHING, fault=None)
+
+    def ended(self, state: SessionState, fault: str | None = None) -> UploadSession:
+        return replace(self, state=state, fault=fault)

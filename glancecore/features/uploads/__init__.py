@@ -1,0 +1,1 @@
+"""Uploads in pieces, for the extensions that take them."""

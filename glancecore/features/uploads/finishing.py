@@ -1,0 +1,207 @@
+"""All bytes of an upload are there: they become the image's, by the very way of an upload in one request. Or the upload is given up.
+
+What was acknowledged is not lost: where a store or another service is in the way, it is tried again, by whoever lives, until the session's time is over. What is
+wrong with the data ends the session.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+
+from glancecore.domain import errors
+from glancecore.domain.clock import now
+from glancecore.domain.events import EventType, ImageEvent
+from glancecore.domain.image import Image, Location, Status
+from glancecore.domain.lease import BlobRef
+from glancecore.domain.quota import Limits
+from glancecore.domain.upload_session import SessionState, UploadSession
+from glancecore.features.uploads.parts import UploadParts
+from glancecore.features.uploads.records import changed, removed
+from glancecore.features.uploads.turns import Turn
+from glancecore.kernel.operations import Held, Operations
+from glancecore.kernel.retrying import on_concurrent_change
+from glancecore.kernel.transfer.signatures import CERTIFICATE, SignatureCheck, Signatures
+from glancecore.kernel.transfer.store_facade import StoreFacade
+from glancecore.kernel.transfer.stores import Stores
+from glancecore.kernel.transfer.uploads import Uploads
+from glancecore.ports.quota import Quota
+from glancecore.ports.repository import Change, ImageRepository, LeaseEnded, WithinLimits
+from glancecore.sdk.checkpoints import checkpoint
+from glancecore.sdk.workers import Workers
+
+LOG = logging.getLogger(__name__)
+#: Seconds until an image whose making was held up by something is made again.
+PAUSE = 30.0
+AT_ONCE = 0.1
+#: Seconds for which an ended session can still be asked about, at the most.
+TOLD_FOR = 3600.0
+
+
+class Outcome:
+    """Of the making of one image. ``error``: why it is not active."""
+
+    def __init__(self) -> None:
+        self.known = threading.Event()
+        self.error: Exception | None = None
+
+    def wait(self, seconds: float) -> None:
+        """Raises what the making has ended with; returns when it has ended well, or not yet."""
+        if self.known.wait(seconds) and self.error is not None:
+            raise self.error
+
+
+class UploadFinishing:
+    def __init__(self, operations: Operations, uploads: Uploads, parts: UploadParts, stores: Stores, quota: Quota, signatures: Signatures,
+                 workers: Workers) -> None:
+        self._operations = operations
+        self._images: ImageRepository = operations.repository
+        self.uploads = uploads
+        self._parts = parts
+        self._stores = stores
+        self._quota = quota
+        self._signatures = signatures
+        self.workers = workers
+
+    # -- the image -------------------------------------------------------------------------------------------------------
+    def submit(self, turn: Turn, token: str | None) -> Outcome:
+        """Make the image of all parts, soon; the turn is ended by that. ``token``: the caller's, where there is one."""
+        outcome = Outcome()
+        try:
+            self.workers.submit(partial(self._run, turn, token, outcome))
+        except errors.ServerBusy:
+            turn.rest(PAUSE)
+            outcome.known.set()
+        return outcome
+
+    def _run(self, turn: Turn, token: str | None, outcome: Outcome) -> None:
+        try:
+            self._finish(turn, token)
+        except errors.Suspended:  # another process goes on
+            turn.rest(AT_ONCE)
+        except (errors.LeaseLost, errors.ImageNotFound, errors.UploadNotFound):
+            outcome.error = errors.Gone(f"image {turn.session.image_id} was deleted, or its upload was ended, before it became active")
+            turn.end()
+        except Exception as exc:  # noqa: BLE001 (whatever a driver raises; it is logged there)
+            outcome.error = exc
+            self._failed(turn, exc)
+        finally:
+            outcome.known.set()
+
+    def _failed(self, turn: Turn, exc: Exception) -> None:
+        """Try again later, or give up."""
+        held_up = isinstance(exc, errors.StoreError | errors.DatabaseUnavailable | errors.CertificatesUnavailable | errors.QuotaUnavailable
+                             | errors.ConcurrentChange) and getattr(exc, "retryable", False)
+        if isinstance(exc, errors.GlanceError) and not held_up:
+            try:
+                self.end(turn, str(exc))
+            except errors.GlanceError as other:
+                LOG.warning("image %s: its upload can't be ended now (%s); the reaper will", turn.session.image_id, other)
+                turn.rest(PAUSE)
+            return
+        if held_up:
+            LOG.warning("image %s: all of its upload is there, and it can't be stored now (%s); it is tried again", turn.session.image_id, exc)
+        else:
+            LOG.error("image %s: all of its upload is there, and it could not be stored; it is tried again", turn.session.image_id, exc_info=exc)
+        turn.rest(PAUSE)
+
+    def _finish(self, turn: Turn, token: str | None) -> None:
+        image = self._images.get_any(turn.session.image_id)
+        image.require(Status.SAVING)
+        signature = self._signature(image, token)
+        store = self.uploads.target(turn.session.target, turn.session.offset)
+        free = store.free()
+        if free is not None and free < turn.session.offset:  # before hours of copying
+            raise errors.StoreFull(f"store {store.id} has no room for the image", store.id, "put")
+        image = self._attempt(turn, store)
+        checkpoint("session.commit_begun")
+        limits = self._quota.limits(image.owner)
+        held = Held(self._operations, image, turn.lease, None)
+        held.check = partial(self._go_on, turn)
+        location, digests = self.uploads.transfer(held, store, self._parts.open(turn.session), turn.session.offset, signature)
+        try:
+            checkpoint("session.before_finish")
+            self._go_on(turn)
+            done = turn.session.ended(SessionState.DONE)
+            done = replace(done, expires_at=now() + timedelta(seconds=TOLD_FOR))
+            within = [] if limits.bytes is None else [WithinLimits(image.owner, Limits(bytes=limits.bytes))]
+            held.finish(lambda x: x.finish_upload(digests, (location,)), changed(turn.session, done), *within, initiator=turn.session.initiator,
+                        events=lambda x: [ImageEvent(EventType.IMAGE_UPLOAD, x), ImageEvent(EventType.IMAGE_ACTIVATE, x)])
+        except errors.DatabaseUnavailable:  # nobody knows what was saved: who takes the lease over does
+            raise errors.Suspended("the database did not answer") from None
+        except BaseException:
+            self._discard(store, location, image)
+            raise
+        checkpoint("session.after_finish")
+        parts = turn.session
+        turn.session = replace(done, version=turn.session.version + 1)
+        turn.end()
+        try:
+            self._parts.discard(parts)
+        except errors.StoreError as exc:
+            LOG.warning("image %s: what its upload has left in the staging store can't be removed now (%s); the job orphans will", image.id, exc)
+        checkpoint("session.parts_gone")
+
+    def _go_on(self, turn: Turn) -> None:
+        """Raises LeaseLost, Suspended."""
+        turn.check()
+        if self.workers.stopping.is_set():
+            raise errors.Suspended("the process ends")
+
+    def _signature(self, image: Image, token: str | None) -> SignatureCheck | None:
+        if token is None and self._signatures.wants_token and image.properties.get(CERTIFICATE):
+            raise errors.CertificatesUnavailable("the certificate of the signed image can be asked for in its owner's name only: send the end of the upload again")
+        return self._signatures.check_of(image, token)
+
+    @on_concurrent_change
+    def _attempt(self, turn: Turn, store: StoreFacade) -> Image:
+        """The image with a blob key that nobody has written to, named by the lease before the first byte; what dead attempts have left is gone."""
+        place, *left = turn.lease.blobs
+        for ref in left:
+            self._stores.discard(ref)
+        image = self._images.get_any(turn.session.image_id)
+        saved = self._operations.writer.image(image, replace(image, attempt=image.attempt + 1), touched=False)
+        turn.save(turn.session, saved, blobs=(place, BlobRef(store.id, saved.after.blob_key, saved.after.owner)))
+        return saved.after
+
+    def _discard(self, store: StoreFacade, location: Location, image: Image) -> None:
+        """What was stored and did not become the image's."""
+        try:
+            if not any(x.url == location.url for x in self._images.get_any(image.id).locations):
+                store.delete(location.url)
+        except errors.ImageNotFound:
+            store.delete(location.url)
+        except errors.GlanceError as exc:
+            LOG.warning("image %s: what was stored for it can't be removed now (%s); its lease names it", image.id, exc)
+
+    # -- the end without an image ----------------------------------------------------------------------------------------
+    def end(self, turn: Turn, fault: str | None, *, told: bool = True) -> None:
+        """Nothing stays of the upload, and the image is queued again, with ``fault`` as the reason. ``told``: who asks for the session learns it for a while.
+        Raises StoreError, DatabaseUnavailable: the lease is still held."""
+        session = turn.session
+        if session.live:
+            until = min(session.expires_at, now() + timedelta(seconds=TOLD_FOR)) if told else session.expires_at
+            checkpoint("session.before_end")
+            turn.save(replace(session.ended(SessionState.FAILED, fault), expires_at=until))
+        self._parts.discard(turn.session)
+        for ref in turn.lease.blobs[1:]:
+            self._stores.discard(ref)
+        checkpoint("session.end_bytes_gone")
+        self._queued_again(turn, told=told)
+        turn.end()
+        checkpoint("session.after_end")
+
+    @on_concurrent_change
+    def _queued_again(self, turn: Turn, *, told: bool) -> None:
+        image = self._images.get_any(turn.session.image_id)
+        changes: list[Change] = [] if told else [removed(turn.session)]
+        if image.status is Status.SAVING:
+            changes.append(self._operations.writer.image(image, image.give_up(Status.QUEUED, turn.session.fault)))
+        self._operations.writer.save(*changes, LeaseEnded(turn.lease))
+
+    def forget(self, session: UploadSession) -> None:
+        """Its image is being deleted. Raises StoreError."""
+        self._parts.discard(session)

@@ -1,0 +1,80 @@
+"""Upload sessions as records of the database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Any, cast
+
+from glancecore.domain import errors
+from glancecore.domain.context import Initiator
+from glancecore.domain.upload_session import PartRun, SessionState, UploadSession
+from glancecore.ports.record_repository import (
+    Record,
+    RecordAdded,
+    RecordChanged,
+    RecordQuery,
+    RecordRemoved,
+    RecordRepository,
+)
+
+#: No extension's: their names have no blank.
+COLLECTION = "the service.uploads"
+#: The key by which sessions that have not ended are found.
+_OWNER = 0
+
+
+class UploadRecords:
+    """Sessions by their id, image, owner and expiry."""
+
+    def __init__(self, records: RecordRepository) -> None:
+        self._records = records
+
+    def get(self, session_id: str) -> UploadSession:
+        """Raises UploadNotFound."""
+        try:
+            return _session(self._records.get(COLLECTION, session_id))
+        except errors.RecordNotFound as exc:
+            raise errors.UploadNotFound("no such upload: it has ended, or was never begun") from exc
+
+    def of_image(self, image_id: str) -> list[UploadSession]:
+        return [_session(x) for x in self._records.of_image(image_id, COLLECTION)]
+
+    def live_of(self, owner: str | None, limit: int) -> int:
+        """How many of a project's sessions are kept and have not ended; counted up to ``limit``."""
+        return len(self._records.find(RecordQuery(COLLECTION, _OWNER, [owner or ""], limit=limit)))
+
+    def expired(self, at: datetime) -> list[UploadSession]:
+        return [_session(x) for x in self._records.expired(COLLECTION, at)]
+
+
+def added(session: UploadSession) -> RecordAdded:
+    return RecordAdded(_record(session))
+
+
+def changed(before: UploadSession, after: UploadSession) -> RecordChanged:
+    """The commit raises ConcurrentChange when another one was faster, RecordNotFound when it is gone."""
+    return RecordChanged(_record(before), _record(replace(after, version=before.version + 1)))
+
+
+def removed(session: UploadSession) -> RecordRemoved:
+    return RecordRemoved(_record(session))
+
+
+def _record(session: UploadSession) -> Record:
+    data: dict[str, object] = {
+        "tag": session.tag, "target": session.target, "staging": session.staging, "offset": session.offset, "length": session.length,
+        "state": session.state.value, "note": dict(session.note), "fault": session.fault, "next": session.next, "initiator": asdict(session.initiator),
+        "parts": [[x.first, x.count, x.size, x.url] for x in session.parts], "owner": session.owner}
+    return Record(COLLECTION, session.id, data, (session.owner or "" if session.live else None,), session.image_id, session.expires_at, session.version)
+
+
+def _session(record: Record) -> UploadSession:
+    data = cast("Mapping[str, Any]", record.data)
+    if record.image_id is None or record.expires_at is None:
+        raise TypeError(f"record {record.id} of {record.collection} has no image or no end")
+    return UploadSession(
+        record.id, record.image_id, data["owner"], data["tag"], data["target"], data["staging"], record.expires_at,
+        data["offset"], data["length"], SessionState(data["state"]), data["note"], data["fault"], tuple(PartRun(*x) for x in data["parts"]), data["next"],
+        Initiator(**data["initiator"]), record.version)

@@ -1,0 +1,169 @@
+"""Whose turn an upload session is: one request, or the making of its image, works on it under the image's lease; between them the lease rests.
+
+A resting lease is nobody's and lives as long as the session is kept, so that the image is never without one. A newer request takes the lease over, whoever
+holds it: what the older one commits afterwards fails, and what it has written counts for nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+
+from glancecore.domain import errors
+from glancecore.domain.clock import now
+from glancecore.domain.image import Status
+from glancecore.domain.lease import BlobRef, Lease, Operation
+from glancecore.domain.upload_session import SessionState, UploadSession
+from glancecore.features.uploads.records import UploadRecords, changed
+from glancecore.kernel.leases import Leases
+from glancecore.ports.repository import Change, ImageRepository, LeaseChanged, LeaseTaken
+
+LOG = logging.getLogger(__name__)
+#: The holder of a lease that rests.
+RESTING = "nobody: an upload waits for its next piece"
+#: Seconds that an older transfer has to keep what has come, when a newer request asks for its session; and of them, those in which it is left alone, to read what
+#: a broken connection has left.
+SETTLE, ALONE = 2.0, 0.5
+_LOOK = 0.05
+#: Seconds that a lease rests at the least: an expiry that is over is for the reaper to see.
+_LEAST = 0.1
+
+
+class Turn:
+    """A session that this process works on."""
+
+    def __init__(self, turns: UploadTurns, session: UploadSession, lease: Lease) -> None:
+        self.session = session
+        self.lease = lease
+        #: A newer request asks this one to end, and keep what has come.
+        self.stop = threading.Event()
+        #: It has not done so in time.
+        self.overtaken = threading.Event()
+        self.over = threading.Event()
+        self._turns = turns
+        self._held = turns.leases.check(lease)
+
+    def check(self) -> None:
+        """Raises LeaseLost once somebody else works on the session; cheap enough for each piece."""
+        if self.overtaken.is_set():
+            raise errors.LeaseLost(f"a newer request goes on with the upload to image {self.session.image_id}")
+        self._held()
+
+    def save(self, after: UploadSession, *changes: Change, reserved: int | None = None, blobs: tuple[BlobRef, ...] | None = None) -> None:
+        """Commit what has become of the session, and of its lease. Raises LeaseLost, ConcurrentChange, and what ``changes`` say."""
+        lease = replace(self.lease, reserved=self.lease.reserved if reserved is None else reserved, blobs=self.lease.blobs if blobs is None else blobs)
+        try:
+            self._turns.images.commit(changed(self.session, after), LeaseChanged(lease), *changes)
+        except (errors.RecordNotFound, errors.ImageNotFound) as exc:
+            raise errors.LeaseLost(f"the upload to image {self.session.image_id} was ended") from exc
+        self.session, self.lease = replace(after, version=self.session.version + 1), lease
+
+    def rest(self, seconds: float | None = None) -> None:
+        """It is over, and another request may go on. ``seconds``: the reaper is to look at the session by then."""
+        lease = _resting(self.session, self.lease)
+        try:
+            self._turns.images.commit(LeaseTaken(lease, _left(self.session) if seconds is None else seconds, self.lease.token))
+        except errors.LeaseLost:
+            LOG.info("image %s: a newer request goes on with its upload", self.session.image_id)
+        except errors.DatabaseUnavailable as exc:
+            LOG.warning("image %s: its upload can't be left now (%s); it goes on when its lease has expired", self.session.image_id, exc)
+        finally:
+            self.end()
+
+    def end(self) -> None:
+        """Nobody works on it here any more."""
+        self._turns.leases.forget(self.lease)
+        self._turns.ended(self)
+
+
+class UploadTurns:
+    def __init__(self, images: ImageRepository, records: UploadRecords, leases: Leases) -> None:
+        self.images = images
+        self.leases = leases
+        self._records = records
+        self._live: dict[str, Turn] = {}
+
+    def first(self, session: UploadSession, reserved: int) -> LeaseTaken:
+        """The change that begins a session: its lease rests."""
+        place = BlobRef(session.staging, session.place)
+        lease = Lease(session.image_id, Operation.SESSION, RESTING, Status.QUEUED, session.owner, (place,), reserved)
+        return LeaseTaken(lease, _left(session))
+
+    def take(self, session: UploadSession, after: UploadSession, *within: Change, reserved: int | None = None) -> Turn:
+        """The session as ``after``, for this process to work on. Raises ConcurrentChange, LeaseLost when others came between; Gone when the image was
+        deleted; and what ``within`` says."""
+        lease = self.images.lease(session.image_id)
+        if lease is None or not belongs(lease, session):
+            raise errors.Gone(f"image {session.image_id} was deleted, or its upload has ended")
+        mine = replace(lease, operation=Operation.SESSION, holder=self.leases.holder, token=uuid.uuid4().hex, reserved=lease.reserved if reserved is None else reserved)
+        try:
+            self.images.commit(changed(session, after), self.leases.taken(mine, lease.token), *within)
+        except BaseException:
+            self.leases.forget(mine)
+            raise
+        return self.took_over(replace(after, version=session.version + 1), mine)
+
+    def took_over(self, session: UploadSession, lease: Lease) -> Turn:
+        """The reaper has."""
+        older = self._live.get(session.id)
+        if older is not None:
+            older.overtaken.set()
+        turn = self._live[session.id] = Turn(self, session, lease)
+        return turn
+
+    def ended(self, turn: Turn) -> None:
+        if self._live.get(turn.session.id) is turn:
+            del self._live[turn.session.id]
+        turn.over.set()
+
+    def settled(self, session: UploadSession) -> UploadSession:
+        """The session when no transfer goes on: an older one is asked to end, and keeps what has come if it does so soon. One whose image is being made
+        goes on. Raises UploadNotFound."""
+        begun = time.monotonic()
+        while True:
+            session = self._records.get(session.id)
+            lease = self.images.lease(session.image_id)
+            if lease is None or not belongs(lease, session) or lease.holder == RESTING or session.state is not SessionState.OPEN:
+                return session
+            live = self._live.get(session.id)
+            passed = time.monotonic() - begun
+            if live is not None and passed > ALONE:
+                live.stop.set()
+            if passed < SETTLE:
+                (live.over.wait if live is not None else time.sleep)(_LOOK)
+                continue
+            if live is not None:
+                live.overtaken.set()
+            try:
+                self.images.commit(changed(session, session), LeaseTaken(_resting(session, lease), _left(session), lease.token))
+            except (errors.ConcurrentChange, errors.LeaseLost, errors.RecordNotFound):
+                continue  # it has ended just now
+
+    def rests(self, session: UploadSession) -> bool:
+        """Whether nobody works on it."""
+        lease = self.images.lease(session.image_id)
+        return lease is not None and belongs(lease, session) and lease.holder == RESTING
+
+
+def belongs(lease: Lease, session: UploadSession) -> bool:
+    """Whether it is this session's lease, and not another operation's on the same image."""
+    return lease.operation == Operation.SESSION and any(x.key == session.place for x in lease.blobs)
+
+
+def of(lease: Lease, sessions: Sequence[UploadSession]) -> UploadSession | None:
+    """The session that the lease is of."""
+    return next((x for x in sessions if belongs(lease, x)), None)
+
+
+def _resting(session: UploadSession, lease: Lease) -> Lease:
+    """Nobody's; what is reserved is what has come, or all of it where that is known."""
+    reserved = session.offset if session.length is None else session.length
+    return replace(lease, operation=Operation.SESSION, holder=RESTING, token=uuid.uuid4().hex, reserved=reserved)
+
+
+def _left(session: UploadSession) -> float:
+    return max(_LEAST, (session.expires_at - now()).total_seconds())

@@ -1,0 +1,333 @@
+"""Uploads in pieces: the use case behind every dialect of them. See ``glancecore.ports.extension.UploadSessions``.
+
+The image is saving from the beginning to the end, as in an upload in one request, held by a lease that names where the parts lie and what is reserved. Only what
+is durable is acknowledged. Any process of the deployment serves any request of a session: its state is a record, its parts are in the staging store.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from glancecore.domain import errors
+from glancecore.domain.clock import now
+from glancecore.domain.context import Context
+from glancecore.domain.events import EventType, ImageEvent
+from glancecore.domain.image import Image, Status
+from glancecore.domain.lease import Lease
+from glancecore.domain.quota import Limits
+from glancecore.domain.upload_session import PieceDigest, SessionState, UploadSession
+from glancecore.features.uploads.finishing import UploadFinishing
+from glancecore.features.uploads.receiving import Receiving
+from glancecore.features.uploads.records import UploadRecords, added, removed
+from glancecore.features.uploads.turns import Turn, UploadTurns, belongs, of
+from glancecore.kernel.operations import Operations, Reservation
+from glancecore.policies.authorizer import Authorizer
+from glancecore.ports.quota import Quota
+from glancecore.ports.repository import Change, ImageRepository, WithinLimits
+from glancecore.sdk.checkpoints import checkpoint
+
+LOG = logging.getLogger(__name__)
+#: How often a request begins again when others come between, and the seconds before each.
+_TRIES, _PAUSE = 60, 0.05
+#: Seconds between two looks for sessions that nobody asks about any more.
+_SWEEP = 10.0
+_EXPIRED = "the upload was not gone on with in time; begin a new one"
+
+
+@dataclass(frozen=True, slots=True)
+class UploadLimits:
+    """The operator's choices. ``keep_for`` and ``patience`` in seconds, ``cap`` in bytes; ``per_project`` None: no limit."""
+
+    keep_for: float
+    per_project: int | None
+    patience: float
+    cap: int
+
+
+class UploadSessions:
+    def __init__(self, operations: Operations, authorizer: Authorizer, quota: Quota, records: UploadRecords, receiving: Receiving, finishing: UploadFinishing,
+                 limits: UploadLimits) -> None:
+        self._operations = operations
+        self._images: ImageRepository = operations.repository
+        self._policy = authorizer
+        self._quota = quota
+        self._records = records
+        self._parts = receiving.parts
+        self._receiving = receiving
+        self._finishing = finishing
+        self._limits = limits
+        self._turns = UploadTurns(self._images, records, operations.leases)
+        self._swept = time.monotonic()
+
+    @property
+    def largest(self) -> int:
+        """Bytes that an image may have."""
+        return self._limits.cap
+
+    # -- what a user asks for --------------------------------------------------------------------------------------------
+    def begin(self, ctx: Context, image_id: str, length: int | None = None, *, store: str | None = None, note: Mapping[str, str] | None = None) -> UploadSession:
+        """See ``ports.extension.UploadSessions``."""
+        image = self._images.get(image_id, ctx.viewer)
+        self._policy.authorize(ctx, "get_image", image)
+        self._policy.authorize(ctx, "upload_image", image)
+        image = self._without_empty(image)
+        image.require(Status.QUEUED)
+        image.require_formats()
+        target = self._finishing.uploads.target(store, length)
+        self._finishing.uploads.signature(image, ctx.token)
+        most = self._limits.per_project
+        if most is not None and self._records.live_of(image.owner, most) >= most:
+            raise errors.LimitExceeded(f"the project has {most} uploads that were begun and not ended, and may have no more; end one, or wait for it to expire")
+        limits = self._quota.limits(image.owner)
+        session = UploadSession(secrets.token_urlsafe(32), image_id, image.owner, secrets.token_hex(8), target.id, self._parts.store.id, self._until(),
+                                length=length, note=dict(note or {}), initiator=ctx.initiator)
+        saved = self._operations.writer.image(image, image.begin_upload())
+        within = Limits(bytes=limits.bytes, uploading=limits.uploading)
+        checkpoint("session.before_begin")
+        try:
+            self._operations.writer.save(
+                saved, self._turns.first(session, length or 0), added(session), *([] if within == Limits() else [WithinLimits(image.owner, within)]),
+                events=[ImageEvent(EventType.IMAGE_PREPARE, saved.after, target.id)])
+        except errors.ConcurrentChange as exc:
+            raise errors.WrongStatus(f"image {image.id} has changed meanwhile; look at its status") from exc
+        checkpoint("session.after_begin")
+        return session
+
+    def show(self, ctx: Context, image_id: str, session_id: str, *, settle: bool = True) -> UploadSession:
+        """See ``ports.extension.UploadSessions``."""
+        session, _ = self._asked(ctx, image_id, session_id)
+        return self._turns.settled(session) if settle else session
+
+    def of_image(self, ctx: Context, image_id: str) -> list[UploadSession]:
+        """See ``ports.extension.UploadSessions``."""
+        image = self._images.get(image_id, ctx.viewer)
+        self._policy.authorize(ctx, "get_image", image)
+        self._policy.authorize(ctx, "upload_image", image)
+        return [x for x in self._records.of_image(image_id) if x.owner == image.owner]
+
+    def append(self, ctx: Context, image_id: str, session_id: str, offset: int, pieces: Iterable[bytes], *, size: int | None = None,
+               length: int | None = None, last: bool = False, digest: PieceDigest | None = None) -> UploadSession:
+        """See ``ports.extension.UploadSessions``."""
+        session, image = self._asked(ctx, image_id, session_id)
+
+        def receive(turn: Turn) -> Exception | None:
+            return self._receiving.receive(turn, image, pieces, digest, self._grown, self._reservation(image, turn))
+
+        for _ in range(_TRIES):
+            session = self._turns.settled(session)
+            if session.state is not SessionState.OPEN:
+                return self._nothing_more(ctx, session, offset, size)
+            if offset != session.offset:
+                raise errors.OffsetMismatch(f"the upload goes on at byte {session.offset}, not at {offset}", session.offset)
+            told = session if length is None else session.of_length(length)
+            self._check_size(told, size)
+            try:
+                turn = self._take(image, session, replace(told.claimed(), expires_at=self._until()))
+            except (errors.ConcurrentChange, errors.LeaseLost):
+                time.sleep(_PAUSE)
+                continue
+            except errors.RecordNotFound as exc:
+                raise errors.UploadNotFound("no such upload: it has ended, or was never begun") from exc
+            return self._received(ctx, turn, receive, last=last)
+        raise errors.ImageBusy(f"too many requests for the upload to image {image_id} at once; try again")
+
+    def terminate(self, ctx: Context, image_id: str, session_id: str) -> None:
+        """See ``ports.extension.UploadSessions``."""
+        session, _ = self._asked(ctx, image_id, session_id)
+        for _ in range(_TRIES):
+            session = self._turns.settled(session)
+            try:
+                if not session.live:
+                    self._images.commit(removed(session))
+                    return
+                turn = self._turns.take(session, session)
+            except (errors.ConcurrentChange, errors.LeaseLost):
+                time.sleep(_PAUSE)
+                continue
+            except errors.RecordNotFound:
+                return
+            try:
+                self._finishing.end(turn, None, told=False)
+            except BaseException:
+                turn.rest(_PAUSE)  # the reaper goes on with it
+                raise
+            return
+        raise errors.ImageBusy(f"too many requests for the upload to image {image_id} at once; try again")
+
+    # -- inside ------------------------------------------------------------------------------------------------------------
+    def _until(self) -> datetime:
+        return now() + timedelta(seconds=self._limits.keep_for)
+
+    def _without_empty(self, image: Image) -> Image:
+        """Without a session that has got nothing: whoever began it may not have been told its id."""
+        for session in self._records.of_image(image.id) if image.status is Status.SAVING else ():
+            if session.state is SessionState.OPEN and not session.offset and self._turns.rests(session):
+                try:
+                    self._finishing.end(self._turns.take(session, session), None, told=False)
+                except (errors.ConcurrentChange, errors.LeaseLost):
+                    continue
+        return self._images.get_any(image.id) if image.status is Status.SAVING else image
+
+    def _asked(self, ctx: Context, image_id: str, session_id: str) -> tuple[UploadSession, Image]:
+        """The session and its image, for who may upload to it; to others it looks as if there were none. Raises UploadNotFound, UploadGone."""
+        session = self._records.get(session_id)
+        try:
+            image = self._images.get(session.image_id, ctx.viewer)
+            self._policy.authorize(ctx, "get_image", image)
+            self._policy.authorize(ctx, "upload_image", image)
+        except (errors.ImageNotFound, errors.Forbidden) as exc:
+            raise errors.UploadNotFound("no such upload: it has ended, or was never begun") from exc
+        if session.image_id != image_id or session.owner != image.owner:
+            raise errors.UploadNotFound("no such upload: it has ended, or was never begun")
+        return session, image
+
+    def _check_size(self, session: UploadSession, size: int | None) -> None:
+        """What a request says of itself, before its first byte is read."""
+        if session.length is not None and session.length > self._limits.cap:
+            raise errors.TooLarge(f"the data has {session.length} bytes; image_size_cap is {self._limits.cap}")
+        if size is not None and session.length is not None and session.offset + size > session.length:
+            raise errors.SizeMismatch(f"the upload was declared to have {session.length} bytes; with these it has {session.offset + size}")
+        if size is not None and session.offset + size > self._limits.cap:
+            raise errors.TooLarge(f"with these bytes the data has {session.offset + size}; image_size_cap is {self._limits.cap}")
+
+    def _take(self, image: Image, session: UploadSession, after: UploadSession) -> Turn:
+        """Once its length is known, all of it is reserved."""
+        within: list[Change] = []
+        reserved = None
+        if after.length is not None and session.length is None:
+            reserved, limits = after.length, self._quota.limits(image.owner)
+            within = [] if limits.bytes is None else [WithinLimits(image.owner, Limits(bytes=limits.bytes))]
+        return self._turns.take(session, after, *within, reserved=reserved)
+
+    def _received(self, ctx: Context, turn: Turn, receive: Callable[[Turn], Exception | None], *, last: bool) -> UploadSession:
+        """The session with what has come of the request; the turn is over, or the making of the image has it."""
+        try:
+            checkpoint("session.taken")
+            failure = receive(turn)
+            if last and failure is None:
+                turn.save(self._grown(turn.session.of_length(turn.session.offset)))
+            elif turn.session.complete and turn.session.state is SessionState.OPEN:  # nothing has come, for nothing was missing
+                turn.save(self._grown(turn.session))
+        except errors.BadContent as exc:
+            if not isinstance(exc, errors.HashMismatch):
+                self._give_up(turn, exc)
+            else:
+                turn.rest()
+            raise
+        except errors.LeaseLost as exc:
+            turn.rest()
+            raise errors.Conflict("a newer request goes on with this upload, or it was ended") from exc
+        except errors.DatabaseUnavailable:
+            turn.end()  # whether the last part counts is seen by who takes the lease over
+            raise
+        except BaseException:
+            turn.rest()
+            raise
+        if turn.session.state is SessionState.FINISHING:
+            return self._finished(ctx, turn)
+        turn.rest()
+        checkpoint("session.rested")
+        if failure is not None:
+            raise failure
+        return turn.session
+
+    def _grown(self, session: UploadSession) -> UploadSession:
+        """It is kept from now on for as long as from its beginning; with its last byte it is all there."""
+        return replace(session.finishing() if session.complete else session, expires_at=self._until())
+
+    def _reservation(self, image: Image, turn: Turn) -> Reservation | None:
+        """How room is reserved for data whose length is not known; None when there is no limit, or all is reserved."""
+        if turn.session.length is not None:
+            return None
+        limit = self._quota.limits(image.owner).bytes
+        if limit is None:
+            return None
+        return Reservation(lambda: turn.lease.reserved, lambda size: turn.save(turn.session, WithinLimits(image.owner, Limits(bytes=limit)), reserved=size))
+
+    def _finished(self, ctx: Context, turn: Turn) -> UploadSession:
+        """All is there. Whether the caller may is asked again: it may be hours after the first byte."""
+        session = turn.session
+        try:
+            image = self._images.get(session.image_id, ctx.viewer)
+            self._policy.authorize(ctx, "upload_image", image)
+        except (errors.ImageNotFound, errors.Forbidden) as exc:
+            self._give_up(turn, exc)
+            raise
+        except BaseException:
+            turn.rest(_PAUSE)
+            raise
+        self._finishing.submit(turn, ctx.token).wait(self._limits.patience)
+        try:
+            return self._records.get(session.id)
+        except errors.UploadNotFound as exc:
+            raise errors.Gone(f"image {session.image_id} was deleted during its upload") from exc
+
+    def _nothing_more(self, ctx: Context, session: UploadSession, offset: int, size: int | None) -> UploadSession:
+        """A request for a session that takes no more bytes: one without any is answered as the last one was."""
+        if session.state is SessionState.FAILED:
+            raise errors.UploadGone(f"the upload has ended without its data: {session.fault or 'it was ended'}")
+        if offset != session.offset:
+            raise errors.OffsetMismatch(f"the upload has all of its {session.offset} bytes", session.offset)
+        if size != 0:
+            raise errors.SizeMismatch(f"the upload has all of its {session.offset} bytes")
+        if session.state is SessionState.FINISHING and self._turns.rests(session):
+            try:
+                return self._finished(ctx, self._turns.take(session, session))
+            except (errors.ConcurrentChange, errors.LeaseLost):
+                LOG.debug("image %s: somebody else makes it of its upload already", session.image_id)
+        return session
+
+    def _give_up(self, turn: Turn, exc: errors.GlanceError) -> None:
+        LOG.info("the upload to image %s ends with %s: %s", turn.session.image_id, type(exc).__name__, exc)
+        try:
+            self._finishing.end(turn, str(exc))
+        except errors.GlanceError as other:
+            LOG.warning("image %s: its upload can't be ended now (%s); the reaper will", turn.session.image_id, other)
+            turn.rest(_PAUSE)
+
+    # -- what is looked after ------------------------------------------------------------------------------------------------
+    def abandoned(self, lease: Lease) -> bool | None:
+        """The lease has expired: the process of a request has died, or the session's time is over. Goes on with what can go on."""
+        session = of(lease, self._records.of_image(lease.image_id))
+        if session is None:  # its record is gone: the beginning of a deletion, or of nothing
+            self._operations.release(lease, _EXPIRED)
+            self._operations.leases.forget(lease)
+            return None
+        turn = self._turns.took_over(session, lease)
+        if session.state is SessionState.FAILED or session.expires_at <= now():
+            LOG.info("image %s: its upload of %d bytes has ended", session.image_id, session.offset)
+            self._finishing.end(turn, session.fault or _EXPIRED, told=session.state is SessionState.FAILED)
+        elif session.state is SessionState.FINISHING:
+            LOG.info("image %s: it is made of its upload", session.image_id)
+            self._finishing.submit(turn, None)
+        else:
+            turn.rest()
+            return None
+        return False
+
+    def every_pass(self) -> None:
+        """Sessions that have ended, and were told of for long enough, are forgotten."""
+        if time.monotonic() - self._swept < _SWEEP:
+            return
+        self._swept = time.monotonic()
+        for session in self._records.expired(now()):
+            lease = self._images.lease(session.image_id) if session.live else None
+            if lease is not None and belongs(lease, session):
+                continue  # the reaper sees it
+            try:
+                if session.live:
+                    self._parts.discard(session)
+                self._images.commit(removed(session))
+            except (errors.ConcurrentChange, errors.RecordNotFound):
+                continue
+
+    def deleting(self, image: Image) -> None:
+        """The image goes, and what waits for it. Raises StoreError."""
+        for session in self._records.of_image(image.id):
+            if session.live:
+                self._finishing.forget(session)

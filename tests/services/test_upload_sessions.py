@@ -1,0 +1,705 @@
+"""Uploads in pieces: what is acknowledged is durable, what is reserved is exact, the newest request wins, and nothing stays of what has ended. On two nodes of one
+database, in this process."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from images import samples
+from waiting import until
+
+from glancecore.assembly.jobs import load_job
+from glancecore.assembly.lifecycle import Service
+from glancecore.domain import errors
+from glancecore.domain.context import Context
+from glancecore.domain.lease import Operation
+from glancecore.domain.upload_session import MOST_RUNS, PLACE, PartRun, PieceDigest, SessionState, UploadSession
+from glancecore.features.uploads import finishing as upload_finishing
+from glancecore.features.uploads import turns as upload_turns
+from glancecore.features.uploads import use_cases as upload_sessions
+from glancecore.features.uploads.records import changed
+from glancecore.ports.repository import LeaseTaken
+from glancecore.testing import service as kit
+
+DATA = os.urandom(3_000_000)
+PROJECTS = itertools.count()
+
+
+class Cloud:
+    """Two nodes, one database, one file store, as one project sees them."""
+
+    def __init__(self, folder: Path, nodes: list[Service]) -> None:
+        self.folder, self.nodes, self.project = folder, nodes, f"owners-{next(PROJECTS)}"
+        self.owner = kit.Person(nodes[0].app, self.project)
+        self.ctx = self.context("member", "reader")
+        self.images: list[str] = []
+
+    def context(self, *roles: str) -> Context:
+        return Context(user="u", project=self.project, roles=frozenset(roles), token="secret")
+
+    def uploads(self, node: int = 0) -> Any:
+        return self.nodes[node].tools.kernel.uploads
+
+    @property
+    def database(self) -> Any:
+        return self.nodes[0].database
+
+    def image(self, **fields: object) -> str:
+        self.images.append(str(self.owner.create(**fields)["id"]))
+        return self.images[-1]
+
+    def begun(self, length: int | None = len(DATA), **fields: object) -> UploadSession:
+        return self.uploads().begin(self.ctx, self.image(**fields), length)  # type: ignore[no-any-return]
+
+    def append(self, session: UploadSession, offset: int, pieces: bytes | Iterable[bytes], node: int = 0, **more: Any) -> UploadSession:
+        made = iter([pieces]) if isinstance(pieces, bytes) else pieces
+        return self.uploads(node).append(self.ctx, session.image_id, session.id, offset, made, **more)  # type: ignore[no-any-return]
+
+    def show(self, session: UploadSession, node: int = 0, **more: Any) -> UploadSession:
+        return self.uploads(node).show(self.ctx, session.image_id, session.id, **more)  # type: ignore[no-any-return]
+
+    def terminate(self, session: UploadSession, node: int = 0) -> None:
+        self.uploads(node).terminate(self.ctx, session.image_id, session.id)
+
+    def stored(self, session: UploadSession) -> UploadSession:
+        found: UploadSession = self.uploads()._records.get(session.id)
+        return found
+
+    def shown(self, session: UploadSession) -> dict[str, Any]:
+        return dict(self.owner.call("GET", f"/v2/images/{session.image_id}").json or {})
+
+    def download(self, session: UploadSession) -> bytes:
+        return self.owner.call("GET", f"/v2/images/{session.image_id}/file").data
+
+    def reserved(self) -> tuple[int, int]:
+        usage = self.database.images.usage(self.project)
+        return usage.bytes, usage.uploading
+
+    def staged(self) -> list[str]:
+        return self._files(self.folder / "fast" / ".staging")
+
+    def blobs(self) -> list[str]:
+        return self._files(self.folder / "fast")
+
+    def _files(self, folder: Path) -> list[str]:
+        return sorted(x.name for x in folder.iterdir() if x.name.startswith(tuple(self.images)))
+
+    def expire_lease(self, session: UploadSession) -> None:
+        """As time does when nobody extends it."""
+        lease = self.database.images.lease(session.image_id)
+        assert lease is not None
+        self.database.images.commit(LeaseTaken(lease, -1.0, lease.token))
+
+    def reap(self, node: int = 1) -> None:
+        self.nodes[node].kernel.reaper.run_once()
+
+    def nothing_left(self, session: UploadSession, *, status: str = "queued") -> None:
+        assert self.shown(session)["status"] == status
+        assert self.database.images.lease(session.image_id) is None
+        assert (self.staged(), self.blobs(), self.reserved()) == ([], [], (0, 0))
+
+
+CONFIG = {"DEFAULT": {"user_storage_quota": "10000000"}, "uploads": {"part_size": 1 << 20, "max_per_project": 5, "keep_for": 600}, "lease": {"ttl": 2}}
+
+
+@contextlib.contextmanager
+def clouds(folder: Path, *config: kit.Config) -> Iterator[Cloud]:
+    file = kit.written(kit.merged(kit.basic(folder), CONFIG, *config), folder)
+    kit.synced(kit.read(file))
+    with kit.built(kit.read(file)) as one, kit.built(kit.read(file)) as two:
+        yield Cloud(folder, [one, two])
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    with clouds(tmp_path_factory.mktemp("cloud")) as made:
+        yield made
+
+
+@pytest.fixture
+def cloud(nodes: Cloud) -> Cloud:
+    return Cloud(nodes.folder, nodes.nodes)
+
+
+def broken_after(*pieces: bytes) -> Iterator[bytes]:
+    yield from pieces
+    raise errors.TruncatedBody("the body broke off")
+
+
+# -- the way of an upload --------------------------------------------------------------------------------------------------
+def test_pieces_become_the_image(cloud: Cloud) -> None:
+    """Each request at another node."""
+    session = cloud.begun()
+    assert cloud.shown(session)["status"] == "saving"
+    cuts = [0, 1, 700_000, 700_000, 2_500_000, 3_000_000]
+    for node, (first, end) in enumerate(itertools.pairwise(cuts)):
+        session = cloud.append(session, first, DATA[first:end], node % 2, size=end - first)
+        assert session.offset == end
+        assert cloud.show(session, (node + 1) % 2).offset == end
+        assert cloud.reserved() == (3_000_000, 1 if end < 3_000_000 else 0)
+    assert session.state is SessionState.DONE
+    shown = cloud.shown(session)
+    assert (shown["status"], shown["size"], shown["checksum"]) == ("active", 3_000_000, hashlib.md5(DATA, usedforsecurity=False).hexdigest())
+    assert shown["os_hash_value"] == hashlib.sha512(DATA).hexdigest()
+    assert cloud.download(session) == DATA
+    assert (cloud.staged(), len(cloud.blobs()), cloud.database.images.lease(session.image_id)) == ([], 1, None)
+
+
+def test_a_long_request_is_made_durable_in_parts(cloud: Cloud) -> None:
+    session = cloud.begun()
+    seen: list[int] = []
+
+    def pieces() -> Iterator[bytes]:
+        for at in range(0, 2_900_000, 100_000):
+            seen.append(cloud.stored(session).offset)
+            yield DATA[at:at + 100_000]
+
+    assert cloud.append(session, 0, pieces()).offset == 2_900_000
+    assert max(seen) >= 2 << 20
+    assert cloud.append(session, 2_900_000, DATA[2_900_000:]).state is SessionState.DONE
+    assert cloud.download(session) == DATA
+
+
+def test_a_broken_connection_keeps_what_has_come(cloud: Cloud) -> None:
+    session = cloud.begun()
+    with pytest.raises(errors.TruncatedBody):
+        cloud.append(session, 0, broken_after(DATA[:300_000], DATA[300_000:1_300_001]), size=len(DATA))
+    assert cloud.show(session, 1).offset == 1_300_001
+    assert cloud.append(session, 1_300_001, DATA[1_300_001:], 1).state is SessionState.DONE
+    assert cloud.download(session) == DATA
+
+
+def test_a_length_that_is_told_late(cloud: Cloud) -> None:
+    session = cloud.begun(None)
+    assert cloud.reserved() == (0, 1)
+    session = cloud.append(session, 0, DATA[:1_500_000])
+    assert cloud.reserved() == (1_500_000, 1), "no more than has come"
+    session = cloud.append(session, 1_500_000, b"", length=len(DATA))
+    assert cloud.reserved() == (3_000_000, 1)
+    with pytest.raises(errors.SizeMismatch):
+        cloud.append(session, 1_500_000, b"", length=len(DATA) + 1)
+    assert cloud.append(session, 1_500_000, DATA[1_500_000:]).state is SessionState.DONE
+    assert cloud.download(session) == DATA
+
+
+def test_the_end_without_a_length(cloud: Cloud) -> None:
+    session = cloud.append(cloud.begun(None), 0, DATA[:1000])
+    with pytest.raises(errors.TruncatedBody):
+        cloud.append(session, 1000, broken_after(DATA[1000:1500]), last=True)
+    assert cloud.show(session).state is SessionState.OPEN, "a body that broke off is not the last"
+    assert cloud.append(session, 1500, DATA[1500:2000], last=True).state is SessionState.DONE
+    assert cloud.download(session) == DATA[:2000]
+
+
+@pytest.mark.parametrize("length", [0, None])
+def test_an_empty_image(cloud: Cloud, length: int | None) -> None:
+    session = cloud.begun(length)
+    assert cloud.append(session, 0, b"", size=0, last=length is None).state is SessionState.DONE
+    assert (cloud.shown(session)["status"], cloud.shown(session)["size"]) == ("active", 0)
+
+
+def test_a_digest_takes_the_piece_whole_or_not_at_all(cloud: Cloud) -> None:
+    session = cloud.begun()
+    right = PieceDigest("sha1", hashlib.sha1(DATA[:2_000_000], usedforsecurity=False).digest())
+    pieces = [DATA[:900_000], DATA[900_000:2_000_000]]
+    with pytest.raises(errors.HashMismatch):
+        cloud.append(session, 0, iter([DATA[:1_999_999], b"?"]), digest=right)
+    with pytest.raises(errors.TruncatedBody):
+        cloud.append(session, 0, broken_after(*pieces), digest=right)
+    with pytest.raises(errors.HashMismatch):
+        cloud.append(session, 0, b"", digest=right)
+    assert (cloud.show(session).offset, cloud.staged()) == (0, [])
+    assert cloud.append(session, 0, iter(pieces), digest=right).offset == 2_000_000
+    assert cloud.append(session, 2_000_000, DATA[2_000_000:]).state is SessionState.DONE
+    assert cloud.download(session) == DATA
+
+
+def test_an_end_that_is_asked_for_again_is_told_again(cloud: Cloud) -> None:
+    session = cloud.append(cloud.begun(3), 0, b"abc")
+    assert cloud.append(session, 3, b"", size=0).state is SessionState.DONE
+    with pytest.raises(errors.SizeMismatch):
+        cloud.append(session, 3, b"d", size=1)
+    with pytest.raises(errors.OffsetMismatch):
+        cloud.append(session, 0, b"abc", size=3)
+    cloud.terminate(session)
+    with pytest.raises(errors.UploadNotFound):
+        cloud.show(session)
+    assert cloud.shown(session)["status"] == "active", "what is active stays"
+
+
+# -- what is refused -------------------------------------------------------------------------------------------------------
+def test_an_offset_elsewhere_changes_nothing(cloud: Cloud) -> None:
+    session = cloud.append(cloud.begun(), 0, DATA[:1000])
+    for offset in (0, 999, 1001, 3_000_000):
+        with pytest.raises(errors.OffsetMismatch) as caught:
+            cloud.append(session, offset, b"x")
+        assert caught.value.offset == 1000
+    assert cloud.show(session).offset == 1000
+
+
+def test_more_than_declared(cloud: Cloud) -> None:
+    session = cloud.begun(1000)
+    with pytest.raises(errors.SizeMismatch):
+        cloud.append(session, 0, DATA[:1001], size=1001)
+    assert cloud.show(session).offset == 0
+    with pytest.raises(errors.SizeMismatch):
+        cloud.append(session, 0, iter([DATA[:600], DATA[600:1001]]))
+    assert cloud.show(session).offset == 600, "what came before was right"
+
+
+def test_larger_than_an_image_may_be(tmp_path: Path) -> None:
+    with clouds(tmp_path, {"DEFAULT": {"image_size_cap": 2_000_000, "user_storage_quota": "0"}}) as cloud:
+        assert cloud.uploads().largest == 2_000_000
+        image_id = cloud.image()
+        with pytest.raises(errors.TooLarge):
+            cloud.uploads().begin(cloud.ctx, image_id, 2_000_001)
+        session = cloud.uploads().begin(cloud.ctx, image_id)
+        with pytest.raises(errors.TooLarge):
+            cloud.append(session, 0, b"", length=2_000_001)
+        with pytest.raises(errors.TooLarge):
+            cloud.append(session, 0, b"", size=2_000_001)
+        with pytest.raises(errors.TooLarge):
+            cloud.append(session, 0, iter([DATA[:1_999_999], DATA[:2]]))
+        assert cloud.show(session).offset == 1_999_999
+
+
+def test_the_quota_is_kept_to_the_byte(cloud: Cloud) -> None:
+    limit = 10_000_000
+    with pytest.raises(errors.QuotaExceeded):
+        cloud.begun(limit + 1)
+    one = cloud.begun(limit - 1_000_000)
+    other = cloud.begun(None)
+    with pytest.raises(errors.QuotaExceeded):
+        cloud.append(other, 0, b"", length=1_000_001)
+    with pytest.raises(errors.QuotaExceeded):
+        cloud.append(other, 0, iter([DATA[:999_999], DATA[:2]]))
+    assert cloud.show(other).offset == 999_999
+    assert cloud.reserved() == (limit - 1, 2)
+    assert cloud.append(other, 999_999, b"x", last=True).state is SessionState.DONE
+    with pytest.raises(errors.QuotaExceeded):
+        cloud.begun(1)
+    cloud.terminate(one)
+    assert cloud.reserved() == (1_000_000, 0)
+
+
+def test_the_quota_is_asked_again_at_the_end(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = cloud.append(cloud.begun(), 0, DATA[:2_000_000])
+    finishing = cloud.uploads()._finishing
+    limits = finishing._quota.limits
+    monkeypatch.setattr(finishing._quota, "limits", lambda owner: replace(limits(owner), bytes=2_999_999))
+    with pytest.raises(errors.QuotaExceeded):
+        cloud.append(session, 2_000_000, DATA[2_000_000:])
+    cloud.nothing_left(session)
+    with pytest.raises(errors.UploadGone, match="image_size_total"):
+        cloud.append(session, 0, b"")
+
+
+def test_the_right_is_asked_again_at_the_end(cloud: Cloud) -> None:
+    session = cloud.begun()
+    asked = cloud.context("member", "reader")
+
+    def pieces() -> Iterator[bytes]:
+        yield DATA[:2_000_000]
+        asked.roles = frozenset({"reader"})
+        yield DATA[2_000_000:]
+
+    with pytest.raises(errors.Forbidden):
+        cloud.uploads().append(asked, session.image_id, session.id, 0, pieces())
+    cloud.nothing_left(session)
+
+
+def test_sessions_of_a_project_are_limited(cloud: Cloud) -> None:
+    sessions = [cloud.begun(1) for _ in range(5)]
+    with pytest.raises(errors.LimitExceeded):
+        cloud.begun(1)
+    cloud.append(sessions[0], 0, b"x")
+    cloud.terminate(sessions[1])
+    cloud.begun(1)
+    cloud.begun(1)
+    with pytest.raises(errors.LimitExceeded):
+        cloud.begun(1)
+
+
+def test_too_many_pieces() -> None:
+    session = UploadSession("s", "i", None, "t", "fast", "staging", upload_sessions.now(), next=3)
+    session = replace(session, parts=tuple(PartRun(n, 1, n, f"file:///{PLACE}") for n in range(MOST_RUNS)))
+    with pytest.raises(errors.LimitExceeded):
+        session.grown(session.next, 5, "file:///x")
+
+
+def test_runs_of_equal_parts_are_one(cloud: Cloud) -> None:
+    session = cloud.begun()
+    for at in range(0, 2_000_000, 250_000):
+        session = cloud.append(session, at, DATA[at:at + 250_000])
+    assert len(cloud.staged()) == 8
+    assert sum(x.count for x in cloud.stored(session).parts) == 8
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_data_of_another_format_ends_the_upload_at_its_beginning(cloud: Cloud, moved: bool) -> None:
+    """Also when its first bytes came in another request, to another node."""
+    data = samples.path("vmdk").read_bytes()
+    session = cloud.begun(len(data), disk_format="qcow2" if not moved else "vhdx")
+    if moved:
+        session = cloud.append(session, 0, data[:3])
+    with pytest.raises(errors.BadContent):
+        cloud.append(session, session.offset, data[session.offset:], 1)
+    cloud.nothing_left(session)
+    with pytest.raises(errors.UploadGone, match="disk_format"):
+        cloud.append(session, 0, b"")
+    image = cloud.owner.upload(session.image_id, b"")
+    assert image.status_code in (204, 415), "the image can be uploaded to again"
+
+
+def test_only_queued_images(cloud: Cloud) -> None:
+    session = cloud.append(cloud.begun(), 0, b"x")
+    with pytest.raises(errors.WrongStatus):
+        cloud.uploads().begin(cloud.ctx, session.image_id, 1)
+    assert cloud.owner.upload(session.image_id).status_code == 409
+    with pytest.raises(errors.Invalid):
+        cloud.begun(1, disk_format=None)
+
+
+def test_others_learn_nothing(cloud: Cloud) -> None:
+    session = cloud.append(cloud.begun(visibility="shared"), 0, DATA[:1000])
+    reader = cloud.context("reader")
+    stranger = Context(user="s", project="strangers", roles=frozenset({"member", "reader"}))
+    told = set()
+    for who in (stranger, reader):
+        for session_id in (session.id, "nothing"):
+            for call in (lambda who=who, x=session_id: cloud.uploads().show(who, session.image_id, x), lambda who=who, x=session_id: cloud.uploads().terminate(who, session.image_id, x),
+                         lambda who=who, x=session_id: cloud.uploads().append(who, session.image_id, x, 1000, iter([b"x"]))):
+                with pytest.raises(errors.UploadNotFound) as caught:
+                    call()
+                told.add(str(caught.value))
+    assert len(told) == 1
+    with pytest.raises(errors.UploadNotFound):
+        cloud.uploads().show(cloud.ctx, cloud.image(), session.id)
+    with pytest.raises(errors.ImageNotFound):
+        cloud.uploads().begin(stranger, cloud.image())
+    assert cloud.show(session).offset == 1000
+
+
+# -- several at once ---------------------------------------------------------------------------------------------------------
+class Stalled:
+    """A transfer in a thread that waits in the middle."""
+
+    def __init__(self, cloud: Cloud, session: UploadSession, node: int, *, data: bytes = DATA[:2_500_000]) -> None:
+        self.waits, self.go = threading.Event(), threading.Event()
+        self.raised: list[BaseException] = []
+
+        def pieces() -> Iterator[bytes]:
+            yield data[:2_000_000]
+            self.waits.set()
+            self.go.wait(60)
+            yield data[2_000_000:]
+
+        def run() -> None:
+            try:
+                cloud.append(session, session.offset, pieces(), node)
+            except BaseException as exc:
+                self.raised.append(exc)
+
+        self.thread = threading.Thread(target=run)
+        self.thread.start()
+        assert self.waits.wait(60)
+
+    def end(self) -> BaseException | None:
+        self.go.set()
+        self.thread.join(60)
+        assert not self.thread.is_alive()
+        return self.raised[0] if self.raised else None
+
+
+@pytest.mark.parametrize("node", [0, 1])
+def test_the_newest_request_wins(cloud: Cloud, node: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against one that is silent, at the same node or at another."""
+    monkeypatch.setattr(upload_turns, "SETTLE", 0.3)
+    monkeypatch.setattr(upload_turns, "ALONE", 0.1)
+    session = cloud.begun()
+    older = Stalled(cloud, session, 0)
+    offset = cloud.show(session, node).offset
+    assert offset == 2_000_000, "of its part that was over"
+    assert cloud.append(session, offset, DATA[offset:2_600_000], node).offset == 2_600_000
+    assert isinstance(older.end(), errors.Conflict)
+    assert cloud.show(session).offset == 2_600_000, "nothing of the older one came behind"
+    assert cloud.append(session, 2_600_000, DATA[2_600_000:], 1 - node).state is SessionState.DONE
+    assert cloud.download(session) == DATA
+    assert cloud.staged() == []
+
+
+def test_an_older_request_that_still_sends_keeps_what_has_come(cloud: Cloud) -> None:
+    session = cloud.begun()
+    sent = [0]
+
+    def pieces() -> Iterator[bytes]:
+        for at in range(0, 2_900_000, 1000):
+            sent[0] += 1000
+            yield DATA[at:at + 1000]
+            threading.Event().wait(0.02)
+
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            cloud.append(session, 0, pieces())
+        except errors.GlanceError as exc:
+            raised.append(exc)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    until(lambda: sent[0] > 50_000)
+    offset = cloud.show(session).offset
+    assert offset >= 50_000
+    thread.join(60)
+    assert isinstance(raised[0], errors.Conflict)
+    assert cloud.append(session, offset, DATA[offset:]).state is SessionState.DONE
+    assert cloud.download(session) == DATA
+
+
+def test_many_clients_on_one_session(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each asks where it goes on, and goes on there, until all is there. What has become of it is not torn."""
+    monkeypatch.setattr(upload_turns, "SETTLE", 0.2)
+    session = cloud.begun()
+    unexpected: list[BaseException] = []
+
+    def client(node: int) -> None:
+        for _ in range(1000):
+            try:
+                found = cloud.show(session, node)
+                if found.state is not SessionState.OPEN:
+                    return
+                cloud.append(session, found.offset, iter([DATA[found.offset:found.offset + 150_000], DATA[found.offset + 150_000:found.offset + 300_000]]), node)
+            except (errors.Conflict, errors.SizeMismatch):
+                continue
+            except BaseException as exc:
+                unexpected.append(exc)
+                return
+
+    threads = [threading.Thread(target=client, args=(n % 2,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert unexpected == []
+    until(lambda: cloud.show(session).state is SessionState.DONE)
+    assert cloud.download(session) == DATA
+    until(lambda: cloud.staged() == [])
+    assert cloud.reserved() == (len(DATA), 0)
+
+
+# -- ends ----------------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("node", [0, 1])
+def test_terminated(cloud: Cloud, node: int) -> None:
+    session = cloud.append(cloud.begun(), 0, DATA[:2_000_000])
+    cloud.terminate(session, node)
+    cloud.nothing_left(session)
+    with pytest.raises(errors.UploadNotFound):
+        cloud.show(session)
+    again = cloud.uploads().begin(cloud.ctx, session.image_id, len(DATA))
+    assert cloud.append(again, 0, DATA).state is SessionState.DONE
+
+
+def test_terminated_during_a_transfer(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upload_turns, "SETTLE", 0.2)
+    session = cloud.begun()
+    older = Stalled(cloud, session, 0)
+    cloud.terminate(session, 1)
+    cloud.nothing_left(session)
+    assert isinstance(older.end(), errors.GlanceError)
+    cloud.nothing_left(session)
+
+
+def test_the_image_is_deleted_between_two_pieces(cloud: Cloud) -> None:
+    session = cloud.append(cloud.begun(), 0, DATA[:2_000_000])
+    assert cloud.owner.call("DELETE", f"/v2/images/{session.image_id}").status_code == 204
+    with pytest.raises(errors.UploadNotFound):
+        cloud.show(session)
+    cloud.expire_lease(session)
+    cloud.reap()
+    assert (cloud.staged(), cloud.blobs(), cloud.reserved()) == ([], [], (0, 0))
+    assert cloud.database.images.lease(session.image_id) is None
+    with pytest.raises(errors.UploadNotFound):
+        cloud.stored(session)
+
+
+def test_the_image_is_deleted_during_a_piece(cloud: Cloud) -> None:
+    session = cloud.begun()
+    older = Stalled(cloud, session, 0)
+    assert cloud.owner.call("DELETE", f"/v2/images/{session.image_id}").status_code == 204
+    assert isinstance(older.end(), errors.GlanceError)
+    cloud.expire_lease(session)
+    cloud.reap()
+    assert (cloud.staged(), cloud.blobs(), cloud.reserved()) == ([], [], (0, 0))
+
+
+def test_it_expires_without_a_trace(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = cloud.append(cloud.begun(), 0, DATA[:2_000_000])
+    cloud.reap()
+    assert cloud.show(session).offset == 2_000_000, "its time is not over"
+    later = upload_sessions.now() + timedelta(seconds=601)
+    for module in (upload_sessions, upload_finishing, upload_turns):
+        monkeypatch.setattr(module, "now", lambda: later)
+    cloud.expire_lease(session)
+    cloud.reap()
+    cloud.nothing_left(session)
+    with pytest.raises(errors.UploadNotFound):
+        cloud.stored(session)
+
+
+def test_each_piece_prolongs_it(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = cloud.begun()
+    later = upload_sessions.now() + timedelta(seconds=500)
+    monkeypatch.setattr(upload_sessions, "now", lambda: later)
+    assert cloud.append(session, 0, b"x").expires_at == later + timedelta(seconds=600)
+
+
+def test_what_has_ended_is_forgotten(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = cloud.append(cloud.begun(3), 0, b"abc")
+    monkeypatch.setattr(upload_sessions, "_SWEEP", -1.0)
+    cloud.reap()
+    assert cloud.show(session).state is SessionState.DONE, "whose answer was lost is told"
+    later = upload_sessions.now() + timedelta(seconds=upload_finishing.TOLD_FOR + 1)
+    monkeypatch.setattr(upload_sessions, "now", lambda: later)
+    cloud.reap()
+    with pytest.raises(errors.UploadNotFound):
+        cloud.show(session)
+    assert cloud.shown(session)["status"] == "active"
+
+
+# -- what dies ------------------------------------------------------------------------------------------------------------------
+def test_a_dead_process_holds_up_nobody(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its lease is not expired yet."""
+    monkeypatch.setattr(upload_turns, "SETTLE", 0.2)
+    session = cloud.append(cloud.begun(), 0, DATA[:1000])
+    _left_by_a_dead(cloud, session)
+    assert cloud.append(session, 1000, DATA[1000:], 1).state is SessionState.DONE
+    assert cloud.download(session) == DATA
+
+
+def test_after_its_lease_it_rests_again(cloud: Cloud) -> None:
+    session = cloud.append(cloud.begun(), 0, DATA[:1000])
+    _left_by_a_dead(cloud, session)
+    cloud.expire_lease(session)
+    cloud.reap()
+    lease = cloud.database.images.lease(session.image_id)
+    assert (lease.holder, lease.operation, lease.reserved) == (upload_turns.RESTING, Operation.SESSION, len(DATA))
+    cloud.reap()
+    assert cloud.append(session, 1000, DATA[1000:], 1).state is SessionState.DONE
+
+
+def _left_by_a_dead(cloud: Cloud, session: UploadSession) -> None:
+    lease = cloud.database.images.lease(session.image_id)
+    cloud.database.images.commit(LeaseTaken(replace(lease, holder="a process that is no more", token="t"), 60.0, lease.token))
+
+
+def test_an_image_whose_maker_died_is_made_by_another(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = cloud.append(cloud.begun(), 0, DATA[:2_000_000])
+    stopping = cloud.uploads()._finishing.workers.stopping
+    stopping.set()
+    try:
+        cloud.append(session, 2_000_000, DATA[2_000_000:])
+    finally:
+        stopping.clear()
+    assert (cloud.stored(session).state, cloud.shown(session)["status"]) == (SessionState.FINISHING, "saving")
+    cloud.expire_lease(session)
+    until(lambda: cloud.reap() or cloud.stored(session).state is SessionState.DONE)
+    assert cloud.download(session) == DATA
+    until(lambda: cloud.staged() == [])
+    assert len(cloud.blobs()) == 1
+
+
+def test_a_store_that_is_full_at_the_end_holds_it_up_and_loses_nothing(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upload_finishing, "PAUSE", 60.0)
+    session = cloud.append(cloud.begun(), 0, DATA[:2_000_000])
+
+    def full(*_: object) -> str:
+        raise errors.StoreFull("no room", "fast", "put")
+
+    with monkeypatch.context() as away:
+        for node in cloud.nodes:
+            away.setattr(node.stores.get("fast")._store, "put_for", full)
+        with pytest.raises(errors.StoreFull):
+            cloud.append(session, 2_000_000, DATA[2_000_000:])
+        assert (cloud.stored(session).state, cloud.shown(session)["status"]) == (SessionState.FINISHING, "saving")
+        with pytest.raises(errors.StoreFull):
+            cloud.append(session, 3_000_000, b"", 1, size=0)
+    assert cloud.append(session, 3_000_000, b"", 1, size=0).state is SessionState.DONE, "who asks again does not wait for the next try"
+    assert cloud.download(session) == DATA
+
+
+def test_what_waits_is_no_leftover(cloud: Cloud) -> None:
+    """For the job that looks for data of nobody, also between two pieces; what an upload has really left is."""
+    session = cloud.append(cloud.begun(), 0, DATA[:2_000_000])
+    left = cloud.folder / "fast" / ".staging" / f"{session.image_id}.0123456789abcdef_7"
+    service = cloud.nodes[0]
+    job = load_job(kit.read(cloud.folder / "glance-api.conf"), "orphans", service.tools, "here")
+    job.job.conf.grace = 0  # type: ignore[attr-defined]
+
+    def run() -> None:
+        assert service.runner_of(job).run(job, dry_run=False).outcome.value == "done"
+
+    run()
+    assert len(cloud.staged()) == 1
+    assert cloud.append(session, 2_000_000, DATA[2_000_000:]).state is SessionState.DONE
+    left.write_bytes(b"of a process that died behind the end")
+    os.utime(left, (0, 0))
+    run()
+    assert cloud.staged() == []
+    assert cloud.download(session) == DATA
+
+
+def test_its_metadata_is_changed_meanwhile(cloud: Cloud) -> None:
+    session = cloud.append(cloud.begun(), 0, DATA[:2_000_000])
+    patch = [{"op": "replace", "path": "/name", "value": "other"}]
+    answer = cloud.owner.call("PATCH", f"/v2/images/{session.image_id}", patch, Content_Type="application/openstack-images-v2.1-json-patch")
+    assert answer.status_code == 200, answer.text
+    assert cloud.append(session, 2_000_000, DATA[2_000_000:]).state is SessionState.DONE
+    assert cloud.shown(session)["name"] == "other"
+
+
+def test_a_database_that_is_away_at_the_end_ends_nothing(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was all there: whoever has the lease next makes the image."""
+    session = cloud.begun()
+    authorize = cloud.uploads()._policy.authorize
+    seen: list[str] = []
+
+    def away(*args: Any) -> None:
+        seen.append(args[1])
+        if len(seen) == 3:
+            raise errors.DatabaseUnavailable("it does not answer")
+        authorize(*args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cloud.uploads()._policy, "authorize", away)
+        with pytest.raises(errors.DatabaseUnavailable):
+            cloud.append(session, 0, DATA)
+    until(lambda: cloud.reap() or cloud.stored(session).state is SessionState.DONE)
+    assert cloud.download(session) == DATA
+
+
+def test_a_commit_of_another_is_seen(cloud: Cloud) -> None:
+    """Somebody changes the record between the question and the answer."""
+    session = cloud.begun()
+    uploads = cloud.uploads()
+    take, calls = uploads._turns.take, [0]
+
+    def taken(*args: Any, **named: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == 1:
+            cloud.database.images.commit(changed(args[0], args[0]))
+        return take(*args, **named)
+
+    uploads._turns.take = taken
+    assert cloud.append(session, 0, DATA).state is SessionState.DONE
+    assert calls[0] == 2
