@@ -166,7 +166,7 @@ def _noted(service: lab.Service, url: str) -> int:
     """The offset that the database has."""
     with sqlite3.connect(service.folder / "glance.sqlite") as connection:
         [[data]] = connection.execute("select data from records where id = ?", (url.rpartition("/")[2],)).fetchall()
-    return int(json.loads(data)["offset"])
+    return int(json.loads(data)[1]["offset"])
 
 
 def test_who_understands_104_goes_on_after_a_break(service: lab.Service, client: Client) -> None:

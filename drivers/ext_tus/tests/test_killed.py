@@ -170,11 +170,12 @@ def dying(node: lab.Service, data: bytes) -> Iterator[bytes]:
 # -- a process that is not dead, only stopped ------------------------------------------------------------------------------------
 @pytest.fixture
 def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[tuple[lab.Service, lab.Service]]:
-    """The first one stops itself at a step, as a starved machine does."""
+    """The first one stops itself at a step, as a starved machine does. It does little else: who is stopped in the middle of a transaction holds up all of SQLite."""
     (tmp_path / "images").mkdir()
     config = lab.merged(CONFIG, {"DEFAULT": {"workers": 1}, "file": {"filesystem_store_datadir": tmp_path / "images"}})
     database = f"sqlite:///{tmp_path}/shared.sqlite"
-    with lab.service(config, database=database, start=False) as slow, lab.service(config, database=database) as other:
+    quiet = lab.merged(config, {"lease": {"ttl": 6, "reap_interval": 600}, "outbox": {"deliver": False}})
+    with lab.service(quiet, database=database, start=False) as slow, lab.service(config, database=database) as other:
         monkeypatch.setenv(SLEEP_VARIABLE, request.param)
         slow.start()
         monkeypatch.delenv(SLEEP_VARIABLE)
