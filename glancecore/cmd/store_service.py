@@ -18,7 +18,7 @@ from glancecore.assembly.stores import load_stores
 from glancecore.cmd import arguments
 from glancecore.domain import errors
 from glancecore.domain.errors import ConfigError, GlanceError, for_operators
-from glancecore.features.copies.evacuation import Evacuation, Order, Outcome, Result
+from glancecore.features.copies.evacuation import Evacuation, MoveOutcome, MoveResult, Order
 from glancecore.features.copies.inventory import Inventory, being_written_to, held_in
 from glancecore.kernel.transfer.draining import AGE, Draining
 from glancecore.kernel.transfer.store_facade import StoreFacade
@@ -154,21 +154,21 @@ class _Progress:
         self._bytes = 0
         self._told = time.monotonic()
 
-    def add(self, result: Result) -> None:
+    def add(self, result: MoveResult) -> None:
         self._counts[result.outcome.value] += 1
         self._bytes += result.bytes
         if self._args.json:
             print(json.dumps({"image": result.image, "outcome": result.outcome.value, "to": result.to or None, "bytes": result.bytes,
                               "why": result.why or None}), flush=True)
             return
-        if result.outcome in (Outcome.FAILED, Outcome.BUSY):
-            print(f"image {result.image}: {'it is still worked on: ' if result.outcome is Outcome.BUSY else ''}{result.why}", file=sys.stderr)
+        if result.outcome in (MoveOutcome.FAILED, MoveOutcome.BUSY):
+            print(f"image {result.image}: {'it is still worked on: ' if result.outcome is MoveOutcome.BUSY else ''}{result.why}", file=sys.stderr)
         if time.monotonic() - self._told >= _PROGRESS:
             self._told = time.monotonic()
             print(f"{sum(self._counts.values())} of {self._images} images, {self._bytes >> 20} MiB copied, {self._counts['failed']} failed", file=sys.stderr)
 
     def end(self, left: int, writing: int = 0, *, stopped: bool = False) -> int:
-        told = {"store": self._args.origin, "dry_run": self._args.dry_run, "stopped": stopped, **{x.value: self._counts[x.value] for x in Outcome},
+        told = {"store": self._args.origin, "dry_run": self._args.dry_run, "stopped": stopped, **{x.value: self._counts[x.value] for x in MoveOutcome},
                 "bytes": self._bytes, "left": left, "being_written": writing}
         if self._args.json:
             print(json.dumps(told), flush=True)

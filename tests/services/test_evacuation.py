@@ -15,7 +15,7 @@ import pytest
 from glancecore.domain import errors
 from glancecore.domain.image import Image, Importing, Location, LocationStatus, Status
 from glancecore.domain.lease import BlobRef
-from glancecore.features.copies.evacuation import Evacuation, Order, Outcome
+from glancecore.features.copies.evacuation import Evacuation, MoveOutcome, Order
 from glancecore.features.copies.inventory import Inventory, held_in
 from glancecore.kernel.transfer.draining import Draining
 from glancecore.periodic.job_run import JobRun
@@ -59,7 +59,7 @@ class Cloud:
 
         return JobRun("evacuate", JobRecord(), alive, self.stopping, dry_run=dry_run)
 
-    def run(self, *, dry_run: bool = False, **order: Any) -> dict[str, tuple[Outcome, str, str]]:
+    def run(self, *, dry_run: bool = False, **order: Any) -> dict[str, tuple[MoveOutcome, str, str]]:
         results = Evacuation(self.tools, self.turn(dry_run=dry_run), Order("fast", **{"patience": 0.0, **order})).run()
         return {x.image: (x.outcome, x.to, x.why) for x in results}
 
@@ -84,7 +84,7 @@ def cloud(tmp_path: Path) -> Iterator[Cloud]:
 
 def test_the_only_copy_goes_where_data_without_a_name_goes(cloud: Cloud) -> None:
     one, other = cloud.image(b"one", "fast"), cloud.image(b"other", "fast", status=Status.DEACTIVATED)
-    assert cloud.run() == dict.fromkeys((one, other), (Outcome.MOVED, "cheap", ""))
+    assert cloud.run() == dict.fromkeys((one, other), (MoveOutcome.MOVED, "cheap", ""))
     assert cloud.has(one, b"one", "cheap")
     assert cloud.has(other, b"other", "cheap")
     assert [cloud.images.get_any(x).status for x in (one, other)] == [Status.ACTIVE, Status.DEACTIVATED]
@@ -96,7 +96,7 @@ def test_the_only_copy_goes_where_data_without_a_name_goes(cloud: Cloud) -> None
 def test_another_copy_is_kept_when_it_proves_good(cloud: Cloud) -> None:
     good, bad = cloud.image(b"good", "fast", "deep"), cloud.image(b"bad", "fast", "deep")
     (cloud.folder / "deep" / bad).write_bytes(b"BAD")
-    assert cloud.run() == {good: (Outcome.DROPPED, "deep", ""), bad: (Outcome.MOVED, "cheap", "")}
+    assert cloud.run() == {good: (MoveOutcome.DROPPED, "deep", ""), bad: (MoveOutcome.MOVED, "cheap", "")}
     assert cloud.has(good, b"good", "deep")
     assert (cloud.folder / "cheap" / f"{bad}.2").read_bytes() == b"bad"
 
@@ -105,7 +105,7 @@ def test_a_bad_copy_in_the_wanted_store_is_told(cloud: Cloud) -> None:
     image = cloud.image(b"data", "fast", "deep")
     (cloud.folder / "deep" / image).write_bytes(b"DATA")
     [(outcome, _, why)] = cloud.run(to="deep").values()
-    assert outcome is Outcome.FAILED
+    assert outcome is MoveOutcome.FAILED
     assert "its copy in store deep is not what it was" in why
     assert "auditor" in why
     assert (cloud.folder / "fast" / image).read_bytes() == b"data"
@@ -113,7 +113,7 @@ def test_a_bad_copy_in_the_wanted_store_is_told(cloud: Cloud) -> None:
 
 def test_with_a_store_named_the_number_of_copies_stays(cloud: Cloud) -> None:
     alone, twice, there = cloud.image(b"1", "fast"), cloud.image(b"2", "fast", "cheap"), cloud.image(b"3", "fast", "deep")
-    assert cloud.run(to="deep") == {alone: (Outcome.MOVED, "deep", ""), twice: (Outcome.MOVED, "deep", ""), there: (Outcome.DROPPED, "deep", "")}
+    assert cloud.run(to="deep") == {alone: (MoveOutcome.MOVED, "deep", ""), twice: (MoveOutcome.MOVED, "deep", ""), there: (MoveOutcome.DROPPED, "deep", "")}
     assert cloud.has(alone, b"1", "deep")
     assert cloud.has(twice, b"2", "cheap", "deep")
     assert cloud.has(there, b"3", "deep")
@@ -123,8 +123,8 @@ def test_damaged_data_is_named_and_stays(cloud: Cloud) -> None:
     bad, good = cloud.image(b"bad data", "fast"), cloud.image(b"good", "fast")
     (cloud.folder / "fast" / bad).write_bytes(b"bad date")
     found = cloud.run()
-    assert found[good] == (Outcome.MOVED, "cheap", "")
-    assert found[bad][0] is Outcome.FAILED
+    assert found[good] == (MoveOutcome.MOVED, "cheap", "")
+    assert found[bad][0] is MoveOutcome.FAILED
     assert "damaged: its hash is not the recorded one" in found[bad][2]
     assert (cloud.folder / "fast" / bad).exists()
     assert not [*cloud.folder.glob(f"cheap/{bad}*")], "nothing half"
@@ -133,7 +133,7 @@ def test_damaged_data_is_named_and_stays(cloud: Cloud) -> None:
     (cloud.folder / "fast" / bad).unlink()
     assert "can't be read now: " in cloud.run()[bad][2], "with the reason"
     (cloud.folder / "fast" / bad).write_bytes(b"bad data")
-    assert cloud.run() == {bad: (Outcome.MOVED, "cheap", "")}
+    assert cloud.run() == {bad: (MoveOutcome.MOVED, "cheap", "")}
 
 
 def test_copies_that_are_marked_as_damaged(cloud: Cloud) -> None:
@@ -143,8 +143,8 @@ def test_copies_that_are_marked_as_damaged(cloud: Cloud) -> None:
         cloud.damaged(image, "fast")
     (cloud.folder / "fast" / lost).unlink()
     found = cloud.run()
-    assert (found[other], found[mended]) == ((Outcome.DROPPED, "deep", ""), (Outcome.MOVED, "cheap", ""))
-    assert found[lost][0] is Outcome.FAILED
+    assert (found[other], found[mended]) == ((MoveOutcome.DROPPED, "deep", ""), (MoveOutcome.MOVED, "cheap", ""))
+    assert found[lost][0] is MoveOutcome.FAILED
     assert "there is no good copy" in found[lost][2]
     assert cloud.has(other, b"other", "deep")
     assert cloud.has(mended, b"mended", "cheap")
@@ -156,20 +156,20 @@ def test_a_store_whose_data_is_lost(cloud: Cloud) -> None:
     for image in (other, only):
         (cloud.folder / "fast" / image).unlink()
     found = cloud.run()
-    assert found[other] == (Outcome.DROPPED, "deep", "")
-    assert found[only][0] is Outcome.FAILED
+    assert found[other] == (MoveOutcome.DROPPED, "deep", "")
+    assert found[only][0] is MoveOutcome.FAILED
     assert "can't be read now: " in found[only][2]
     (cloud.folder / "fast" / only).write_bytes(b"only")
-    assert cloud.run() == {only: (Outcome.MOVED, "cheap", "")}
+    assert cloud.run() == {only: (MoveOutcome.MOVED, "cheap", "")}
 
 
 def test_data_without_a_hash_is_compared_with_what_was_written(cloud: Cloud) -> None:
     alone, same, unlike = (cloud.image(b"data", *x, hashed=False) for x in (("fast",), ("fast", "deep"), ("fast", "deep")))
     (cloud.folder / "deep" / unlike).write_bytes(b"DATA")
-    assert cloud.run() == {alone: (Outcome.MOVED, "cheap", ""), same: (Outcome.DROPPED, "deep", ""), unlike: (Outcome.MOVED, "cheap", "")}
+    assert cloud.run() == {alone: (MoveOutcome.MOVED, "cheap", ""), same: (MoveOutcome.DROPPED, "deep", ""), unlike: (MoveOutcome.MOVED, "cheap", "")}
     assert cloud.has(alone, b"data", "cheap")
     checksum = cloud.image(b"data", "fast", hashed=False, checksum=hashlib.md5(b"date").hexdigest())
-    assert cloud.run()[checksum][0] is Outcome.FAILED
+    assert cloud.run()[checksum][0] is MoveOutcome.FAILED
 
 
 def test_images_that_somebody_works_on_are_named_last(cloud: Cloud) -> None:
@@ -181,8 +181,8 @@ def test_images_that_somebody_works_on_are_named_last(cloud: Cloud) -> None:
     deleted = cloud.image(b"4", "fast")
     cloud.change(deleted, status=Status.PENDING_DELETE, was=Status.ACTIVE)
     found = cloud.run()
-    assert {x for x, row in found.items() if row[0] is Outcome.BUSY} == {leased, importing, saving}
-    assert found[deleted][0] is Outcome.FAILED
+    assert {x for x, row in found.items() if row[0] is MoveOutcome.BUSY} == {leased, importing, saving}
+    assert found[deleted][0] is MoveOutcome.FAILED
     assert "glance-scrubber" in found[deleted][2]
     assert (cloud.folder / "fast" / leased).exists()
 
@@ -192,16 +192,16 @@ def test_what_a_dead_evacuation_left_is_taken_over(cloud: Cloud) -> None:
     lease = make_lease(cloud.images.get_any(image), operation="move", stable=Status.ACTIVE, blobs=(BlobRef("cheap", f"{image}.2"),))
     cloud.images.commit(LeaseTaken(lease, 0.1))
     (cloud.folder / "cheap" / f"{image}.2").write_bytes(b"da")
-    assert cloud.run(patience=30.0) == {image: (Outcome.MOVED, "cheap", "")}
+    assert cloud.run(patience=30.0) == {image: (MoveOutcome.MOVED, "cheap", "")}
     assert cloud.has(image, b"data", "cheap")
 
 
 def test_a_dry_run_changes_nothing(cloud: Cloud) -> None:
     Draining(cloud.tools.database).remove("fast")
     alone, twice = cloud.image(b"1", "fast"), cloud.image(b"2", "fast", "deep")
-    assert cloud.run(dry_run=True, to="cheap") == {alone: (Outcome.MOVED, "cheap", ""), twice: (Outcome.MOVED, "cheap", "")}
+    assert cloud.run(dry_run=True, to="cheap") == {alone: (MoveOutcome.MOVED, "cheap", ""), twice: (MoveOutcome.MOVED, "cheap", "")}
     Draining(cloud.tools.database).add("fast", LONG_AGO)
-    assert cloud.run(dry_run=True)[twice] == (Outcome.DROPPED, "deep", "")
+    assert cloud.run(dry_run=True)[twice] == (MoveOutcome.DROPPED, "deep", "")
     assert cloud.has(alone, b"1", "fast")
     assert cloud.has(twice, b"2", "fast", "deep")
 

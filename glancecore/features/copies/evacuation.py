@@ -38,7 +38,7 @@ _SHORT = frozenset({Operation.UPLOAD, Operation.DELETE, Operation.DROP_LOCATION,
 _OWN_HASH = "sha256"
 
 
-class Outcome(StrEnum):
+class MoveOutcome(StrEnum):
     #: A copy was made elsewhere, and that in the store is gone.
     MOVED = "moved"
     #: There was a good copy elsewhere, and that in the store is gone.
@@ -49,11 +49,11 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class MoveResult:
     """What became of one image, or in a dry run would. ``to``: the store with its copy; ``bytes`` that were copied; ``why`` it is still there."""
 
     image: str
-    outcome: Outcome
+    outcome: MoveOutcome
     to: str = ""
     bytes: int = 0
     why: str = ""
@@ -83,7 +83,7 @@ class Evacuation:
         self._locations = tools.of(ImagesExtension).locations
         self._check()
 
-    def run(self) -> Iterator[Result]:
+    def run(self) -> Iterator[MoveResult]:
         """Each image as it is done, or given up; those that somebody works on when the others are done. Raises JobStopped."""
         failed: set[str] = set()
         idle = time.monotonic()
@@ -94,17 +94,17 @@ class Evacuation:
                 done = self._move(seen.id) if seen.id not in failed else None
                 if done is None:
                     continue
-                if done.outcome is Outcome.BUSY:
+                if done.outcome is MoveOutcome.BUSY:
                     busy[done.image] = done.why
                     continue
-                if done.outcome is Outcome.FAILED:
+                if done.outcome is MoveOutcome.FAILED:
                     failed.add(done.image)
                 idle = time.monotonic()
                 yield done
             for image in being_written_to(self._tools.database, self._order.origin):
                 busy.setdefault(image.id, f"its data is being written to store {self._order.origin}")
             if self._turn.dry_run or not busy or time.monotonic() - idle >= self._order.patience:
-                yield from (Result(image, Outcome.BUSY, why=why) for image, why in busy.items())
+                yield from (MoveResult(image, MoveOutcome.BUSY, why=why) for image, why in busy.items())
                 return
             self._tools.core.reaper.take_over(_SHORT)  # of processes that have died, also when no other one runs
             self._turn.pause(_LOOK)
@@ -127,35 +127,35 @@ class Evacuation:
         if since is not None:  # until then other processes may not know it
             self._turn.pause(min(AGE, max(0.0, AGE - (datetime.now(UTC) - since).total_seconds())))
 
-    def _move(self, image_id: str) -> Result | None:
+    def _move(self, image_id: str) -> MoveResult | None:
         """None when there is nothing to be done any more."""
         try:
             image = self._tools.database.images.get_any(image_id)
             if not self._there(image):
                 marked = any(x.store == self._order.origin for x in image.locations)
-                return Result(image.id, Outcome.BUSY, why="its copy is being removed") if marked else None
+                return MoveResult(image.id, MoveOutcome.BUSY, why="its copy is being removed") if marked else None
             if image.status is Status.PENDING_DELETE:
-                return Result(image.id, Outcome.FAILED, why="it is deleted and waits for its end: run glance-scrubber when its time has come, or bring it back")
+                return MoveResult(image.id, MoveOutcome.FAILED, why="it is deleted and waits for its end: run glance-scrubber when its time has come, or bring it back")
             if image.status not in WITH_DATA:
-                return Result(image.id, Outcome.BUSY, why=f"it is {image.status.value}")
+                return MoveResult(image.id, MoveOutcome.BUSY, why=f"it is {image.status.value}")
             return self._move_whole(image)
         except errors.ImageNotFound:
             return None
         except errors.JobStopped:
             raise
         except (errors.ImageBusy, errors.WrongStatus, errors.LeaseLost, errors.ConcurrentChange, errors.Gone) as exc:
-            return Result(image_id, Outcome.BUSY, why=str(exc))
+            return MoveResult(image_id, MoveOutcome.BUSY, why=str(exc))
         except errors.GlanceError as exc:
             cause = f": {exc.__cause__}" if isinstance(exc.__cause__, errors.GlanceError) else ""
-            return Result(image_id, Outcome.FAILED, why=f"{exc}{cause}")
+            return MoveResult(image_id, MoveOutcome.FAILED, why=f"{exc}{cause}")
 
-    def _move_whole(self, image: Image) -> Result:
+    def _move_whole(self, image: Image) -> MoveResult:
         """Raises ImageNotFound, ImageBusy, Gone and the like, HashMismatch, DataDamaged, StoreError."""
         kept, doubtful = self._elsewhere(image)
         target = self._target(image) if kept is None else self._stores.get(kept.store)
         if target.id in doubtful:
             raise errors.DataDamaged(f"its copy in store {target.id} is not what it was, or can't be read: run glance-periodic run auditor")
-        done = Result(image.id, Outcome.DROPPED, target.id) if kept is not None else Result(image.id, Outcome.MOVED, target.id, image.size or 0)
+        done = MoveResult(image.id, MoveOutcome.DROPPED, target.id) if kept is not None else MoveResult(image.id, MoveOutcome.MOVED, target.id, image.size or 0)
         if self._turn.dry_run:
             return done
         if kept is None:
