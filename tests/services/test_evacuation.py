@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from glancecore.domain import errors
-from glancecore.domain.image import Image, Importing, Location, LocationStatus, Status
+from glancecore.domain.image import Image, Location, LocationStatus, Status
 from glancecore.domain.lease import BlobRef
+from glancecore.domain.staged import Importing
 from glancecore.features.copies.evacuation import Evacuation, MoveOutcome, Order
 from glancecore.features.copies.inventory import Inventory, held_in
 from glancecore.kernel.transfer.draining import Draining
