@@ -48,7 +48,7 @@ class Removed:
     image_ids: tuple[str, ...] = ()
 
 
-class Happened(StrEnum):
+class RemovalReason(StrEnum):
     """What a cache does by itself, for the metrics."""
 
     #: An entry made room for another, or was pruned.
@@ -57,18 +57,18 @@ class Happened(StrEnum):
     CHANGED = "changed"
 
 
-def tell_nobody(_what: Happened, _size: int) -> None:
+def tell_nobody(_what: RemovalReason, _size: int) -> None:
     """What a cache does without anybody who counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class CacheSettings:
-    """The operator's word. ``max_size``: bytes that all data of this cache together may take, at any moment. ``tell`` is to be called
+    """The operator's word. ``max_size``: bytes that all data of this cache together may take, at any moment. ``on_removed`` is to be called
     for each entry that the cache removes by itself, with its bytes."""
 
     max_size: int
     folder: Path | None = None
-    tell: Callable[[Happened, int], None] = tell_nobody
+    on_removed: Callable[[RemovalReason, int], None] = tell_nobody
 
 
 class Tail(ABC):

@@ -31,7 +31,7 @@ class Source(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class MethodRequest:
     """What a caller asks of a method. ``method`` is the object that he sent; ``secrets`` what must never be shown (a token);
     ``roles`` his roles in lower case."""
 
@@ -59,7 +59,7 @@ class FetchWork(Protocol):
         """The image as it is now."""
 
     @property
-    def request(self) -> Request: ...
+    def request(self) -> MethodRequest: ...
 
     def check_alive(self) -> None:
         """Raises ImportCancelled, LeaseLost, ImportSuspended; call it at least once a second while no piece comes."""
@@ -97,7 +97,7 @@ class ImportMethod(Plugin, ABC):
     def start(self) -> None:
         """Check the settings, once per process. Raises ConfigError naming option and fix."""
 
-    def check(self, request: Request) -> None:
+    def check(self, request: MethodRequest) -> None:
         """Refuse what the schema can't, at once, before anything is recorded. Raises Invalid, BadLocation, Forbidden."""
 
     def prepare(self, work: FetchWork) -> None:

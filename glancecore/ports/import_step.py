@@ -28,7 +28,7 @@ from typing import Protocol
 from oslo_config import cfg
 
 from glancecore.domain.image import Image
-from glancecore.ports.import_method import Request
+from glancecore.ports.import_method import MethodRequest
 from glancecore.ports.options import Options, Section
 from glancecore.ports.plugin import Plugin
 
@@ -41,7 +41,7 @@ class ImportWork(Protocol):
         """The image as it is now."""
 
     @property
-    def request(self) -> Request:
+    def request(self) -> MethodRequest:
         """What the caller asked for, and his roles."""
 
     @property

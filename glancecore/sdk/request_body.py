@@ -100,7 +100,9 @@ def data(environ: WSGIEnvironment) -> tuple[Iterator[bytes], int | None]:
     if encoding not in ("", "identity"):
         raise errors.UnsupportedContentType(f"Content-Encoding: {encoding} is not decoded here; send the body as it is (identity)")
     read: Callable[[int], bytes] = environ["wsgi.input"].read
-    if environ.get("HTTP_TRANSFER_ENCODING"):
+    if coding := environ.get("HTTP_TRANSFER_ENCODING", "").strip().lower():
+        if coding != "chunked":
+            raise errors.UnsupportedContentType(f"Transfer-Encoding: {shortened(coding)} is not decoded here; send the body as it is, at most in chunks")
         if not str(environ.get("SERVER_SOFTWARE", "")).startswith(PROVING_SERVERS):
             raise errors.LengthRequired("this server takes bodies with a Content-Length only")
         return _pieces(read, None), None

@@ -20,7 +20,7 @@ import pytest
 from oslo_config import cfg
 
 from glancecore.domain import errors
-from glancecore.ports.cache import Cache, CacheSettings, Fill, Happened, Seal, Tail
+from glancecore.ports.cache import Cache, CacheSettings, Fill, RemovalReason, Seal, Tail
 from glancecore.testing import _cache_process
 from glancecore.testing._cache_process import Other
 from glancecore.testing._store_harness import open_things, sample
@@ -65,9 +65,9 @@ class Told:
     """What the cache has told for the metrics."""
 
     def __init__(self) -> None:
-        self.all: list[tuple[Happened, int]] = []
+        self.all: list[tuple[RemovalReason, int]] = []
 
-    def __call__(self, what: Happened, size: int) -> None:
+    def __call__(self, what: RemovalReason, size: int) -> None:
         self.all.append((what, size))
 
 
@@ -222,8 +222,8 @@ class CacheConformance:
         backdoor.change(image_id)
         assert cache.open(image_id, seal(data)) is None
         assert self.ids(cache) == []
-        assert isinstance(cache.settings.tell, Told)
-        assert cache.settings.tell.all == [(Happened.CHANGED, len(data))]
+        assert isinstance(cache.settings.on_removed, Told)
+        assert cache.settings.on_removed.all == [(RemovalReason.CHANGED, len(data))]
 
     def test_changed_entry_is_not_followed(self, cache: Cache, backdoor: Backdoor) -> None:
         data = sample(100 * KIB)
@@ -375,8 +375,8 @@ class CacheConformance:
         file.close()
         ids.append(self.fill(cache, data[2]))
         assert set(self.ids(cache)) == {ids[0], ids[2]}
-        assert isinstance(cache.settings.tell, Told)
-        assert cache.settings.tell.all == [(Happened.EVICTED, 400 * KIB)]
+        assert isinstance(cache.settings.on_removed, Told)
+        assert cache.settings.on_removed.all == [(RemovalReason.EVICTED, 400 * KIB)]
 
     def test_what_is_read_is_not_evicted(self, cache: Cache) -> None:
         data = [sample(600 * KIB, x) for x in range(2)]

@@ -22,7 +22,7 @@ from oslo_config import cfg
 
 from glancecore.domain import errors
 from glancecore.domain.image import Image
-from glancecore.ports.import_method import FetchedBody, ImportMethod, Request
+from glancecore.ports.import_method import FetchedBody, ImportMethod, MethodRequest
 from glancecore.ports.import_method import Source as Where
 from glancecore.testing.examples import make_image
 
@@ -49,8 +49,8 @@ def make_method(cls: type[AnyMethod], **options: Any) -> AnyMethod:
 class Source(ABC):
     """A server. ``good`` asks for DATA; ``bad`` are requests that must be refused at once."""
 
-    good: Request
-    bad: tuple[Request, ...] = ()
+    good: MethodRequest
+    bad: tuple[MethodRequest, ...] = ()
 
     @abstractmethod
     def cut(self, after: int) -> None:
@@ -72,7 +72,7 @@ class Source(ABC):
 class Work:
     """A ``FetchWork``."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: MethodRequest) -> None:
         self.image: Image = make_image(disk_format="raw", container_format="bare")
         self.request = request
         self.properties: dict[str, str] = {}

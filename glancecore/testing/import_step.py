@@ -21,7 +21,7 @@ from oslo_config import cfg
 
 from glancecore.domain import errors, fields
 from glancecore.domain.image import Image
-from glancecore.ports.import_method import Request
+from glancecore.ports.import_method import MethodRequest
 from glancecore.ports.import_step import ImportStep
 from glancecore.testing.examples import make_image
 
@@ -59,7 +59,7 @@ class Bench:
         self._scratch = folder / "scratch"
         self._scratch.mkdir(exist_ok=True)
         self.image = image or make_image(disk_format="raw", container_format="bare", properties={"mine": "kept"})
-        self.request = Request({"name": "web-download"}, tuple(roles))
+        self.request = MethodRequest({"name": "web-download"}, tuple(roles))
         self.calls = 0
         self._stop_after = stop_after
         self._room = room

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from glancecore.domain import errors
-from glancecore.ports.import_method import FetchedBody, FetchWork, ImportMethod, Request
+from glancecore.ports.import_method import FetchedBody, FetchWork, ImportMethod, MethodRequest
 from glancecore.ports.import_method import Source as Where
 from glancecore.testing.import_method import DATA, OTHER, ImportMethodConformance, Source, make_method
 
@@ -17,8 +17,8 @@ Kit = ImportMethodConformance
 class Shelf(Source):
     """A source in memory: good enough to break rules on."""
 
-    good = Request({"name": "shelf", "uri": "shelf://secret"})
-    bad = (Request({"name": "shelf"}),)
+    good = MethodRequest({"name": "shelf", "uri": "shelf://secret"})
+    bad = (MethodRequest({"name": "shelf"}),)
 
     def __init__(self) -> None:
         self.data: bytes | None = DATA
@@ -51,7 +51,7 @@ class Reads(ImportMethod):
     shelf: Shelf
     piece = 1 << 20
 
-    def check(self, request: Request) -> None:
+    def check(self, request: MethodRequest) -> None:
         if "uri" not in request.method:
             raise errors.Invalid("uri")
 
@@ -77,12 +77,12 @@ class Staged(Reads):
 
 
 class RefusesAll(Reads):
-    def check(self, request: Request) -> None:
+    def check(self, request: MethodRequest) -> None:
         raise errors.Invalid("no")
 
 
 class TakesAll(Reads):
-    def check(self, request: Request) -> None:
+    def check(self, request: MethodRequest) -> None:
         pass
 
 

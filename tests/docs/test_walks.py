@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+import bcrypt
 import pytest
 from blocks import PAGES, REPO
 from up_and_down import up_and_down
@@ -41,9 +42,10 @@ def serve(machine: Machine) -> None:
     machine.ready()
 
 
-def image(machine: Machine, data: bytes = b"data", **fields: object) -> str:
+def image(machine: Machine, data: bytes = b"data", *, store: str = "", **fields: object) -> str:
     def call(method: str, path: str, kind: str, body: bytes) -> bytes:
-        asked = urllib.request.Request(f"http://127.0.0.1:{machine.port}{path}", body, {"Content-Type": kind}, method=method)
+        headers = {"Content-Type": kind, **({"X-Image-Meta-Store": store} if store else {})}
+        asked = urllib.request.Request(f"http://127.0.0.1:{machine.port}{path}", body, headers, method=method)
         with urllib.request.urlopen(asked, timeout=60) as answer:
             return bytes(answer.read())
 
@@ -75,6 +77,20 @@ def test_deploying(walk: Begin) -> None:
     machine.ready()
     assert '"images":[]' in page.run("curl", machine)
     up_and_down(f"http://127.0.0.1:{machine.port}")
+    machine.stop()
+    page.run("pip install --find-links dist glancecore-auth-basic", machine)
+    page.not_here("htpasswd", "it asks for passwords; the driver's tests make such files by it")
+    users = {"alice": "admin", "bob": "password", "carol": "other"}
+    (machine.home / ".glance/htpasswd").write_text("".join(f"{x}:{bcrypt.hashpw(y.encode(), bcrypt.gensalt(4)).decode()}\n" for x, y in users.items()))
+    machine.run("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=images -addext subjectAltName=IP:127.0.0.1 "
+                "-keyout /etc/glance/tls.key -out /etc/glance/tls.pem 2>openssl.log")
+    page.file("auth_strategy = basic", machine, "/etc/glance/glance-api.conf")
+    page.file("communitize_image", machine, "/etc/glance/policy.yaml")
+    page.run("glance-manage db sync", machine)
+    machine.told = {"192.0.2.10:9292": f"127.0.0.1:{machine.port}"}
+    assert '"images":[]' in page.run("curl", machine)
+    with pytest.raises(AssertionError, match="401"):
+        machine.run(f"curl -fsS --cacert /etc/glance/tls.pem --user bob:wrong https://127.0.0.1:{machine.port}/v2/images")
     assert re.search(r"auth +keystone +\w+ +\w+ +glancecore-auth-keystone", machine.run("glance-plugins list"))
     page.elsewhere("glance-manage db sync", KEYSTONE)
     page.elsewhere("install -m 644 /opt/glance/share", "tests/deploy/test_systemd.py")
@@ -90,11 +106,16 @@ def test_stores(walk: Begin) -> None:
     page = walk("docs/stores.md")
     machine = first(page, text_of("docs/stores.md", "web:http"))
     serve(machine)
+    image(machine, store="cheap")
     machine.stop()
     (machine.folder / "fast" / ".glance-store").unlink()  # moved without it
     said = page.run("glance-manage store list", machine, found="glance-manage store (list|show)")
     assert "there is no .glance-store" in said
     assert "fast: used" in machine.run("glance-manage store list")
+    assert "images 1, bytes 4, only copy 1" in page.run("glance-manage store status", machine)
+    assert re.search(r"^cheap: up, draining, takes no new data.*\n  images 0,", machine.run("glance-manage store status cheap"), re.MULTILINE)
+    configure(machine, text_of("docs/stores.md", "web:http").replace("cheap:file, ", ""))
+    assert "store cheap is removed" in page.run("glance-manage store remove", machine)
 
 
 def test_registry(walk: Begin) -> None:

@@ -35,6 +35,17 @@ def test_encoded_uploads_are_refused(owner: Person, way: str, encoding: str) -> 
     assert (owner.call("GET", f"/v2/images/{image_id}").json or {})["status"] == "queued"
 
 
+@pytest.mark.parametrize("coding", ["gzip, chunked", "deflate,chunked", "GZIP", "chunked, gzip"])
+@pytest.mark.parametrize("way", ["file", "stage"])
+def test_so_are_those_that_are_encoded_on_their_way(owner: Person, way: str, coding: str) -> None:
+    """The server takes away chunks, and leaves the rest."""
+    image_id = owner.create()["id"]
+    answer = owner.call("PUT", f"/v2/images/{image_id}/{way}", DATA, Content_Type="application/octet-stream", Transfer_Encoding=coding)
+    assert answer.status_code == 415, answer.text
+    assert "Transfer-Encoding" in (answer.json or {})["message"]
+    assert (owner.call("GET", f"/v2/images/{image_id}").json or {})["status"] == "queued"
+
+
 @pytest.mark.parametrize("encoding", ["identity", "Identity", ""])
 def test_plain_ones_are_taken(owner: Person, encoding: str) -> None:
     image_id = owner.create()["id"]

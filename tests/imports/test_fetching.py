@@ -86,7 +86,7 @@ def test_a_file_of_checksums_is_not_waited_for_when_nobody_wants_it() -> None:
             raise errors.FetchFailed("the connection is lost")
 
         method = SimpleNamespace(source=Kind.FETCHED, prepare=lambda _: None)
-        run = SimpleNamespace(method=method, image=lambda: SimpleNamespace(staged=None), services=SimpleNamespace(area=SimpleNamespace(ref=lambda _: None)),
+        run = SimpleNamespace(method=method, image=lambda: SimpleNamespace(staged=None), services=SimpleNamespace(staged_data=SimpleNamespace(ref=lambda _: None)),
                               lease=None, save=lambda **_: None, refresh=lambda: None, check_alive=cancelled, image_id="i")
         with pytest.raises(errors.ImportCancelled):
             fetching.fetch(cast("Any", run), cast("Any", SimpleNamespace(algorithms=algorithms)))

@@ -57,7 +57,7 @@ def through(behind: MemoryDatabase) -> RegistryDatabase:
             return answer.status_code, answer.data
         raise RuntimeError(answer.text)
 
-    database.line._post = post  # type: ignore[method-assign]
+    database.client._post = post  # type: ignore[method-assign]
     return database
 
 

@@ -10,8 +10,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from glancecore_db_registry.client import Lost
 from glancecore_db_registry.driver import RegistryDatabase
-from glancecore_db_registry.line import Lost
 from registries import Registry
 
 from glancecore.domain import errors
@@ -167,7 +167,7 @@ class Interloper:
     """The first answer is lost, and before anything else somebody else does something."""
 
     def __init__(self, database: RegistryDatabase, monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], None], *, carried_out: bool) -> None:
-        post, first = database.line._post, [True]
+        post, first = database.client._post, [True]
 
         def lossy(*args: Any) -> Any:
             if not (first[0] and "commit" in args[0]):
@@ -178,7 +178,7 @@ class Interloper:
             meanwhile()
             raise Lost
 
-        monkeypatch.setattr(database.line, "_post", lossy)
+        monkeypatch.setattr(database.client, "_post", lossy)
 
 
 def test_changed_again_meanwhile_is_unknown_and_no_conflict(

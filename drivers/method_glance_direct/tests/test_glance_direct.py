@@ -3,7 +3,7 @@
 from importlib.metadata import entry_points
 
 from glancecore.domain.image import Status
-from glancecore.ports.import_method import Request, Source
+from glancecore.ports.import_method import MethodRequest, Source
 from glancecore.testing.import_method import make_method
 
 
@@ -11,4 +11,4 @@ def test_it_imports_what_its_user_has_staged() -> None:
     (found,) = entry_points(group="glancecore.import_methods", name="glance-direct")
     method = make_method(found.load())
     assert (method.source, method.statuses, method.policy) == (Source.STAGED, {Status.UPLOADING}, "upload_image")
-    method.check(Request({"name": "glance-direct"}))
+    method.check(MethodRequest({"name": "glance-direct"}))

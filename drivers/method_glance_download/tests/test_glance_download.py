@@ -12,7 +12,7 @@ from glancecore_method_glance_download.options import OPTIONS, SECTION
 from oslo_config import cfg
 
 from glancecore.domain import errors
-from glancecore.ports.import_method import Request
+from glancecore.ports.import_method import MethodRequest
 
 GOOD = {"glance_region": "two", "glance_image_id": str(uuid.uuid4())}
 
@@ -38,13 +38,13 @@ def make(folder: Path | None = None, text: str | None = None, /, **options: obje
     ({"glance_image_id": "foo"}, "image id does not look like a UUID"), ({"glance_service_interface": 5}, "interface")])
 def test_a_wrong_request(change: Mapping[str, object], word: str) -> None:
     with pytest.raises(errors.Invalid, match=word):
-        make(auth_url="http://keystone").check(Request({**GOOD, **change}, (), {"token": "t"}))
+        make(auth_url="http://keystone").check(MethodRequest({**GOOD, **change}, (), {"token": "t"}))
 
 
 def test_a_caller_without_a_token() -> None:
     with pytest.raises(errors.Invalid, match="token"):
-        make(auth_url="http://keystone").check(Request(GOOD))
-    make(auth_url="http://keystone").check(Request(GOOD, (), {"token": "t"}))
+        make(auth_url="http://keystone").check(MethodRequest(GOOD))
+    make(auth_url="http://keystone").check(MethodRequest(GOOD, (), {"token": "t"}))
 
 
 @pytest.mark.parametrize("text", [None, "", "[keystone_authtoken]\nauth_type = password\n"])

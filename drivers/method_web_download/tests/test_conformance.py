@@ -11,7 +11,7 @@ import pytest
 from glancecore_method_web_download.driver import WebDownload, _pinned
 
 from glancecore.domain import errors
-from glancecore.ports.import_method import Request
+from glancecore.ports.import_method import MethodRequest
 from glancecore.testing.import_method import DATA, OTHER, ImportMethodConformance, Source, Work, make_method, read
 
 
@@ -59,8 +59,8 @@ class Web(Source):
         self.thread = threading.Thread(target=self.server.serve_forever)
         self.thread.start()
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/secret/name?token=hidden"
-        self.good = Request({"name": "web-download", "uri": self.url})
-        self.bad = tuple(Request({"name": "web-download", **more}) for more in (
+        self.good = MethodRequest({"name": "web-download", "uri": self.url})
+        self.bad = tuple(MethodRequest({"name": "web-download", **more}) for more in (
             {}, {"uri": ""}, {"uri": 5}, {"uri": "ftp://127.0.0.1/x"}, {"uri": "http://10.0.0.1/"}, {"uri": self.url, "checksum_url": 5},
             {"uri": self.url, "checksum_url": "http://10.0.0.1/"}))
 
@@ -105,7 +105,7 @@ class TestRanges(ImportMethodConformance):
         with pytest.raises(errors.FetchFailed, match="where the data ends") as told:
             method.fetch(Work(source.good))
         assert not told.value.retryable
-        assert read(method.fetch(Work(Request({**source.good.method, "expected": {"sha256": "0" * 64}})))) == DATA
+        assert read(method.fetch(Work(MethodRequest({**source.good.method, "expected": {"sha256": "0" * 64}})))) == DATA
 
 
 class TestNoRanges(TestRanges):
@@ -139,10 +139,10 @@ class TestNoValidator(TestRanges):
 def test_the_operators_lists(options: dict[str, Any], uri: str, taken: bool) -> None:
     method = make_method(WebDownload, **options)
     if taken:
-        method.check(Request({"uri": uri}))
+        method.check(MethodRequest({"uri": uri}))
     else:
         with pytest.raises(errors.BadLocation, match="does not pass filtering"):
-            method.check(Request({"uri": uri}))
+            method.check(MethodRequest({"uri": uri}))
 
 
 @pytest.mark.parametrize(("options", "word"), [
@@ -158,4 +158,4 @@ def test_a_wrong_setting_stops_the_start(options: dict[str, Any], word: str) -> 
     ({"checksum_url": "HTTPS://8.8.8.8/SHA256SUMS"}, True), ({"checksum_url": "http://8.8.8.8/SHA256SUMS"}, False), ({"signature": "x"}, False)])
 def test_what_lets_a_redirect_lead_to_http(method: dict[str, Any], pinned: bool) -> None:
     """A digest that nobody on the way can choose."""
-    assert _pinned(Request({"uri": "https://8.8.8.8/x", **method})) is pinned
+    assert _pinned(MethodRequest({"uri": "https://8.8.8.8/x", **method})) is pinned

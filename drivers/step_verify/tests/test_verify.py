@@ -13,7 +13,7 @@ import pytest
 from glancecore_step_verify.driver import Verify
 
 from glancecore.domain import errors
-from glancecore.ports.import_method import Request
+from glancecore.ports.import_method import MethodRequest
 from glancecore.testing.examples import make_image
 from glancecore.testing.import_step import Bench, ImportStepConformance, make_step
 
@@ -79,7 +79,7 @@ class TestVerify(ImportStepConformance):
 
 def run(tmp_path: Path, signer: Signer, signature: str | None, data: bytes = DATA, **options: object) -> None:
     work = Bench(tmp_path, data, make_image())
-    work.request = Request({"name": "web-download", **({"signature": signature} if signature is not None else {})})
+    work.request = MethodRequest({"name": "web-download", **({"signature": signature} if signature is not None else {})})
     make_step(Verify, keyring=str(signer.keyring), **options).run(work)
 
 

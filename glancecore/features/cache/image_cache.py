@@ -19,7 +19,7 @@ from glancecore.domain.image import Image, Status
 from glancecore.kernel import metrics
 from glancecore.kernel.transfer.cached_data import CachedData, CopySource
 from glancecore.kernel.transfer.hashing import Hashes
-from glancecore.ports.cache import Cache, Fill, Happened, Seal, Tail
+from glancecore.ports.cache import Cache, Fill, RemovalReason, Seal, Tail
 from glancecore.ports.store import CHUNK
 from glancecore.sdk import log_lines
 
@@ -273,7 +273,7 @@ class ImageCache:
             raise errors.CacheUnavailable("the image cache failed") from exc
 
 
-def told(what: Happened, size: int) -> None:
-    """For ``CacheSettings.tell``: what the cache removes by itself is counted."""
+def told(what: RemovalReason, size: int) -> None:
+    """For ``CacheSettings.on_removed``: what the cache removes by itself is counted."""
     metrics.CACHE_REMOVED.labels(what.value).inc()
     metrics.CACHE_REMOVED_BYTES.labels(what.value).inc(size)

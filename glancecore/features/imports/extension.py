@@ -39,8 +39,8 @@ class ImportsExtension(CoreExtension):
         self.methods: dict[str, ImportMethod] = kernel.plugins.every("import_method")
         steps = load_steps(conf, kernel.plugins)
         _refuse_bare_tokens(conf, self.methods, kernel.signatures)
-        staged = StagedData(kernel.stores, kernel.data_settings, judged_late=any(x.changes_data and x.takes_anything for x in steps.values()))
-        services = ImportServices(kernel.database, kernel.stores, staged, kernel.operations, kernel.quota, self.methods, steps, kernel.signatures,
+        staged_data = StagedData(kernel.stores, kernel.data_settings, defer_verdict=any(x.changes_data and x.takes_anything for x in steps.values()))
+        services = ImportServices(kernel.database, kernel.stores, staged_data, kernel.operations, kernel.quota, self.methods, steps, kernel.signatures,
                                   KeptSecrets(conf.imports.token_keys), _settings(conf, images.limits))
         #: Runs imports in this process.
         self.runner = ImportRunner(services, logbooks(conf, kernel.database), make_pipeline)
@@ -50,7 +50,7 @@ class ImportsExtension(CoreExtension):
             kernel.startup.serving and self.methods and not self.board and conf.imports.own_process) else None
         jobs = self.board or self.process
         engine = JobDispatcher(self.runner, jobs, services) if jobs else self.runner
-        self.staging = Staging(kernel.database.images, kernel.policy, kernel.quota, staged, kernel.operations)
+        self.staging = Staging(kernel.database.images, kernel.policy, kernel.quota, staged_data, kernel.operations)
         self.use_cases = Imports(services, kernel.policy, engine, images.use_cases, kernel.lookups)
         kernel.on.abandoned(Operation.IMPORT, engine.resume)
         kernel.on.every_pass(self.runner.tidy)

@@ -54,7 +54,7 @@ def roll_back(run: ImportRun, undo: Callable[[ImportRun], None]) -> None:
         for ref in run.lease.blobs:
             services.stores.discard(ref)
         if stable is not Status.UPLOADING and run.task.kept is None and image.staged is not None:
-            services.area.discard(BlobRef(image.staged.store, image.staged.key))
+            services.staged_data.discard(BlobRef(image.staged.store, image.staged.key))
     except errors.StoreError as exc:
         LOG.warning("image %s: what its import left can't be removed now (%s); trying again", run.image_id, exc)
         return
@@ -70,7 +70,7 @@ def _worth_keeping(run: ImportRun) -> Staged | None:
     if staged is None or not run.services.settings.keep_for:
         return None
     try:
-        free = run.services.area.store.free()
+        free = run.services.staged_data.store.free()
     except errors.StoreError:
         return None
     return staged if free is None or free >= _ROOM_FOR_OTHERS * staged.digests.size else None

@@ -50,7 +50,7 @@ class ImportServices:
 
     database: Database
     stores: Stores
-    area: StagedData
+    staged_data: StagedData
     operations: Operations
     quota: Quota
     methods: Mapping[str, ImportMethod]

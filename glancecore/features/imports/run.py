@@ -21,7 +21,7 @@ from glancecore.domain.quota import Limits
 from glancecore.domain.staged import Staged
 from glancecore.domain.task import Task
 from glancecore.features.imports.import_services import ImportServices
-from glancecore.ports.import_method import ImportMethod, Request, Source
+from glancecore.ports.import_method import ImportMethod, MethodRequest, Source
 from glancecore.ports.import_step import ImportStep
 from glancecore.ports.repository import Change, LeaseChanged, LeaseEnded, WithinLimits
 from glancecore.ports.task_repository import TaskChanged
@@ -64,13 +64,13 @@ class ImportRun:
         return self._lease.image_id
 
     @property
-    def request(self) -> Request:
+    def request(self) -> MethodRequest:
         """Raises SecretsUnreadable."""
         raw = self._task.input.get("import_req")
         body = raw if isinstance(raw, dict) else {}
         method = body.get("method")
         roles = tuple(x for x in self._task.secrets.get("roles", "").split(",") if x)
-        return Request(method if isinstance(method, dict) else {}, roles, self.services.kept.open(self._task.id, self._task.secrets))
+        return MethodRequest(method if isinstance(method, dict) else {}, roles, self.services.kept.open(self._task.id, self._task.secrets))
 
     @property
     def must_succeed(self) -> bool:
@@ -173,7 +173,7 @@ class ImportRun:
         except errors.ImageNotFound:
             staged = None
         if staged is None or (staged.store, staged.key) != (ref.store, ref.key):
-            self.services.area.discard(ref)
+            self.services.staged_data.discard(ref)
 
     def _changed_lease(self, add: BlobRef | None, drop: BlobRef | None, reserved: int) -> Lease:
         blobs = [x for x in self._lease.blobs if x != drop]

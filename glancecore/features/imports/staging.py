@@ -35,13 +35,13 @@ LOG = logging.getLogger(__name__)
 
 
 class StagedData:
-    """Reads and writes staged data; knows nothing of who may. ``judged_late``: a step may make other data of it, so what the
+    """Reads and writes staged data; knows nothing of who may. ``defer_verdict``: a step may make other data of it, so what the
     inspection says is kept with the data instead of ending the writing."""
 
-    def __init__(self, stores: Stores, settings: DataSettings, *, judged_late: bool) -> None:
+    def __init__(self, stores: Stores, settings: DataSettings, *, defer_verdict: bool) -> None:
         self._stores = stores
         self._settings = settings
-        self._judged_late = judged_late
+        self._defer_verdict = defer_verdict
 
     @property
     def store(self) -> StoreFacade:
@@ -85,7 +85,7 @@ class StagedData:
         return self.put(image, ref, _read(path, progress), size=size)[0]
 
     def _judge(self, image: Image) -> _Judge:
-        return _Judge(Inspector(image.disk_format or "", image.container_format or "", self._settings.inspection), late=self._judged_late)
+        return _Judge(Inspector(image.disk_format or "", image.container_format or "", self._settings.inspection), late=self._defer_verdict)
 
     def judge(self, image: Image, staged: Staged, progress: Callable[[int, int], None]) -> Staged:
         """The same data, inspected as what ``image`` says now that it is. Raises BadContent, StoreError, and what ``progress`` raises."""
@@ -103,11 +103,11 @@ class StagedData:
 class Staging:
     """The use case: a user stages data, to be imported by a later request."""
 
-    def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, area: StagedData, operations: Operations) -> None:
+    def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, staged_data: StagedData, operations: Operations) -> None:
         self._repository = repository
         self._policy = authorizer
         self._quota = quota
-        self._area = area
+        self._staged_data = staged_data
         self._operations = operations
 
     def stage(self, ctx: Context, image_id: str, body: Iterable[bytes], *, size: int | None = None) -> None:
@@ -121,15 +121,15 @@ class Staging:
         self._policy.authorize(ctx, "upload_image", image)
         image.require(Status.QUEUED)
         image.require_formats()
-        if size is not None and size > self._area.cap:
-            raise errors.TooLarge(f"the data has {size} bytes; image_size_cap is {self._area.cap}")
+        if size is not None and size > self._staged_data.cap:
+            raise errors.TooLarge(f"the data has {size} bytes; image_size_cap is {self._staged_data.cap}")
         limits = self._quota.limits(image.owner)
-        ref = self._area.ref(image_id)
+        ref = self._staged_data.ref(image_id)
         checkpoint("stage.before_intent")
         with self._operations.hold(image, image.begin_stage(), Operation.STAGE, blobs=(ref,), reserve=size or 0, limits=limits) as held:
             checkpoint("stage.after_intent")
-            staged, _ = self._area.put(held.image, ref, _noted(body), size=size, reserve=held.reserve, check_lease=held.check)
-            held.made(lambda: self._area.discard(ref), lambda x: x.staged is not None and x.staged.key == ref.key)
+            staged, _ = self._staged_data.put(held.image, ref, _noted(body), size=size, reserve=held.reserve, check_lease=held.check)
+            held.made(lambda: self._staged_data.discard(ref), lambda x: x.staged is not None and x.staged.key == ref.key)
             checkpoint("stage.before_finish")
             within = [] if limits.staged_bytes is None else [WithinLimits(image.owner, Limits(staged_bytes=limits.staged_bytes))]
             held.finish(lambda x: x.finish_stage(staged), *within, events=lambda x: [ImageEvent(EventType.IMAGE_UPDATE, x)])
@@ -141,7 +141,7 @@ class _Judge:
 
     def __init__(self, inspector: Inspector, *, late: bool) -> None:
         self._inspector = inspector
-        self._late = late
+        self._defer_verdict = late
         self.verdict: InspectionVerdict | None = None
 
     def update(self, piece: bytes) -> None:
@@ -155,7 +155,7 @@ class _Judge:
         try:
             return look()
         except errors.BadContent as exc:
-            if not self._late:
+            if not self._defer_verdict:
                 raise
             self.verdict = InspectionVerdict(exc.code, str(exc))
             return None

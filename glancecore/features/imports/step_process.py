@@ -22,7 +22,7 @@ from typing import Any, Literal, TypeVar, cast
 
 from glancecore.domain import errors
 from glancecore.domain.image import Image
-from glancecore.ports.import_method import Request
+from glancecore.ports.import_method import MethodRequest
 from glancecore.ports.import_step import ImportStep, ImportWork
 from glancecore.sdk import log_lines
 from glancecore.sdk.registry import codec as wire
@@ -40,8 +40,8 @@ MESSAGE_TIMEOUT = 60
 #: Seconds that the process has to end after its last word.
 STOP_TIMEOUT = 5.0
 
-_SEND: Mapping[type, Callable[[Any], Any] | None] = {x: wire.encoder(x) for x in (Image, Request)}
-_READ: Mapping[type, Callable[[Any], Any] | None] = {x: wire.decoder(x) for x in (Image, Request)}
+_SEND: Mapping[type, Callable[[Any], Any] | None] = {x: wire.encoder(x) for x in (Image, MethodRequest)}
+_READ: Mapping[type, Callable[[Any], Any] | None] = {x: wire.decoder(x) for x in (Image, MethodRequest)}
 
 Call = Literal["run", "undo"]
 #: Answers after which a step must end.
@@ -204,8 +204,8 @@ class RemoteWork:
         return _read(Image, self._ask("image"))
 
     @property
-    def request(self) -> Request:
-        return _read(Request, self._ask("request"))
+    def request(self) -> MethodRequest:
+        return _read(MethodRequest, self._ask("request"))
 
     @property
     def staged(self) -> Path:

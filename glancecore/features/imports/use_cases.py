@@ -23,7 +23,7 @@ from glancecore.kernel.retrying import on_concurrent_change
 from glancecore.kernel.transfer.signatures import CERTIFICATE
 from glancecore.kernel.transfer.store_facade import StoreFacade
 from glancecore.policies.authorizer import Authorizer
-from glancecore.ports.import_method import ImportMethod, Request, Source
+from glancecore.ports.import_method import ImportMethod, MethodRequest, Source
 from glancecore.ports.repository import Change
 from glancecore.ports.task_repository import TaskAdded, TaskChanged
 from glancecore.sdk.checkpoints import checkpoint
@@ -96,7 +96,7 @@ class Imports:
             raise errors.UnknownMethod(f"method.name: {wanted.name!r} is not one of {', '.join(self._methods) or 'none'}")
         self._policy.authorize(ctx, method.policy, image)
         expected.wanted(wanted.method)
-        request = Request(wanted.method, sorted(ctx.roles), {"token": ctx.token} if ctx.token and method.wants_token else {})
+        request = MethodRequest(wanted.method, sorted(ctx.roles), {"token": ctx.token} if ctx.token and method.wants_token else {})
         self._check(ctx, method, request)
         if image.importing is not None and image.importing.task is not None:
             raise errors.ImageBusy(f"image {image_id} has an active task: {image.importing.task}")
@@ -123,7 +123,7 @@ class Imports:
         if method is None:
             raise errors.UnknownMethod("import method web-download is not enabled in this deployment")
         wanted = ImportRequest({"name": "web-download", "uri": uri}, body={"method": {"name": "web-download", "uri": uri}}, given=given)
-        self._check(ctx, method, Request(wanted.method))
+        self._check(ctx, method, MethodRequest(wanted.method))
         image = self._images.create(ctx, new)
         task = self._start(ctx, image, wanted)
         if task is None:
@@ -143,7 +143,7 @@ class Imports:
         image.require(Status.ACTIVE, Status.DEACTIVATED)
         told = {"name": "copy-image"}
         wanted = ImportRequest(told, [store_id], body={"method": told, "stores": [store_id], "all_stores_must_succeed": True})
-        return self._begin(Context(admin=True), image, wanted, Request(told), self._targets(image, wanted, method), limited=False)
+        return self._begin(Context(admin=True), image, wanted, MethodRequest(told), self._targets(image, wanted, method), limited=False)
 
     def cancel(self, ctx: Context, image_id: str, task_id: str) -> None:
         """Ask a running import to stop; it does so within seconds. Raises ImageNotFound, TaskNotFound, Forbidden, WrongStatus."""
@@ -186,7 +186,7 @@ class Imports:
         if after != task:
             self._repository.commit(TaskChanged(task, replace(after, version=task.version + 1)))
 
-    def _check(self, ctx: Context, method: ImportMethod, request: Request) -> None:
+    def _check(self, ctx: Context, method: ImportMethod, request: MethodRequest) -> None:
         """What a caller's request must be; where it leads may be asked of name servers. Raises Invalid, BadLocation, Forbidden, StoreUnavailable,
         ServerBusy, PluginBroken."""
         for step in self._steps.values() if method.source is not Source.COPIES else ():
@@ -198,7 +198,7 @@ class Imports:
             method.check(request)
         self._check_signature(method, request)
 
-    def _check_signature(self, method: ImportMethod, request: Request) -> None:
+    def _check_signature(self, method: ImportMethod, request: MethodRequest) -> None:
         """A signature that nobody would look at is refused. Raises Invalid."""
         checking = [x for x in self._steps.values() if x.checks_signatures] if method.source is not Source.COPIES else []
         if "signature" in request.method and not checking:
@@ -221,11 +221,13 @@ class Imports:
             raise errors.UnknownImportStore(str(exc)) from exc
         if not store.available:
             raise errors.StoreUnavailable(f"store {store.id} is not available", store.id)
+        if store.draining:
+            store.require_writable()
         if not store.writable:
             raise errors.UnknownImportStore(f"store {store.id} takes no new data")
         return store
 
-    def _begin(self, ctx: Context, image: Image, wanted: ImportRequest, request: Request, stores: tuple[str, ...], *,
+    def _begin(self, ctx: Context, image: Image, wanted: ImportRequest, request: MethodRequest, stores: tuple[str, ...], *,
                limited: bool = True, failed: Task | None = None) -> Task:
         """One commit: the image is importing, held by a lease, and the task says so; what ``failed`` keeps goes over to the image."""
         at = datetime.now(UTC)

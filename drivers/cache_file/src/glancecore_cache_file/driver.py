@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from glancecore.domain import errors
-from glancecore.ports.cache import Cache, CachedImage, CacheSettings, Fill, Happened, Removed, Seal, Tail
+from glancecore.ports.cache import Cache, CachedImage, CacheSettings, Fill, RemovalReason, Removed, Seal, Tail
 from glancecore.ports.options import Section
 from glancecore_cache_file.files import Exclusive, FileFill, FileTail, filler_lives, shared
 from glancecore_cache_file.index import FILLING, GONE, READY, Index, Row, Transaction
@@ -276,7 +276,7 @@ class FileCache(Cache):
         _mark(file.path).unlink(missing_ok=True)
         index.forget(row.token)
         if row.state == READY:
-            self.settings.tell(Happened.EVICTED, row.size)
+            self.settings.on_removed(RemovalReason.EVICTED, row.size)
 
     def _remove(self, index: Transaction, row: Row) -> None:
         """The entry is no more; its bytes count until nobody has them open."""
@@ -311,7 +311,7 @@ class FileCache(Cache):
                 pass
             LOG.warning("the cached data of image %s was changed from outside: it is dropped", row.image_id)
             self._remove(index, now)
-        self.settings.tell(Happened.CHANGED, row.size)
+        self.settings.on_removed(RemovalReason.CHANGED, row.size)
 
     def _hit(self, row: Row) -> None:
         """Counting must not stop a download."""

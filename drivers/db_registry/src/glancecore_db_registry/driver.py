@@ -11,7 +11,7 @@ from glancecore.domain import errors
 from glancecore.ports.options import Section
 from glancecore.ports.repository import Database
 from glancecore.sdk.registry.calls import OWN, Call, calls, repositories
-from glancecore_db_registry.line import Line
+from glancecore_db_registry.client import RegistryClient
 from glancecore_db_registry.options import OPTIONS
 from glancecore_db_registry.remote import method, repository
 
@@ -24,21 +24,21 @@ class RegistryDatabase(Database):
 
     def __init__(self, conf: Section) -> None:
         super().__init__(conf)
-        self.line = Line(conf)
-        self._greeting = threading.Lock()
-        self._greeted = False
+        self.client = RegistryClient(conf)
+        self._shaking_hands = threading.Lock()
+        self._connected = False
         for name, port in repositories().items():
-            setattr(self, name, repository(name, port, self.line, self))
+            setattr(self, name, repository(name, port, self.client, self))
 
     def ping(self) -> None:
-        with self._greeting:
-            if not self._greeted:
-                self.line.greet()
-                self._greeted = True
+        with self._shaking_hands:
+            if not self._connected:
+                self.client.handshake()
+                self._connected = True
         try:
             self._own("ping")
         except errors.DatabaseUnavailable:
-            self._greeted = False  # it may be another release when it comes back
+            self._connected = False  # it may be another release when it comes back
             raise
 
     def sync(self, revision: str = "head") -> None:
@@ -59,16 +59,16 @@ class RegistryDatabase(Database):
         return int(self._own("purge", before, limit))
 
     def close(self) -> None:
-        self.line.close()
+        self.client.close()
 
     def _own(self, name: str, *args: Any) -> Any:
-        return self.line.run(calls()[f"{OWN}/{name}"], args)
+        return self.client.run(calls()[f"{OWN}/{name}"], args)
 
 
 def _serve_what_is_added() -> None:
     """Methods that the port has gained since, when they have a body there: here they are calls, too."""
     def added(call: Call) -> Any:
-        return lambda self, *args, **named: method(call, self.line)(self, *args, **named)
+        return lambda self, *args, **named: method(call, self.client)(self, *args, **named)
 
     for call in calls().values():
         if call.repository == OWN and call.method not in vars(RegistryDatabase):

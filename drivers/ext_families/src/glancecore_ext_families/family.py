@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -122,10 +122,16 @@ class Family:
 
     @classmethod
     def of(cls, record: Record) -> Family:
-        data: dict[str, Any] = dict(record.data)
+        data = _known(cls, record)
         channels = {name: Channel(Target(*x["target"]), x["revision"], x["pinned"], x["moved_at"], tuple(Target(*y) for y in x["earlier"]))
                     for name, x in data.pop("channels").items()}
         return cls(record.id, channels=channels, record=record, **data)
+
+
+def _known(cls: type[Family | Version], record: Record) -> dict[str, Any]:
+    """What of a record this release knows: a newer one may run beside it for a while."""
+    names = {x.name for x in fields(cls)}
+    return {x: y for x, y in record.data.items() if x in names}
 
 
 def _pair(target: Target) -> list[str]:
@@ -184,5 +190,4 @@ class Version:
 
     @classmethod
     def of(cls, record: Record) -> Version:
-        data: dict[str, Any] = dict(record.data)
-        return cls(record.id, record=record, **data)
+        return cls(record.id, record=record, **_known(cls, record))

@@ -10,11 +10,10 @@ from typing import Any
 from glancecore.domain.context import Context
 from glancecore.domain.image import Image, Status
 from glancecore.ports.extension import Kernel
-from glancecore.ports.repository import ImageQuery, Sort, SortField
+from glancecore.ports.repository import ImageQuery
 from glancecore_ext_lifecycle.policy import DATES, Fact, moment, selected
 
 _PAGE = 500
-_BY_ID = (Sort(SortField.ID, descending=False),)
 
 
 class Facts:
@@ -42,8 +41,8 @@ class Facts:
         for hidden in (False, True):
             marker: str | None = None
             while True:
-                page = self._kernel.images.find(ctx, ImageQuery(ctx.viewer, all_visible=True, member_status=None, hidden=hidden, equal={"owner": (ctx.project,)}, sort=_BY_ID,
-                                                                marker=marker, limit=_PAGE))
+                page = self._kernel.images.find(ctx, ImageQuery(ctx.viewer, all_visible=True, member_status=None, hidden=hidden, equal={"owner": (ctx.project,)}, marker=marker,
+                                                                limit=_PAGE))
                 yield [x for x in page.images if x.owner == ctx.project and x.status in (Status.ACTIVE, Status.DEACTIVATED)]
                 marker = page.marker
                 if marker is None:

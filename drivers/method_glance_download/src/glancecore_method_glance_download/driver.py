@@ -12,7 +12,7 @@ import orjson
 from oslo_config import cfg
 
 from glancecore.domain import errors
-from glancecore.ports.import_method import FetchedBody, FetchWork, ImportMethod, Request
+from glancecore.ports.import_method import FetchedBody, FetchWork, ImportMethod, MethodRequest
 from glancecore.ports.options import Section
 from glancecore.ports.store import CHUNK
 from glancecore.sdk.address_filter import AddressFilter
@@ -57,7 +57,7 @@ class GlanceDownload(ImportMethod):
         # Keystone and its catalogue are the operator's: they may be anywhere
         self._fetcher = Fetcher(AddressFilter(["0.0.0.0/0", "::/0"]), Settings(self.conf.connect_timeout, self.conf.timeout, 0, tls))
 
-    def check(self, request: Request) -> None:
+    def check(self, request: MethodRequest) -> None:
         method = request.method
         if not isinstance(method.get("glance_region"), str) or not method["glance_region"]:
             raise errors.Invalid("method.glance_region: glance-download needs the name of the region")
@@ -98,13 +98,13 @@ class GlanceDownload(ImportMethod):
             raise
 
     # -- inside ------------------------------------------------------------------------------------------------------
-    def _source(self, request: Request) -> dict[str, Any]:
+    def _source(self, request: MethodRequest) -> dict[str, Any]:
         found = self._json(f"{self._endpoint(request)}/v2/images/{request.method['glance_image_id']}", request, "the image in the other region")
         if found.get("status") != "active":
             raise _failed("the image in the other region is not active", again=False)
         return found
 
-    def _endpoint(self, request: Request) -> str:
+    def _endpoint(self, request: MethodRequest) -> str:
         region, interface = request.method["glance_region"], request.method.get("glance_service_interface", "public")
         base = self._keystone if self._keystone.endswith("/v3") else f"{self._keystone}/v3"
         catalogue = self._json(f"{base}/auth/catalog", request, "the catalogue of regions").get("catalog", [])
@@ -114,7 +114,7 @@ class GlanceDownload(ImportMethod):
                     return str(endpoint["url"]).rstrip("/").removesuffix("/v2")
         raise _failed(f"there is no image service of region {region!r} and interface {interface!r}", again=False)
 
-    def _json(self, url: str, request: Request, what: str) -> dict[str, Any]:
+    def _json(self, url: str, request: MethodRequest, what: str) -> dict[str, Any]:
         body = self._get(url, request, {})
         try:
             if body.status != HTTPStatus.OK:
@@ -131,7 +131,7 @@ class GlanceDownload(ImportMethod):
             body.close()
         return found if isinstance(found, dict) else {}
 
-    def _get(self, url: str, request: Request, headers: Mapping[str, str]) -> Body:
+    def _get(self, url: str, request: MethodRequest, headers: Mapping[str, str]) -> Body:
         if self._fetcher is None:
             raise errors.ConfigError("the method was not started; report this as a fault")
         try:

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from oslo_config import cfg
 
 from glancecore.domain import errors
-from glancecore.ports.import_method import FetchedBody, FetchWork, ImportMethod, Request
+from glancecore.ports.import_method import FetchedBody, FetchWork, ImportMethod, MethodRequest
 from glancecore.ports.options import Section
 from glancecore.ports.store import CHUNK
 from glancecore.sdk.address_filter import AddressFilter, Target
@@ -92,7 +92,7 @@ class WebDownload(ImportMethod):
         self._filter = UriFilter(conf)
         self._fetcher = Fetcher(self._filter, Settings(conf.connect_timeout, conf.timeout, conf.redirects, tls, proxies))
 
-    def check(self, request: Request) -> None:
+    def check(self, request: MethodRequest) -> None:
         try:
             self._checked().target(self._uri(request))
             if (sums := self._sums(request)) is not None:
@@ -127,7 +127,7 @@ class WebDownload(ImportMethod):
             body.close()
         return text.decode("utf-8", "replace")
 
-    def _sums(self, request: Request) -> tuple[str, str] | None:
+    def _sums(self, request: MethodRequest) -> tuple[str, str] | None:
         """URL of the checksum file and the name to look for. Raises Invalid."""
         url = request.method.get("checksum_url")
         if url is None:
@@ -176,14 +176,14 @@ class WebDownload(ImportMethod):
             raise errors.ConfigError("the method was not started; report this as a fault")
         return self._filter
 
-    def _uri(self, request: Request) -> str:
+    def _uri(self, request: MethodRequest) -> str:
         uri = request.method.get("uri")
         if not isinstance(uri, str) or not uri:
             raise errors.Invalid("method.uri: web-download needs the URL of the data")
         return uri
 
 
-def _pinned(request: Request) -> bool:
+def _pinned(request: MethodRequest) -> bool:
     """Whether the data is compared with a digest that nobody on the way can choose: the caller's own, or one fetched by https."""
     return bool(request.method.get("expected")) or str(request.method.get("checksum_url", "")).lower().startswith("https:")
 

@@ -338,7 +338,7 @@ class ImportRunner:
         try:
             let_go = self._replaced(task, task.let_go())
             checkpoint("kept.let_go")
-            self._services.area.discard(BlobRef(kept.store, kept.key))
+            self._services.staged_data.discard(BlobRef(kept.store, kept.key))
             checkpoint("kept.gone")
             self._replaced(let_go, let_go.emptied())
         except errors.ConcurrentChange:

@@ -29,12 +29,12 @@ def fetch(run: ImportRun, expected: Expected) -> None:
         work = MethodWork(run, preparing=True)
         run.method.prepare(work)
         work.preparing = False
-        ref = run.services.area.ref(run.image_id)
+        ref = run.services.staged_data.ref(run.image_id)
         run.save(add=ref)
         checkpoint("fetch.intent")
         with Watch(run) as watch:
             algorithms = watch.over(lambda: expected.algorithms(run))  # a file of checksums is fetched, too
-            staged, digests = run.services.area.put(run.image(), ref, _noted(_resilient(run, work, watch)), reserve=ImportReservation(run).need, check_lease=run.check_alive,
+            staged, digests = run.services.staged_data.put(run.image(), ref, _noted(_resilient(run, work, watch)), reserve=ImportReservation(run).need, check_lease=run.check_alive,
                                                  algorithms=algorithms)
         checkpoint("fetch.before_record")
         known = replace(staged, arrived=digests)

@@ -14,7 +14,7 @@ from glancecore.domain.quota import Limits
 from glancecore.domain.staged import Staged
 from glancecore.features.imports.run import ImportRun
 from glancecore.features.imports.stages.reservation import ImportReservation
-from glancecore.ports.import_method import Request
+from glancecore.ports.import_method import MethodRequest
 from glancecore.sdk.checkpoints import checkpoint
 
 LOG = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class MethodWork:
         return self._run.image()
 
     @property
-    def request(self) -> Request:
+    def request(self) -> MethodRequest:
         return self._run.request
 
     def check_alive(self) -> None:
@@ -67,7 +67,7 @@ class StepWork:
         return self._named(self._run.image())
 
     @property
-    def request(self) -> Request:
+    def request(self) -> MethodRequest:
         return self._run.request
 
     @property
@@ -101,7 +101,7 @@ class StepWork:
 
     def reserve(self, size: int) -> None:
         self.check_alive()
-        cap = self._run.services.area.cap
+        cap = self._run.services.staged_data.cap
         if size > cap:
             raise errors.TooLarge(f"the data would have {size} bytes after step {self._name}; image_size_cap is {cap}")
         self._room = self._room or ImportReservation(self._run)
@@ -111,12 +111,12 @@ class StepWork:
         """The new data is written and recorded before the old goes, so that a crash leaves one of them."""
         if path.parent != self.scratch or path.is_symlink() or not path.is_file():
             raise errors.StepFailed(f"step {self._name} made no file of its own")
-        run, area, old = self._run, self._run.services.area, self._staged()
+        run, staged_data, old = self._run, self._run.services.staged_data, self._staged()
         self.reserve(path.stat().st_size)
-        ref = area.ref(run.image_id)
+        ref = staged_data.ref(run.image_id)
         run.save(add=ref)
         checkpoint("step.intent")
-        staged = old.become(area.put_file(self.image, ref, path, run.progress))
+        staged = old.become(staged_data.put_file(self.image, ref, path, run.progress))
         checkpoint("step.replaced")
         old_ref = BlobRef(old.store, old.key)
         done = old.worked.steps if old.worked is not None else ()
@@ -127,7 +127,7 @@ class StepWork:
             run.disown(ref)
             raise
         checkpoint("step.recorded")
-        area.discard(old_ref)
+        staged_data.discard(old_ref)
         run.save(drop=old_ref)
         path.unlink()
         self._copy, self._formats = None, {}
@@ -140,7 +140,7 @@ class StepWork:
         """The step has run. What it calls by another name, and has not replaced, is inspected as that. Raises BadContent."""
         if not self._formats:
             return
-        staged = self._run.services.area.judge(self.image, self._staged(), self._run.progress)
+        staged = self._run.services.staged_data.judge(self.image, self._staged(), self._run.progress)
         self._run.save(image=lambda x: self._named(x).takes(staged))
 
     def set_properties(self, **properties: str) -> None:

@@ -164,7 +164,7 @@ def finish(run: ImportRun) -> None:
     if image.staged is not None:
         digests, ref = image.staged.digests, BlobRef(image.staged.store, image.staged.key)
         try:
-            run.services.area.discard(ref)
+            run.services.staged_data.discard(ref)
         except errors.StoreError as exc:
             LOG.warning("image %s: staged data can't be removed now (%s); the reaper will", run.image_id, exc)
             left = ref

@@ -1,4 +1,4 @@
-"""The line to the metadata service: kept connections, proofs, repeats, and its answers as results and errors.
+"""The client of the metadata service: kept connections, proofs, repeats, and its answers as results and errors.
 
 Three things can go wrong: no connection is had (nothing was done: tried again, also elsewhere), it breaks before the answer
 (the outcome is unknown: repeated when the call bears it), or the answer refuses the call (never repeated).
@@ -48,7 +48,7 @@ class Refusal(Exception):
     """The service has not carried the call out, and would not the next time: the operator must do something."""
 
 
-class Line:
+class RegistryClient:
     """Thread-safe. Raises ConfigError for wrong options at once; connects at the first use, and anew in a forked child."""
 
     def __init__(self, conf: Section) -> None:
@@ -97,7 +97,7 @@ class Line:
             raise ValueError(value["message"])
         raise wire.error_of(value)
 
-    def greet(self) -> Mapping[str, Any]:
+    def handshake(self) -> Mapping[str, Any]:
         """What the service serves. Raises ConfigError when this node can't work with it, DatabaseUnavailable."""
         try:
             _, answer = self._retrying(self._post, f"/{PROTOCOL}", "", b"")

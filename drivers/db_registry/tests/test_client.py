@@ -12,7 +12,7 @@ from typing import Any
 
 import lab
 import pytest
-from glancecore_db_registry import line
+from glancecore_db_registry import client
 from glancecore_db_registry.driver import RegistryDatabase
 from oslo_context import context as log_context
 from registries import Registry, registry
@@ -49,13 +49,13 @@ def test_away_is_unavailable_and_it_comes_back_by_itself(own: Registry, opened: 
 
 def test_while_it_stays_away_one_attempt_is_enough(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     database, tried = opened(f"http://127.0.0.1:{lab.free_port()}", registry_attempts=3), []
-    post = database.line._post
+    post = database.client._post
 
     def counted(*args: Any) -> Any:
         tried.append(args)
         return post(*args)
 
-    monkeypatch.setattr(database.line, "_post", counted)
+    monkeypatch.setattr(database.client, "_post", counted)
     for count in (3, 1, 1):
         tried.clear()
         with pytest.raises(errors.DatabaseUnavailable):
@@ -118,7 +118,7 @@ def test_the_request_id_is_in_the_registrys_log(own: Registry, opened: Open) -> 
 # -- another release, another server ------------------------------------------------------------------------------------------
 def test_another_protocol_is_refused_at_the_start_and_later(own: Registry, opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     database = opened(own.url)
-    monkeypatch.setattr(line, "PROTOCOL", 3)
+    monkeypatch.setattr(client, "PROTOCOL", 3)
     with pytest.raises(errors.ConfigError, match=r"protocol 3 is not spoken here but 2.*install the same release"):
         database.ping()
     with pytest.raises(errors.DatabaseUnavailable, match="refuses this node"):
@@ -130,11 +130,11 @@ def test_values_of_another_shape_are_refused_at_the_start_and_later(own: Registr
 
     known = dict(calls.calls())
     known["images/get"] = replace(known["images/get"], shape="0123")
-    monkeypatch.setattr(line, "calls", lambda: known)
+    monkeypatch.setattr(client, "calls", lambda: known)
     with pytest.raises(errors.ConfigError, match="does not serve images/get as this node means it; install the same release"):
         opened(own.url).ping()
     with pytest.raises(errors.DatabaseUnavailable, match="refuses this node"):
-        opened(own.url).line.run(known["images/get"], ["x"])
+        opened(own.url).client.run(known["images/get"], ["x"])
 
 
 @pytest.fixture
@@ -196,4 +196,4 @@ def test_the_schema_is_looked_at_and_not_changed(own: Registry, opened: Open) ->
                                             ("jobs/keep", "may or may not have been saved"), ("images/commit", "may or may not have been saved")])
 def test_a_call_that_is_not_answered_in_time_is_told_by_what_it_does(call: str, said: str) -> None:
     """A change that may be repeated is a change all the same."""
-    assert said in line._may(f"/{line.PROTOCOL}/{call}")
+    assert said in client._may(f"/{client.PROTOCOL}/{call}")
