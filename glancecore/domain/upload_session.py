@@ -51,7 +51,8 @@ class PartRun:
 @dataclass(frozen=True, slots=True)
 class UploadSession:
     """``id`` can't be guessed. ``offset``: bytes that are durable, and where the next one goes. ``length``: of the whole in bytes, None while it is not known.
-    ``note``: what the dialect wants to remember, texts by name. ``fault``: why it was given up, in a user's words. Times are aware UTC.
+    ``note``: what the dialect wants to remember, texts by name. ``fault``: why it was given up, in a user's words. ``cleaned``: it has ended, and none of its
+    bytes is left. Times are aware UTC.
 
     ``tag`` tells its parts from those of others; ``parts`` are those that count, ``next`` is a number that no part has had. ``target`` is the store that
     the image was promised to, ``staging`` the one where parts wait. ``version`` counts saves and is the compare-and-set key."""
@@ -71,6 +72,7 @@ class UploadSession:
     parts: tuple[PartRun, ...] = ()
     next: int = 0
     initiator: Initiator = field(default_factory=Initiator)
+    cleaned: bool = False
     version: int = 1
 
     @property
@@ -108,8 +110,14 @@ class UploadSession:
         return replace(self, length=length)
 
     def claimed(self) -> UploadSession:
-        """Somebody writes the part ``next - 1`` from now on: no other one has that number."""
+        """Somebody writes the part ``next - 1`` from now on: no other one has that number. Raises LimitExceeded when there are no more."""
+        if self.next >= MOST_PARTS:
+            raise self._too_many()
         return replace(self, next=self.next + 1)
+
+    def unclaimed(self) -> UploadSession:
+        """Nobody has written the part ``next - 1``: its number is for the next one."""
+        return replace(self, next=self.next - 1)
 
     def grown(self, number: int, size: int, url: str) -> UploadSession:
         """With one more part, which is durable at ``url``. Raises LimitExceeded when there are too many."""
@@ -120,11 +128,18 @@ class UploadSession:
         else:
             parts = (*self.parts, run)
         if len(parts) > MOST_RUNS or self.next > MOST_PARTS:
-            raise errors.LimitExceeded(f"the upload has {self.offset} bytes in too many pieces; end it, and begin again with larger ones")
+            raise self._too_many()
         return replace(self, parts=parts, offset=self.offset + size)
+
+    def _too_many(self) -> errors.LimitExceeded:
+        return errors.LimitExceeded(f"the upload has {self.offset} bytes in too many pieces; end it, and begin again with larger ones")
 
     def finishing(self) -> UploadSession:
         return replace(self, state=SessionState.FINISHING, fault=None)
 
     def ended(self, state: SessionState, fault: str | None = None) -> UploadSession:
         return replace(self, state=state, fault=fault)
+
+    def emptied(self) -> UploadSession:
+        """Its bytes are gone."""
+        return replace(self, parts=(), cleaned=True)

@@ -22,13 +22,22 @@ from glancecore.assembly.jobs import load_job
 from glancecore.assembly.lifecycle import Service
 from glancecore.domain import errors
 from glancecore.domain.context import Context
-from glancecore.domain.lease import Operation
-from glancecore.domain.upload_session import MOST_RUNS, PLACE, PartRun, PieceDigest, SessionState, UploadSession
+from glancecore.domain.lease import BlobRef, Operation
+from glancecore.domain.upload_session import (
+    MOST_PARTS,
+    MOST_RUNS,
+    PLACE,
+    PartRun,
+    PieceDigest,
+    SessionState,
+    UploadSession,
+)
 from glancecore.features.uploads import finishing as upload_finishing
+from glancecore.features.uploads import records as upload_records
 from glancecore.features.uploads import turns as upload_turns
 from glancecore.features.uploads import use_cases as upload_sessions
-from glancecore.features.uploads.records import changed
-from glancecore.ports.repository import LeaseTaken
+from glancecore.features.uploads.records import added, changed, removed
+from glancecore.ports.repository import LeaseEnded, LeaseTaken
 from glancecore.testing import service as kit
 
 DATA = os.urandom(3_000_000)
@@ -335,6 +344,88 @@ def test_too_many_pieces() -> None:
     session = replace(session, parts=tuple(PartRun(n, 1, n, f"file:///{PLACE}") for n in range(MOST_RUNS)))
     with pytest.raises(errors.LimitExceeded):
         session.grown(session.next, 5, "file:///x")
+    with pytest.raises(errors.LimitExceeded):
+        replace(session, parts=(), next=MOST_PARTS).claimed()
+
+
+def test_requests_without_a_byte_use_nothing_up(cloud: Cloud) -> None:
+    session = cloud.append(cloud.begun(), 0, DATA[:1000])
+    wrong = PieceDigest("sha1", bytes(20))
+    for node in (0, 1, 0):
+        assert cloud.append(session, 1000, b"", node, size=0).expires_at == session.expires_at, "it is not kept for longer by that"
+        cloud.append(session, 1000, b"", node)
+        with pytest.raises(errors.HashMismatch):
+            cloud.append(session, 1000, b"not this", node, digest=wrong)
+        assert (cloud.stored(session).next, cloud.stored(session).expires_at) == (1, session.expires_at)
+    assert len(cloud.staged()) == 1
+    assert cloud.append(session, 1000, DATA[1000:]).state is SessionState.DONE
+    assert cloud.download(session) == DATA
+
+
+def test_what_came_before_is_read_again_for_new_bytes_only(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = cloud.append(cloud.begun(disk_format="raw"), 0, DATA[:1000])
+    parts, turns = cloud.uploads()._parts, cloud.uploads()._turns
+    reads: list[int] = []
+
+    def opened(_: UploadSession) -> Iterator[bytes]:
+        for n in range(3):
+            reads.append(n)
+            yield b"x"
+            turns._live[session.id].stop.set()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(parts, "open", opened)
+        cloud.append(session, 1000, b"")
+        assert reads == []
+        with pytest.raises(errors.Conflict):
+            cloud.append(session, 1000, DATA[1000:2000])
+        assert reads == [0, 1], "a newer request waits for no more than a piece"
+    assert cloud.append(session, 1000, DATA[1000:]).state is SessionState.DONE
+    assert cloud.download(session) == DATA
+
+
+def test_a_digest_is_compared_before_the_format_counts(cloud: Cloud) -> None:
+    data = samples.path("qcow2").read_bytes()
+    session = cloud.begun(len(data), disk_format="qcow2")
+    right = PieceDigest("sha1", hashlib.sha1(data, usedforsecurity=False).digest())
+    broken = b"KDMV" + data[4:]
+    with pytest.raises(errors.HashMismatch):
+        cloud.append(session, 0, broken, digest=right)
+    assert (cloud.show(session).state, cloud.show(session).offset, cloud.staged()) == (SessionState.OPEN, 0, [])
+    assert cloud.append(session, 0, data, digest=right).state is SessionState.DONE
+    other = cloud.begun(len(data), disk_format="qcow2")
+    with pytest.raises(errors.BadContent):
+        cloud.append(other, 0, broken, digest=PieceDigest("sha1", hashlib.sha1(broken, usedforsecurity=False).digest()))
+    with pytest.raises(errors.UploadGone):
+        cloud.append(other, 0, data)
+
+
+@pytest.mark.parametrize("length", [1000, 1 << 20])
+def test_bytes_behind_the_declared_end_are_refused_wherever_they_are_cut(cloud: Cloud, length: int) -> None:
+    session = cloud.begun(length)
+    with pytest.raises(errors.SizeMismatch):
+        cloud.append(session, 0, iter([DATA[:length], b"x"]))
+    assert (cloud.show(session).state, cloud.show(session).offset, cloud.staged()) == (SessionState.OPEN, 0, [])
+    assert cloud.append(session, 0, broken_after(DATA[:length])).state is SessionState.DONE
+    assert cloud.download(session) == DATA[:length]
+
+
+@pytest.mark.parametrize("exc", [errors.NotAuthenticated("the token is too old"), errors.StoreReadOnly("only to be read", "fast"), errors.UnknownStore("no such store"),
+                                 errors.Unsupported("it can't", "fast"), errors.BlobNotFound("a part is away", "staging")], ids=lambda x: type(x).__name__)
+def test_what_is_no_fault_of_the_data_ends_nothing(cloud: Cloud, exc: errors.GlanceError, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upload_finishing, "PAUSE", 60.0)
+    session = cloud.begun()
+
+    def fails(*_: object) -> None:
+        raise exc
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cloud.uploads()._finishing._signatures, "check_of", fails)
+        with pytest.raises(type(exc)):
+            cloud.append(session, 0, DATA)
+    assert cloud.stored(session).state is SessionState.FINISHING
+    assert cloud.append(session, len(DATA), b"", 1, size=0).state is SessionState.DONE
+    assert cloud.download(session) == DATA
 
 
 def test_runs_of_equal_parts_are_one(cloud: Cloud) -> None:
@@ -342,7 +433,10 @@ def test_runs_of_equal_parts_are_one(cloud: Cloud) -> None:
     for at in range(0, 2_000_000, 250_000):
         session = cloud.append(session, at, DATA[at:at + 250_000])
     assert len(cloud.staged()) == 8
-    assert sum(x.count for x in cloud.stored(session).parts) == 8
+    [run] = cloud.stored(session).parts
+    assert (run.count, run.size) == (8, 250_000)
+    assert cloud.append(session, 2_000_000, DATA[2_000_000:]).state is SessionState.DONE
+    assert cloud.download(session) == DATA
 
 
 @pytest.mark.parametrize("moved", [False, True])
@@ -496,6 +590,36 @@ def test_many_clients_on_one_session(cloud: Cloud, monkeypatch: pytest.MonkeyPat
     assert cloud.download(session) == DATA
     until(lambda: cloud.staged() == [])
     assert cloud.reserved() == (len(DATA), 0)
+
+
+def test_many_sessions_over_two_nodes(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each piece at the other node; some end well, some are given up. What is reserved is exact in the end."""
+    for node in cloud.nodes:
+        monkeypatch.setattr(cloud.uploads(cloud.nodes.index(node)), "_limits", replace(cloud.uploads()._limits, per_project=None))
+    sessions = [cloud.begun(30_000) for _ in range(24)]
+    raised: list[BaseException] = []
+
+    def client(at: int, session: UploadSession) -> None:
+        try:
+            for turn in range(3):
+                if at % 4 == 3 and turn == 2:
+                    cloud.terminate(session, at % 2)
+                    return
+                cloud.append(session, turn * 10_000, DATA[turn * 10_000:(turn + 1) * 10_000], (at + turn) % 2)
+        except BaseException as exc:
+            raised.append(exc)
+
+    threads = [threading.Thread(target=client, args=each) for each in enumerate(sessions)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert raised == []
+    until(lambda: cloud.reserved() == (18 * 30_000, 0), lambda: str(cloud.reserved()))
+    until(lambda: cloud.staged() == [])
+    assert len(cloud.blobs()) == 18
+    assert {cloud.shown(x)["status"] for at, x in enumerate(sessions) if at % 4 != 3} == {"active"}
+    assert cloud.download(sessions[0]) == DATA[:30_000]
 
 
 # -- ends ----------------------------------------------------------------------------------------------------------------------
@@ -703,3 +827,134 @@ def test_a_commit_of_another_is_seen(cloud: Cloud) -> None:
     uploads._turns.take = taken
     assert cloud.append(session, 0, DATA).state is SessionState.DONE
     assert calls[0] == 2
+
+
+# -- what has ended and is not gone ---------------------------------------------------------------------------------------------
+def away(*_: object) -> None:
+    raise errors.StoreUnavailable("it does not answer", "staging")
+
+
+def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    at = upload_sessions.now() + timedelta(seconds=seconds)
+    for module in (upload_sessions, upload_finishing, upload_turns):
+        monkeypatch.setattr(module, "now", lambda: at)
+    monkeypatch.setattr(upload_sessions, "_SWEEP", -1.0)
+
+
+def many_ended(cloud: Cloud, session: UploadSession) -> None:
+    """More than one question tells, and all before the live one."""
+    ended = replace(session, state=SessionState.FAILED, parts=(), cleaned=True)
+    cloud.database.images.commit(*(added(replace(ended, id=f"!{n:04}", tag=f"old{n}", version=1)) for n in range(1001)))
+
+
+def test_many_that_have_ended_hide_none(cloud: Cloud) -> None:
+    session = cloud.append(cloud.begun(), 0, DATA[:1000])
+    many_ended(cloud, session)
+    _left_by_a_dead(cloud, session)
+    cloud.expire_lease(session)
+    cloud.reap()
+    assert cloud.append(session, 1000, DATA[1000:2000], 1).offset == 2000
+    cloud.terminate(session)
+    again = cloud.append(cloud.uploads().begin(cloud.ctx, session.image_id, len(DATA)), 0, DATA[:1000])
+    assert len(cloud.uploads()._records.of_image(session.image_id)) < 50, "of those that have ended the latest are kept"
+    many = replace(again, state=SessionState.FAILED, parts=(), cleaned=True)
+    cloud.database.images.commit(*(added(replace(many, id=f"#{n:04}", tag=f"new{n}", version=1)) for n in range(1001)))
+    assert cloud.owner.call("DELETE", f"/v2/images/{session.image_id}").status_code == 204
+    cloud.expire_lease(session)
+    cloud.reap()
+    assert (cloud.staged(), cloud.blobs(), cloud.reserved()) == ([], [], (0, 0))
+
+
+@pytest.mark.parametrize("how", ["reaped", "terminated", "deleted", "swept"])
+def test_one_that_has_failed_is_over_when_its_bytes_are_gone(cloud: Cloud, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = cloud.append(cloud.begun(), 0, DATA[:2_000_000])
+    monkeypatch.setattr(upload_sessions, "_PAUSE", 60.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(cloud.uploads()._parts, "discard", away)
+        with pytest.raises(errors.StoreUnavailable):
+            cloud.terminate(session)
+    assert (cloud.stored(session).state, len(cloud.staged())) == (SessionState.FAILED, 1)
+    if how == "terminated":
+        cloud.terminate(session, 1)
+    elif how == "swept":
+        later(monkeypatch, 601)
+        cloud.uploads().every_pass()
+        assert cloud.stored(session).state is SessionState.FAILED, "its lease is still to be taken over"
+        lease = cloud.database.images.lease(session.image_id)
+        cloud.database.images.commit(LeaseEnded(lease))
+        cloud.uploads().every_pass()
+        assert cloud.staged() == []
+        with pytest.raises(errors.UploadNotFound):
+            cloud.stored(session)
+        return
+    else:
+        if how == "deleted":
+            assert cloud.owner.call("DELETE", f"/v2/images/{session.image_id}").status_code == 204
+        cloud.expire_lease(session)
+        cloud.reap()
+        if how == "deleted":
+            assert (cloud.staged(), cloud.reserved(), cloud.database.images.lease(session.image_id)) == ([], (0, 0), None)
+            return
+    cloud.nothing_left(session)
+
+
+def test_what_a_lease_names_is_removed_also_without_a_session(cloud: Cloud) -> None:
+    session = cloud.append(cloud.begun(), 0, DATA[:1000])
+    name = session.part(0)
+    lease = cloud.database.images.lease(session.image_id)
+    named = replace(lease, blobs=(*lease.blobs, BlobRef(session.staging, name)))
+    cloud.database.images.commit(LeaseTaken(named, 60.0, lease.token), removed(cloud.stored(session)))
+    assert cloud.staged() == [name]
+    cloud.expire_lease(session)
+    cloud.reap()
+    cloud.nothing_left(session)
+
+
+def test_an_empty_one_that_can_not_give_way_now_is_nobodys(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = cloud.begun()
+    with monkeypatch.context() as patched:
+        patched.setattr(cloud.uploads()._parts, "discard", away)
+        with pytest.raises(errors.StoreUnavailable):
+            cloud.uploads().begin(cloud.ctx, session.image_id, 1)
+    assert cloud.database.images.lease(session.image_id).holder == upload_turns.RESTING
+    until(lambda: cloud.reap() or cloud.shown(session)["status"] == "queued")
+    cloud.nothing_left(session)
+
+
+def done_with_parts(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> UploadSession:
+    with monkeypatch.context() as patched:
+        patched.setattr(cloud.uploads()._parts, "discard", away)
+        session = cloud.append(cloud.begun(1000), 0, DATA[:1000])
+    assert (session.state, cloud.shown(session)["status"]) == (SessionState.DONE, "active")
+    return session
+
+
+def test_what_is_left_of_one_that_is_done_is_removed_soon(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = done_with_parts(cloud, monkeypatch)
+    assert len(cloud.staged()) == 1
+    later(monkeypatch, 61)
+    cloud.reap()
+    assert (cloud.staged(), cloud.show(session).state, cloud.stored(session).parts) == ([], SessionState.DONE, ()), "and it is still told"
+    assert cloud.download(session) == DATA[:1000]
+
+
+def test_one_that_can_not_be_removed_holds_up_no_other(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = cloud.begun(10)
+    bad, good = done_with_parts(cloud, monkeypatch), done_with_parts(cloud, monkeypatch)
+    monkeypatch.setattr(upload_records, "_PAGE", 1)
+    later(monkeypatch, 601)
+    discard = cloud.uploads()._parts.discard
+
+    def discarded(session: UploadSession) -> None:
+        if session.id == bad.id:
+            raise errors.StoreForbidden("it may not", "staging")
+        discard(session)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cloud.uploads()._parts, "discard", discarded)
+        cloud.uploads().every_pass()
+    assert cloud.staged() == [x for x in cloud.staged() if x.startswith(bad.image_id)]
+    assert cloud.stored(good).cleaned
+    assert cloud.stored(held).state is SessionState.OPEN
+    cloud.uploads().every_pass()
+    assert cloud.staged() == []

@@ -105,20 +105,22 @@ CHANCE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], m
 DAYS, COUNT = st.integers(1, 40), st.integers(1, 6)
 TAGS = st.lists(st.sampled_from("abc"), max_size=2)
 PROPERTIES = st.dictionaries(st.sampled_from(["p", "q", "uuid_validity"]), st.sampled_from(["1", "forever", "last-2", "2026-06-10", "2026-01-01"]), max_size=2)
-SELECTORS = st.fixed_dictionaries({}, optional={"families": st.lists(st.sampled_from(["f", "g"]), max_size=2), "names": st.lists(st.sampled_from("xy"), max_size=2),
+#: Half of them select nearly everything.
+SELECTORS = st.just({"name_prefix": "x"}) | st.fixed_dictionaries({}, optional={"families": st.lists(st.sampled_from(["f", "g"]), max_size=2), "names": st.lists(st.sampled_from("xy"), max_size=2),
                                                 "name_prefix": st.sampled_from(["", "x"]), "tags": TAGS, "properties": PROPERTIES})
 KEEPS = st.fixed_dictionaries({}, optional={"newest": COUNT, "younger_than_days": DAYS, "tags": TAGS, "properties": PROPERTIES})
 STEPS = st.lists(st.one_of(*(st.fixed_dictionaries({"action": st.sampled_from(list(Action)), **x}) for x in (
     {"age_days": DAYS}, {"beyond": COUNT}, {"past": st.just("ends_at")}, {"age_days": DAYS, "beyond": COUNT}))), min_size=1, max_size=4)
-POLICIES = st.fixed_dictionaries({"selector": SELECTORS, "keep": KEEPS, "steps": STEPS})
+POLICIES = st.fixed_dictionaries({"selector": SELECTORS, "keep": st.fixed_dictionaries({"newest": COUNT}) | KEEPS,
+                                  "steps": st.just([{"action": Action.DELETE, "age_days": 1}]) | STEPS})
 
 
 @st.composite
 def images(draw: st.DrawFn) -> list[Fact]:
     found = []
     for number in range(draw(st.integers(0, 10))):
-        family = draw(st.sampled_from([None, "f", "g"]))
-        name = draw(st.sampled_from("xy"))
+        family = draw(st.sampled_from([None, None, "f", "g"]))
+        name = draw(st.sampled_from("xxxy"))
         found.append(Fact(f"{number:04}", 1, NOW - timedelta(days=draw(st.integers(0, 40))), f"family {family}" if family else f"name {name}", name, frozenset(draw(TAGS)),
                           draw(PROPERTIES), draw(st.booleans()), draw(st.booleans()), family, "l" if family else None, number if family else 0, 0, draw(st.booleans()),
                           draw(st.sampled_from([None, None, None, "protected"])), {"ends_at": NOW - timedelta(days=draw(st.integers(-5, 5)))}))

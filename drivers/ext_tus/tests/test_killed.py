@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from registries import registry
 from tusing import CONFIG, DATA, Tus, image_of, staged, stored
 from waiting import until
 
-from glancecore.sdk.checkpoints import SESSION_END_STEPS, SESSION_STEPS, VARIABLE
+from glancecore.sdk.checkpoints import SESSION_END_STEPS, SESSION_STEPS, SLEEP_VARIABLE, VARIABLE
 
 #: Those of the pass that makes the image.
 MAKING = ("upload.first_piece", "upload.all_pieces", "upload.after_put")
@@ -163,3 +165,73 @@ def dying(node: lab.Service, data: bytes) -> Iterator[bytes]:
     yield data[:len(data) // 2]
     node.stop(signal.SIGKILL)
     yield data[len(data) // 2:]
+
+
+# -- a process that is not dead, only stopped ------------------------------------------------------------------------------------
+@pytest.fixture
+def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[tuple[lab.Service, lab.Service]]:
+    """The first one stops itself at a step, as a starved machine does. It does little else: who is stopped in the middle of a transaction holds up all of SQLite."""
+    (tmp_path / "images").mkdir()
+    config = lab.merged(CONFIG, {"DEFAULT": {"workers": 1}, "file": {"filesystem_store_datadir": tmp_path / "images"}})
+    database = f"sqlite:///{tmp_path}/shared.sqlite"
+    quiet = lab.merged(config, {"lease": {"ttl": 6, "reap_interval": 600}, "outbox": {"deliver": False}})
+    with lab.service(quiet, database=database, start=False) as slow, lab.service(config, database=database) as other:
+        monkeypatch.setenv(SLEEP_VARIABLE, request.param)
+        slow.start()
+        monkeypatch.delenv(SLEEP_VARIABLE)
+        yield slow, other
+
+
+def stopped_at(service: lab.Service) -> int:
+    """The process that has stopped itself."""
+    until(lambda: [x for x in service.workers if lab.state(x) == "T"])
+    return next(x for x in service.workers if lab.state(x) == "T")
+
+
+@pytest.mark.parametrize("pair", ["session.first_piece", "session.part_stored"], indirect=True)
+def test_a_writer_that_wakes_up_late_tears_nothing(pair: tuple[lab.Service, lab.Service]) -> None:
+    slow, other = pair
+    one, two = Tus(slow.url), Tus(other.url)
+    path = one.begun().removeprefix(slow.url)
+    answers: list[int] = []
+
+    def send() -> None:
+        with contextlib.suppress(requests.RequestException):
+            answers.append(one.patch(f"{slow.url}{path}", 0, DATA[::-1][:2_500_000]).status_code)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    pid = stopped_at(slow)
+    assert two.offset(f"{other.url}{path}") == 0
+    assert two.patch(f"{other.url}{path}", 0, DATA[:2_000_000]).status_code == 204
+    os.kill(pid, signal.SIGCONT)
+    thread.join(60)
+    assert answers in ([409], [])
+    assert two.offset(f"{other.url}{path}") == 2_000_000
+    assert two.patch(f"{other.url}{path}", 2_000_000, DATA[2_000_000:]).status_code == 204
+    until(lambda: two.client.show(image_of(path))["status"] == "active")
+    assert two.client.download(image_of(path)).content == DATA
+    until(lambda: staged(other) == [], lambda: str(staged(other)))
+    assert len(stored(other)) == 1
+
+
+@pytest.mark.parametrize("pair", ["session.commit_begun", "upload.after_put", "session.before_finish"], indirect=True)
+def test_a_maker_that_wakes_up_late_harms_nothing(pair: tuple[lab.Service, lab.Service]) -> None:
+    slow, other = pair
+    one, two = Tus(slow.url), Tus(other.url)
+    path = one.begun().removeprefix(slow.url)
+    assert two.patch(f"{other.url}{path}", 0, DATA[:2_000_000]).status_code == 204
+
+    def send() -> None:
+        with contextlib.suppress(requests.RequestException):
+            one.patch(f"{slow.url}{path}", 2_000_000, DATA[2_000_000:])
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    pid = stopped_at(slow)
+    until(lambda: two.client.show(image_of(path))["status"] == "active", "the other one makes it when the lease has expired")
+    os.kill(pid, signal.SIGCONT)
+    thread.join(60)
+    assert two.client.show(image_of(path))["status"] == "active"
+    assert two.client.download(image_of(path)).content == DATA
+    until(lambda: (staged(other), len(stored(other))) == ([], 1), lambda: f"{staged(other)} {stored(other)}")

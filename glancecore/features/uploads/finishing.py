@@ -6,6 +6,7 @@ wrong with the data ends the session.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from dataclasses import replace
@@ -39,6 +40,13 @@ PAUSE = 30.0
 AT_ONCE = 0.1
 #: Seconds for which an ended session can still be asked about, at the most.
 TOLD_FOR = 3600.0
+#: Seconds after which the sweep removes the parts of a session whose image is active, when who made the image has not.
+_LEFT_FOR = 60.0
+
+
+#: What is wrong with the data, or with who sent it: no other try would end otherwise. All else is tried again until the session's time is over.
+_FINAL = (errors.BadContent, errors.SignatureInvalid, errors.SizeMismatch, errors.TooLarge, errors.QuotaExceeded, errors.Forbidden, errors.WrongStatus, errors.Gone,
+          errors.ImageNotFound)
 
 
 class Outcome:
@@ -61,7 +69,7 @@ class UploadFinishing:
         self._images: ImageRepository = operations.repository
         self.uploads = uploads
         self._parts = parts
-        self._stores = stores
+        self.stores = stores
         self._quota = quota
         self._signatures = signatures
         self.workers = workers
@@ -93,16 +101,14 @@ class UploadFinishing:
 
     def _failed(self, turn: Turn, exc: Exception) -> None:
         """Try again later, or give up."""
-        held_up = isinstance(exc, errors.StoreError | errors.DatabaseUnavailable | errors.CertificatesUnavailable | errors.QuotaUnavailable
-                             | errors.ConcurrentChange) and getattr(exc, "retryable", False)
-        if isinstance(exc, errors.GlanceError) and not held_up:
+        if isinstance(exc, _FINAL):
             try:
                 self.end(turn, str(exc))
             except errors.GlanceError as other:
                 LOG.warning("image %s: its upload can't be ended now (%s); the reaper will", turn.session.image_id, other)
                 turn.rest(PAUSE)
             return
-        if held_up:
+        if isinstance(exc, errors.GlanceError):
             LOG.warning("image %s: all of its upload is there, and it can't be stored now (%s); it is tried again", turn.session.image_id, exc)
         else:
             LOG.error("image %s: all of its upload is there, and it could not be stored; it is tried again", turn.session.image_id, exc_info=exc)
@@ -126,7 +132,7 @@ class UploadFinishing:
             checkpoint("session.before_finish")
             self._go_on(turn)
             done = turn.session.ended(SessionState.DONE)
-            done = replace(done, expires_at=now() + timedelta(seconds=TOLD_FOR))
+            done = replace(done, expires_at=now() + timedelta(seconds=_LEFT_FOR))
             within = [] if limits.bytes is None else [WithinLimits(image.owner, Limits(bytes=limits.bytes))]
             held.finish(lambda x: x.finish_upload(digests, (location,)), changed(turn.session, done), *within, initiator=turn.session.initiator,
                         events=lambda x: [ImageEvent(EventType.IMAGE_UPLOAD, x), ImageEvent(EventType.IMAGE_ACTIVATE, x)])
@@ -136,14 +142,21 @@ class UploadFinishing:
             self._discard(store, location, image)
             raise
         checkpoint("session.after_finish")
-        parts = turn.session
         turn.session = replace(done, version=turn.session.version + 1)
         turn.end()
         try:
-            self._parts.discard(parts)
+            self.clean(turn.session)
         except errors.StoreError as exc:
-            LOG.warning("image %s: what its upload has left in the staging store can't be removed now (%s); the job orphans will", image.id, exc)
+            LOG.warning("image %s: what its upload has left in the staging store can't be removed now (%s); it is tried again", image.id, exc)
+        except errors.DatabaseUnavailable as exc:
+            LOG.info("image %s: that nothing is left of its upload can't be noted now (%s)", image.id, exc)
         checkpoint("session.parts_gone")
+
+    def clean(self, done: UploadSession) -> None:
+        """Remove what is left of a session whose image is active. Raises StoreError, DatabaseUnavailable."""
+        self._parts.discard(done)
+        with contextlib.suppress(errors.ConcurrentChange, errors.RecordNotFound):  # somebody else has
+            self._images.commit(changed(done, replace(done.emptied(), expires_at=now() + timedelta(seconds=TOLD_FOR))))
 
     def _go_on(self, turn: Turn) -> None:
         """Raises LeaseLost, Suspended."""
@@ -154,14 +167,17 @@ class UploadFinishing:
     def _signature(self, image: Image, token: str | None) -> SignatureCheck | None:
         if token is None and self._signatures.wants_token and image.properties.get(CERTIFICATE):
             raise errors.CertificatesUnavailable("the certificate of the signed image can be asked for in its owner's name only: send the end of the upload again")
-        return self._signatures.check_of(image, token)
+        try:
+            return self._signatures.check_of(image, token)
+        except errors.NotAuthenticated as exc:
+            raise errors.NotAuthenticated(f"{exc}; all bytes of the upload are there: send its end again") from exc
 
     @on_concurrent_change
     def _attempt(self, turn: Turn, store: StoreFacade) -> Image:
         """The image with a blob key that nobody has written to, named by the lease before the first byte; what dead attempts have left is gone."""
         place, *left = turn.lease.blobs
         for ref in left:
-            self._stores.discard(ref)
+            self.stores.discard(ref)
         image = self._images.get_any(turn.session.image_id)
         saved = self._operations.writer.image(image, replace(image, attempt=image.attempt + 1), touched=False)
         turn.save(turn.session, saved, blobs=(place, BlobRef(store.id, saved.after.blob_key, saved.after.owner)))
@@ -188,7 +204,7 @@ class UploadFinishing:
             turn.save(replace(session.ended(SessionState.FAILED, fault), expires_at=until))
         self._parts.discard(turn.session)
         for ref in turn.lease.blobs[1:]:
-            self._stores.discard(ref)
+            self.stores.discard(ref)
         checkpoint("session.end_bytes_gone")
         self._queued_again(turn, told=told)
         turn.end()
@@ -197,11 +213,7 @@ class UploadFinishing:
     @on_concurrent_change
     def _queued_again(self, turn: Turn, *, told: bool) -> None:
         image = self._images.get_any(turn.session.image_id)
-        changes: list[Change] = [] if told else [removed(turn.session)]
+        changes: list[Change] = [changed(turn.session, turn.session.emptied()) if told else removed(turn.session)]
         if image.status is Status.SAVING:
             changes.append(self._operations.writer.image(image, image.give_up(Status.QUEUED, turn.session.fault)))
         self._operations.writer.save(*changes, LeaseEnded(turn.lease))
-
-    def forget(self, session: UploadSession) -> None:
-        """Its image is being deleted. Raises StoreError."""
-        self._parts.discard(session)

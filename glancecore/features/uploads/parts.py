@@ -50,9 +50,11 @@ class UploadParts:
             if number not in count:
                 store.discard(session.part(number))
 
-    def discard_one(self, session: UploadSession, number: int) -> None:
-        """What a writer that was overtaken has made; what can't be removed now is removed with the session."""
+    def discard_one(self, session: UploadSession, number: int) -> bool:
+        """What a writer has made in vain: whether nothing is left of it. What can't be removed now is removed with the session."""
         try:
             self._stores.recorded(session.staging).discard(session.part(number))
         except errors.StoreError as exc:
             LOG.warning("image %s: a part that nobody needs can't be removed now: %s", session.image_id, exc)
+            return False
+        return True

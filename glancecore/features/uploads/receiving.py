@@ -74,8 +74,8 @@ class Receiving:
 
     def __init__(self, parts: UploadParts, inspector: Callable[[Image], Inspector], cap: int, part_size: int) -> None:
         self.parts = parts
-        self._inspector = inspector
-        self._cap = cap
+        self.inspector = inspector
+        self.cap = cap
         self._part_size = part_size
 
     def receive(self, turn: Turn, image: Image, pieces: Iterable[bytes], digest: PieceDigest | None, grown: Callable[[UploadSession], UploadSession],
@@ -83,13 +83,28 @@ class Receiving:
         """Append ``pieces``; the turn's session has grown by what is durable. ``grown`` is what a session becomes with a part. What has ended it before its
         end, or None. Raises LeaseLost, StoreError, DatabaseUnavailable; BadContent when the data can't become the image's; HashMismatch when it has another
         digest: nothing of it is kept then."""
-        begun, incoming = turn.session.offset, Incoming(pieces, self._judge(turn, image, reservation))
+        begun, judge = turn.session.offset, _Judge(self, turn, image, reservation, whole=digest is not None)
+        incoming = Incoming(pieces, judge)
         while incoming.more():
             number = turn.session.next - 1
-            size, url = self._stored(turn, number, incoming, digest)
+            turn.unwritten = False
+            try:
+                size, url = self._stored(turn, number, incoming, digest)
+                if judge.verdict is not None:
+                    raise judge.verdict
+            except errors.StoreError:
+                raise
+            except errors.GlanceError:  # of what came: the store has kept nothing
+                turn.unwritten = self.parts.discard_one(turn.session, number)
+                raise
             checkpoint("session.part_stored")
             try:
-                turn.save(grown(turn.session.grown(number, size, url)).claimed())
+                after = turn.session.grown(number, size, url)
+                if after.complete and not incoming.more() and isinstance(incoming.failure, errors.SizeMismatch):
+                    turn.unwritten = self.parts.discard_one(turn.session, number)
+                    break
+                turn.save(grown(after) if after.complete else grown(after).claimed())
+                turn.unwritten = not after.complete
             except (errors.LeaseLost, errors.ConcurrentChange, errors.LimitExceeded):
                 self.parts.discard_one(turn.session, number)
                 raise
@@ -97,35 +112,6 @@ class Receiving:
         if digest is not None and turn.session.offset == begun and incoming.failure is None:
             _compare(hashlib.new(digest.algorithm, usedforsecurity=False).digest(), digest)
         return incoming.failure
-
-    def _judge(self, turn: Turn, image: Image, reservation: Reservation | None) -> Callable[[bytes], None]:
-        """What each piece must be."""
-        total, length = turn.session.offset, turn.session.length
-        inspector = self._inspector(image) if total < BEGINNING else None
-        if inspector is not None:
-            for piece in self.parts.open(turn.session):
-                inspector.update(piece)
-
-        def judge(piece: bytes) -> None:
-            nonlocal total, inspector
-            turn.check()
-            if turn.stop.is_set():
-                raise errors.Conflict("a newer request goes on with this upload")
-            if length is not None and total + len(piece) > length:
-                raise errors.SizeMismatch(f"the upload was declared to have {length} bytes, but more came")
-            if total + len(piece) > self._cap:
-                raise errors.TooLarge(f"the data is larger than image_size_cap, {self._cap} bytes")
-            if reservation is not None:
-                reservation.need(total + len(piece))
-            if inspector is not None:
-                inspector.update(piece)
-            if total == turn.session.offset:
-                checkpoint("session.first_piece")
-            total += len(piece)
-            if total >= BEGINNING:
-                inspector = None
-
-        return judge
 
     def _stored(self, turn: Turn, number: int, incoming: Incoming, digest: PieceDigest | None) -> tuple[int, str]:
         begun, size = time.monotonic(), 0
@@ -144,6 +130,58 @@ class Receiving:
         source = counted() if digest is None else _verified(incoming, counted(), digest)
         url = self.parts.put(turn.session, number, source)
         return size, url
+
+
+class _Judge:
+    """Says of each piece whether it can become a part of the image. ``whole``: all pieces count, or none does; a ``verdict`` about the format waits for the end
+    then, when it is known whether they came as they were sent."""
+
+    def __init__(self, receiving: Receiving, turn: Turn, image: Image, reservation: Reservation | None, *, whole: bool) -> None:
+        self.verdict: errors.BadContent | None = None
+        self._turn = turn
+        self._parts = receiving.parts
+        self._cap = receiving.cap
+        self._reservation = reservation
+        self._whole = whole
+        self._total = turn.session.offset
+        self._earlier = turn.session
+        self._inspector = receiving.inspector(image) if self._total < BEGINNING else None
+
+    def __call__(self, piece: bytes) -> None:
+        length, total = self._turn.session.length, self._total + len(piece)
+        if length is not None and total > length:
+            raise errors.SizeMismatch(f"the upload was declared to have {length} bytes, but more came")
+        self._go_on()
+        if total > self._cap:
+            raise errors.TooLarge(f"the data is larger than image_size_cap, {self._cap} bytes")
+        if self._reservation is not None:
+            self._reservation.need(total)
+        first = self._total == self._earlier.offset
+        self._inspect(piece, first=first)
+        if first:
+            checkpoint("session.first_piece")
+        self._total = total
+
+    def _go_on(self) -> None:
+        self._turn.check()
+        if self._turn.stop.is_set():
+            raise errors.Conflict("a newer request goes on with this upload")
+
+    def _inspect(self, piece: bytes, *, first: bool) -> None:
+        """What came in earlier requests is read again when the first byte of this one is there."""
+        if self._inspector is None:
+            return
+        try:
+            for earlier in self._parts.open(self._earlier) if first else ():
+                self._go_on()
+                self._inspector.update(earlier)
+            self._inspector.update(piece)
+        except errors.BadContent as exc:
+            if not self._whole:
+                raise
+            self.verdict, self._inspector = exc, None
+        if self._total + len(piece) >= BEGINNING:
+            self._inspector = None
 
 
 def _verified(incoming: Incoming, pieces: Iterator[bytes], digest: PieceDigest) -> Iterator[bytes]:

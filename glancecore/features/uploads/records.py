@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any, cast
@@ -21,8 +21,9 @@ from glancecore.ports.record_repository import (
 
 #: No extension's: their names have no blank.
 COLLECTION = "the service.uploads"
-#: The key by which sessions that have not ended are found.
-_OWNER = 0
+#: The keys: the owner, of sessions that have not ended; the place of the parts, while there may be some.
+_OWNER, _PLACE = 0, 1
+_PAGE = 100
 
 
 class UploadRecords:
@@ -39,14 +40,39 @@ class UploadRecords:
             raise errors.UploadNotFound("no such upload: it has ended, or was never begun") from exc
 
     def of_image(self, image_id: str) -> list[UploadSession]:
+        """At most 1,000 of them, whichever."""
         return [_session(x) for x in self._records.of_image(image_id, COLLECTION)]
+
+    def at(self, places: Sequence[str]) -> UploadSession | None:
+        """The session with one of these places, unless all of its bytes are gone."""
+        found = self._records.find(RecordQuery(COLLECTION, _PLACE, list(places), limit=1))
+        return _session(found[0]) if found else None
+
+    def uncleaned(self, image_id: str) -> Iterator[UploadSession]:
+        """Those of the image that may have bytes left; all of them."""
+        after = None
+        while True:
+            found = self._records.find(RecordQuery(COLLECTION, _PLACE, prefix=f"{image_id}.", after=after, limit=_PAGE))
+            yield from map(_session, found)
+            if len(found) < _PAGE:
+                return
+            after = (found[-1].keys[_PLACE] or "", found[-1].id)
 
     def live_of(self, owner: str | None, limit: int) -> int:
         """How many of a project's sessions are kept and have not ended; counted up to ``limit``."""
         return len(self._records.find(RecordQuery(COLLECTION, _OWNER, [owner or ""], limit=limit)))
 
-    def expired(self, at: datetime) -> list[UploadSession]:
-        return [_session(x) for x in self._records.expired(COLLECTION, at)]
+    def expired(self, at: datetime) -> Iterator[UploadSession]:
+        """The oldest first; those that are left as they are hide none that come behind."""
+        seen: set[str] = set()
+        while True:
+            limit = len(seen) + _PAGE
+            found = self._records.expired(COLLECTION, at, limit)
+            fresh = [x for x in found if x.id not in seen]
+            seen.update(x.id for x in fresh)
+            yield from map(_session, fresh)
+            if not fresh or len(found) < limit:
+                return
 
 
 def added(session: UploadSession) -> RecordAdded:
@@ -66,8 +92,9 @@ def _record(session: UploadSession) -> Record:
     data: dict[str, object] = {
         "tag": session.tag, "target": session.target, "staging": session.staging, "offset": session.offset, "length": session.length,
         "state": session.state.value, "note": dict(session.note), "fault": session.fault, "next": session.next, "initiator": asdict(session.initiator),
-        "parts": [[x.first, x.count, x.size, x.url] for x in session.parts], "owner": session.owner}
-    return Record(COLLECTION, session.id, data, (session.owner or "" if session.live else None,), session.image_id, session.expires_at, session.version)
+        "parts": [[x.first, x.count, x.size, x.url] for x in session.parts], "owner": session.owner, "cleaned": session.cleaned}
+    keys = (session.owner or "" if session.live else None, None if session.cleaned else session.place)
+    return Record(COLLECTION, session.id, data, keys, session.image_id, session.expires_at, session.version)
 
 
 def _session(record: Record) -> UploadSession:
@@ -77,4 +104,4 @@ def _session(record: Record) -> UploadSession:
     return UploadSession(
         record.id, record.image_id, data["owner"], data["tag"], data["target"], data["staging"], record.expires_at,
         data["offset"], data["length"], SessionState(data["state"]), data["note"], data["fault"], tuple(PartRun(*x) for x in data["parts"]), data["next"],
-        Initiator(**data["initiator"]), record.version)
+        Initiator(**data["initiator"]), data["cleaned"], record.version)

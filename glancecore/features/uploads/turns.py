@@ -10,7 +10,6 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Sequence
 from dataclasses import replace
 
 from glancecore.domain import errors
@@ -44,6 +43,8 @@ class Turn:
         #: It has not done so in time.
         self.overtaken = threading.Event()
         self.over = threading.Event()
+        #: The part ``session.next - 1`` is this turn's to write, and nothing is there yet.
+        self.unwritten = False
         self._turns = turns
         self._held = turns.leases.check(lease)
 
@@ -64,15 +65,27 @@ class Turn:
 
     def rest(self, seconds: float | None = None) -> None:
         """It is over, and another request may go on. ``seconds``: the reaper is to look at the session by then."""
-        lease = _resting(self.session, self.lease)
         try:
-            self._turns.images.commit(LeaseTaken(lease, _left(self.session) if seconds is None else seconds, self.lease.token))
+            self._rest(_left(self.session) if seconds is None else seconds)
         except errors.LeaseLost:
             LOG.info("image %s: a newer request goes on with its upload", self.session.image_id)
         except errors.DatabaseUnavailable as exc:
             LOG.warning("image %s: its upload can't be left now (%s); it goes on when its lease has expired", self.session.image_id, exc)
         finally:
             self.end()
+
+    def _rest(self, seconds: float) -> None:
+        resting = LeaseTaken(_resting(self.session, self.lease), seconds, self.lease.token)
+        if self.unwritten:
+            after = self.session.unclaimed()
+            try:
+                self._turns.images.commit(resting, changed(self.session, after))
+            except (errors.ConcurrentChange, errors.RecordNotFound):
+                LOG.debug("image %s: the record of its upload has changed; the number stays used", self.session.image_id)
+            else:
+                self.session = replace(after, version=self.session.version + 1)
+                return
+        self._turns.images.commit(resting)
 
     def end(self) -> None:
         """Nobody works on it here any more."""
@@ -148,15 +161,15 @@ class UploadTurns:
         lease = self.images.lease(session.image_id)
         return lease is not None and belongs(lease, session) and lease.holder == RESTING
 
+    def held(self, session: UploadSession) -> bool:
+        """Whether its lease is still there: whoever takes that over ends the session, or goes on with it."""
+        lease = self.images.lease(session.image_id)
+        return lease is not None and belongs(lease, session)
+
 
 def belongs(lease: Lease, session: UploadSession) -> bool:
     """Whether it is this session's lease, and not another operation's on the same image."""
     return lease.operation == Operation.SESSION and any(x.key == session.place for x in lease.blobs)
-
-
-def of(lease: Lease, sessions: Sequence[UploadSession]) -> UploadSession | None:
-    """The session that the lease is of."""
-    return next((x for x in sessions if belongs(lease, x)), None)
 
 
 def _resting(session: UploadSession, lease: Lease) -> Lease:

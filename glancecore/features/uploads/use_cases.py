@@ -6,6 +6,7 @@ is durable is acknowledged. Any process of the deployment serves any request of 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
 import time
@@ -24,7 +25,7 @@ from glancecore.domain.upload_session import PieceDigest, SessionState, UploadSe
 from glancecore.features.uploads.finishing import UploadFinishing
 from glancecore.features.uploads.receiving import Receiving
 from glancecore.features.uploads.records import UploadRecords, added, removed
-from glancecore.features.uploads.turns import Turn, UploadTurns, belongs, of
+from glancecore.features.uploads.turns import Turn, UploadTurns
 from glancecore.kernel.operations import Operations, Reservation
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.quota import Quota
@@ -36,6 +37,8 @@ LOG = logging.getLogger(__name__)
 _TRIES, _PAUSE = 60, 0.05
 #: Seconds between two looks for sessions that nobody asks about any more.
 _SWEEP = 10.0
+#: Sessions of one image that have ended and are still told of.
+_MOST_ENDED = 20
 _EXPIRED = "the upload was not gone on with in time; begin a new one"
 
 
@@ -78,6 +81,7 @@ class UploadSessions:
         image = self._without_empty(image)
         image.require(Status.QUEUED)
         image.require_formats()
+        self._forget_oldest(image_id)
         target = self._finishing.uploads.target(store, length)
         self._finishing.uploads.signature(image, ctx.token)
         most = self._limits.per_project
@@ -116,7 +120,7 @@ class UploadSessions:
         session, image = self._asked(ctx, image_id, session_id)
 
         def receive(turn: Turn) -> Exception | None:
-            return self._receiving.receive(turn, image, pieces, digest, self._grown, self._reservation(image, turn))
+            return self._receiving.receive(turn, image, () if size == 0 else pieces, digest, self._grown, self._reservation(image, turn))
 
         for _ in range(_TRIES):
             session = self._turns.settled(session)
@@ -127,7 +131,8 @@ class UploadSessions:
             told = session if length is None else session.of_length(length)
             self._check_size(told, size)
             try:
-                turn = self._take(image, session, replace(told.claimed(), expires_at=self._until()))
+                turn = self._take(image, session, told if size == 0 else told.claimed())
+                turn.unwritten = size != 0
             except (errors.ConcurrentChange, errors.LeaseLost):
                 time.sleep(_PAUSE)
                 continue
@@ -142,7 +147,9 @@ class UploadSessions:
         for _ in range(_TRIES):
             session = self._turns.settled(session)
             try:
-                if not session.live:
+                if not session.live and not self._turns.held(session):
+                    if not session.cleaned:
+                        self._parts.discard(session)
                     self._images.commit(removed(session))
                     return
                 turn = self._turns.take(session, session)
@@ -151,11 +158,7 @@ class UploadSessions:
                 continue
             except errors.RecordNotFound:
                 return
-            try:
-                self._finishing.end(turn, None, told=False)
-            except BaseException:
-                turn.rest(_PAUSE)  # the reaper goes on with it
-                raise
+            self._end(turn)
             return
         raise errors.ImageBusy(f"too many requests for the upload to image {image_id} at once; try again")
 
@@ -165,13 +168,26 @@ class UploadSessions:
 
     def _without_empty(self, image: Image) -> Image:
         """Without a session that has got nothing: whoever began it may not have been told its id."""
-        for session in self._records.of_image(image.id) if image.status is Status.SAVING else ():
+        for session in self._records.uncleaned(image.id) if image.status is Status.SAVING else ():
             if session.state is SessionState.OPEN and not session.offset and self._turns.rests(session):
-                try:
-                    self._finishing.end(self._turns.take(session, session), None, told=False)
-                except (errors.ConcurrentChange, errors.LeaseLost):
-                    continue
+                with contextlib.suppress(errors.ConcurrentChange, errors.LeaseLost):
+                    self._end(self._turns.take(session, session))
         return self._images.get_any(image.id) if image.status is Status.SAVING else image
+
+    def _end(self, turn: Turn) -> None:
+        """As if it had never been. Raises StoreError and others: then the reaper goes on with it."""
+        try:
+            self._finishing.end(turn, None, told=False)
+        except BaseException:
+            turn.rest(_PAUSE)
+            raise
+
+    def _forget_oldest(self, image_id: str) -> None:
+        """Of the image's sessions that have ended: who begins again and again leaves no more than some."""
+        ended = sorted((x for x in self._records.of_image(image_id) if x.cleaned), key=lambda x: x.expires_at)
+        for session in ended[:max(0, len(ended) - _MOST_ENDED + 1)]:
+            with contextlib.suppress(errors.ConcurrentChange, errors.RecordNotFound):
+                self._images.commit(removed(session))
 
     def _asked(self, ctx: Context, image_id: str, session_id: str) -> tuple[UploadSession, Image]:
         """The session and its image, for who may upload to it; to others it looks as if there were none. Raises UploadNotFound, UploadGone."""
@@ -293,8 +309,10 @@ class UploadSessions:
     # -- what is looked after ------------------------------------------------------------------------------------------------
     def abandoned(self, lease: Lease) -> bool | None:
         """The lease has expired: the process of a request has died, or the session's time is over. Goes on with what can go on."""
-        session = of(lease, self._records.of_image(lease.image_id))
+        session = self._records.at([x.key for x in lease.blobs])
         if session is None:  # its record is gone: the beginning of a deletion, or of nothing
+            for ref in lease.blobs:
+                self._finishing.stores.discard(ref)
             self._operations.release(lease, _EXPIRED)
             self._operations.leases.forget(lease)
             return None
@@ -311,23 +329,32 @@ class UploadSessions:
         return False
 
     def every_pass(self) -> None:
-        """Sessions that have ended, and were told of for long enough, are forgotten."""
+        """Sessions that have ended, and were told of for long enough, are forgotten; of those whose image is active nothing is left."""
         if time.monotonic() - self._swept < _SWEEP:
             return
         self._swept = time.monotonic()
+        away: set[str] = set()
         for session in self._records.expired(now()):
-            lease = self._images.lease(session.image_id) if session.live else None
-            if lease is not None and belongs(lease, session):
-                continue  # the reaper sees it
+            if not session.cleaned and (session.staging in away or self._turns.held(session)):
+                continue  # who takes the lease over sees it
             try:
-                if session.live:
-                    self._parts.discard(session)
-                self._images.commit(removed(session))
-            except (errors.ConcurrentChange, errors.RecordNotFound):
-                continue
+                self._swept_out(session)
+            except errors.StoreUnavailable as exc:
+                LOG.info("image %s: what its upload has left can't be removed now (%s); it is tried again", session.image_id, exc)
+                away.add(session.staging)
+            except errors.StoreError as exc:
+                LOG.info("image %s: what its upload has left can't be removed now (%s); it is tried again", session.image_id, exc)
+
+    def _swept_out(self, session: UploadSession) -> None:
+        if session.state is SessionState.DONE and not session.cleaned:
+            self._finishing.clean(session)
+            return
+        if not session.cleaned:
+            self._parts.discard(session)
+        with contextlib.suppress(errors.ConcurrentChange, errors.RecordNotFound):
+            self._images.commit(removed(session))
 
     def deleting(self, image: Image) -> None:
         """The image goes, and what waits for it. Raises StoreError."""
-        for session in self._records.of_image(image.id):
-            if session.live:
-                self._finishing.forget(session)
+        for session in self._records.uncleaned(image.id):
+            self._parts.discard(session)
