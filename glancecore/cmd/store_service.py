@@ -190,7 +190,8 @@ def _remove(args: argparse.Namespace, database: Database) -> int:
         raise ConfigError(f"ID: {images} images need store {args.id}: {first}run: glance-manage store evacuate {args.id}; which ones: glance-manage store "
                           f"status {args.id} --images")
     if writing := sum(1 for _ in being_written_to(database, args.id)):
-        raise ConfigError(f"ID: the data of {writing} images is being written to store {args.id}: run: glance-manage store drain {args.id}, wait, and evacuate it")
+        raise ConfigError(f"ID: the data of {writing} images is being written to store {args.id}: run: glance-manage store drain {args.id}, wait, and "
+                          "evacuate it")
     if configured:
         raise ConfigError(f"ID: no image needs store {args.id}, and [DEFAULT] enabled_backends still names it: take it out on every node, reload (SIGHUP) or "
                           "restart, then run this again")
@@ -220,5 +221,6 @@ def add_actions(area: Any) -> None:
     evacuate.add_argument("--dry-run", action="store_true", help="change nothing; count what would be done")
     evacuate.add_argument("--bytes-per-second", metavar="N", type=arguments.count, default=0,
                           help="bytes that are read in a second (default: as fast as it goes)")
-    evacuate.add_argument("--wait", metavar="SECONDS", type=arguments.seconds, default=90.0, help="how long images are waited for that somebody works on (default: 90)")
+    evacuate.add_argument("--wait", metavar="SECONDS", type=arguments.seconds, default=90.0,
+                          help="how long images are waited for that somebody works on (default: 90)")
     evacuate.set_defaults(run=_evacuate)

@@ -135,7 +135,8 @@ class Evacuation:
                 marked = any(x.store == self._order.origin for x in image.locations)
                 return MoveResult(image.id, MoveOutcome.BUSY, why="its copy is being removed") if marked else None
             if image.status is Status.PENDING_DELETE:
-                return MoveResult(image.id, MoveOutcome.FAILED, why="it is deleted and waits for its end: run glance-scrubber when its time has come, or bring it back")
+                return MoveResult(image.id, MoveOutcome.FAILED, why="it is deleted and waits for its end: run glance-scrubber when its time has "
+                                                                            "come, or bring it back")
             if image.status not in WITH_DATA:
                 return MoveResult(image.id, MoveOutcome.BUSY, why=f"it is {image.status.value}")
             return self._move_whole(image)
