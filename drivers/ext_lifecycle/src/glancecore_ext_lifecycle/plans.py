@@ -6,7 +6,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,7 +20,6 @@ from glancecore.ports.options import Section
 from glancecore.ports.record_repository import (
     Record,
     RecordAdded,
-    RecordChange,
     RecordChanged,
     RecordQuery,
     RecordRemoved,
@@ -55,7 +54,7 @@ class Plans:
 
     def policies(self, ctx: Context) -> list[Record]:
         most: int = self._conf.policies_per_project
-        return self._records.find(RecordQuery(POLICIES.name, 0, [ctx.project], limit=most)) if ctx.project is not None else []
+        return self._records.find(RecordQuery(POLICIES.name, 0, [ctx.project], limit=2 * most)) if ctx.project is not None else []
 
     def write(self, ctx: Context, body: Mapping[str, Any], policy_id: str | None = None) -> Record:
         """A new one, or in the place of that one. Raises Forbidden, Invalid, QuotaExceeded, ConcurrentChange."""
@@ -97,9 +96,11 @@ class Plans:
                 "applied_at": None, "result": []}
         plan = Record(PLANS.name, str(uuid.uuid4()), data, (f"{policy.id}:{now.timestamp():020.6f}",), expires_at=now + timedelta(hours=self._conf.plan_hours))
         old = self.plans_of(policy.id)[int(self._conf.plans_per_policy) - 1:]
-        changes: list[RecordChange] = [RecordAdded(plan), *(RecordRemoved(x) for x in old)]
         told = {"policy": policy.data["name"], "plan": plan.id, "owner": ctx.project, "user": ctx.user, "images": len(entries)}
-        self._kernel.writer.save(*changes, events=[ExtensionEvent(PLANNED, policy.id, told)])
+        self._kernel.writer.save(RecordAdded(plan), events=[ExtensionEvent(PLANNED, policy.id, told)])
+        for each in old:
+            with suppress(errors.RecordNotFound, errors.ConcurrentChange):  # somebody else has, or applies it
+                self._kernel.writer.save(RecordRemoved(each))
         return plan
 
     def _decided(self, ctx: Context, policy: Record) -> list[Entry]:
@@ -119,7 +120,11 @@ class Plans:
         result = [{"image_id": x["image_id"], "action": x["action"], **self._applied(ctx, x, again, str(policy.data["name"]))} for x in entries]
         done = replace(plan, data={**plan.data, "state": "applied", "applied_at": _stamp(self._kernel.clock()), "result": result}, version=plan.version + 1)
         told = {"policy": policy.data["name"], "plan": plan.id, "owner": ctx.project, "user": ctx.user, "done": sum(x["done"] is True for x in result), "images": len(result)}
-        self._kernel.writer.save(RecordChanged(plan, done), events=[ExtensionEvent(APPLIED, policy.id, told)])
+        event = ExtensionEvent(APPLIED, policy.id, told)
+        try:
+            self._kernel.writer.save(RecordChanged(plan, done), events=[event])
+        except (errors.RecordNotFound, errors.ConcurrentChange):  # the policy is deleted, or somebody went on in this one's place: it is done all the same
+            self._kernel.writer.save(events=[event])
         return done
 
     def _claimed(self, plan: Record, policy: Record) -> Record:
