@@ -67,7 +67,8 @@ def apply(person: Person, plan: dict[str, Any]) -> dict[str, bool]:
 def after_the_first(service: Service, monkeypatch: pytest.MonkeyPatch, then: Callable[[], object], action: str = "delete") -> None:
     """``then`` happens when the first image is changed, in another thread."""
     images = type(plans(service)._kernel.images)
-    do, seen = getattr(images, action), []
+    do = getattr(images, action)
+    seen: list[Any] = []
 
     def doing(self: Any, ctx: Context, image_id: str, *given: Any, **more: Any) -> Any:
         done = do(self, ctx, image_id, *given, **more)
@@ -118,7 +119,8 @@ def test_an_image_changes_between_the_check_and_its_deletion(service: Service, p
     images = [image(person)]
     _, plan = planned(person, DUE)
     keeping = service.extensions["families"].keeping  # type: ignore[attr-defined]
-    mark, seen = type(keeping)._check_leaving, []
+    mark = type(keeping)._check_leaving
+    seen: list[Any] = []
 
     def slow(self: Any, before: Any) -> None:
         mark(self, before)
@@ -198,7 +200,8 @@ def test_who_is_at_work_is_waited_for(service: Service, person: Person, monkeypa
     policy, plan = planned(person, DUE)
     now = [datetime.now(UTC)]
     monkeypatch.setattr(type(plans(service)._kernel), "clock", lambda _self: now[0])
-    do, seen = type(plans(service)._kernel.images).delete, []
+    do = type(plans(service)._kernel.images).delete
+    seen: list[Any] = []
 
     def slow(self: Any, ctx: Context, image_id: str, **more: Any) -> None:
         now[0] += timedelta(minutes=9)
@@ -239,7 +242,8 @@ def test_one_plan_at_a_time(service: Service, person: Person, monkeypatch: pytes
     image(person)
     policy, _ = planned(person, DUE)
     facts = type(plans(service)._facts)
-    look, seen = facts.of_project, []
+    look = facts.of_project
+    seen: list[Any] = []
 
     def slow(self: Any, *given: Any) -> Any:
         if not seen:
