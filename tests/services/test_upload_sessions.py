@@ -958,3 +958,76 @@ def test_one_that_can_not_be_removed_holds_up_no_other(cloud: Cloud, monkeypatch
     assert cloud.stored(held).state is SessionState.OPEN
     cloud.uploads().every_pass()
     assert cloud.staged() == []
+
+
+def test_the_reaper_deletes_again_what_it_could_not(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An upload that was stopped by the deletion does not go on, whatever the staging store says."""
+    session = cloud.append(cloud.begun(), 0, DATA[:1000])
+    assert cloud.owner.call("DELETE", f"/v2/images/{session.image_id}").status_code == 204
+    with monkeypatch.context() as patched:
+        patched.setattr(cloud.uploads(1)._parts, "discard", away)
+        delete = cloud.nodes[1].kernel.on.handler(Operation.DELETE)
+        with pytest.raises(errors.StoreUnavailable):
+            delete(cloud.database.images.lease(session.image_id))
+    assert cloud.database.images.get_any(session.image_id).status.value == "deleting"
+    cloud.expire_lease(session)
+    cloud.reap()
+    assert (cloud.staged(), cloud.reserved(), cloud.database.images.lease(session.image_id)) == ([], (0, 0), None)
+
+
+def test_sessions_that_are_begun_at_once_are_counted_again(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(5):
+        cloud.begun(1)
+    records = cloud.uploads()._records
+    live_of, asked = records.live_of, itertools.count()
+    with monkeypatch.context() as patched:
+        patched.setattr(records, "live_of", lambda *args: live_of(*args) if next(asked) else 4)
+        with pytest.raises(errors.LimitExceeded):
+            cloud.begun(1)
+    assert cloud.owner.call("GET", f"/v2/images/{cloud.images[-1]}").json["status"] == "queued"
+    assert cloud.database.images.lease(cloud.images[-1]) is None
+    assert cloud.reserved() == (5, 5)
+
+
+def test_a_request_that_waits_gives_way_to_a_newer_one(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = cloud.append(cloud.begun(), 0, DATA[:1000])
+    _left_by_a_dead(cloud, session)
+    monkeypatch.setattr(upload_turns, "SETTLE", 60.0)
+    turns, arrived, raised = cloud.uploads(1)._turns, threading.Event(), []
+    token = turns.token
+
+    def asked(session: UploadSession) -> Any:
+        try:
+            return token(session)
+        finally:
+            arrived.set()
+
+    def older() -> None:
+        try:
+            cloud.append(session, 1000, DATA[1000:2000], 1)
+        except errors.GlanceError as exc:
+            raised.append(exc)
+
+    monkeypatch.setattr(turns, "token", asked)
+    thread = threading.Thread(target=older)
+    thread.start()
+    assert arrived.wait(60)
+    lease = cloud.database.images.lease(session.image_id)
+    cloud.database.images.commit(LeaseTaken(replace(lease, holder="a newer request", token="newer"), 60.0, lease.token))
+    thread.join(60)
+    assert [type(x) for x in raised] == [errors.Conflict]
+    assert cloud.database.images.lease(session.image_id).token == "newer"
+
+
+def test_a_request_that_others_always_overtake_ends(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = cloud.begun()
+
+    def overtaken(*_: object, **__: object) -> None:
+        raise errors.ConcurrentChange("another was faster")
+
+    monkeypatch.setattr(upload_sessions, "_PATIENCE", 0.2)
+    monkeypatch.setattr(cloud.uploads()._turns, "take", overtaken)
+    with pytest.raises(errors.ImageBusy):
+        cloud.append(session, 0, DATA)
+    with pytest.raises(errors.ImageBusy):
+        cloud.terminate(session)

@@ -1,7 +1,7 @@
 """Deleting an image: location marked, bytes gone, row gone; finished by the reaper when the process dies between.
 
 While bytes go the image is ``deleting``: hidden from everybody, held by a lease. When the backend says that the bytes
-are in use, or does not answer, the image comes back as it was. With delayed deletion an image that has data is pending_delete first: as
+are in use, or does not answer, the image comes back as it was; one whose upload was stopped stays ``deleting``, and it is tried again. With delayed deletion an image that has data is pending_delete first: as
 hidden, its bytes untouched, until somebody undoes it or the scrubber deletes it.
 """
 
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from glancecore.domain import errors
 from glancecore.domain.events import EventType, ImageEvent
-from glancecore.domain.image import Image, Location, Status
+from glancecore.domain.image import NEXT, Image, Location, Status
 from glancecore.domain.lease import Lease, Operation
 from glancecore.kernel.leases import Leases
 from glancecore.kernel.retrying import on_concurrent_change
@@ -150,7 +150,10 @@ class Deletion:
                 self._blobs.remove(image, location)
                 image = self._forget_location(image, location)
         except errors.StoreError as exc:
-            self._restore(lease, exc)
+            if lease.stable in NEXT[Status.DELETING]:
+                self._restore(lease, exc)
+            else:  # an upload that was stopped does not go on: the reaper deletes the image when the store is back
+                self._leases.forget(lease)
             raise
         checkpoint("delete.after_bytes")
         checkpoint("delete.before_row")

@@ -133,16 +133,26 @@ class UploadTurns:
             del self._live[turn.session.id]
         turn.over.set()
 
-    def settled(self, session: UploadSession) -> UploadSession:
+    def token(self, session: UploadSession) -> str | None:
+        """Of who holds its lease now: no request that comes later has that one."""
+        lease = self.images.lease(session.image_id)
+        return lease.token if lease is not None and belongs(lease, session) else None
+
+    def settled(self, session: UploadSession, arrived: str | None = None) -> UploadSession:
         """The session when no transfer goes on: an older one is asked to end, and keeps what has come if it does so soon. One whose image is being made
-        goes on. Raises UploadNotFound."""
+        goes on. ``arrived``: the token when the caller's request came; raises Conflict when another one has begun since, which may be newer. Raises
+        UploadNotFound."""
         begun = time.monotonic()
         while True:
             session = self._records.get(session.id)
             lease = self.images.lease(session.image_id)
             if lease is None or not belongs(lease, session) or lease.holder == RESTING or session.state is not SessionState.OPEN:
                 return session
+            if arrived is not None and lease.token != arrived:
+                raise errors.Conflict("a newer request goes on with this upload")
             live = self._live.get(session.id)
+            if live is not None and live.lease.token != lease.token:
+                live = None  # one that was overtaken
             passed = time.monotonic() - begun
             if live is not None and passed > ALONE:
                 live.stop.set()

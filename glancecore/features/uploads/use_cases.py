@@ -10,7 +10,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -33,8 +33,8 @@ from glancecore.ports.repository import Change, ImageRepository, WithinLimits
 from glancecore.sdk.checkpoints import checkpoint
 
 LOG = logging.getLogger(__name__)
-#: How often a request begins again when others come between, and the seconds before each.
-_TRIES, _PAUSE = 60, 0.05
+#: Seconds for which a request begins again when others come between, and those before each time.
+_PATIENCE, _PAUSE = 10.0, 0.05
 #: Seconds between two looks for sessions that nobody asks about any more.
 _SWEEP = 10.0
 #: Sessions of one image that have ended and are still told of.
@@ -84,9 +84,7 @@ class UploadSessions:
         self._forget_oldest(image_id)
         target = self._finishing.uploads.target(store, length)
         self._finishing.uploads.signature(image, ctx.token)
-        most = self._limits.per_project
-        if most is not None and self._records.live_of(image.owner, most) >= most:
-            raise errors.LimitExceeded(f"the project has {most} uploads that were begun and not ended, and may have no more; end one, or wait for it to expire")
+        self._check_number(image.owner, 1)
         limits = self._quota.limits(image.owner)
         session = UploadSession(secrets.token_urlsafe(32), image_id, image.owner, secrets.token_hex(8), target.id, self._parts.store.id, self._until(),
                                 length=length, note=dict(note or {}), initiator=ctx.initiator)
@@ -100,12 +98,18 @@ class UploadSessions:
         except errors.ConcurrentChange as exc:
             raise errors.WrongStatus(f"image {image.id} has changed meanwhile; look at its status") from exc
         checkpoint("session.after_begin")
+        try:
+            self._check_number(image.owner, 0)
+        except errors.LimitExceeded:  # another one was begun at the same time
+            with contextlib.suppress(errors.ConcurrentChange, errors.LeaseLost, errors.Gone):
+                self._end(self._turns.take(session, session))
+            raise
         return session
 
     def show(self, ctx: Context, image_id: str, session_id: str, *, settle: bool = True) -> UploadSession:
         """See ``ports.extension.UploadSessions``."""
         session, _ = self._asked(ctx, image_id, session_id)
-        return self._turns.settled(session) if settle else session
+        return self._turns.settled(session, self._turns.token(session)) if settle else session
 
     def of_image(self, ctx: Context, image_id: str) -> list[UploadSession]:
         """See ``ports.extension.UploadSessions``."""
@@ -122,8 +126,9 @@ class UploadSessions:
         def receive(turn: Turn) -> Exception | None:
             return self._receiving.receive(turn, image, () if size == 0 else pieces, digest, self._grown, self._reservation(image, turn))
 
-        for _ in range(_TRIES):
-            session = self._turns.settled(session)
+        arrived = self._turns.token(session)
+        for _ in _again():
+            session = self._turns.settled(session, arrived)
             if session.state is not SessionState.OPEN:
                 return self._nothing_more(ctx, session, offset, size)
             if offset != session.offset:
@@ -134,7 +139,6 @@ class UploadSessions:
                 turn = self._take(image, session, told if size == 0 else told.claimed())
                 turn.unwritten = size != 0
             except (errors.ConcurrentChange, errors.LeaseLost):
-                time.sleep(_PAUSE)
                 continue
             except errors.RecordNotFound as exc:
                 raise errors.UploadNotFound("no such upload: it has ended, or was never begun") from exc
@@ -144,7 +148,7 @@ class UploadSessions:
     def terminate(self, ctx: Context, image_id: str, session_id: str) -> None:
         """See ``ports.extension.UploadSessions``."""
         session, _ = self._asked(ctx, image_id, session_id)
-        for _ in range(_TRIES):
+        for _ in _again():
             session = self._turns.settled(session)
             try:
                 if not session.live and not self._turns.held(session):
@@ -154,7 +158,6 @@ class UploadSessions:
                     return
                 turn = self._turns.take(session, session)
             except (errors.ConcurrentChange, errors.LeaseLost):
-                time.sleep(_PAUSE)
                 continue
             except errors.RecordNotFound:
                 return
@@ -163,6 +166,11 @@ class UploadSessions:
         raise errors.ImageBusy(f"too many requests for the upload to image {image_id} at once; try again")
 
     # -- inside ------------------------------------------------------------------------------------------------------------
+    def _check_number(self, owner: str | None, more: int) -> None:
+        most = self._limits.per_project
+        if most is not None and self._records.live_of(owner, most + 1) + more > most:
+            raise errors.LimitExceeded(f"the project has {most} uploads that were begun and not ended, and may have no more; end one, or wait for it to expire")
+
     def _until(self) -> datetime:
         return now() + timedelta(seconds=self._limits.keep_for)
 
@@ -358,3 +366,12 @@ class UploadSessions:
         """The image goes, and what waits for it. Raises StoreError."""
         for session in self._records.uncleaned(image.id):
             self._parts.discard(session)
+
+
+def _again() -> Iterator[None]:
+    """Once, and again with a pause while there is time."""
+    until = time.monotonic() + _PATIENCE
+    yield
+    while time.monotonic() < until:
+        time.sleep(_PAUSE)
+        yield

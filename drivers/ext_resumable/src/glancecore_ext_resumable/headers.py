@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 #: Of the draft: a 104 is sent to who says the same.
 INTEROP = "8"
 PARTIAL = "application/partial-upload"
+#: The largest whole number of a structured field.
+_MOST = 999_999_999_999_999
 
 
 def complete(headers: Headers) -> bool:
@@ -44,4 +46,4 @@ def _item(headers: Headers, name: str) -> object:
 
 def limits(largest: int, seconds: float) -> str:
     """Upload-Limit; ``seconds`` until the upload expires."""
-    return str(http_sf.ser({"max-size": largest, "max-age": max(0, int(seconds))}))
+    return str(http_sf.ser({"max-size": min(largest, _MOST), "max-age": min(max(0, int(seconds)), _MOST)}))

@@ -50,12 +50,13 @@ class Routes:
                 return _problem(400, "inconsistent-upload-length", f"Upload-Length is {length}, and the upload ends with these {size} bytes")
             length = size
         session = self._uploads.begin(ctx, image_id, length, store=request.headers.get("x-image-meta-store") or None)
-        told = self._told_early(request, session)
+        told = False
         try:
+            told = self._told_early(request, session)
             session = self._uploads.append(ctx, image_id, session.id, 0, pieces, size=size, last=complete)
-        except errors.GlanceError:
+        except BaseException:
             if not told:  # nobody knows where it would go on
-                with contextlib.suppress(errors.NotFound, errors.Gone):
+                with contextlib.suppress(errors.GlanceError):  # what can't be removed now is by the reaper; why it came to that is raised
                     self._uploads.terminate(ctx, image_id, session.id)
             raise
         response = self._described(empty(_status(session) if complete else 201), session)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Sequence
 
@@ -91,9 +92,12 @@ class Routes:
         if size != 0 or length == 0:
             try:
                 session = self._uploads.append(ctx, image_id, session.id, 0, pieces, size=size, digest=digest)
-            except errors.GlanceError as exc:
+            except errors.HashMismatch as exc:
                 self._not_begun(ctx, session)
                 return _of_checksum(exc)
+            except BaseException:
+                self._not_begun(ctx, session)
+                raise
         response = _told(empty(201), session)
         response.headers["Location"] = _url(request, session)
         if size == 0:
@@ -149,10 +153,8 @@ class Routes:
 
     def _not_begun(self, ctx: Context, session: UploadSession) -> None:
         """Its first bytes could not be taken, and the client will not learn where it would go on."""
-        try:
+        with contextlib.suppress(errors.GlanceError):  # what can't be removed now is by the reaper; why it came to that is told
             self._uploads.terminate(ctx, session.image_id, session.id)
-        except (errors.NotFound, errors.Gone):
-            return
 
 
 def _of_this_protocol(response: Response) -> Response:
@@ -172,10 +174,8 @@ def _told(response: Response, session: UploadSession) -> Response:
     return response
 
 
-def _of_checksum(exc: errors.GlanceError) -> Response:
+def _of_checksum(exc: errors.HashMismatch) -> Response:
     """460 is tus's own; other errors are answered as everywhere."""
-    if not isinstance(exc, errors.HashMismatch):
-        raise exc
     return _refused(460, str(exc), {})
 
 
