@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from glancecore.domain import errors
 from glancecore.domain.context import Context, Viewer
 from glancecore.domain.image import Image, Status
 from glancecore.ports.extension import Kernel
@@ -49,10 +48,7 @@ class Facts:
         if not facts:
             return []
         fact = facts[0]
-        try:
-            newer, leads = self._newer(policy, fact, self._group(ctx, fact, narrow=True))
-        except errors.TooBroad:  # many images of other names are between
-            newer, leads = self._newer(policy, fact, self._group(ctx, fact, narrow=False))
+        newer, leads = self._newer(policy, fact, self._group(ctx, fact))
         if leads and fact.usable and fact.family is not None:
             fact = replace(fact, held=fact.held or _NEWEST)
         return [fact, *newer]
@@ -70,11 +66,11 @@ class Facts:
         return found, leads
 
     # -- images ------------------------------------------------------------------------------------------------------
-    def _group(self, ctx: Context, fact: Fact, *, narrow: bool) -> Iterator[Sequence[Image]]:
-        """Active images that are listed, among them all of its group that are newer; the newest first. ``narrow``: the database is asked for the name."""
+    def _group(self, ctx: Context, fact: Fact) -> Iterator[Sequence[Image]]:
+        """Active images that are listed, among them all of its group that are newer; the newest first."""
         if fact.family is None:
-            named = {"name": (fact.name,)} if narrow and fact.name else {}
-            for page in self._pages(ctx, hidden=False, equal={"status": (Status.ACTIVE.value,), **named}, limit=_LOOK if narrow else _PAGE):
+            named = {"name": (fact.name,)} if fact.name else {}
+            for page in self._pages(ctx, hidden=False, equal={"status": (Status.ACTIVE.value,), **named}, limit=_LOOK if named else _PAGE):
                 yield page
                 if page and page[-1].created_at < fact.created_at:
                     return
