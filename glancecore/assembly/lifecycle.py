@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -16,6 +17,7 @@ from glancecore.ports.repository import Database
 if TYPE_CHECKING:
     from flask import Flask
 
+LOG = logging.getLogger(__name__)
 C = TypeVar("C", bound=CoreExtension)
 
 
@@ -88,10 +90,9 @@ class Service:
         return self.machine if scheduled.machine else self.periodic
 
     def close(self) -> None:
-        self.stop_jobs()
-        self.kernel.reaper.stop()
-        self.extensions.stop()
-        for capability in reversed(self.kernel.made.values()):
-            capability.stop()
-        self.stores.close()
-        self.database.close()
+        """All of it ends, whatever goes wrong with a part."""
+        for end in (self.stop_jobs, self.kernel.reaper.stop, self.extensions.stop, *(x.stop for x in reversed(self.kernel.made.values())), self.stores.close, self.database.close):
+            try:
+                end()
+            except Exception:  # whatever a plugin raises
+                LOG.exception("a part of the service could not be stopped")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 
 from oslo_config import cfg
@@ -14,6 +14,7 @@ from glancecore.conf.store import PER_STORE
 from glancecore.domain import errors
 from glancecore.domain.errors import ConfigError
 from glancecore.features.imports.options import STAGING
+from glancecore.kernel.transfer.draining import Draining
 from glancecore.kernel.transfer.places import Places
 from glancecore.kernel.transfer.store_facade import DirectDownload, StoreFacade, StoreSettings
 from glancecore.kernel.transfer.stores import Stores
@@ -43,10 +44,12 @@ def load_stores(conf: cfg.ConfigOpts, database: Database | None = None, *, toler
         raise ConfigError(f"[glance_store] fallback_stores: {wrong[0]} is {'the default store' if wrong[0] == default else 'no store'}; name others of "
                           f"{', '.join(x for x in wanted if x != default) or 'enabled_backends'}, or none")
     places = Places(database.places) if database else None
+    drains: Container[str] = Draining(database) if database else ()
     loader = loader or Loader(conf)
     facades: dict[str, StoreFacade] = {}
     for store_id, driver in wanted.items():
-        facades[store_id] = _load_store(conf, loader, places, store_id, driver, [*facades.values()], required=store_id == default, tolerate_outages=tolerate_outages, look=look)
+        facades[store_id] = _load_store(conf, loader, places, store_id, driver, [*facades.values()], drains, required=store_id == default,
+                                        tolerate_outages=tolerate_outages, look=look)
     staged = _load_staging(conf, loader, facades[default], wanted[default], tolerate_outages=tolerate_outages, look=look) if conf.enabled_import_methods or staging else None
     _refuse_shared_places([*facades.values(), *([staged] if staged else [])])
     return Stores([*facades.values()], default, staged, fallbacks=fallbacks)
@@ -133,8 +136,8 @@ def store_options(conf: cfg.ConfigOpts, loader: Loader) -> dict[str, set[str]]:
             for store_id, driver in conf.enabled_backends.items() if ("store", store_id) not in loader.broken}
 
 
-def _load_store(conf: cfg.ConfigOpts, loader: Loader, places: Places | None, store_id: str, driver: str, others: Sequence[StoreFacade], *,
-                required: bool, tolerate_outages: bool, look: bool) -> StoreFacade:
+def _load_store(conf: cfg.ConfigOpts, loader: Loader, places: Places | None, store_id: str, driver: str, others: Sequence[StoreFacade],
+                drains: Container[str], *, required: bool, tolerate_outages: bool, look: bool) -> StoreFacade:
     store: Store | None = None
     fault: str | None = None
     missing, made = False, False
@@ -181,4 +184,4 @@ def _load_store(conf: cfg.ConfigOpts, loader: Loader, places: Places | None, sto
                              DirectDownload(options.direct_download), options.direct_download_seconds)
     if store is not None and settings.direct_download is not DirectDownload.NEVER and Cap.PRESIGN not in store.caps:
         raise ConfigError(f"[{store_id}] direct_download = {settings.direct_download}: the driver {driver} can't sign URLs; remove the option")
-    return StoreFacade(settings, store, start if made else None, check, missing=missing)
+    return StoreFacade(settings, store, start if made else None, check, missing=missing, drains=drains)

@@ -20,6 +20,17 @@ def days(text: str) -> float:
     return found
 
 
+def seconds(text: str) -> float:
+    """How long; parts may be given."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not 0 <= found <= _DAYS * 86400:
+        raise argparse.ArgumentTypeError(f"{text!r}: give seconds, 0 or more")
+    return found
+
+
 def count(text: str) -> int:
     """At least one."""
     return _count(text, "1 or more")

@@ -11,6 +11,7 @@ from oslo_config import cfg
 
 from glancecore.assembly.loader import faults
 from glancecore.assembly.stores import make_store
+from glancecore.cmd import store_service
 from glancecore.domain.errors import ConfigError, GlanceError, for_operators
 from glancecore.kernel.transfer.places import Places, SeenPlace, survey
 from glancecore.ports.place_repository import Place
@@ -138,3 +139,4 @@ def add_area(areas: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     for each, run in ((show, _show), (adopt, _adopt), (forget, _forget)):
         each.add_argument("id", metavar="ID", help="the store's id, as in enabled_backends")
         each.set_defaults(run=run)
+    store_service.add_actions(area)

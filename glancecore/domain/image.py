@@ -288,9 +288,9 @@ class Image:
         return replace(copied.to(to), size=data.size, virtual_size=data.virtual_size, checksum=data.checksum,
                        hash_algo=data.hash_algo, hash_value=data.hash_value, fault=None)
 
-    def drop(self, url: str) -> Image:
-        """One copy is marked: nobody reads it any more. Raises WrongStatus, LastLocation."""
-        self.require(Status.ACTIVE)
+    def drop(self, url: str, *, deactivated: bool = False) -> Image:
+        """One copy is marked: nobody reads it any more. ``deactivated``: also of a deactivated image. Raises WrongStatus, LastLocation."""
+        self.require(Status.ACTIVE, *([Status.DEACTIVATED] if deactivated else []))
         if not any(x.url != url for x in self.good_locations):
             raise errors.LastLocation(f"image {self.id}: its last copy can't be removed; delete the image instead")
         return replace(self, locations=tuple(

@@ -19,6 +19,8 @@ class Operation(StrEnum):
     #: Removing one location of an image that stays.
     DROP_LOCATION = "drop_location"
     HASH = "hash"
+    #: One more copy of an image that is moved out of a store.
+    MOVE = "move"
     #: An upload in pieces, also between them: see ``features.uploads.use_cases``.
     SESSION = "upload_session"
 

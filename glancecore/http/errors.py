@@ -90,6 +90,7 @@ STATUS: dict[type[errors.GlanceError], int] = {
     errors.BadLocation: 400,
     errors.StoreFull: 413,
     errors.StoreReadOnly: 410,
+    errors.StoreDraining: 409,
     errors.StoreForbidden: 503,
     errors.StoreUnavailable: 503,
     errors.PlaceMissing: 503,

@@ -42,6 +42,8 @@ class Health:
         for store in self._stores:
             up = found[f"store {store.id}"] == "ok"
             metrics.STORE_UP.labels(store.id).set(up)
-            metrics.STORE_WRITABLE.labels(store.id).set(up and store.takes_data)
+            if found["database"] == "ok":  # it says which stores drain, and must not be waited for
+                metrics.STORE_WRITABLE.labels(store.id).set(up and store.takes_data)
+                metrics.STORE_DRAINING.labels(store.id).set(store.draining)
         found["default store"] = found[f"store {self._stores.default_id}"]
         return found

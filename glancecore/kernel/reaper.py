@@ -19,6 +19,8 @@ from glancecore.ports.repository import ImageRepository
 
 LOG = logging.getLogger(__name__)
 _FAULT = "the service that worked on it stopped; try again"
+#: Seconds that a pass may take to end.
+_ENDING = 2.0
 #: What an image of a transient status without any lease was probably doing, and where it goes back to.
 _LEFT = {Status.SAVING: (Operation.UPLOAD, Status.QUEUED), Status.IMPORTING: (Operation.IMPORT, Status.QUEUED),
          Status.DELETING: (Operation.DELETE, Status.ACTIVE)}
@@ -36,6 +38,7 @@ class Reaper:
         self._operations = operations
         self._interval = interval
         self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
         self._on = on
 
     def run_once(self) -> int:
@@ -56,10 +59,14 @@ class Reaper:
         return done
 
     def start(self) -> None:
-        threading.Thread(target=self._loop, name="reaper", daemon=True).start()
+        self._thread = threading.Thread(target=self._loop, name="reaper", daemon=True)
+        self._thread.start()
 
     def stop(self) -> None:
+        """A pass that goes on has a moment to end: what it works on is closed next. What it leaves is another process's."""
         self._stop.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(_ENDING)
 
     # -- inside ------------------------------------------------------------------------------------------------------
     def _loop(self) -> None:

@@ -75,7 +75,8 @@ class Images(Protocol):
     def update(self, ctx: Context, image_id: str, read: Callable[[], Sequence[PatchOperation]]) -> Image:
         """``read`` gives the steps of the patch, once the caller is found to be allowed to change the image. All of it is done or nothing."""
 
-    def delete(self, ctx: Context, image_id: str) -> None: ...
+    def delete(self, ctx: Context, image_id: str, *, version: int | None = None) -> None:
+        """``version``: only when the image is at it still, or else Conflict."""
 
     def deactivate(self, ctx: Context, image_id: str) -> None: ...
 

@@ -1,7 +1,7 @@
 """Named steps of the operations that must survive a kill at any of them.
 
 In production ``checkpoint`` does nothing. The crash tests set ``GLANCECORE_TEST_KILL_AT=<name>`` and the process kills itself
-there with SIGKILL, the first time it comes by. ``GLANCECORE_TEST_SLEEP_AT=<name>``: it stops itself there instead, until somebody
+there with SIGKILL, the first time it comes by; with ``<name>*N`` the Nth time. ``GLANCECORE_TEST_SLEEP_AT=<name>``: it stops itself there instead, until somebody
 continues it, as a machine does that is moved or starved. The list of names is the tests' list of cases.
 """
 
@@ -40,12 +40,18 @@ SESSION_STEPS = (
     "session.before_begin", "session.after_begin", "session.taken", "session.first_piece", "session.part_stored", "session.part_noted",
     "session.rested", "session.commit_begun", "session.before_finish", "session.after_finish", "session.parts_gone")
 SESSION_END_STEPS = ("session.before_end", "session.end_bytes_gone", "session.after_end")
+#: An image's data is moved into another store.
+MOVE_STEPS = ("move.held", "move.first_piece", "move.after_put", "move.copied", "move.marked")
 VARIABLE = "GLANCECORE_TEST_KILL_AT"
 SLEEP_VARIABLE = "GLANCECORE_TEST_SLEEP_AT"
-_at = {os.environ[variable]: how for variable, how in ((VARIABLE, signal.SIGKILL), (SLEEP_VARIABLE, signal.SIGSTOP)) if variable in os.environ}
+_at = {os.environ[variable].partition("*")[0]: how for variable, how in ((VARIABLE, signal.SIGKILL), (SLEEP_VARIABLE, signal.SIGSTOP)) if variable in os.environ}
+_left = {name: int(times or 1) for name, _, times in (os.environ.get(x, "").partition("*") for x in (VARIABLE, SLEEP_VARIABLE))}
 
 
 def checkpoint(step: str) -> None:
     """Note that ``step`` has been reached."""
     if step in _at:
+        _left[step] -= 1
+        if _left[step]:
+            return
         os.kill(os.getpid(), _at.pop(step))

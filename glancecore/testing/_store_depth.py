@@ -41,7 +41,7 @@ TRIES = 3
 
 def _classes(root: type[Exception]) -> Iterator[type[Exception]]:
     for each in root.__subclasses__():
-        if each.__module__ == errors.__name__:
+        if each.__module__.startswith(f"{errors.__name__}."):
             yield each
             yield from _classes(each)
 

@@ -42,9 +42,10 @@ def serve(machine: Machine) -> None:
     machine.ready()
 
 
-def image(machine: Machine, data: bytes = b"data", **fields: object) -> str:
+def image(machine: Machine, data: bytes = b"data", *, store: str = "", **fields: object) -> str:
     def call(method: str, path: str, kind: str, body: bytes) -> bytes:
-        asked = urllib.request.Request(f"http://127.0.0.1:{machine.port}{path}", body, {"Content-Type": kind}, method=method)
+        headers = {"Content-Type": kind, **({"X-Image-Meta-Store": store} if store else {})}
+        asked = urllib.request.Request(f"http://127.0.0.1:{machine.port}{path}", body, headers, method=method)
         with urllib.request.urlopen(asked, timeout=60) as answer:
             return bytes(answer.read())
 
@@ -105,11 +106,16 @@ def test_stores(walk: Begin) -> None:
     page = walk("docs/stores.md")
     machine = first(page, text_of("docs/stores.md", "web:http"))
     serve(machine)
+    image(machine, store="cheap")
     machine.stop()
     (machine.folder / "fast" / ".glance-store").unlink()  # moved without it
     said = page.run("glance-manage store list", machine, found="glance-manage store (list|show)")
     assert "there is no .glance-store" in said
     assert "fast: used" in machine.run("glance-manage store list")
+    assert "images 1, bytes 4, only copy 1" in page.run("glance-manage store status", machine)
+    assert re.search(r"^cheap: up, draining, takes no new data.*\n  images 0,", machine.run("glance-manage store status cheap"), re.MULTILINE)
+    configure(machine, text_of("docs/stores.md", "web:http").replace("cheap:file, ", ""))
+    assert "store cheap is removed" in page.run("glance-manage store remove", machine)
 
 
 def test_registry(walk: Begin) -> None:

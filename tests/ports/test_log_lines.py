@@ -31,21 +31,21 @@ ABOUT = "[image i, task t] hello"
 
 def test_inside_and_outside(line: Callable[[], str]) -> None:
     assert not line().endswith(ABOUT)
-    with log_lines.work("i", "t", "req-1", "u", "p"):
-        assert " req-1 u p " in line()
+    with log_lines.work("i", "t", "req-mine", "u", "p"):
+        assert " req-mine u p " in line()
         assert line().endswith(f"] {ABOUT}")
         with log_lines.work("i2", "t2", None, None, None):
             assert "[image i2, task t2]" in line()
         assert line().endswith(ABOUT)
-    assert "req-1" not in line()
+    assert "req-mine" not in line()
     assert not line().endswith(ABOUT)
     assert log_lines.portable() is None
 
 
 def test_a_request_that_goes_on_is_told_again(line: Callable[[], str]) -> None:
-    before = context.RequestContext(request_id="req-0", overwrite=True)
+    before = context.RequestContext(request_id="req-others", overwrite=True)
     try:
-        with log_lines.work("i", "t", "req-1", None, None):
+        with log_lines.work("i", "t", "req-mine", None, None):
             pass
         assert context.get_current() is before
     finally:
@@ -54,7 +54,7 @@ def test_a_request_that_goes_on_is_told_again(line: Callable[[], str]) -> None:
 
 def test_threads_take_it_along(line: Callable[[], str]) -> None:
     said: list[str] = []
-    with log_lines.work("i", "t", "req-1", "u", "p"):
+    with log_lines.work("i", "t", "req-mine", "u", "p"):
         one = threading.Thread(target=log_lines.carried(lambda: said.append(line())))
         with ThreadPoolExecutor(1, initializer=log_lines.carry()) as pool:
             pool.submit(lambda: said.append(line())).result()
@@ -62,11 +62,11 @@ def test_threads_take_it_along(line: Callable[[], str]) -> None:
     one.start()
     one.join()
     assert len(said) == 3
-    assert all(" req-1 " in x and x.endswith(ABOUT) for x in said)
+    assert all(" req-mine " in x and x.endswith(ABOUT) for x in said)
 
 
 def test_another_process_is_told_the_same(line: Callable[[], str]) -> None:
-    with log_lines.work("i", "t", "req-1", "u", "p"):
+    with log_lines.work("i", "t", "req-mine", "u", "p"):
         told = log_lines.portable()
         inside = line()
     assert told is not None
@@ -75,11 +75,11 @@ def test_another_process_is_told_the_same(line: Callable[[], str]) -> None:
 
 
 def test_programs_that_read_json_find_the_ids() -> None:
-    with log_lines.work("i", "t", "req-1", "u", "p"):
+    with log_lines.work("i", "t", "req-mine", "u", "p"):
         found = context.get_current()
         assert found is not None
         values = found.get_logging_values()
-    assert (values["image_id"], values["task_id"], values["request_id"]) == ("i", "t", "req-1")
+    assert (values["image_id"], values["task_id"], values["request_id"]) == ("i", "t", "req-mine")
 
 
 def test_a_context_that_a_library_makes_does_not_stay() -> None:

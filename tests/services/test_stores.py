@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from glancecore.domain import errors
-from glancecore.kernel.transfer import stores
+from glancecore.kernel.transfer import store_facade, stores
 from glancecore.kernel.transfer.store_facade import StoreFacade, StoreSettings
 from glancecore.kernel.transfer.stores import Stores
 from glancecore.ports.store import Store
@@ -46,7 +46,7 @@ def test_it_is_not_tried_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     every = Stores([StoreFacade(StoreSettings("fast", "memory"), make_store(MemoryStore))], "fast", store)
     every.revive()
     assert not store.available, "it has failed just now"
-    monkeypatch.setattr(stores.time, "monotonic", lambda: store._tried + stores._REVIVAL)
+    monkeypatch.setattr(store_facade.time, "monotonic", lambda: store._tried + stores._REVIVAL)
     every.revive()
     assert store.available
     assert away.left == 0

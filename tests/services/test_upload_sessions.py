@@ -592,6 +592,36 @@ def test_many_clients_on_one_session(cloud: Cloud, monkeypatch: pytest.MonkeyPat
     assert cloud.reserved() == (len(DATA), 0)
 
 
+def test_many_sessions_over_two_nodes(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each piece at the other node; some end well, some are given up. What is reserved is exact in the end."""
+    for node in cloud.nodes:
+        monkeypatch.setattr(cloud.uploads(cloud.nodes.index(node)), "_limits", replace(cloud.uploads()._limits, per_project=None))
+    sessions = [cloud.begun(30_000) for _ in range(24)]
+    raised: list[BaseException] = []
+
+    def client(at: int, session: UploadSession) -> None:
+        try:
+            for turn in range(3):
+                if at % 4 == 3 and turn == 2:
+                    cloud.terminate(session, at % 2)
+                    return
+                cloud.append(session, turn * 10_000, DATA[turn * 10_000:(turn + 1) * 10_000], (at + turn) % 2)
+        except BaseException as exc:
+            raised.append(exc)
+
+    threads = [threading.Thread(target=client, args=each) for each in enumerate(sessions)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert raised == []
+    until(lambda: cloud.reserved() == (18 * 30_000, 0), lambda: str(cloud.reserved()))
+    until(lambda: cloud.staged() == [])
+    assert len(cloud.blobs()) == 18
+    assert {cloud.shown(x)["status"] for at, x in enumerate(sessions) if at % 4 != 3} == {"active"}
+    assert cloud.download(sessions[0]) == DATA[:30_000]
+
+
 # -- ends ----------------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("node", [0, 1])
 def test_terminated(cloud: Cloud, node: int) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from glancecore_ext_lifecycle.deciding import decide
+from glancecore_ext_lifecycle.deciding import decide, enough
 from glancecore_ext_lifecycle.policy import Action, Fact, moment, selected
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -71,13 +71,23 @@ def test_by_dates() -> None:
     assert done(policy({**step, "days": 11}), old) == done(policy(step), fact(1, 1)) == {}
 
 
-@pytest.mark.parametrize(("said", "kept"), [("forever", True), ("last-2", True), ("last-1", False), ("none", False), ("notice", False), ("2026-06-02", True),
+@pytest.mark.parametrize(("said", "kept"), [("forever", True), ("last-2", True), ("last-1", False), ("none", False), ("notice", False), ("2026-06-02", True), ("2026-06-01", True), ("20260601", True),
                                             ("2026-05-31", False), ("last-x", False), ("", False)])
 def test_uuid_validity(said: str, kept: bool) -> None:
     """As SCS-0102 has it: the id stays good, but the image may leave the lists."""
     older, newer = fact(1, 99, properties={"uuid_validity": said}), fact(2, 1)
     assert (done(policy(DELETE), older, newer) == {}) is kept
     assert done(policy({"action": "hide", "age_days": 1}), older) == {"0001": "hide"}
+
+
+def test_a_day_is_over_when_the_next_one_begins() -> None:
+    day = fact(1, 9, properties={"uuid_validity": "2026-06-01"}, dates={"provided_until": moment("2026-06-01")})
+    step = {"action": "delete", "past": "provided_until"}
+    for at, done in ((NOW, []), (NOW + timedelta(hours=23, minutes=59, seconds=59), []), (NOW + timedelta(days=1), ["0001"])):
+        assert [x.image_id for x in decide(policy(step), [day], at)] == done
+    assert [x.why for x in decide(policy(step), [day], NOW + timedelta(days=1))] == ["provided_until was 2026-06-01"]
+    assert moment("9999-12-31") is not None
+    assert moment("2026-06-01T00:00:00Z") == NOW
 
 
 @pytest.mark.parametrize("keep", [{"newest": 5}, {"younger_than_days": 1000}, {"tags": ["gold", "x"]}, {"properties": {"p": "q", "no": "no"}}])
@@ -105,20 +115,22 @@ CHANCE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], m
 DAYS, COUNT = st.integers(1, 40), st.integers(1, 6)
 TAGS = st.lists(st.sampled_from("abc"), max_size=2)
 PROPERTIES = st.dictionaries(st.sampled_from(["p", "q", "uuid_validity"]), st.sampled_from(["1", "forever", "last-2", "2026-06-10", "2026-01-01"]), max_size=2)
-SELECTORS = st.fixed_dictionaries({}, optional={"families": st.lists(st.sampled_from(["f", "g"]), max_size=2), "names": st.lists(st.sampled_from("xy"), max_size=2),
+#: Half of them select nearly everything.
+SELECTORS = st.just({"name_prefix": "x"}) | st.fixed_dictionaries({}, optional={"families": st.lists(st.sampled_from(["f", "g"]), max_size=2), "names": st.lists(st.sampled_from("xy"), max_size=2),
                                                 "name_prefix": st.sampled_from(["", "x"]), "tags": TAGS, "properties": PROPERTIES})
 KEEPS = st.fixed_dictionaries({}, optional={"newest": COUNT, "younger_than_days": DAYS, "tags": TAGS, "properties": PROPERTIES})
 STEPS = st.lists(st.one_of(*(st.fixed_dictionaries({"action": st.sampled_from(list(Action)), **x}) for x in (
     {"age_days": DAYS}, {"beyond": COUNT}, {"past": st.just("ends_at")}, {"age_days": DAYS, "beyond": COUNT}))), min_size=1, max_size=4)
-POLICIES = st.fixed_dictionaries({"selector": SELECTORS, "keep": KEEPS, "steps": STEPS})
+POLICIES = st.fixed_dictionaries({"selector": SELECTORS, "keep": st.fixed_dictionaries({"newest": COUNT}) | KEEPS,
+                                  "steps": st.just([{"action": Action.DELETE, "age_days": 1}]) | STEPS})
 
 
 @st.composite
 def images(draw: st.DrawFn) -> list[Fact]:
     found = []
     for number in range(draw(st.integers(0, 10))):
-        family = draw(st.sampled_from([None, "f", "g"]))
-        name = draw(st.sampled_from("xy"))
+        family = draw(st.sampled_from([None, None, "f", "g"]))
+        name = draw(st.sampled_from("xxxy"))
         found.append(Fact(f"{number:04}", 1, NOW - timedelta(days=draw(st.integers(0, 40))), f"family {family}" if family else f"name {name}", name, frozenset(draw(TAGS)),
                           draw(PROPERTIES), draw(st.booleans()), draw(st.booleans()), family, "l" if family else None, number if family else 0, 0, draw(st.booleans()),
                           draw(st.sampled_from([None, None, None, "protected"])), {"ends_at": NOW - timedelta(days=draw(st.integers(-5, 5)))}))
@@ -151,6 +163,17 @@ def test_what_must_be_kept_is_kept(wanted: dict[str, Any], facts: list[Fact]) ->
         assert any(x["action"] == entry.action for x in wanted["steps"])
         if entry.action in ("delete", "deactivate"):
             assert image.properties.get("uuid_validity") not in ("forever", "2026-06-10")
+
+
+@CHANCE
+@given(POLICIES, images())
+def test_enough_is_enough(wanted: dict[str, Any], facts: list[Fact]) -> None:
+    """The decision on an image is the same when no more than those are known."""
+    all_of_them = {(x.image_id, x.action) for x in decide(wanted, facts, NOW)}
+    for each in facts:
+        newer = sorted((x for x in facts if x.group == each.group and x.order > each.order and x.usable and selected(wanted["selector"], x)), key=lambda x: x.order)
+        found = {(x.image_id, x.action) for x in decide(wanted, [each, *newer[::-1][:enough(wanted, each)]], NOW)}
+        assert {x for x in found if x[0] == each.image_id} == {x for x in all_of_them if x[0] == each.image_id}
 
 
 @CHANCE

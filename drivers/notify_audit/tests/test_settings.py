@@ -20,9 +20,9 @@ def files(folder: Path) -> None:
 
 @pytest.mark.parametrize(("options", "said"), [
     ({"folder": ""}, r"\[notify_audit\] folder: not set; name a folder"),
-    ({"folder": "trail"}, r"\[notify_audit\] folder = trail: no folder, or no absolute path; make it"),
-    ({"folder": "HERE/nowhere"}, r"\[notify_audit\] folder = .*nowhere: no folder"),
-    ({"folder": "HERE/key"}, r"\[notify_audit\] folder = .*key: no folder"),
+    ({"folder": "trail"}, r"\[notify_audit\] folder = trail: no folder that can be written to, or no absolute path; make it"),
+    ({"folder": "HERE/nowhere"}, r"\[notify_audit\] folder = .*nowhere: no folder that"),
+    ({"folder": "HERE/key"}, r"\[notify_audit\] folder = .*key: no folder that"),
     ({"key_file": "HERE/nowhere"}, r"\[notify_audit\] key_file = .*nowhere: it can't be read \(No such file"),
     ({"key_file": "HERE/short"}, r"\[notify_audit\] key_file = .*short: it has 31 bytes; make one with: openssl rand -out .*short 32"),
     ({"key_file": "HERE/open"}, r"\[notify_audit\] key_file = .*open: others may read it; run: chmod 600"),

@@ -186,6 +186,116 @@ def test_a_full_disk_loses_no_line_and_adds_none(tmp_path: Path, monkeypatch: py
     assert kept(tmp_path) == ["e1", "e2", "e3"]
 
 
+def test_a_line_that_the_disk_may_not_have_is_not_acknowledged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, synced = opened(tmp_path), []
+    made.append(told(1))
+    real = os.fsync
+
+    def broken(_: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as during:
+        during.setattr(trail.os, "fsync", broken)
+        for _ in range(2):
+            with pytest.raises(OSError, match="Input/output"):
+                made.append(told(2))
+    monkeypatch.setattr(trail.os, "fsync", lambda x: synced.append(x) or real(x))
+    made.append(told(2))
+    assert synced, "what is found there is made durable first"
+    assert kept(tmp_path) == ["e1", "e2"]
+
+
+def test_a_process_that_dies_while_it_begins_the_next_file(tmp_path: Path) -> None:
+    made = opened(tmp_path)
+    for number in range(5):
+        made.append(told(number))
+    made.close()
+    os.link(tmp_path / CURRENT, tmp_path / "audit-000000000001.jsonl")
+    assert kept(tmp_path) == [f"e{x}" for x in range(5)]
+    made = opened(tmp_path)
+    made.append(told(4))
+    made.append(told(5))
+    assert kept(tmp_path) == [f"e{x}" for x in range(6)]
+    assert [x.name for x in files(tmp_path)] == ["audit-000000000001.jsonl", CURRENT]
+
+
+def test_an_event_that_comes_again_in_the_next_file_is_known(tmp_path: Path) -> None:
+    for number in range(90):
+        opened(tmp_path, file_size=8192).append(told(number))
+        made = opened(tmp_path, file_size=8192)
+        for again in range(max(0, number - 9), number + 1):
+            made.append(told(again))
+    assert len(files(tmp_path)) > 3
+    assert kept(tmp_path) == [f"e{x}" for x in range(90)]
+
+
+def test_files_of_others_in_the_folder_are_none_of_the_trail(tmp_path: Path) -> None:
+    """An older file is not replaced, whatever an operator has copied there."""
+    made = opened(tmp_path)
+    for number in range(30):
+        made.append(told(number))
+    for name in ("audit-backup.jsonl", "audit-1.jsonl", "audit-x.jsonl"):
+        (tmp_path / name).write_bytes(files(tmp_path)[0].read_bytes())
+    (tmp_path / "audit-zzz.jsonl").touch()
+    made = opened(tmp_path)
+    for number in range(30, 60):
+        made.append(told(number))
+    assert kept(tmp_path) == [f"e{x}" for x in range(60)]
+
+
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    folder, victim = tmp_path / "trail", tmp_path / "victim"
+    folder.mkdir()
+    for name in (CURRENT, ".lock"):
+        victim.write_bytes(b"precious")
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(victim)
+        with pytest.raises(OSError, match="symbolic links"):
+            opened(folder).append(told(1))
+        assert victim.read_bytes() == b"precious"
+        (folder / name).unlink()
+
+
+@pytest.mark.parametrize("content", [b"precious", b"precious\n", b'{"seq":1}\n', b"\n"])
+def test_what_is_no_trail_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / CURRENT).write_bytes(content)
+    with pytest.raises(Broken):
+        opened(tmp_path).append(told(1))
+    assert (tmp_path / CURRENT).read_bytes() == content
+
+
+def test_two_processes_read_only_what_the_other_has_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fat, count, real = {"name": "x" * 100_000}, [0], os.pread
+    one, other = opened(tmp_path, file_size=1 << 30), opened(tmp_path, file_size=1 << 30)
+    one.append(told(0, data=fat))
+    other.append(told(1, data=fat))
+    monkeypatch.setattr(trail.os, "pread", lambda *x: count.__setitem__(0, count[0] + x[1]) or real(*x))
+    for number in range(2, 42):
+        (one, other)[number % 2].append(told(number, data=fat))
+    assert count[0] < 40 * 110_000
+    monkeypatch.undo()
+    third = opened(tmp_path, file_size=1 << 30)
+    monkeypatch.setattr(trail.os, "pread", lambda *x: count.__setitem__(0, count[0] + x[1]) or real(*x))
+    count[0] = 0
+    third.append(told(41, data=fat))
+    assert count[0] < trail._WINDOW + 2 * trail._STEP
+    assert kept(tmp_path) == [f"e{x}" for x in range(42)]
+
+
+def test_verify_is_right_while_files_are_begun(tmp_path: Path) -> None:
+    folder = tmp_path / "trail"
+    folder.mkdir()
+    writer = multiprocessing.get_context("fork").Process(target=_writes, args=(folder, "w", 100_000))
+    writer.start()
+    try:
+        while len(files(folder)) < 40:
+            before = len(files(folder))
+            assert len(kept(folder)) >= before - 1
+    finally:
+        writer.kill()
+        writer.join()
+
+
 def _writes(folder: Path, name: str, count: int) -> None:
     made = opened(folder)
     for number in range(count):

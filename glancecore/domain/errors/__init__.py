@@ -92,6 +92,7 @@ from glancecore.domain.errors.work import (
     SecretsUnreadable,
     SignatureInvalid,
     StepFailed,
+    StoreDraining,
     StoreError,
     StoreForbidden,
     StoreFull,
@@ -111,7 +112,7 @@ __all__ = [
     "NoNodeData", "NotAuthenticated", "NotEnabled", "NotFound", "OffsetMismatch", "PlaceMissing", "PluginBroken", "PropertiesInvalid", "ProtectedImage",
     "ProtectedMetadef", "ProtectedProperty", "QuotaExceeded", "QuotaUnavailable", "RangeNotSatisfiable", "ReadOnlyProperty", "RecordExists",
     "RecordNotFound", "ReservedProperty", "SchemaUnknown", "SecretsUnreadable", "ServerBusy", "SignatureInvalid", "SizeMismatch", "StepFailed",
-    "StoreError", "StoreForbidden", "StoreFull", "StoreReadOnly", "StoreUnavailable", "Suspended", "TagNotFound", "TaskExists", "TaskNotFound",
+    "StoreDraining", "StoreError", "StoreForbidden", "StoreFull", "StoreReadOnly", "StoreUnavailable", "Suspended", "TagNotFound", "TaskExists", "TaskNotFound",
     "TooBroad", "TooLarge", "TooManyAttempts", "TooManyTransfers", "TruncatedBody", "UnknownImportStore", "UnknownMarker", "UnknownMethod",
     "UnknownStore", "UnsafeContent", "Unsupported", "UnsupportedContentType", "UploadGone", "UploadNotFound", "WrongStatus", "for_operators",
 ]

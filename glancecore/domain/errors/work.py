@@ -136,6 +136,12 @@ class StoreReadOnly(StoreError):
     retryable = False
 
 
+class StoreDraining(StoreReadOnly):
+    """The operator takes the store out of service: what is there is read and deleted, nothing new comes."""
+
+    code = "store_draining"
+
+
 class StoreForbidden(StoreError):
     """The backend refuses the service's credentials or permissions."""
 

@@ -10,7 +10,7 @@ from typing import Any
 from flask import Request, Response
 
 from glancecore.domain import errors, fields
-from glancecore.domain.context import Context
+from glancecore.domain.context import Context, Viewer
 from glancecore.domain.image import Image, Status
 from glancecore.features.images import patches, schemas
 from glancecore.features.images import query as image_query
@@ -116,13 +116,17 @@ class ImagesApi:
         args = pairs(request)
         query = image_query.parse(args, ctx, self._settings.limit_default, self._settings.limit_max)
         page = self._images.find(ctx, query)
-        rows = self._presenter.present_all(ctx, page.images) or self._meant(ctx, query)
+        rows: Sequence[dict[str, object]] = self._presenter.present_all(ctx, page.images)
+        marker = page.marker
+        if (not rows or ctx.admin) and (meant := self._meant(ctx, query)):
+            rows, marker = meant, None
         return json_response({"images": rows,
-                            **image_query.links(args, page.marker),
+                            **image_query.links(args, marker),
                             "schema": "/v2/schemas/images"})
 
     def _meant(self, ctx: Context, query: ImageQuery) -> Sequence[dict[str, object]]:
-        """The image that an extension knows by the name that is asked for, when no image that is listed for the caller has that name. Other filters hold."""
+        """The image that an extension knows by the name that is asked for, when no image that is listed for the caller's project has that name. Other
+        filters hold."""
         names = query.equal.get("name", ())
         if len(names) != 1 or query.marker is not None or not query.limit:
             return []
@@ -138,8 +142,9 @@ class ImagesApi:
         return [{**row, "name": name} for row in self._presenter.present_all(ctx, page.images)]
 
     def _has_name(self, ctx: Context, name: str) -> bool:
-        """Whether an image that is listed for the caller has it, hidden or not: others' community images take no name away."""
-        query = ImageQuery(ctx.viewer, equal={"name": (name,)}, limit=1)
+        """Whether an image that is listed for the caller's project has it, hidden or not: others' community images take no name away, and others' private
+        ones take none from admins."""
+        query = ImageQuery(Viewer(ctx.project), equal={"name": (name,)}, limit=1)
         return any(self._images.find(ctx, replace(query, hidden=x)).images for x in (False, True))
 
     def create(self, request: Request, ctx: Context) -> Response:

@@ -51,28 +51,30 @@ class Deletion:
         """Call ``going`` with each image that is deleted during its upload, before its row goes: it removes what waits for the image. Raises StoreError."""
         self._uploading.append(going)
 
-    def delete(self, image: Image) -> None:
-        """Raises ProtectedImage, BlobInUse, StoreError (the image stays), ImageBusy."""
+    def delete(self, image: Image, version: int | None = None) -> None:
+        """``version``: the only one that it may be at when it begins to go; None: any. Raises ProtectedImage, BlobInUse, StoreError (the image stays),
+        ImageBusy, Conflict."""
         checkpoint("delete.before_intent")
         if image.status is Status.QUEUED and not image.locations:
-            self._delete_empty(image)
-        elif not (self._delayed and self._postpone(image.id)):
-            self._delete_now(image)
+            self._delete_empty(image, version)
+        elif not (self._delayed and self._postpone(image.id, version)):
+            self._delete_now(image, version)
         checkpoint("delete.after_row")
 
-    def _delete_now(self, image: Image) -> None:
-        lease = self._begin(image)
+    def _delete_now(self, image: Image, version: int | None = None) -> None:
+        lease = self._begin(image, version)
         checkpoint("delete.after_intent")
         if lease is not None:
             self.finish(lease)
 
     # -- delayed -----------------------------------------------------------------------------------------------------
     @on_concurrent_change
-    def _postpone(self, image_id: str) -> bool:
+    def _postpone(self, image_id: str, version: int | None) -> bool:
         """False when there is no data that could be had back: then it is deleted at once."""
         image = self._repository.get_any(image_id)
         if image.status is Status.PENDING_DELETE:
             raise errors.ImageNotFound(f"no image {image_id}")
+        _at(image, version)
         if image.status not in (Status.ACTIVE, Status.DEACTIVATED) or not image.live_locations:
             return False
         self._writer.save(self._writer.image(image, image.postpone_delete()), events=[ImageEvent(EventType.IMAGE_DELETE, image)])
@@ -94,23 +96,25 @@ class Deletion:
             self._delete_now(image)
 
     # -- inside ------------------------------------------------------------------------------------------------------
-    def _delete_empty(self, image: Image) -> None:
+    def _delete_empty(self, image: Image, version: int | None) -> None:
         """Nothing but a row: one transaction. Falls back to the long way when something began meanwhile."""
+        _at(image, version)
         change = self._writer.image(image, image.begin_delete(), touched=False)
         checkpoint("delete.before_row")
         try:
             self._writer.save(change, ImageRemoved(change.after, _now()), events=[ImageEvent(EventType.IMAGE_DELETE, image)])
         except errors.ConcurrentChange:
-            lease = self._begin(image)
+            lease = self._begin(image, version)
             if lease is not None:
                 self.finish(lease)
 
     @on_concurrent_change
-    def _begin(self, image: Image) -> Lease | None:
+    def _begin(self, image: Image, version: int | None) -> Lease | None:
         """Mark and take the lease; None when a running operation was stopped, whose bytes the reaper removes."""
         current = self._repository.get_any(image.id)
         if current.status is Status.DELETING:
             raise errors.ImageNotFound(f"no image {image.id}")
+        _at(current, version)
         if image.status is Status.PENDING_DELETE:
             current.require(Status.PENDING_DELETE)  # or else it was restored
         change = self._writer.image(current, current.begin_delete(), touched=False)
@@ -178,6 +182,12 @@ class Deletion:
             self._writer.save(self._writer.image(image, image.undo_delete(lease.stable), touched=False), LeaseEnded(lease))
         finally:
             self._leases.forget(lease)
+
+
+def _at(image: Image, version: int | None) -> None:
+    """Raises Conflict."""
+    if version is not None and image.version != version:
+        raise errors.Conflict(f"image {image.id} has changed: it is at version {image.version}, not {version}")
 
 
 def _now() -> datetime:

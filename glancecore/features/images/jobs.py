@@ -16,7 +16,7 @@ from glancecore.ports.periodic import JobContext, PeriodicJob
 _STEP = 1000
 _PAGE = 100
 #: Operations that are undone or finished there and then. Imports and hashes go on for long: they are for processes that serve.
-_SHORT = frozenset({Operation.UPLOAD, Operation.STAGE, Operation.DELETE, Operation.DROP_LOCATION})
+_SHORT = frozenset({Operation.UPLOAD, Operation.STAGE, Operation.DELETE, Operation.DROP_LOCATION, Operation.MOVE})
 
 
 class Scrubber(PeriodicJob):

@@ -154,6 +154,24 @@ class Locations:
             self._writer.save(saved, *effects.changes, events=[ImageEvent(EventType.IMAGE_UPDATE, saved.after)])
 
     @on_concurrent_change
+    def leave(self, image_id: str, store_id: str, kept: str) -> None:
+        """Remove the copies that one store holds of an image that has a good one at the URL ``kept``, for the service's own reasons; also of a
+        deactivated image. Raises ImageNotFound, WrongStatus, LastLocation, ImageBusy, BlobInUse and other StoreErrors (they stay)."""
+        image = self._repository.get_any(image_id)
+        if not any(x.url == kept and x.store != store_id for x in image.good_locations):
+            raise errors.LastLocation(f"image {image_id}: its copy in another store is gone, so that in store {store_id} stays")
+        after = image
+        for location in image.good_locations:
+            if location.store == store_id:
+                after = after.drop(location.url, deactivated=True)
+        if after == image:
+            return
+        saved = self._writer.image(image, after)
+        with self.effects(image, saved.after) as effects:
+            self._writer.save(saved, *effects.changes, events=[ImageEvent(EventType.IMAGE_UPDATE, saved.after)])
+            checkpoint("move.marked")
+
+    @on_concurrent_change
     def measure(self, image: Image, *, dry_run: bool) -> int | None:
         """Find the virtual size of an image that has none, by its data's beginning, and note it. None when that does not tell.
 
@@ -305,6 +323,8 @@ class Locations:
                 known = next((x for x in image.live_locations if (x.store, x.url) == (store.id, url)), None)
                 if known is not None:
                     return _again(image, known, wanted)
+                if store.draining:
+                    raise errors.Conflict(f"url: it leads to store {store.id}, which is draining: it takes no new data")
                 self._blobs.check_free(image, store, url)
                 size = store.size(url)
                 virtual_size = self._look_at(store, url, size, image, check)

@@ -184,12 +184,12 @@ class Images:
 
         return self._change(ctx, image_id, "modify_image", change)
 
-    def delete(self, ctx: Context, image_id: str) -> None:
-        """Raises ImageNotFound, Forbidden, BlobInUse (the image stays), StoreUnavailable (it stays)."""
+    def delete(self, ctx: Context, image_id: str, *, version: int | None = None) -> None:
+        """``version``: only when the image is at it still. Raises ImageNotFound, Forbidden, Conflict; BlobInUse and StoreUnavailable (the image stays)."""
         image = self.show(ctx, image_id)
         self._policy.authorize(ctx, "delete_image", image)
         self._on.check_image(ctx, image, None)
-        self._deletion.delete(image)
+        self._deletion.delete(image, version)
 
     def deactivate(self, ctx: Context, image_id: str) -> None:
         self._change(ctx, image_id, "deactivate", Image.deactivate)

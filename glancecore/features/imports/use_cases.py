@@ -221,6 +221,8 @@ class Imports:
             raise errors.UnknownImportStore(str(exc)) from exc
         if not store.available:
             raise errors.StoreUnavailable(f"store {store.id} is not available", store.id)
+        if store.draining:
+            store.require_writable()
         if not store.writable:
             raise errors.UnknownImportStore(f"store {store.id} takes no new data")
         return store

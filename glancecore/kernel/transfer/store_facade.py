@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -59,14 +59,16 @@ class StoreFacade:
     ``store`` None: it is not available; ``start`` makes it, when what was wrong has passed."""
 
     def __init__(self, settings: StoreSettings, store: Store | None, start: Callable[[], Store] | None = None,
-                 check: Callable[[Store], None] | None = None, *, missing: bool = False) -> None:
-        """``check``: whether its data is still there; raises as ``start`` does when it is not. ``missing``: it was not when it was started."""
+                 check: Callable[[Store], None] | None = None, *, missing: bool = False, drains: Container[str] = ()) -> None:
+        """``check``: whether its data is still there; raises as ``start`` does when it is not. ``missing``: it was not when it was started. ``drains``: the
+        ids of stores that take no new data, at the moment when it is asked."""
         self.settings = settings
         self._held = _Held(store) if store is not None else None
         self._swapping = threading.Lock()
         self._start = start
         self._check = check
         self._missing = missing
+        self._drains = drains
         self._has_room = True
         #: When the last data was refused, if it was; and whether for want of room.
         self._refused_at: float | None = None
@@ -89,7 +91,12 @@ class StoreFacade:
 
     @property
     def writable(self) -> bool:
-        return not self.settings.read_only and self.offers(Cap.WRITE)
+        return not self.settings.read_only and self.offers(Cap.WRITE) and not self.draining
+
+    @property
+    def draining(self) -> bool:
+        """The operator takes it out of service: nothing new comes, what is there is read and deleted."""
+        return self.id in self._drains
 
     @property
     def takes_data(self) -> bool:
@@ -285,9 +292,15 @@ class StoreFacade:
 
     def _writable(self, operation: str) -> Store:
         driver = self._driver()
+        self.require_writable(operation)
+        return driver
+
+    def require_writable(self, operation: str = "") -> None:
+        """Raises StoreDraining, StoreReadOnly."""
+        if self.draining:
+            raise errors.StoreDraining(f"store {self.id} is draining: it takes no new data; name another store, or none", self.id, operation)
         if not self.writable:
             raise errors.StoreReadOnly(f"store {self.id} takes no new data", self.id, operation)
-        return driver
 
     @contextlib.contextmanager
     def _noting_refusals(self) -> Iterator[None]:

@@ -24,7 +24,7 @@ class Stores:
     """All configured stores, by id, in the operator's order."""
 
     def __init__(self, stores: Sequence[StoreFacade], default: str, staging: StoreFacade | None = None, *, fallbacks: Sequence[str] = ()) -> None:
-        """``fallbacks``: where data goes that was meant for the default store when that is full, in this order."""
+        """``fallbacks``: where data goes that was meant for the default store when that is full or draining, in this order."""
         self._stores = {x.id: x for x in stores}
         self._staging = staging
         self._reviving = threading.Lock()
@@ -55,15 +55,25 @@ class Stores:
 
     def for_data(self, store_id: str | None, size: int | None = None) -> StoreFacade:
         """Where data of ``size`` bytes (None: not known) goes: the named store; without a name the default one, or the first fallback with
-        room when that is full. Raises UnknownStore."""
+        room when that is full or draining. Raises UnknownStore."""
         wanted = self.get(store_id)
-        if store_id is not None or not self._fallbacks or not wanted.available or not wanted.full(size):
+        if store_id is not None or not self._fallbacks:
             return wanted
-        for other in map(self.get, self._fallbacks):
-            if other.available and other.writable and not other.full(size):
-                LOG.warning("store %s is full: the data goes to store %s", wanted.id, other.id)
+        draining = wanted.draining
+        if not draining and (not wanted.available or not wanted.full(size)):
+            return wanted
+        others = [x for x in map(self.get, self._fallbacks) if x.available and x.writable]
+        for other in others:
+            if not other.full(size):
+                if not draining:
+                    LOG.warning("store %s is full: the data goes to store %s", wanted.id, other.id)
                 return other
-        return wanted
+        return others[0] if draining and others else wanted
+
+    @property
+    def unnamed(self) -> list[StoreFacade]:
+        """Where data goes for which no store is named: the default store, then the fallbacks."""
+        return [self.get(x) for x in (self.default_id, *self._fallbacks)]
 
     def holding(self, location: Location) -> StoreFacade:
         """The store of a recorded location. Raises StoreUnavailable when it is not configured any more."""

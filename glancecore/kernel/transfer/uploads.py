@@ -73,8 +73,7 @@ class Uploads:
         store = self._stores.for_data(store_id, size)
         if not store.available:
             raise errors.StoreUnavailable(f"store {store.id} is not available", store.id)
-        if not store.writable:
-            raise errors.StoreReadOnly(f"store {store.id} takes no new data", store.id)
+        store.require_writable()
         if size is not None and size > self._settings.size_cap:
             raise errors.TooLarge(f"the data has {size} bytes; image_size_cap is {self._settings.size_cap}")
         return store

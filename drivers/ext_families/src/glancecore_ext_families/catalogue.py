@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from glancecore.domain import errors, text
-from glancecore.domain.context import Context
+from glancecore.domain.context import Context, Viewer
 from glancecore.domain.image import Image, Status
 from glancecore.ports.extension import Kernel
 from glancecore.ports.record_repository import RecordQuery
@@ -78,6 +79,13 @@ class Catalogue:
             last = (PUBLIC, page[-1].id)
         return [x for x in found if self.sees(ctx, x)][:limit]
 
+    def hides_default(self, ctx: Context, families: Iterable[Family]) -> set[str]:
+        """Ids of those whose default is a channel that the caller is not shown."""
+        targets = {x.id: x.channels[x.default].target.image_id for x in families
+                   if x.default != LATEST and x.default in x.channels and not self.inspects(ctx, x)}
+        visible = self.images(ctx, sorted(set(targets.values())))
+        return {x for x, image_id in targets.items() if image_id not in visible}
+
     # -- versions ----------------------------------------------------------------------------------------------------
     def version_of(self, image_id: str) -> Version | None:
         """Whatever the caller may see."""
@@ -117,11 +125,17 @@ class Catalogue:
 
     def images(self, ctx: Context, ids: Sequence[str]) -> dict[str, Image]:
         """Those that the caller may see."""
-        found: list[Image] = []
-        for hidden in (False, True) if ids else ():
-            query = ImageQuery(ctx.viewer, all_visible=True, member_status=None, hidden=hidden, equal={"id": tuple(ids)}, limit=len(ids))
-            found += self._kernel.images.find(ctx, query).images
-        return {x.id: x for x in found}
+        return {x.id: x for hidden in ((False, True) if ids else ()) for x in self._found(ctx, {"id": tuple(ids)}, hidden=hidden)}
+
+    def _found(self, ctx: Context, equal: Mapping[str, tuple[str, ...]], *, hidden: bool) -> Iterator[Image]:
+        """Of those ids: a page may end before all are found."""
+        query = ImageQuery(ctx.viewer, all_visible=True, member_status=None, hidden=hidden, equal=equal, limit=len(equal["id"]))
+        while True:
+            page = self._kernel.images.find(ctx, query)
+            yield from page.images
+            if page.marker is None:
+                return
+            query = replace(query, marker=page.marker)
 
     # -- references --------------------------------------------------------------------------------------------------
     def resolve(self, ctx: Context, given: str) -> str | None:
@@ -146,7 +160,7 @@ class Catalogue:
             if latest is None:
                 raise errors.ImageNotFound(f"no image {given}: family {family.name} has no version that can be used")
             return latest.image_id
-        return self._channel(ctx, family, given, channel)
+        return self._channel(ctx, family, given, channel, bare=bare)
 
     def latest(self, ctx: Context, family: Family, without: str | None = None) -> Version | None:
         """The newest version whose image the caller sees, is active and not hidden, and which may be it. ``without``: an image that is not asked for."""
@@ -155,9 +169,8 @@ class Catalogue:
             page = self.newest(family, after, limit)
             wanted = [x for x in page if x.in_latest and x.image_id != without and x.state(self._kernel.clock()) == "current"]
             if wanted:
-                query = ImageQuery(ctx.viewer, all_visible=True, member_status=None, equal={"id": tuple(x.image_id for x in wanted), "status": (Status.ACTIVE.value,)},
-                                   limit=len(wanted))
-                visible = {x.id for x in self._kernel.images.find(ctx, query).images}
+                equal = {"id": tuple(x.image_id for x in wanted), "status": (Status.ACTIVE.value,)}
+                visible = {x.id for x in self._found(ctx, equal, hidden=False)}
                 if found := next((x for x in wanted if x.image_id in visible), None):
                     return found
             if len(page) < limit:
@@ -174,14 +187,16 @@ class Catalogue:
         state = version.state(self._kernel.clock())
         return None if state == "current" else state
 
-    def _channel(self, ctx: Context, family: Family, given: str, channel: str) -> str:
+    def _channel(self, ctx: Context, family: Family, given: str, channel: str, *, bare: bool) -> str:
+        """``bare``: the caller has not named the channel, and is told its name only when he sees where it leads."""
         found = family.channels.get(channel)
         try:
             if found is None:
                 raise errors.ImageNotFound("no such channel")
             image = self._kernel.images.show(ctx, found.target.image_id)
         except errors.ImageNotFound:
-            raise errors.ImageNotFound(f"no image {given}: family {family.name} has no channel {channel} that leads you to an image") from None
+            which = "its default is no channel" if bare else f"it has no channel {channel}"
+            raise errors.ImageNotFound(f"no image {given}: family {family.name} is there, but {which} that leads you to an image") from None
         version = self.version_of(image.id)
         if why := self.why_not(image, version if version is not None and version.family == family.id else None):
             raise errors.Conflict(f"{given}: channel {channel} points to version {found.target.label}, which is {why}; image {image.id} is what it is by id")
@@ -200,5 +215,5 @@ class Catalogue:
         return image.id
 
     def _is_an_images(self, ctx: Context, name: str) -> bool:
-        """Whether an image that is listed for the caller has that name: then it is meant."""
-        return any(self._kernel.images.find(ctx, ImageQuery(ctx.viewer, hidden=hidden, equal={"name": (name,)}, limit=1)).images for hidden in (False, True))
+        """Whether an image that is listed for the caller's project has that name: then it is meant. What others call their private images is nothing to admins."""
+        return any(self._kernel.images.find(ctx, ImageQuery(Viewer(ctx.project), hidden=hidden, equal={"name": (name,)}, limit=1)).images for hidden in (False, True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from glancecore.domain import errors
@@ -15,7 +15,7 @@ from glancecore_ext_families.catalogue import Catalogue
 from glancecore_ext_families.family import Family, Version, moment, stamp
 from glancecore_ext_families.keeping import VERSIONED, Keeping
 from glancecore_ext_families.references import Reference
-from glancecore_ext_families.retrying import again
+from glancecore_ext_families.retrying import Stale, again
 
 DATES = ("deprecated_at", "obsolete_at", "ends_at")
 #: A date that is further away is a mistake.
@@ -29,10 +29,12 @@ class Dating:
         self._keeping = keeping
 
     @again
-    def deprecate(self, ctx: Context, family_id: str, label: str, wanted: Mapping[str, Any]) -> Version:
-        """In place of what was said of it before. Raises RecordNotFound, Forbidden, Invalid; Conflict, unless forced, for what a channel points to and for the
-        last version that could be ``latest``."""
+    def deprecate(self, ctx: Context, family_id: str, label: str, wanted: Mapping[str, Any], expected: int | None = None) -> Version:
+        """In place of what was said of it before. ``expected``: only when the record of the version is at that version still. Raises RecordNotFound, Forbidden,
+        Invalid; Conflict, unless forced, for what a channel points to and for the last version that could be ``latest``; ConcurrentChange."""
         family, version = self._of(ctx, family_id, label)
+        if expected is not None and version.stored.version != expected:
+            raise Stale(f"version {label} of family {family.name} has changed")
         dates = self._dates(wanted)
         replacement = wanted.get("replacement")
         if replacement is not None and Reference.parse(replacement) is None:
@@ -57,11 +59,11 @@ class Dating:
         return family, self._catalogue.version(ctx, family, label)
 
     def _dates(self, wanted: Mapping[str, Any]) -> dict[str, str | None]:
-        """Raises Invalid."""
+        """As they are kept: stamps of one form, which compare as the times do. Raises Invalid."""
         now = self._kernel.clock()
         found: dict[str, str | None] = {x: wanted.get(x) for x in DATES}
         found["deprecated_at"] = found["deprecated_at"] or stamp(now)
-        last, before = "", ""
+        last, before = datetime.min.replace(tzinfo=UTC), ""
         for name, given in found.items():
             if given is None:
                 continue
@@ -71,9 +73,10 @@ class Dating:
                 raise errors.Invalid(f"{name}: {given!r} is no time; write YYYY-MM-DDTHH:MM:SSZ, in UTC") from None
             if at > now + _FARTHEST:
                 raise errors.Invalid(f"{name}: {given} is more than 10 years ahead")
-            if given < last:
-                raise errors.Invalid(f"{name}: {given} is before {before}, {last}")
-            last, before = given, name
+            if at < last:
+                raise errors.Invalid(f"{name}: {given} is before {before}, {stamp(last)}")
+            last, before = at, name
+            found[name] = stamp(at)
         return found
 
     def _refuse_last(self, ctx: Context, family: Family, version: Version) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -147,19 +148,32 @@ class Keeping:
             while page := self._records.find(query):
                 if (most := most - len(page)) < 0:
                     return False
-                self._remove(page)
-        self._remove(self._records.find(RecordQuery(GONE.name, equal=[family_id])))
+                if not self._remove(family_id, page):
+                    return True
+        for gone in self._records.find(RecordQuery(GONE.name, equal=[family_id])):
+            with suppress(errors.RecordNotFound, errors.ConcurrentChange):  # somebody else has, or is at it
+                self._kernel.writer.save(RecordRemoved(gone))
         return True
 
-    def _remove(self, records: Sequence[Record]) -> None:
+    def _remove(self, family_id: str, records: Sequence[Record]) -> bool:
+        """False: all was removed already, and a family that has the id now is another one."""
         try:
-            self._kernel.writer.save(*(RecordRemoved(x) for x in records))
+            return self._removed(family_id, records)
         except (errors.RecordNotFound, errors.ConcurrentChange):
             for record in records:
                 try:
-                    self._kernel.writer.save(RecordRemoved(record))
+                    if not self._removed(family_id, [record]):
+                        return False
                 except (errors.RecordNotFound, errors.ConcurrentChange):
                     continue  # somebody else has
+        return True
+
+    def _removed(self, family_id: str, records: Sequence[Record]) -> bool:
+        """In one commit with what says that the family is deleted: while that is there no family has the id."""
+        for gone in self._records.find(RecordQuery(GONE.name, equal=[family_id])):
+            self._kernel.writer.save(RecordChanged(gone, replace(gone, version=gone.version + 1)), *(RecordRemoved(x) for x in records))
+            return True
+        return False
 
     # -- versions ----------------------------------------------------------------------------------------------------
     @again
@@ -226,7 +240,10 @@ class Keeping:
         if version is None:
             return
         # first the mark, which a move that is under way trips over, then the look
-        self._kernel.writer.save(RecordChanged(version.stored, replace(version, leaving_at=stamp(self._kernel.clock())).saved()))
+        try:
+            self._kernel.writer.save(RecordChanged(version.stored, replace(version, leaving_at=stamp(self._kernel.clock())).saved()))
+        except errors.RecordNotFound:
+            raise errors.ConcurrentChange(f"image {before.id} was taken out of its family meanwhile") from None
         family = self._catalogue.by_id([version.family]).get(version.family)
         if family is None or family.owner != before.owner:  # nobody holds another project's image
             return

@@ -24,8 +24,10 @@ from glancecore_ext_families.references import LATEST
 
 _MOST_BODY = 16_000
 _LIMIT, _MOST = 100, 1000
-#: Looks at versions for one page of a list, where many are not the caller's to see.
-_LOOKS = 20
+#: Versions that are looked at for one page of a list, where many are not the caller's to see, and at once.
+_MOST_LOOKED, _LOOK = 2000, 100
+#: How a marker begins that is no label: behind the version of that number, which the caller may not be shown.
+_PLACE = "~"
 _CHECKS = {name: request_body.Checker(getattr(schemas, name)) for name in ("CREATE", "CHANGE", "ADD", "DEPRECATE", "PROMOTE", "MOVE", "REASON")}
 _PAGE = (Param("limit", f"Rows of a page; {_LIMIT} unless it is said, at most {_MOST}.", schema={"type": "integer", "minimum": 1}),
          Param("marker", "The last one of the page before: see next."))
@@ -74,16 +76,16 @@ class Routes:
         limit, marker = _limit(request), request.args.get("marker")
         self._kernel.policy.authorize(ctx, "families_show", {"project_id": ctx.project, "owner": ctx.project, "visibility": "public", "member_id": None})
         if "name" in request.args:
-            return json_response({"families": [schemas.family(x) for x in self._catalogue.by_name(ctx, request.args["name"])]})
+            return json_response({"families": self._families(ctx, self._catalogue.by_name(ctx, request.args["name"]))})
         found = self._catalogue.page(ctx, marker, limit)
-        return _listed(request, "families", [schemas.family(x) for x in found], found[-1].id if len(found) == limit else None)
+        return _listed(request, "families", self._families(ctx, found), found[-1].id if len(found) == limit else None)
 
     def create(self, request: Request, ctx: Context) -> Response:
         self._kernel.policy.authorize(ctx, "families_change", {"project_id": ctx.project, "owner": ctx.project, "visibility": "private", "member_id": None})
         return json_response(schemas.family(self._keeping.create(ctx, _body(request, "CREATE"))), 201)
 
     def show(self, _request: Request, ctx: Context, family_id: str) -> Response:
-        return json_response(schemas.family(self._catalogue.get(ctx, family_id)))
+        return json_response(self._families(ctx, [self._catalogue.get(ctx, family_id)])[0])
 
     def change(self, request: Request, ctx: Context, family_id: str) -> Response:
         self._may(ctx, "families_change", family_id)
@@ -102,21 +104,22 @@ class Routes:
     def versions(self, request: Request, ctx: Context, family_id: str) -> Response:
         limit, marker = _limit(request), request.args.get("marker")
         family = self._catalogue.get(ctx, family_id)
-        after: Version | None = None
-        if marker is not None:
-            try:
-                after = self._catalogue.version(ctx, family, marker)
-            except errors.RecordNotFound:
-                raise errors.UnknownMarker(f"marker: family {family.name} has no version {text.shortened(marker)}") from None
-        found: Sequence[Version] = []
-        for _ in range(_LOOKS):
-            page = self._catalogue.newest(family, after, limit)
-            found = [*found, *self._catalogue.shown(ctx, family, page)]
-            if len(page) < limit or len(found) >= limit:
+        after = self._behind(ctx, family, marker) if marker is not None else None
+        found: list[Version] = []
+        following: str | None = None
+        size = max(limit, _LOOK)
+        for looked in range(size, _MOST_LOOKED + size, size):
+            page = self._catalogue.newest(family, after, size)
+            found += self._catalogue.shown(ctx, family, page)
+            if len(found) >= limit:
+                following = found[limit - 1].label
+            if following is not None or len(page) < size:
                 break
             after = page[-1]
+            if looked >= _MOST_LOOKED:
+                following = f"{_PLACE}{after.number}"
         now = self._kernel.clock()
-        return _listed(request, "versions", [schemas.version(x, now) for x in found[:limit]], found[limit - 1].label if len(found) >= limit else None)
+        return _listed(request, "versions", [schemas.version(x, now) for x in found[:limit]], following)
 
     def version(self, _request: Request, ctx: Context, family_id: str, label: str) -> Response:
         family = self._catalogue.get(ctx, family_id)
@@ -143,11 +146,11 @@ class Routes:
     # -- channels ----------------------------------------------------------------------------------------------------
     def channels(self, _request: Request, ctx: Context, family_id: str) -> Response:
         family = self._catalogue.get(ctx, family_id)
-        seen = family.channels
-        if not self._catalogue.inspects(ctx, family):
+        seen, whole = family.channels, self._catalogue.inspects(ctx, family)
+        if not whole:
             visible = self._catalogue.images(ctx, sorted({x.target.image_id for x in seen.values()}))
             seen = {name: x for name, x in seen.items() if x.target.image_id in visible}
-        rows = [schemas.channel(name, seen[name]) for name in sorted(seen)]
+        rows = [schemas.channel(name, seen[name], whole=whole) for name in sorted(seen)]
         latest = self._catalogue.latest(ctx, family)
         return json_response({"channels": [schemas.latest(latest), *rows] if latest is not None else rows})
 
@@ -157,9 +160,10 @@ class Routes:
         if latest is not None:
             return json_response(schemas.latest(latest))
         found = family.channels.get(channel)
-        if found is None or not (self._catalogue.inspects(ctx, family) or self._catalogue.images(ctx, [found.target.image_id])):
+        whole = self._catalogue.inspects(ctx, family)
+        if found is None or not (whole or self._catalogue.images(ctx, [found.target.image_id])):
             raise errors.RecordNotFound(f"family {family.name} has no channel {text.shortened(channel)}")
-        return json_response(schemas.channel(channel, found))
+        return json_response(schemas.channel(channel, found, whole=whole))
 
     def promote(self, request: Request, ctx: Context, family_id: str, channel: str) -> Response:
         self._may(ctx, "families_move", family_id)
@@ -194,6 +198,19 @@ class Routes:
     def _may(self, ctx: Context, rule: str, family_id: str) -> None:
         """Before the body is read. Raises RecordNotFound, Forbidden."""
         self._kernel.policy.authorize(ctx, rule, self._catalogue.get(ctx, family_id).target)
+
+    def _families(self, ctx: Context, families: Sequence[Family]) -> Sequence[dict[str, object]]:
+        hidden = self._catalogue.hides_default(ctx, families)
+        return [schemas.family(x, hidden=x.id in hidden) for x in families]
+
+    def _behind(self, ctx: Context, family: Family, marker: str) -> Version:
+        """A version that the caller is shown, or a place between versions. Raises UnknownMarker."""
+        if marker.startswith(_PLACE):
+            return Version("", family.id, "", _number("marker", marker.removeprefix(_PLACE)), family.created_at)
+        try:
+            return self._catalogue.version(ctx, family, marker)
+        except errors.RecordNotFound:
+            raise errors.UnknownMarker(f"marker: family {family.name} has no version {text.shortened(marker)}") from None
 
     def _version(self, version: Version, status: int = 200) -> Response:
         return json_response(schemas.version(version, self._kernel.clock()), status)

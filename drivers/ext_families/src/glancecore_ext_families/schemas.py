@@ -37,14 +37,14 @@ _TEXT = {"type": "string"}
 _OPTIONAL = {"type": ["null", "string"]}
 FAMILY = {"type": "object", "required": ["id", "name", "owner", "visibility", "description", "default", "created_at"], "properties": {
     "id": _TEXT, "name": _TEXT, "owner": _OPTIONAL, "visibility": _VISIBILITY, "description": _TEXT, "created_at": _TIME,
-    "default": {**_TEXT, "description": "The channel that the family's bare name means."}, "architecture": _OPTIONAL, "firmware": _OPTIONAL}}
+    "default": {**_OPTIONAL, "description": "The channel that the family's bare name means; null: one that leads you to no image."}, "architecture": _OPTIONAL, "firmware": _OPTIONAL}}
 VERSION = {"type": "object", "required": ["label", "image_id", "state", "created_at", "latest"], "properties": {
     "label": _TEXT, "image_id": _TEXT, "created_at": _TIME, "state": {"type": "string", "enum": ["current", "deprecated", "obsolete", "ended"]},
     "latest": {"type": "boolean", "description": "Whether it may become latest."}, "architecture": _OPTIONAL, "firmware": _OPTIONAL, "deprecated_at": _DATE,
     "obsolete_at": _DATE, "ends_at": _DATE, "replacement": _OPTIONAL, "reason": _OPTIONAL}}
 CHANNEL_SHOWN = {"type": "object", "required": ["name", "label", "image_id", "pinned", "moved_at", "revision"], "properties": {
     "name": _TEXT, "label": _TEXT, "image_id": _TEXT, "pinned": {"type": "boolean"}, "moved_at": _TIME,
-    "revision": {"type": ["null", "integer"], "description": "The number of its last move; null for latest, which nobody moves."}}}
+    "revision": {"type": ["null", "integer"], "description": "The number of its last move; null for latest, which nobody moves, and for who may not see all moves."}}}
 MOVED = {"type": "object", "required": ["number", "channel", "action", "from", "to", "reason", "at", "user", "project"], "properties": {
     "number": {"type": "integer"}, "channel": _TEXT, "action": {"type": "string", "enum": ["promote", "rollback", "pin", "unpin", "delete"]}, "from": _OPTIONAL,
     "to": _OPTIONAL, "from_image": _OPTIONAL, "to_image": _OPTIONAL, "revision": {"type": ["null", "integer"]}, "reason": _TEXT, "at": _TIME, "user": _OPTIONAL,
@@ -55,8 +55,10 @@ def listed(name: str, schema: Mapping[str, object]) -> dict[str, object]:
     return {"type": "object", "required": [name], "properties": {name: {"type": "array", "items": schema}, "next": _TEXT}}
 
 
-def family(of: Family) -> dict[str, object]:
-    return {x: getattr(of, x) for x in ("id", "name", "owner", "visibility", "description", "default", "architecture", "firmware", "created_at")}
+def family(of: Family, *, hidden: bool = False) -> dict[str, object]:
+    """``hidden``: its default is."""
+    row = {x: getattr(of, x) for x in ("id", "name", "owner", "visibility", "description", "default", "architecture", "firmware", "created_at")}
+    return {**row, "default": None} if hidden else row
 
 
 def version(of: Version, now: datetime) -> dict[str, object]:
@@ -64,8 +66,10 @@ def version(of: Version, now: datetime) -> dict[str, object]:
     return {**{x: getattr(of, x) for x in names}, "state": of.state(now), "latest": of.in_latest}
 
 
-def channel(name: str, of: Channel) -> dict[str, object]:
-    return {"name": name, "label": of.target.label, "image_id": of.target.image_id, "pinned": of.pinned, "moved_at": of.moved_at, "revision": of.revision}
+def channel(name: str, of: Channel, *, whole: bool = True) -> dict[str, object]:
+    """``whole``: with the revision, which tells of moves of other channels too."""
+    return {"name": name, "label": of.target.label, "image_id": of.target.image_id, "pinned": of.pinned, "moved_at": of.moved_at,
+            "revision": of.revision if whole else None}
 
 
 def latest(of: Version) -> dict[str, object]:

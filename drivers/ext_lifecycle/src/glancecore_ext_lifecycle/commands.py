@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from glancecore.domain.context import Context
 from glancecore.ports.extension import Argument, CommandTree, Print
 from glancecore.ports.record_repository import Record, RecordQuery
-from glancecore_ext_lifecycle.plans import POLICIES
+from glancecore_ext_lifecycle.applying import POLICIES
 
 if TYPE_CHECKING:
     from glancecore_ext_lifecycle.extension import Lifecycle

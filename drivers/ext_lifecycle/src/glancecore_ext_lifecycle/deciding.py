@@ -33,6 +33,13 @@ def decide(policy: Mapping[str, Any], facts: Iterable[Fact], now: datetime) -> l
     return [entry for _, entry in sorted(entries, key=lambda x: (x[0][1], x[0][2]))]
 
 
+def enough(policy: Mapping[str, Any], fact: Fact) -> int:
+    """How many newer ones that can be used make a difference to the image: more of them change nothing."""
+    last = _LAST.fullmatch(fact.properties.get("uuid_validity") or "")
+    counts: list[int] = [1, (policy.get("keep") or {}).get("newest", 0), int(last[1]) if last else 0, *(x.get("beyond", 0) for x in policy["steps"])]
+    return max(counts)
+
+
 def _entry(policy: Mapping[str, Any], fact: Fact, newer: int, now: datetime) -> Entry | None:
     if fact.held is not None or _kept(policy.get("keep") or {}, fact, newer, now):
         return None

@@ -10,9 +10,11 @@ from glancecore.ports.http import Route
 from glancecore.ports.options import Section
 from glancecore.ports.periodic import PeriodicJob
 from glancecore_ext_lifecycle import commands
+from glancecore_ext_lifecycle.applying import APPLIED, PLANS, POLICIES
+from glancecore_ext_lifecycle.claims import PLANNING, PROJECTS
 from glancecore_ext_lifecycle.jobs import Plan
 from glancecore_ext_lifecycle.options import OPTIONS
-from glancecore_ext_lifecycle.plans import APPLIED, PLANNED, PLANS, POLICIES, Plans
+from glancecore_ext_lifecycle.plans import PLANNED, Plans
 from glancecore_ext_lifecycle.rules import RULES
 
 
@@ -23,7 +25,7 @@ class Lifecycle(Extension):
     title = "Policies for old images: planned first, applied then"
     options = OPTIONS
     rules = RULES
-    collections = (POLICIES, PLANS)
+    collections = (POLICIES, PLANS, PROJECTS, PLANNING)
     events = (PLANNED.value, APPLIED.value)
     jobs: ClassVar[Mapping[str, type[PeriodicJob]]] = {"lifecycle_plan": Plan}
     needs: ClassVar[frozenset[str]] = frozenset({"families"})

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from glancecore.domain.context import Context
+from glancecore.domain.context import Context, Viewer
 from glancecore.domain.image import Image, Status
 from glancecore.ports.extension import Kernel
 from glancecore.ports.repository import ImageQuery
+from glancecore_ext_lifecycle.deciding import enough
 from glancecore_ext_lifecycle.policy import DATES, Fact, moment, selected
 
 _PAGE = 500
+#: Of a group, from its newest image on, for the decision on one.
+_LOOK = 50
+_NEWEST = "the newest of its family that can be used"
 
 
 class Facts:
@@ -22,48 +26,105 @@ class Facts:
         self._kernel = kernel
         self._families = families
 
-    def of_project(self, ctx: Context, selector: Mapping[str, Any]) -> list[Fact]:
-        """Of the selected images of the caller's project that have data. Pages of images are looked at; only what is selected is kept."""
+    def of_project(self, ctx: Context, policy: Mapping[str, Any], turn: Callable[[], None] = lambda: None) -> list[Fact]:
+        """Of the selected images of the caller's project that have data. Pages of images are looked at, each after a call of ``turn``; only what is selected is kept, and
+        of it what matters to the policy."""
         found: list[Fact] = []
         newest: dict[str, tuple[int, str]] = {}
-        for page in self._pages(ctx):
-            for fact in self._known(page):
-                if fact.usable and fact.family is not None:
-                    newest[fact.group] = max(newest.get(fact.group, (0, "")), (fact.number, fact.image_id))
-                if selected(selector, fact):
-                    found.append(fact)
+        for hidden in (False, True):
+            for page in self._pages(ctx, hidden, {}, _PAGE):
+                turn()
+                for fact in self._known(policy, page):
+                    if fact.usable and fact.family is not None:
+                        newest[fact.group] = max(newest.get(fact.group, (0, "")), (fact.number, fact.image_id))
+                    if selected(policy["selector"], fact):
+                        found.append(fact)
         last = {image_id for _, image_id in newest.values()}
-        return [replace(x, held=x.held or "the newest of its family that can be used") if x.image_id in last else x for x in found]
+        return [replace(x, held=x.held or _NEWEST) if x.image_id in last else x for x in found]
 
-    def _pages(self, ctx: Context) -> Iterator[Sequence[Image]]:
+    def around(self, ctx: Context, policy: Mapping[str, Any], image_id: str) -> list[Fact]:
+        """Enough for the decision on one image: itself, and of its group as many newer ones that can be used as make a difference. Raises ImageNotFound."""
+        facts = self._known(policy, _whole(ctx, [self._kernel.images.show(ctx, image_id)]))
+        if not facts:
+            return []
+        fact = facts[0]
+        newer, leads = self._newer(policy, fact, self._group(ctx, fact))
+        if leads and fact.usable and fact.family is not None:
+            fact = replace(fact, held=fact.held or _NEWEST)
+        return [fact, *newer]
+
+    def _newer(self, policy: Mapping[str, Any], fact: Fact, pages: Iterable[Sequence[Image]]) -> tuple[list[Fact], bool]:
+        """Those that can be used and are selected; and whether there are none at all, selected or not. ``pages``: the newest first."""
+        found: list[Fact] = []
+        leads, most = True, enough(policy, fact)
+        for page in pages:
+            there = [x for x in self._known(policy, page) if x.group == fact.group and x.usable and x.order > fact.order]
+            leads = leads and not there
+            found += [x for x in there if selected(policy["selector"], x)]
+            if len(found) >= most:
+                break
+        return found, leads
+
+    # -- images ------------------------------------------------------------------------------------------------------
+    def _group(self, ctx: Context, fact: Fact) -> Iterator[Sequence[Image]]:
+        """Active images that are listed, among them all of its group that are newer; the newest first."""
+        if fact.family is None:
+            named = {"name": (fact.name,)} if fact.name else {}
+            for page in self._pages(ctx, hidden=False, equal={"status": (Status.ACTIVE.value,), **named}, limit=_LOOK if named else _PAGE):
+                yield page
+                if page and page[-1].created_at < fact.created_at:
+                    return
+            return
+        catalogue = self._families.catalogue
+        own = catalogue.version_of(fact.image_id)
+        family = catalogue.by_id([own.family]).get(own.family) if own is not None else None
+        after: Any = None
+        while family is not None:
+            versions = catalogue.newest(family, after, _LOOK)
+            ids = tuple(x.image_id for x in versions if x.number > fact.number)
+            for page in self._pages(ctx, hidden=False, equal={"id": ids}, limit=_LOOK) if ids else ():
+                yield page
+            if len(ids) < _LOOK:
+                return
+            after = versions[-1]
+
+    def _pages(self, ctx: Context, hidden: bool, equal: Mapping[str, tuple[str | int | bool, ...]], limit: int) -> Iterator[Sequence[Image]]:
+        """Of the project's own images, those with data, the newest first."""
         if ctx.project is None:
             return
-        for hidden in (False, True):
-            marker: str | None = None
-            while True:
-                page = self._kernel.images.find(ctx, ImageQuery(ctx.viewer, all_visible=True, member_status=None, hidden=hidden, equal={"owner": (ctx.project,)}, marker=marker,
-                                                                limit=_PAGE))
-                yield [x for x in page.images if x.owner == ctx.project and x.status in (Status.ACTIVE, Status.DEACTIVATED)]
-                marker = page.marker
-                if marker is None:
-                    break
+        marker: str | None = None
+        while True:
+            page = self._kernel.images.find(ctx, ImageQuery(Viewer(ctx.project), all_visible=True, member_status=None, hidden=hidden, marker=marker,
+                                                            equal={"owner": (ctx.project,), **equal}, limit=limit))
+            yield _whole(ctx, page.images)
+            marker = page.marker
+            if marker is None:
+                return
 
-    def _known(self, images: Sequence[Image]) -> list[Fact]:
+    def _known(self, policy: Mapping[str, Any], images: Sequence[Image]) -> list[Fact]:
         """In a fixed number of questions."""
         versions = self._families.versions(images)
-        return [_fact(x, versions.get(x.id), self._kernel.clock()) for x in images]
+        return [_fact(policy, x, versions.get(x.id), self._kernel.clock()) for x in images]
 
 
-def _fact(image: Image, version: Any, now: datetime) -> Fact:
+def _whole(ctx: Context, images: Iterable[Image]) -> list[Image]:
+    return [x for x in images if x.owner == ctx.project and x.status in (Status.ACTIVE, Status.DEACTIVATED)]
+
+
+def _fact(policy: Mapping[str, Any], image: Image, version: Any, now: datetime) -> Fact:
     """``version``: the family's Version of the image, with the Family; None: it is in none."""
+    said = [policy["selector"], policy.get("keep") or {}]
+    names = {"uuid_validity", *(y for x in said for y in x.get("properties", ()))}
+    tags = {y for x in said for y in x.get("tags", ())}
     dates = {x: at for x in DATES if (at := moment(image.properties.get(x)))}
-    fact = Fact(image.id, image.version, image.created_at, f"name {image.name or ''}", image.name or "", frozenset(image.tags), image.properties,
-                image.status is Status.ACTIVE, image.hidden, held="protected" if image.protected else None)
+    fact = Fact(image.id, image.version, image.created_at, f"name {image.name or ''}", image.name or "", frozenset(tags.intersection(image.tags)),
+                {x: y for x, y in image.properties.items() if x in names}, image.status is Status.ACTIVE, image.hidden, held="protected" if image.protected else None)
     if version is None:
         return replace(fact, dates=dates)
     family, own = version
     dates |= {x: at for x in ("deprecated_at", "obsolete_at", "ends_at") if (at := moment(getattr(own, x)))}
     channels = family.channels_of(image.id)
     held = fact.held or (f"channel {', '.join(channels)} points to it" if channels else None)
-    return replace(fact, group=f"family {family.id}", family=family.name, label=own.label, number=own.number, link=own.stored.version,
+    kind = f"latest {own.in_latest} architecture {own.architecture} firmware {own.firmware}"
+    return replace(fact, group=f"family {family.id} {kind}", family=family.name, label=own.label, number=own.number, link=own.stored.version,
                    current=own.state(now) == "current", held=held, dates=dates)

@@ -7,7 +7,7 @@ from glancecore.domain.context import Context
 from glancecore.ports.options import Section
 from glancecore.ports.periodic import JobContext, JobTools, PeriodicJob
 from glancecore.ports.record_repository import RecordQuery, RecordRemoved
-from glancecore_ext_lifecycle.plans import PLANS, POLICIES
+from glancecore_ext_lifecycle.applying import PLANS, POLICIES
 
 
 class Plan(PeriodicJob):
@@ -32,6 +32,9 @@ class Plan(PeriodicJob):
                 ctx = Context(project=str(policy.data["owner"]), roles=frozenset({"member", "reader"}))
                 try:
                     plan = self._kernel.extension("lifecycle").plans.make(ctx, policy)
+                except errors.Conflict:  # somebody else makes a plan of the project's
+                    turn.count("busy")
+                    continue
                 except errors.GlanceError as exc:
                     turn.fail(f"policy {policy.id}: {exc}")
                     continue

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -27,7 +28,8 @@ SELECTOR = {"type": "object", "additionalProperties": False, "description": "Ima
                 "name_prefix": {"type": "string", "maxLength": 255}, "tags": {**_TEXTS, "description": "Has all of these tags."},
                 "properties": {**_PROPERTIES, "description": "Has all of these properties."}}}
 KEEP = {"type": "object", "additionalProperties": False, "description": "Selected images that nothing is done to: whatever a step says.", "properties": {
-    "newest": {**_COUNT, "description": "So many of each family (of each name, where there is no family) that can be used."},
+    "newest": {**_COUNT, "description": "So many of each family (of each name, where there is no family) that can be used. Versions of another architecture or firmware are "
+               "counted by themselves, and so are those that can't become latest."},
     "younger_than_days": _COUNT, "tags": {**_TEXTS, "description": "Has one of these tags."},
     "properties": {**_PROPERTIES, "description": "Has one of these properties."}}}
 STEP = {"type": "object", "required": ["action"], "minProperties": 2, "additionalProperties": False, "properties": {
@@ -42,8 +44,9 @@ BODY = {"type": "object", "required": ["name", "selector", "steps"], "additional
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """What is known of an image. ``link``: the version of what families know of it, 0 where they don't; ``number``: its place in the family. ``group``: the family, or
-    the name. ``held``: why nothing may be done to it. ``dates`` by the names of DATES."""
+    """What is known of an image. ``link``: the version of what families know of it, 0 where they don't; ``number``: its place in the family. ``group``: with what it is
+    counted: versions of its family that are of its kind, or images of its name. ``tags`` and ``properties`` are those that matter to the policy. ``held``: why nothing
+    may be done to it. ``dates`` by the names of DATES."""
 
     image_id: str
     version: int
@@ -92,7 +95,9 @@ def selected(selector: Mapping[str, Any], fact: Fact) -> bool:
 
 
 def moment(text: str | None) -> datetime | None:
-    """A day, or a time in UTC, as properties have them; None: it is none."""
+    """A time in UTC, or the last moment of a day, as properties have them; None: it is none."""
+    with suppress(ValueError):
+        return datetime.combine(date.fromisoformat(text or ""), time.max, UTC)
     try:
         at = datetime.fromisoformat(text or "")
         return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

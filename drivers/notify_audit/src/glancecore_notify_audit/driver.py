@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,11 +30,18 @@ class AuditNotifier(DurableNotifier):
         if not conf.folder:
             raise ConfigError("[notify_audit] folder: not set; name a folder for the trail, such as /var/log/glance/audit")
         folder = Path(conf.folder)
-        if not folder.is_absolute() or not folder.is_dir():
-            raise ConfigError(f"[notify_audit] folder = {folder}: no folder, or no absolute path; make it, for the service alone (chmod 750)")
+        if not folder.is_absolute() or not _usable(folder):
+            raise ConfigError(f"[notify_audit] folder = {folder}: no folder that can be written to, or no absolute path; make it, for the service alone (chmod 750)")
         event_types.check("[notify_audit] events", conf.events)
         key = key_of(Path(conf.key_file), "[notify_audit] key_file") if conf.key_file else b""
         return [AuditTrail(Trail(folder, key, conf.file_size, conf.timeout), tuple(conf.events), conf.timeout)]
+
+
+def _usable(folder: Path) -> bool:
+    try:
+        return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+    except OSError:
+        return False
 
 
 def key_of(path: Path, option: str) -> bytes:

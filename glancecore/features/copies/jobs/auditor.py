@@ -178,7 +178,7 @@ class Auditor(PeriodicJob):
             checkpoint("repair.marked")
 
     def _repair(self, turn: JobContext, image: Image, bad: list[Location]) -> None:
-        """Each bad copy by a new one in its store, or by nothing when that store has another good one."""
+        """Each bad copy by a new one in its store, or by nothing when that store has another good one or drains."""
         urls = {x.url for x in bad}
         good = [x for x in image.live_locations if x.url not in urls and x.status is LocationStatus.ACTIVE]
         if not good:
@@ -200,7 +200,7 @@ class Auditor(PeriodicJob):
 
     def _replace(self, turn: JobContext, image: Image, location: Location) -> None:
         now = self._tools.database.images.get_any(image.id)
-        if not any(x.store == location.store for x in now.good_locations):
+        if not any(x.store == location.store for x in now.good_locations) and not self._tools.stores.get(location.store).draining:
             self._copying.copy(turn, image.id, location.store)
             checkpoint("repair.copied")
         if self._copies.drop_damaged(image.id, location.url):

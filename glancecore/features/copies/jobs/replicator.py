@@ -1,4 +1,6 @@
-"""The replicator: keeps as many copies of each image as the operator has declared. It only adds: nobody's copy goes."""
+"""The replicator: keeps as many copies of each image as the operator has declared. It only adds: nobody's copy goes.
+
+A copy in a store that drains does not count: it will go."""
 
 from __future__ import annotations
 
@@ -52,7 +54,7 @@ class Replicator(PeriodicJob):
     def _keep(self, turn: JobContext, image: Image, rule: rules.Rule) -> Image:
         """The image as it is afterwards, or would be."""
         turn.count("matched")
-        having = {x.store for x in image.good_locations}
+        having = {x.store for x in image.good_locations} - {x.id for x in self._tools.stores if x.draining}
         if rule.met(having):
             return image
         wanted = rule.missing(having, self._candidates())

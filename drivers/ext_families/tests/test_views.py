@@ -1,0 +1,244 @@
+"""What outsiders and admins are shown, and what deleted families leave; in the test's own process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from glancecore_ext_families import routes
+
+from glancecore.assembly.lifecycle import Service
+from glancecore.domain.context import Context
+from glancecore.ports.record_repository import Record, RecordQuery, RecordRemoved
+from glancecore.testing.service import Person, basic, built, merged, read, synced, written
+
+FAMILY_ID = "11111111-2222-3333-4444-555555555555"
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    conf = read(written(merged(basic(tmp_path), {"DEFAULT": {"enabled_extensions": "families"}}), tmp_path))
+    synced(conf)
+    with built(conf) as made:
+        yield made
+
+
+@pytest.fixture
+def owner(service: Service) -> Person:
+    return Person(service.app, "owner")
+
+
+@pytest.fixture
+def admin(service: Service) -> Person:
+    return Person(service.app, "owner", "admin,member,reader")
+
+
+@pytest.fixture
+def stranger(service: Service) -> Person:
+    return Person(service.app, "stranger")
+
+
+def asked(person: Person, method: str, path: str, body: object = None, status: int = 200) -> Any:
+    answer = person.call(method, path, body, Content_Type="application/json")
+    assert answer.status_code == status, answer.text
+    return answer.json
+
+
+def image(person: Person, **fields: object) -> str:
+    image_id = str(person.create(**fields)["id"])
+    assert person.upload(image_id).status_code == 204
+    return image_id
+
+
+def family(owner: Person, **fields: object) -> str:
+    return f"/families/{asked(owner, 'POST', '/families', {'name': 'f', **fields}, 201)['id']}"
+
+
+def public(owner: Person, admin: Person) -> str:
+    path = family(owner)
+    asked(admin, "PATCH", path, {"visibility": "public"})
+    return path
+
+
+def add(owner: Person, path: str, label: str, **fields: object) -> str:
+    image_id = image(owner, **fields)
+    asked(owner, "PUT", f"{path}/versions/{label}", {"image_id": image_id}, 201)
+    return image_id
+
+
+# -- a family that is deleted and made again -------------------------------------------------------------------------------
+def left(service: Service, collection: str) -> list[Record]:
+    return service.extensions["families"].kernel.records.find(RecordQuery(f"families.{collection}", prefix=""))
+
+
+def test_cleaning_up_leaves_the_next_family_of_that_id_alone(service: Service, owner: Person) -> None:
+    path = family(owner, id=FAMILY_ID)
+    add(owner, path, "1")
+    asked(owner, "DELETE", f"{path}?force=true", None, 204)
+    assert left(service, "gone") == []
+    assert family(owner, id=FAMILY_ID) == path
+    add(owner, path, "2")
+    asked(owner, "PUT", f"{path}/channels/stable", {"label": "2"})
+    keeping: Any = service.extensions["families"].keeping  # type: ignore[attr-defined]
+    assert keeping.sweep(FAMILY_ID, 1000) is True, "somebody who read of the first deletion, and comes late"
+    assert [x["label"] for x in asked(owner, "GET", f"{path}/versions")["versions"]] == ["2"]
+    assert asked(owner, "GET", "/v2/images?name=f@stable")["images"]
+    assert len(left(service, "moves")) == 1
+    assert len(left(service, "labels")) == 1
+
+
+def test_the_next_family_comes_in_the_middle_of_cleaning_up(service: Service, owner: Person) -> None:
+    """Another one has cleaned up when the page is read and about to be removed."""
+    path = family(owner, id=FAMILY_ID)
+    add(owner, path, "1")
+    families: Any = service.extensions["families"]
+    sweep = families.keeping.sweep
+    families.keeping.sweep = lambda *_: False  # the request leaves it to the job
+    asked(owner, "DELETE", f"{path}?force=true", None, 204)
+    del families.keeping.sweep
+    remove = families.keeping._remove
+    seen: list[Any] = []
+
+    def late(*given: Any) -> Any:
+        if not seen:
+            seen.append(True)
+            assert sweep(FAMILY_ID, 1000) is True
+            family(owner, id=FAMILY_ID)
+            add(owner, path, "2")
+            given = (*given[:-1], families.kernel.records.find(RecordQuery("families.versions", 0, prefix=f"{FAMILY_ID}:")))
+        return remove(*given)
+
+    families.keeping._remove = late
+    assert families.keeping.sweep(FAMILY_ID, 1000) is True
+    assert seen == [True]
+    assert [x["label"] for x in asked(owner, "GET", f"{path}/versions")["versions"]] == ["2"]
+
+
+def test_several_clean_up_at_once(service: Service, owner: Person) -> None:
+    """What one of them has removed stops no other."""
+    path = family(owner, id=FAMILY_ID)
+    for label in "123":
+        add(owner, path, label)
+    families: Any = service.extensions["families"]
+    families.keeping.sweep = lambda *_: False
+    asked(owner, "DELETE", f"{path}?force=true", None, 204)
+    del families.keeping.sweep
+    removed = families.keeping._removed
+    seen: list[Any] = []
+
+    def beside(family_id: str, records: list[Record]) -> Any:
+        if not seen:
+            seen.append(True)
+            families.kernel.writer.save(RecordRemoved(records[0]))
+        return removed(family_id, records)
+
+    families.keeping._removed = beside
+    assert families.keeping.sweep(FAMILY_ID, 1000) is True
+    assert [left(service, x) for x in ("versions", "labels", "moves", "gone")] == [[], [], [], []]
+
+
+# -- admins ----------------------------------------------------------------------------------------------------------------
+def test_others_private_images_take_no_name_from_admins(owner: Person, admin: Person, stranger: Person) -> None:
+    path = family(owner)
+    meant = add(owner, path, "1")
+    asked(owner, "PUT", f"{path}/channels/stable", {"label": "1"})
+    taken = {x: image(stranger, name=x) for x in ("f", "f@stable")}
+    for name in ("f", "f@stable"):
+        assert asked(admin, "GET", f"/v2/images/{name}")["id"] == meant
+        assert [x["id"] for x in asked(admin, "GET", f"/v2/images?name={name}")["images"]] == [meant]
+        assert [x["id"] for x in asked(admin, "GET", f"/v2/images?name={name}&owner=stranger")["images"]] == [taken[name]], "one may ask for others' all the same"
+    answer = asked(admin, "GET", "/v2/images?name=f&limit=1")
+    assert ([x["id"] for x in answer["images"]], "next" in answer) == ([meant], False)
+    mine = image(owner, name="f")
+    assert {x["id"] for x in asked(admin, "GET", "/v2/images?name=f")["images"]} == {mine, taken["f"]}
+
+
+# -- outsiders -------------------------------------------------------------------------------------------------------------
+def test_a_list_with_many_that_are_hidden(service: Service, owner: Person, admin: Person, stranger: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few are looked at for one page, following next leads to all."""
+    monkeypatch.setattr(routes, "_LOOK", 1)
+    monkeypatch.setattr(routes, "_MOST_LOOKED", 2)
+    path = public(owner, admin)
+    for number in range(7):
+        add(owner, path, f"v-{number}", visibility="community" if number in (0, 6) else "private")
+    found: list[str] = []
+    pages, at = 0, f"{path}/versions?limit=1"
+    while at:
+        answer = asked(stranger, "GET", at)
+        found += [x["label"] for x in answer["versions"]]
+        pages, at = pages + 1, answer.get("next", "")
+        assert not any(f"v-{x}" in str(answer) for x in range(1, 6))
+        assert pages < 20
+    assert found == ["v-6", "v-0"]
+    for marker in ("~", "~x", "~-1", "~9999999999"):
+        asked(stranger, "GET", f"{path}/versions?marker={marker}", None, 400)
+
+
+def test_what_a_page_of_images_leaves_is_asked_for(service: Service, owner: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = family(owner)
+    made = [add(owner, path, str(x)) for x in range(5)]
+    families: Any = service.extensions["families"]
+    images = families.kernel.images
+    find = type(families.kernel.images).find
+
+    def short(self: Any, ctx: Context, query: Any) -> Any:
+        return find(self, ctx, replace(query, limit=min(query.limit, 2)))
+
+    monkeypatch.setattr(type(images), "find", short)
+    ctx = Context(project="owner", roles=frozenset({"member", "reader"}))
+    assert set(families.catalogue.images(ctx, made)) == set(made)
+
+
+def test_a_default_that_is_hidden(owner: Person, admin: Person, stranger: Person) -> None:
+    path = public(owner, admin)
+    add(owner, path, "1")
+    seen = add(owner, path, "2", visibility="community")
+    asked(owner, "PUT", f"{path}/channels/secret", {"label": "1"})
+    asked(owner, "PUT", f"{path}/channels/open", {"label": "2"})
+    asked(owner, "PATCH", path, {"default": "secret"})
+    shown = [asked(stranger, "GET", path), *(x for y in ("", "?name=f") for x in asked(stranger, "GET", f"/families{y}")["families"])]
+    assert [x["default"] for x in shown] == [None] * 3
+    assert asked(owner, "GET", path)["default"] == "secret"
+    answer = stranger.call("GET", "/v2/images/f")
+    assert (answer.status_code, "secret" in answer.text) == (404, False)
+    assert (asked(stranger, "GET", f"{path}/channels/open")["revision"], asked(owner, "GET", f"{path}/channels/open")["revision"]) == (None, 2)
+    assert [x["revision"] for x in asked(stranger, "GET", f"{path}/channels")["channels"]] == [None, None]
+    asked(owner, "PATCH", path, {"default": "open"})
+    assert (asked(stranger, "GET", path)["default"], asked(stranger, "GET", "/v2/images/f")["id"]) == ("open", seen)
+
+
+# -- dates -----------------------------------------------------------------------------------------------------------------
+def test_dates_are_kept_in_one_form(owner: Person) -> None:
+    path = family(owner)
+    for label in "12":
+        add(owner, path, label)
+    said = {"deprecated_at": "2026-9-1T3:4:5Z", "obsolete_at": "2026-10-01T00:00:00Z", "ends_at": "٢٠٢٦-11-01T00:00:00Z"}
+    shown = asked(owner, "POST", f"{path}/versions/1/actions/deprecate", said)
+    assert {x: shown[x] for x in said} == {"deprecated_at": "2026-09-01T03:04:05Z", "obsolete_at": "2026-10-01T00:00:00Z", "ends_at": "2026-11-01T00:00:00Z"}
+    wrong = {"deprecated_at": "2026-11-01T00:00:00Z", "obsolete_at": "2026-9-01T00:00:00Z"}
+    asked(owner, "POST", f"{path}/versions/1/actions/deprecate", wrong, 400)
+    shown = asked(owner, "POST", f"{path}/versions/1/actions/deprecate", {"deprecated_at": "0999-01-01T00:00:00Z"})
+    assert (shown["deprecated_at"], shown["state"]) == ("0999-01-01T00:00:00Z", "deprecated")
+
+
+# -- deleting images -------------------------------------------------------------------------------------------------------
+def test_an_image_is_deleted_while_it_is_taken_out(service: Service, owner: Person) -> None:
+    path = family(owner)
+    image_id = add(owner, path, "1")
+    catalogue: Any = service.extensions["families"].catalogue  # type: ignore[attr-defined]
+    known = catalogue.version_of
+    seen: list[Any] = []
+
+    def slow(of: str) -> Any:
+        found = known(of)
+        if not seen:
+            seen.append(True)
+            asked(owner, "DELETE", f"{path}/versions/1", None, 204)
+        return found
+
+    catalogue.version_of = slow
+    asked(owner, "DELETE", f"/v2/images/{image_id}", None, 204)
+    asked(owner, "GET", f"/v2/images/{image_id}", None, 404)
