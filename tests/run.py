@@ -38,7 +38,8 @@ class Suite:
     """``command`` runs in the repository's root; ``{junit}`` in it is the JUnit file to write. Without one, the suite
     counts as one test. ``paths``: what must exist, or else the suite is left out. ``check``: part of ``--check``, there
     with the arguments ``without_servers`` and none of its backends. ``breaks``: backends that its tests stop or freeze.
-    ``waits``: for leases and the like, most of the time. ``minutes``: about how long it takes; the long ones begin."""
+    ``waits``: for leases and the like, most of the time. ``minutes``: about how long it takes; the long ones begin. ``named``: it runs only
+    when it is named."""
 
     name: str
     command: tuple[str, ...]
@@ -49,6 +50,7 @@ class Suite:
     minutes: float = 10
     check: bool = False
     without_servers: tuple[str, ...] = ()
+    named: bool = False
 
     def goes_with(self, other: Suite) -> bool:
         return not (set(self.breaks) & {*other.needs, *other.breaks} or set(other.breaks) & set(self.needs))
@@ -107,7 +109,7 @@ SERVICES = (
           paths=("tests/e2e",), needs=("mariadb", "postgresql", "keystone", "nginx", "barbican", "memcached"), minutes=25),
     Suite("packages", pytest("tests/packages"), paths=("tests/packages",), minutes=2, check=True),
     Suite("deploy", pytest("tests/deploy"), paths=("tests/deploy",), minutes=3, check=True),
-    Suite("container", pytest("tests/container", hang=900), paths=("tests/container",), needs=("redis",), minutes=4),
+    Suite("container", pytest("tests/container", hang=900), paths=("tests/container",), needs=("redis",), minutes=4, named=True),
     Suite("docs", pytest("tests/docs"), paths=("tests/docs",), minutes=15),
     Suite("outages", pytest(*OUTAGES), needs=("keystone", "rabbitmq"), breaks=("keystone", "rabbitmq")),
     Suite("imports", pytest(*IMPORTS), needs=("nginx", "keystone", "swift"), minutes=25),
@@ -148,7 +150,7 @@ def all_suites() -> list[Suite]:
                      breaks=DRIVER_BREAKS.get(path.parent.name, ()), minutes=20,
                      check=path.parent.name not in DRIVER_NEEDS)
                for path in sorted(Path("drivers").glob("[!_]*/tests"))]
-    others = [Suite(f"python{x}", python("tests/pythons.py", "--junit", "{junit}", x), minutes=3) for x in pythons.VERSIONS if pythons.interpreter(x)]
+    others = [Suite(f"python{x}", python("tests/pythons.py", "--junit", "{junit}", x), minutes=3, named=True) for x in pythons.VERSIONS if pythons.interpreter(x)]
     # the long ones first, so that no lane is left alone with one at the end
     return [*FIRST, *sorted([*SERVICES, TEMPEST, *drivers, *others], key=lambda x: (-x.minutes, -len(x.needs)))]
 
@@ -364,7 +366,7 @@ def main() -> int:
     if unknown:
         parser.error(f"no such suite: {' '.join(sorted(unknown))}; there are: {' '.join(suite.name for suite in suites)}")
     chosen = [suite for suite in suites
-              if (suite.name in options.suites if options.suites else suite.check or not options.check)]
+              if (suite.name in options.suites if options.suites else not suite.named and (suite.check or not options.check))]
     if options.check:
         chosen = [replace(suite, command=suite.command + suite.without_servers, needs=()) for suite in chosen]
     RESULTS.mkdir(parents=True, exist_ok=True)
