@@ -109,16 +109,20 @@ class ImageCache:
         if seal is None:
             return False
         damaged = self._damaged_copies(image.id)
-        made = None if self._avoided(image.id) or damaged >= source.copies else self._claim(image, seal)
-        if isinstance(made, Fill):
-            metrics.CACHE_REQUESTS.labels("miss").inc()
-            self._run(made, image, seal, source, check)
-            if self._damaged_copies(image.id) > damaged:
-                raise errors.FillDamaged(f"the data of image {image.id} in its store is not what the image's hash says")
-            if self._has(image, seal):
-                return True
-        elif made is not None:
-            made.close()
+        if damaged < source.copies and not self._avoided(image.id):
+            made = self._claim(image, seal)
+            if made is None:
+                metrics.CACHE_REQUESTS.labels("passed").inc()
+                return False
+            if isinstance(made, Fill):
+                metrics.CACHE_REQUESTS.labels("miss").inc()
+                self._run(made, image, seal, source, check)
+                if self._damaged_copies(image.id) > damaged:
+                    raise errors.FillDamaged(f"the data of image {image.id} in its store is not what the image's hash says")
+                if self._has(image, seal):
+                    return True
+            else:
+                made.close()
         with closing(self.stream(image, source)) as pieces:
             for _ in pieces:
                 check()
