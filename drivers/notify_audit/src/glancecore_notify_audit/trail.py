@@ -203,9 +203,9 @@ def _all(folder: Path, stack: contextlib.ExitStack) -> list[tuple[Path, int]]:
     """All files, open: as they were at one moment, though one may be begun meanwhile."""
     while True:
         names = files(folder)
-        if len(names) > 1 and names[-1].name == CURRENT and os.path.samestat(names[-1].lstat(), names[-2].lstat()):
-            names.pop()  # a process was killed in between
         try:
+            if len(names) > 1 and names[-1].name == CURRENT and os.path.samestat(names[-1].lstat(), names[-2].lstat()):
+                names.pop()  # a process was killed in between
             found = [(x, stack.enter_context(_opened(x, _READ))) for x in names]
         except FileNotFoundError:  # the current one has just become an earlier one
             continue
