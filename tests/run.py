@@ -127,6 +127,7 @@ DRIVER_NEEDS = {
     "ext_census": ("mariadb", "postgresql"),
     "ext_families": ("mariadb", "postgresql"),
     "ext_lifecycle": ("mariadb", "postgresql"),
+    "ext_trash": ("mariadb", "postgresql"),
     "ext_tus": ("mariadb", "postgresql"),
     "store_http": ("nginx",),
     "store_swift": ("keystone", "swift"),

@@ -25,6 +25,7 @@ from glancecore.domain.image import Image, Location
 from glancecore.domain.lease import Operation
 from glancecore.features.images.extension import ImagesExtension
 from glancecore.features.images.schemas import common
+from glancecore.features.images.trash import Trash
 from glancecore.features.images.use_cases import Images
 from glancecore.features.uploads.extension import UploadsExtension
 from glancecore.features.uploads.use_cases import UploadSessions
@@ -161,6 +162,7 @@ class ServiceKernel:
     writer: Writer
     operations: Operations
     uploads: UploadSessions
+    trash: Trash
     made: dict[str, Extension] = field(default_factory=dict)
 
     def clock(self) -> datetime:
@@ -173,7 +175,7 @@ class ServiceKernel:
 def make_extension_kernel(core: CoreKernel) -> ServiceKernel:
     """The service as extensions see it."""
     return ServiceKernel(core.of(ImagesExtension).use_cases, core.database.images, KernelData(core.stores), core.policy, core.database.records, core.writer, core.operations,
-                         core.of(UploadsExtension).use_cases)
+                         core.of(UploadsExtension).use_cases, core.of(ImagesExtension).trash)
 
 
 # -- the extensions ------------------------------------------------------------------------------------------------------

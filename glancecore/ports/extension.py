@@ -12,7 +12,7 @@ from abc import ABC
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from oslo_policy.policy import DocumentedRuleDefault
@@ -149,6 +149,26 @@ class Operations(Protocol):
         """The work of a process that has died, held by this one. Raises Gone when the image is no more."""
 
 
+class Trash(Protocol):
+    """Images that were deleted and can be had back, which ``[DEFAULT] delayed_delete`` keeps: nobody is asked."""
+
+    @property
+    def keeps(self) -> timedelta | None:
+        """How long they stay at least; None: what is deleted is gone."""
+
+    def of_project(self, project: str | None, behind: Image | None = None, limit: int = 100) -> list[Image]:
+        """See ``ImageRepository.deleted``; ``updated_at`` is when it was deleted."""
+
+    def get(self, image_id: str) -> Image:
+        """Raises ImageNotFound for any that is not in the trash."""
+
+    def restore(self, image_id: str) -> Image:
+        """It is as it was before. Raises ImageNotFound (also when its bytes are going already)."""
+
+    def purge(self, image_id: str) -> None:
+        """For good, now. Raises ImageNotFound, BlobInUse, StoreError (it stays in the trash)."""
+
+
 class UploadSessions(Protocol):
     """Uploads in pieces: what is behind each dialect of them. Needs ``takes_uploads`` of the extension. Each call asks the core's rules ``get_image`` and
     ``upload_image``; to who may not upload to an image, and for another image than the session's, it looks as if there were no session: UploadNotFound.
@@ -214,6 +234,9 @@ class Kernel(Protocol):
 
     @property
     def uploads(self) -> UploadSessions: ...
+
+    @property
+    def trash(self) -> Trash: ...
 
     def clock(self) -> datetime:
         """Now, aware UTC. All times of an extension come from here, so that tests can move it."""

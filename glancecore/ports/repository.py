@@ -138,7 +138,6 @@ class ImagePage:
             raise errors.TooBroad(f"none of the next images fits, and too many are left to be looked through: {NARROWER}")
         return cls(images, looked)
 
-
     def full(self, query: ImageQuery) -> bool:
         """Whether it has as many images, or bytes of metadata, as were asked for."""
         return len(self.images) >= query.limit or (query.max_bytes is not None and sum(map(metadata.size, self.images)) >= query.max_bytes)
@@ -341,6 +340,12 @@ class ImageRepository(ABC):
     @abstractmethod
     def pending(self, before: datetime, limit: int = 100) -> list[Image]:
         """Images that are pending_delete and were saved last before that time. Oldest save first."""
+
+    @reads
+    @abstractmethod
+    def deleted(self, project: str | None, behind: Image | None = None, limit: int = 100) -> list[Image]:
+        """The project's images that are pending_delete, those first that were saved last; then by created_at and id, the larger first. ``behind``: those
+        that come behind this one, which need not be there any more. What it costs does not depend on how many images there are."""
 
 
 class Database(Plugin, ABC):
