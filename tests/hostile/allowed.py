@@ -193,6 +193,8 @@ TABLE: Mapping[tuple[str, str], Row] = {
     ("POST", "/v2/tasks"): Row(ADMINS, {"type": "import", "input": {"import_from": "http://127.0.0.1:1/", "import_from_format": "raw"}}, done=(400,)),
     ("GET", "/v2/info/import"): Row(EVERYBODY), ("GET", "/v2/info/stores"): Row(EVERYBODY), ("GET", "/v2/info/usage"): Row(EVERYBODY), ("GET", "/v2/info/extensions"): Row(EVERYBODY),
     ("GET", "/v2/info/stores/detail"): Row(ADMINS), ("GET", "/v2/schemas/{name}"): Row(EVERYBODY),
+    ("GET", "/v2/quotas"): Row(ADMINS), ("GET", "/v2/quotas/{project_id}"): Row(ADMINS), ("DELETE", "/v2/quotas/{project_id}"): Row(ADMINS),
+    ("PATCH", "/v2/quotas/{project_id}"): Row(ADMINS, {"image_count_total": 5}),
     ("GET", "/v2/cache"): Row(ADMINS), ("DELETE", "/v2/cache"): Row(ADMINS), ("POST", "/v2/cache/clean"): Row(ADMINS),
     ("POST", "/v2/cache/prune"): Row(ADMINS), ("PUT", "/v2/cache/{image_id}"): Row(CACHE, fields="active", done=(400,)),
     ("DELETE", "/v2/cache/{image_id}"): Row(CACHE, done=(404,)), ("GET", "/v2/cache/nodes/{image_id}"): Row(CACHE, done=(409,)),
