@@ -15,13 +15,14 @@ from glancecore.features.notifications.extension import NotificationsExtension
 from glancecore.features.quotas.extension import QuotasExtension
 from glancecore.features.tasks.extension import TasksExtension
 from glancecore.features.uploads.extension import UploadsExtension
+from glancecore.features.uses.extension import UsesExtension
 from glancecore.kernel.core import CoreExtension
 from glancecore.policies import base
 
 #: Each stands behind what it needs. They are made and started in this order, and stopped in the reverse one: notifications end last, as others may still have
 #: something to tell.
 CORE: tuple[type[CoreExtension], ...] = (NotificationsExtension, ImagesExtension, MembersExtension, MetadefsExtension, CacheExtension, UploadsExtension, ImportsExtension,
-                                         TasksExtension, CopiesExtension, QuotasExtension, DiscoveryExtension)
+                                         TasksExtension, CopiesExtension, QuotasExtension, UsesExtension, DiscoveryExtension)
 
 
 def list_rules() -> list[policy.RuleDefault]:
