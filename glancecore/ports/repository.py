@@ -327,6 +327,11 @@ class ImageRepository(ABC):
 
     @reads
     @abstractmethod
+    def leases(self, after: str = "", limit: int = 100) -> list[Lease]:
+        """Every lease, expired or not, in the order of the images' ids by code points, behind the id ``after``."""
+
+    @reads
+    @abstractmethod
     def unleased(self, limit: int = 100) -> list[Image]:
         """Images in a transient status (saving, importing, deleting) without any lease: left by a foreign or older
         writer. Oldest save first. Staged images (uploading) rest without a lease and are not told."""
