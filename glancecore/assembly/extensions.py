@@ -29,6 +29,8 @@ from glancecore.features.images.trash import Trash
 from glancecore.features.images.use_cases import Images
 from glancecore.features.uploads.extension import UploadsExtension
 from glancecore.features.uploads.use_cases import UploadSessions
+from glancecore.features.uses.extension import UsesExtension
+from glancecore.features.uses.use_cases import ImageUses
 from glancecore.kernel.core import Beside, CoreKernel, Shows
 from glancecore.kernel.operations import Operations
 from glancecore.kernel.subscriptions import Subscriptions
@@ -163,6 +165,7 @@ class ServiceKernel:
     operations: Operations
     uploads: UploadSessions
     trash: Trash
+    uses: ImageUses
     made: dict[str, Extension] = field(default_factory=dict)
 
     def clock(self) -> datetime:
@@ -175,7 +178,7 @@ class ServiceKernel:
 def make_extension_kernel(core: CoreKernel) -> ServiceKernel:
     """The service as extensions see it."""
     return ServiceKernel(core.of(ImagesExtension).use_cases, core.database.images, KernelData(core.stores), core.policy, core.database.records, core.writer, core.operations,
-                         core.of(UploadsExtension).use_cases, core.of(ImagesExtension).trash)
+                         core.of(UploadsExtension).use_cases, core.of(ImagesExtension).trash, core.of(UsesExtension).use_cases)
 
 
 # -- the extensions ------------------------------------------------------------------------------------------------------

@@ -207,6 +207,17 @@ class UploadSessions(Protocol):
         """Nothing stays of it, and the image is queued again; an image that is active by now stays so. Raises StoreError."""
 
 
+class Uses(Protocol):
+    """When images were last used: downloaded, looked for where they lie, or read from the backend by who was sent there. Written down with some delay, less than a
+    minute; what a killed process has counted last is lost."""
+
+    def last_of(self, image_ids: Sequence[str]) -> Mapping[str, datetime]:
+        """Aware UTC; of those that were used since counting began. At most 1,000 ids, in one question."""
+
+    def counted_since(self) -> datetime | None:
+        """When counting began in this deployment; None: not yet."""
+
+
 class Kernel(Protocol):
     """The service as an extension sees it. It grows in minor releases."""
 
@@ -237,6 +248,9 @@ class Kernel(Protocol):
 
     @property
     def trash(self) -> Trash: ...
+
+    @property
+    def uses(self) -> Uses: ...
 
     def clock(self) -> datetime:
         """Now, aware UTC. All times of an extension come from here, so that tests can move it."""

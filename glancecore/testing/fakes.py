@@ -171,6 +171,10 @@ class MemoryImages(port.ImageRepository):
     def lease(self, image_id: str) -> Lease | None:
         return self.state.leases.get(image_id, (None, 0.0))[0]
 
+    def leases(self, after: str = "", limit: int = 100) -> list[Lease]:
+        with self.lock:
+            return sorted((x for x, _ in self.state.leases.values() if x.image_id > after), key=lambda x: x.image_id)[:limit]
+
     def expired(self, limit: int = 100) -> list[Lease]:
         with self.lock:
             old = sorted((at, x.image_id) for x, at in self.state.leases.values() if at < time.monotonic())

@@ -954,6 +954,17 @@ class RepositoryConformance:
         assert database.images.expired(limit=1) == leases[:1]
         assert database.images.lease(leases[0].image_id) == leases[0]
 
+    def test_all_leases_can_be_looked_through(self, database: Database) -> None:
+        leases = sorted((make_lease(make_image()) for _ in range(5)), key=lambda x: x.image_id)
+        for n, lease in enumerate(leases):
+            database.images.commit(LeaseTaken(lease, 60 if n % 2 else 0))
+        assert database.images.leases() == leases
+        assert database.images.leases(limit=2) == leases[:2]
+        assert database.images.leases(leases[1].image_id, 2) == leases[2:4]
+        assert database.images.leases(leases[-1].image_id) == []
+        database.images.commit(LeaseEnded(leases[2]))
+        assert database.images.leases() == leases[:2] + leases[3:]
+
     def test_a_fresh_lease_has_not_expired(self, database: Database) -> None:
         database.images.commit(LeaseTaken(make_lease(make_image()), 30))
         assert database.images.expired() == []

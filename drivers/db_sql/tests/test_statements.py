@@ -110,7 +110,7 @@ class TestStatements:
             assert self.statements(database, partial(images.find, shared)) == (0 if nothing else 1 if viewer.admin else 2)
         wanted = ImageQuery(OWNER, marker=made[30].id)
         assert self.statements(database, lambda: images.find(wanted)) == 2
-        for call in (lambda: images.usage("ours"), lambda: images.lease("x"), images.expired, images.unleased,
+        for call in (lambda: images.usage("ours"), lambda: images.lease("x"), images.leases, images.expired, images.unleased,
                      lambda: images.members("x"), lambda: images.get_any(made[0].id)):
             assert self.statements(database, call) == 1
 

@@ -138,6 +138,10 @@ class SqlImages(ImageRepository):
 
         return self._on.write(work)
 
+    def leases(self, after: str = "", limit: int = 100) -> list[Lease]:
+        text = " ".join(["SELECT", rows.LEASE, "FROM leases WHERE image_id > ? ORDER BY image_id LIMIT ?"])
+        return [rows.lease(x) for x in self._on.read(lambda db: db.rows(text, after, limit))]
+
     def expired(self, limit: int = 100) -> list[Lease]:
         text = " ".join(["SELECT", rows.LEASE, "FROM leases WHERE expires_at <", self._dialect.now,
                          "ORDER BY expires_at, image_id LIMIT ?"])
