@@ -125,6 +125,7 @@ DRIVER_NEEDS = {
     "db_sql": ("mariadb", "postgresql"),
     "db_registry": ("mariadb",),
     "ext_census": ("mariadb", "postgresql"),
+    "ext_console": ("keystone", "mariadb"),
     "ext_families": ("mariadb", "postgresql"),
     "ext_lifecycle": ("mariadb", "postgresql"),
     "ext_trash": ("mariadb", "postgresql"),
