@@ -23,7 +23,6 @@ from glancecore.domain.image import Image, Location, Status
 from glancecore.domain.lease import BlobRef, Lease
 from glancecore.domain.patch import PatchOperation
 from glancecore.domain.quota import Limits
-from glancecore.ports.auth import Scheme, TokenService
 from glancecore.ports.http import Route, Schema
 from glancecore.ports.notifier import Notification
 from glancecore.ports.options import Options, Section
@@ -32,11 +31,10 @@ from glancecore.ports.periodic import PeriodicJob
 from glancecore.ports.plugin import Plugin
 from glancecore.ports.record_repository import MOST_KEYS, RecordRepository
 from glancecore.ports.repository import Change, ImagePage, ImageQuery
+from glancecore.ports.site import Entrance, Identity
 from glancecore.ports.upload_sessions import UploadSessions
 
 if TYPE_CHECKING:
-    from wsgiref.types import WSGIEnvironment
-
     from flask import Response
 
 #: Answers a request of the core's in other words; None: it is not in these.
@@ -57,21 +55,6 @@ class Collection:
     def __post_init__(self) -> None:
         if len(self.name) > 64 or len(self.keys) > MOST_KEYS:
             raise ValueError(f"collection {self.name}: at most 64 characters and {MOST_KEYS} keys")
-
-
-@dataclass(frozen=True, slots=True)
-class Entrance:
-    """Another way into the service: a request for ``path`` + ``/v2/…`` is one for ``/v2/…``, in the same process, through the same gate and under the same
-    limits; neither its body nor its answer is held on the way. Absolute links in answers begin with ``path``; errors are JSON, unless something else is asked for. No page of another site gets in, and nobody
-    is asked for a password by his browser.
-
-    ``admit``: told the request's environ, it gives the headers that prove who sends it; all credentials and cookies of the client's own are taken out of the
-    request. Raises NotAuthenticated, Forbidden or another GlanceError, which is answered.
-    ``answered``: told the request's environ and the status of the answer, before the client has any of it; an error that it raises is answered in its place."""
-
-    path: str
-    admit: Callable[[WSGIEnvironment], Mapping[str, str]]
-    answered: Callable[[WSGIEnvironment, int], None] = lambda _environ, _status: None
 
 
 class Background(Protocol):
@@ -133,22 +116,6 @@ class Policy(Protocol):
 
     def authorize(self, ctx: Context, rule: str, target: Image | Mapping[str, object] | None = None) -> None:
         """Raises Forbidden, or ImageNotFound when the caller may not even see the image."""
-
-
-class Identity(Protocol):
-    """Who sends a request, as the service itself finds it by ``[DEFAULT] auth_strategy``."""
-
-    @property
-    def scheme(self) -> Scheme | None:
-        """How callers prove who they are; None: in a way that nobody else knows."""
-
-    @property
-    def token_service(self) -> TokenService | None:
-        """Where tokens are had, for ``Scheme.TOKEN``. Raises ConfigError."""
-
-    def who(self, environ: WSGIEnvironment, credentials: Mapping[str, str]) -> Context:
-        """Who it would be that sends ``environ`` with these headers, in place of all credentials in it. ``admin`` is filled in. Raises NotAuthenticated,
-        TooManyAttempts, IdentityUnavailable."""
 
 
 class Writer(Protocol):
