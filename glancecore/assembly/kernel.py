@@ -76,4 +76,4 @@ def _data_settings(conf: cfg.ConfigOpts) -> DataSettings:
     formats = conf.image_format
     return DataSettings(conf.image_size_cap, algorithm, InspectionRules(
         formats.require_image_format_match, frozenset(formats.uninspected_container_formats),
-        frozenset(formats.gpt_safety_checks_nonfatal), frozenset(formats.vmdk_allowed_types)))
+        frozenset(formats.gpt_safety_checks_nonfatal), frozenset(formats.vmdk_allowed_types)), conf.legacy_checksum)

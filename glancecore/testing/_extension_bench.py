@@ -20,6 +20,8 @@ from glancecore.assembly.lifecycle import Service
 from glancecore.domain.image import Image
 from glancecore.domain.lease import Operation
 from glancecore.features.uploads.records import COLLECTION as UPLOADS
+from glancecore.features.uses.counting import BEGIN
+from glancecore.features.uses.counting import COLLECTION as USES
 from glancecore.ports.extension import Extension
 from glancecore.ports.http import Route
 from glancecore.ports.record_repository import RecordAdded, RecordChanged, RecordRemoved
@@ -56,7 +58,7 @@ class Watch:
     def records(self) -> set[str]:
         """Collections that were written to, without the core's own."""
         return {(x.after if isinstance(x, RecordChanged) else x.record).collection for x in self.changes
-                if isinstance(x, (RecordAdded, RecordChanged, RecordRemoved))} - {UPLOADS}
+                if isinstance(x, (RecordAdded, RecordChanged, RecordRemoved))} - {UPLOADS, USES, BEGIN}
 
     @property
     def operations(self) -> set[str]:

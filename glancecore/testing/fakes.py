@@ -196,6 +196,14 @@ class MemoryImages(port.ImageRepository):
             found = [x for x in self.state.images.values() if x.status is Status.PENDING_DELETE and x.updated_at < before]
         return sorted(found, key=lambda x: (x.updated_at, x.id))[:limit]
 
+    def deleted(self, project: str | None, behind: Image | None = None, limit: int = 100) -> list[Image]:
+        def place(image: Image) -> tuple[datetime, datetime, str]:
+            return image.updated_at, image.created_at, image.id
+
+        with self.lock:
+            found = [x for x in self.state.images.values() if x.status is Status.PENDING_DELETE and x.owner == project]
+        return sorted((x for x in found if behind is None or place(x) < place(behind)), key=place, reverse=True)[:limit]
+
     # -- who sees what ---------------------------------------------------------------------------------------------
     def _seen_by(self, image: Image, viewer: Viewer) -> Image:
         is_member = image.visibility is Visibility.SHARED and (image.id, viewer.project) in self.state.members

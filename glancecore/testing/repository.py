@@ -1025,6 +1025,24 @@ class RepositoryConformance:
         assert database.images.pending(after(99), limit=1) == told[:1]
         assert database.images.pending(after(3)) == []
 
+    @pytest.mark.parametrize("owner", ["ours", None])
+    def test_a_projects_deleted_images_are_told_the_last_one_first(self, database: Database, owner: str | None) -> None:
+        gone = [make_image(n, owner=owner, status=Status.PENDING_DELETE) for n in (3, 1, 2, 2, 2, 4)]
+        gone += [replace(gone[0], id=str(uuid.UUID(int=n)), updated_at=after(9)) for n in (3, 1, 2)]
+        add(database, *gone, *(make_image(5, owner=owner, status=x) for x in Status if x is not Status.PENDING_DELETE),
+            *(make_image(5, owner=x, status=Status.PENDING_DELETE) for x in ("theirs", "Ours", None if owner else "ours")))
+        wanted = sorted(gone, key=lambda x: (x.updated_at, x.created_at, x.id), reverse=True)
+        assert database.images.deleted(owner) == wanted
+        assert database.images.deleted("nobody") == []
+        for size in (1, 2, 4):
+            seen: list[Image] = []
+            while page := database.images.deleted(owner, seen[-1] if seen else None, size):
+                assert len(page) <= size
+                seen += page
+            assert seen == wanted
+        database.images.commit(ImageRemoved(wanted[3], after(10)))
+        assert database.images.deleted(owner, wanted[3]) == wanted[4:]
+
     @pytest.mark.parametrize("was", [Status.ACTIVE, Status.DEACTIVATED])
     def test_what_a_deleted_image_was_is_kept(self, database: Database, was: Status) -> None:
         image = replace(with_data(make_image(), 10, copies=2), status=was)

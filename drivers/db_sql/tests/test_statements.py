@@ -255,10 +255,14 @@ def test_rounds_over_all_images_follow_an_index(opened: Callable[..., SqlDatabas
     monkeypatch.setattr(Session, "rows", noted)
     database.images.scan(frozenset({Status.ACTIVE, Status.DEACTIVATED}), "x")
     database.images.pending(START)
+    database.images.deleted("ours", make_image(), 10)
+    database.images.deleted(None)
     monkeypatch.undo()
     plans = [explained(database, text, values) for text, values in asked]
     assert [x for x in plans[0] if "TEMP B-TREE" in x or not x.startswith("SEARCH i USING INDEX sqlite_autoindex_images")] == []
     assert re.match(r"SEARCH i USING INDEX images_status \(status=\?\)", plans[1][0])
+    for plan in plans[2:]:
+        assert [re.match(r"SEARCH i USING INDEX images_owner_updated \(owner=\? AND shelf=\?", x) is not None for x in plan] == [True], plan
 
 
 # -- metadata definitions ----------------------------------------------------------------------------------------------

@@ -1,0 +1,17 @@
+"""Who may see what operators look at. All else that the console shows is asked by the rules of the API itself."""
+
+from __future__ import annotations
+
+from oslo_policy import policy
+
+from glancecore.sdk.rules import ADMIN, rule
+
+RULES = [
+    rule("console_operate", ADMIN, "Look at stores, periodic jobs, events and work that goes on.", ("GET", "/v2/console/stores"), ("GET", "/v2/console/jobs"),
+         ("GET", "/v2/console/events"), ("GET", "/v2/console/work")),
+]
+
+
+def list_rules() -> list[policy.DocumentedRuleDefault]:
+    """For oslopolicy-sample-generator."""
+    return RULES
