@@ -17,9 +17,11 @@ TODO = {SchemaStep.SYNC: "stop all nodes that run, then run glance-manage db syn
          SchemaStep.EXPAND: "run glance-manage db expand; nodes of the release before may serve meanwhile",
          SchemaStep.CONTRACT: "when all nodes are of this release, run glance-manage db contract",
          SchemaStep.NEWER: "it is of the next release, and this one serves on it; upgrade this node"}
-_SAID = {SchemaStep.NOTHING: "The schema is up to date ({version}).", SchemaStep.SYNC: "The schema is at {version}, this release needs {head}: run glance-manage db sync.",
+_SAID = {SchemaStep.NOTHING: "The schema is up to date ({version}).",
+         SchemaStep.SYNC: "The schema is at {version}, this release needs {head}: run glance-manage db sync.",
          SchemaStep.EXPAND: f"The schema is at {{version}}, this release brings {{head}}: {TODO[SchemaStep.EXPAND]}.",
-         SchemaStep.CONTRACT: f"The schema is at {{version}}: {TODO[SchemaStep.CONTRACT]}.", SchemaStep.NEWER: f"The schema is at {{version}}: {TODO[SchemaStep.NEWER]}."}
+         SchemaStep.CONTRACT: f"The schema is at {{version}}: {TODO[SchemaStep.CONTRACT]}.",
+         SchemaStep.NEWER: f"The schema is at {{version}}: {TODO[SchemaStep.NEWER]}."}
 #: Exit codes of ``db check``, Glance's where it has them.
 _CODES = {SchemaStep.NOTHING: 0, SchemaStep.SYNC: 3, SchemaStep.EXPAND: 3, SchemaStep.CONTRACT: 5, SchemaStep.NEWER: 0}
 #: Glance's words for the newest revision.
@@ -57,7 +59,8 @@ def _expand(args: argparse.Namespace, database: Database) -> int:
     if step is SchemaStep.NEWER:
         database.sync()  # says why not
     if step is SchemaStep.SYNC and before is not None:
-        raise Invalid(f"db expand: the schema is at {before}, on which nodes of the release before this one do not serve; stop all nodes, then run glance-manage db sync")
+        raise Invalid(f"db expand: the schema is at {before}, on which nodes of the release before this one do not serve; stop all nodes, then run "
+                      "glance-manage db sync")
     database.expand()
     prepare_logbook(args.conf, database)
     _tell(args, {"before": before, "now": database.version(), "next": database.schema_step().value}, "schema {before} -> {now}")
@@ -136,7 +139,8 @@ def _add_actions(area: Areas[argparse.ArgumentParser], prefix: str) -> None:
         return area.add_parser(f"{prefix}{name}", help=about) if not prefix else area.add_parser(f"{prefix}{name}", description=about)
 
     for name, about, run in (("sync", "create or upgrade the schema at once; before an upgrade stop all nodes", _sync), ("upgrade", "the same as sync", _sync),
-                             ("expand", "the first step of an upgrade while nodes serve: add what this release needs; the same as sync for a new database", _expand)):
+                             ("expand", "the first step of an upgrade while nodes serve: add what this release needs; for a new database the same as sync",
+                              _expand)):
         sync = add(name, about)
         sync.add_argument("revision", nargs="?", help="revision to go to (default: the newest)")
         sync.add_argument("--version", help="the same, as Glance has it")
@@ -145,4 +149,5 @@ def _add_actions(area: Areas[argparse.ArgumentParser], prefix: str) -> None:
                               ("contract", "the last step of an upgrade, when no node of the release before runs: take away what only they need", _contract)):
         add(name, about).set_defaults(run=step, step=name)
     add("version", "show the schema's revision").set_defaults(run=_version)
-    add("check", "exit 0 when the schema is up to date, 3 when it needs expand or sync, 5 contract, 1 when this release is too old for it").set_defaults(run=_check)
+    check = add("check", "exit 0 when the schema is up to date, 3 when it needs expand or sync, 5 contract, 1 when this release is too old for it")
+    check.set_defaults(run=_check)

@@ -107,7 +107,8 @@ def upgrade(request: pytest.FixtureRequest) -> Iterator[Upgrade]:
 def go_on(*loads: Load) -> None:
     """Each gets on with its work, and nothing has failed."""
     before = [x.done for x in loads]
-    until(lambda: any(x.wrong for x in loads) or all(x.done >= y + SOME for x, y in zip(loads, before, strict=True)), lambda: str([(x.done, x.wrong) for x in loads]), 300)
+    until(lambda: any(x.wrong for x in loads) or all(x.done >= y + SOME for x, y in zip(loads, before, strict=True)),
+          lambda: str([(x.done, x.wrong) for x in loads]), 300)
     assert [x.wrong for x in loads] == [[]] * len(loads)
 
 

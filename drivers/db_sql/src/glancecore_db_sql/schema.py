@@ -1,7 +1,8 @@
 """The care of the schema. Alembic is imported only when something is to be done: it would slow every start.
 
-Revisions of a release come in two groups. The first ones add: nodes of the release before serve beside them (``expand``). Those in ``CONTRACTS`` take away what only
-these need (``contract``). Which releases serve on a schema that they don't know is written down in it: the oldest revision that they must know.
+Revisions of a release come in two groups. The first ones add: nodes of the release before serve beside them (``expand``). Those in ``CONTRACTS`` take
+away what only these need (``contract``). Which releases serve on a schema that they don't know is written down in it: the oldest revision that they
+must know.
 """
 
 from __future__ import annotations
@@ -98,8 +99,8 @@ def expand(on: Connections) -> None:
     if found is None:
         sync(on, "head")
     elif wanted is SchemaStep.SYNC:
-        raise errors.ConfigError(f"db expand: the schema is at {found}, and only nodes that serve on {OLDEST} can go on beside an upgrade to this release: stop all nodes, then run "
-                                 "glance-manage db sync")
+        raise errors.ConfigError(f"db expand: the schema is at {found}, and only nodes that serve on {OLDEST} can go on beside an upgrade to this "
+                                 "release: stop all nodes, then run glance-manage db sync")
     elif wanted is SchemaStep.EXPAND:
         _let_serve(on, OLDEST)  # before they meet a schema that they don't know
         sync(on, _expanded())
@@ -109,7 +110,8 @@ def contract(on: Connections) -> None:
     """Raises ConfigError, SchemaUnknown, DatabaseUnavailable."""
     wanted = step(on)
     if wanted in (SchemaStep.SYNC, SchemaStep.EXPAND):
-        raise errors.ConfigError(f"db contract: the schema is at {version(on)}, and is to be expanded first: run glance-manage db expand, replace all nodes, then run this again")
+        raise errors.ConfigError(f"db contract: the schema is at {version(on)}, and is to be expanded first: run glance-manage db expand, replace all "
+                                 "nodes, then run this again")
     if wanted is SchemaStep.CONTRACT:
         sync(on, "head")
 
