@@ -97,6 +97,10 @@ class Images:
         self._policy.authorize(ctx, "get_image", image)
         return image
 
+    def places_told(self, image: Image) -> None:
+        """Somebody has been shown where its data is, and may read it there."""
+        self._locations.when_read(image)
+
     def find(self, ctx: Context, query: ImageQuery) -> ImagePage:
         """Raises Forbidden, UnknownMarker, TooBroad."""
         self._policy.authorize(ctx, "get_images")
