@@ -1,6 +1,6 @@
 /** The service's API, with the types of its OpenAPI document. */
 import createClient, { type Middleware } from "openapi-fetch";
-import { asked } from "./connection.ts";
+import { asked, unattended } from "./connection.ts";
 import { apiError } from "./errors.ts";
 import type { paths } from "./schema.d.ts";
 import { csrf, sessionEnded } from "./session.ts";
@@ -10,6 +10,7 @@ export const API = "/console/api";
 const guard: Middleware = {
   onRequest({ request }) {
     request.headers.set("Accept", "application/json");
+    if (unattended()) request.headers.set("X-Console-Background", "1");
     if (!["GET", "HEAD"].includes(request.method)) request.headers.set("X-CSRF-Token", csrf.value);
     return request;
   },
@@ -32,6 +33,7 @@ export async function data<T>(answer: Promise<{ data?: T; error?: unknown; respo
 export async function raw<T>(path: string, init: RequestInit = {}): Promise<T> {
   const headers = new Headers(init.headers);
   headers.set("Accept", "application/json");
+  if (unattended()) headers.set("X-Console-Background", "1");
   if (init.method && init.method !== "GET") headers.set("X-CSRF-Token", csrf.value);
   const response = await asked(API + path, { ...init, headers });
   if (response.status === 401) sessionEnded();

@@ -7,6 +7,14 @@ export const away = signal<number | null>(null);
 /** Grows each time that what is shown has to be loaded anew: the service came back, another project was chosen, somebody logged in. */
 export const epoch = signal(0);
 
+let lastInput = Date.now();
+for (const each of ["pointerdown", "keydown", "wheel"]) addEventListener(each, () => (lastInput = Date.now()), { passive: true });
+
+/** Nobody has touched the page for a minute: what it asks by itself does not keep the session alive. */
+export function unattended(): boolean {
+  return Date.now() - lastInput > 60_000;
+}
+
 let timer: ReturnType<typeof setTimeout> | undefined;
 let wait = 1000;
 

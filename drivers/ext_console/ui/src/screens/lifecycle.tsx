@@ -35,7 +35,7 @@ export function Lifecycle(): JSX.Element {
         </Empty>
       )}
       {policies.length > 0 && (
-        <div class="scroll" tabIndex={0} role="region" aria-label={t("lifecycle.title")}>
+        <div class="scroll" tabIndex={0} role="region" aria-label={t("table.of", { what: t("lifecycle.title") })}>
           <table class="plain">
             <thead>
               <tr>

@@ -1,6 +1,6 @@
 /** Log in, by one of the ways that the operator has chosen. */
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { login, session, type LoginField, type LoginMethod } from "../api/session.ts";
 import { useAction } from "../query.ts";
 import { has, t } from "../text.ts";
@@ -45,9 +45,13 @@ export function Login({ again = false }: { again?: boolean }): JSX.Element {
 
 function Form({ method }: { method: LoginMethod }): JSX.Element {
   const fields = fieldsOf(method);
+  const asksNothing = !fields.length && !method.url;
   const [values, setValues] = useState<Record<string, string>>(Object.fromEntries(fields.map((x) => [x.name, x.value ?? ""])));
   const entering = useAction(() => login(method.name, Object.fromEntries(Object.entries(values).filter(([, x]) => x !== ""))));
-  if (method.name === "websso" && method.url) {
+  useEffect(() => {
+    if (asksNothing && session.value?.methods.length === 1) void entering.run();
+  }, []);
+  if (method.url) {
     return (
       <p>
         <a class="button main" href={method.url} target="_top">

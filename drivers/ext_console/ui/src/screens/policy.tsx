@@ -102,7 +102,7 @@ function OnePlan({ plan, open, written, mayApply, changed }: { plan: Plan; open:
       </summary>
       {!plan.entries.length && <p class="muted">{t("plan.empty.about")}</p>}
       {plan.entries.length > 0 && (
-        <div class="scroll" tabIndex={0} role="region" aria-label={t("plan.label")}>
+        <div class="scroll" tabIndex={0} role="region" aria-label={t("table.of", { what: t("plan.label") })}>
           <table class="plain">
             <thead>
               <tr>

@@ -100,7 +100,7 @@ function Versions({ whole, may, mayMove, changed }: { whole: Whole; may: boolean
     <Section title={t("versions.title")}>
       {!rows.length && <p class="muted">{t("versions.none")}</p>}
       {rows.length > 0 && (
-        <div class="scroll" tabIndex={0} role="region" aria-label={t("versions.title")}>
+        <div class="scroll" tabIndex={0} role="region" aria-label={t("table.of", { what: t("versions.title") })}>
           <table class="plain">
             <thead>
               <tr>

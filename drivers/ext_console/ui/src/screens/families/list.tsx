@@ -40,7 +40,7 @@ export function Families(): JSX.Element {
         </Empty>
       )}
       {found.data && found.data.length > 0 && (
-        <div class="scroll" tabIndex={0} role="region" aria-label={t("families.title")}>
+        <div class="scroll" tabIndex={0} role="region" aria-label={t("table.of", { what: t("families.title") })}>
           <table class="plain">
             <thead>
               <tr>

@@ -49,12 +49,16 @@ export function ImageScreen({ id = "" }: { id?: string }): JSX.Element {
       <Warnings image={image} />
       {found.error && away.value === null && <Trouble error={found.error} retry={found.reload} />}
       <div class="grid">
-        <About image={image} />
-        <Copies image={image} may={may} changed={changed} />
-        <Tasks image={image} may={may} changed={changed} />
-        <Properties image={image} may={may} changed={changed} />
-        <Tags image={image} may={may} changed={changed} />
-        {image.visibility === "shared" && <Members image={image} may={may} />}
+        <div class="stack">
+          <About image={image} />
+          <Tags image={image} may={may} changed={changed} />
+        </div>
+        <div class="stack">
+          <Tasks image={image} may={may} changed={changed} />
+          <Copies image={image} may={may} changed={changed} />
+          <Properties image={image} may={may} changed={changed} />
+          {image.visibility === "shared" && <Members image={image} may={may} />}
+        </div>
       </div>
       {open === "edit" && <Edit image={image} may={may} close={close} changed={changed} />}
       {open === "active" && <SetActive image={image} close={close} changed={changed} />}
