@@ -16,6 +16,7 @@ from glancecore.assembly.loader import Loader
 from glancecore.assembly.stores import load_stores, store_options
 from glancecore.assembly.web import WebMaker
 from glancecore.conf import sections
+from glancecore.http.identity import CallerIdentity
 from glancecore.kernel import metrics
 from glancecore.kernel.core import CoreTools, Startup
 from glancecore.kernel.transfer.places import needed_but_not_configured
@@ -47,7 +48,8 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, tolerate_ou
     kernel.hooks.shown_keys, kernel.hooks.extensions = extensions.shown(classes), extensions.shown_to_clients(classes)
     for cls in CORE:
         kernel.made[cls] = cls(kernel)
-    extension_kernel = make_extension_kernel(kernel)
+    identity = CallerIdentity(auth, policy)
+    extension_kernel = make_extension_kernel(kernel, identity)
     tools = CoreTools(kernel, extension_kernel)
     periodic, machine = make_runners(conf, loader, tools, extensions.jobs(classes))
     enabled = Extensions(loader, classes, extension_kernel, kernel.on)
@@ -55,7 +57,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, tolerate_ou
     kernel.hooks.shows, kernel.hooks.beside = enabled.presenting, enabled
     kernel.hooks.run_job = machine.now
     sections.refuse_shared(conf, store_options(conf, loader))
-    return Service(kernel, enabled, tools, periodic, machine, WebMaker(kernel, auth, enabled), auth.open_to_all, loader.broken)
+    return Service(kernel, enabled, tools, periodic, machine, WebMaker(kernel, identity, enabled), auth.open_to_all, loader.broken)
 
 
 def _count_broken(kind: str, name: str, broken: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -28,6 +29,7 @@ from glancecore.features.images.schemas import common
 from glancecore.features.images.use_cases import Images
 from glancecore.features.uploads.extension import UploadsExtension
 from glancecore.features.uploads.use_cases import UploadSessions
+from glancecore.http.identity import CallerIdentity
 from glancecore.kernel.core import Beside, CoreKernel, Shows
 from glancecore.kernel.operations import Operations
 from glancecore.kernel.subscriptions import Subscriptions
@@ -35,7 +37,7 @@ from glancecore.kernel.transfer.downloads import Download
 from glancecore.kernel.transfer.stores import Stores
 from glancecore.kernel.writer import Writer
 from glancecore.policies.authorizer import Authorizer
-from glancecore.ports.extension import Background, Dialect, Extension
+from glancecore.ports.extension import Background, Dialect, Entrance, Extension
 from glancecore.ports.http import Handler, Route, Schema
 from glancecore.ports.periodic import PeriodicJob
 from glancecore.ports.record_repository import RecordRepository
@@ -50,6 +52,8 @@ OPTION = "[DEFAULT] enabled_extensions"
 _LONGEST_OPERATION = 32
 #: Characters of an event's name.
 _LONGEST_EVENT = 64
+#: Where an extension's own paths may begin.
+_PLACE = re.compile(r"(?:/[a-z0-9_-]+)+")
 
 
 # -- the classes: what is known before anything is made ------------------------------------------------------------------
@@ -161,7 +165,12 @@ class ServiceKernel:
     writer: Writer
     operations: Operations
     uploads: UploadSessions
+    identity: CallerIdentity
     made: dict[str, Extension] = field(default_factory=dict)
+
+    @property
+    def extensions(self) -> Sequence[str]:
+        return list(self.made)
 
     def clock(self) -> datetime:
         return now()
@@ -170,10 +179,10 @@ class ServiceKernel:
         return self.made[name]
 
 
-def make_extension_kernel(core: CoreKernel) -> ServiceKernel:
+def make_extension_kernel(core: CoreKernel, identity: CallerIdentity) -> ServiceKernel:
     """The service as extensions see it."""
     return ServiceKernel(core.of(ImagesExtension).use_cases, core.database.images, KernelData(core.stores), core.policy, core.database.records, core.writer, core.operations,
-                         core.of(UploadsExtension).use_cases)
+                         core.of(UploadsExtension).use_cases, identity)
 
 
 # -- the extensions ------------------------------------------------------------------------------------------------------
@@ -257,6 +266,33 @@ class Extensions(Beside):
                     raise ConfigError(f"{OPTION} = {name}: it has a dialect of {said}, which is no route of the service; install another release of it")
                 found[said] = replace(found[said], handler=partial(_either, handler, found[said].handler))
         return list(found.values())
+
+    def entrances(self, routes: Sequence[Route]) -> list[Entrance]:
+        """Raises ConfigError where one leads to what is there already."""
+        found: dict[str, tuple[str, Entrance]] = {}
+        for name, extension in self._made.items():
+            with self._plugins.or_left_out("extension", name, OPTION), faults("extension", name):
+                brought = list(extension.entrances())
+            for entrance in brought:
+                path = entrance.path
+                if not _PLACE.fullmatch(path) or path.startswith("/v2"):
+                    raise ConfigError(f"{OPTION} = {name}: its entrance {path} is no path outside /v2; install another release of it")
+                if route := next((x for x in routes if x.path.startswith(f"{path}/")), None):
+                    raise ConfigError(f"{OPTION} = {name}: its entrance {path} hides {route.path}; enable one of the two that bring them")
+                if path in found:
+                    raise ConfigError(f"{OPTION}: {path} is an entrance of {name} and of {found[path][0]}; enable one of the two")
+                found[path] = name, entrance
+        return [entrance for _, entrance in found.values()]
+
+    def site_headers(self) -> dict[str, Mapping[str, str]]:
+        """Raises ConfigError where they would be of what is no extension's own."""
+        found: dict[str, Mapping[str, str]] = {}
+        for name, extension in self._made.items():
+            for path, headers in extension.site_headers.items():
+                if not _PLACE.fullmatch(path) or path.startswith("/v2") or path in found:
+                    raise ConfigError(f"{OPTION} = {name}: it has headers for {path}, which is not its own; install another release of it")
+                found[path] = headers
+        return found
 
     def presenting(self) -> list[Shows]:
         return [partial(_presented, name, x) for name, x in self._made.items() if x.shows]

@@ -4,6 +4,7 @@ requests are smaller by some 25 MiB without it."""
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from oslo_config import cfg
@@ -11,7 +12,6 @@ from prometheus_client import REGISTRY, CollectorRegistry, multiprocess
 
 from glancecore.assembly.extensions import Extensions
 from glancecore.kernel.core import CoreKernel
-from glancecore.ports.auth import Auth
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from glancecore.http.cross_site import CrossSite
+    from glancecore.http.identity import CallerIdentity
 
 #: Headers that pages of other origins may send and read, unless [cors] says otherwise.
 CORS_TAKEN = ["Content-MD5", "X-Auth-Token", "X-Image-Meta-Store", "X-Identity-Status", "X-Roles", "X-Service-Catalog", "X-User-Id", "X-Tenant-Id",
@@ -29,18 +30,19 @@ CORS_SHOWN = ["X-Image-Meta-Checksum", "X-OpenStack-Request-ID", "OpenStack-imag
 class WebMaker:
     """Makes the application when it is called. Raises ConfigError."""
 
-    def __init__(self, kernel: CoreKernel, auth: Auth, extensions: Extensions) -> None:
+    def __init__(self, kernel: CoreKernel, identity: CallerIdentity, extensions: Extensions) -> None:
         self._kernel = kernel
-        self._auth = auth
+        self._identity = identity
         self._extensions = extensions
 
     def __call__(self) -> Flask:
         from glancecore.http.app import AppSettings, create_app
+        from glancecore.http.entrances import Site
         from glancecore.http.health import Health
         from glancecore.http.operator import OperatorApi, OperatorSettings
         from glancecore.http.versions import Versions
 
-        kernel, conf, auth = self._kernel, self._kernel.conf, self._auth
+        kernel, conf, auth = self._kernel, self._kernel.conf, self._identity.auth
         routes = [route for capability in kernel.made.values() for route in capability.routes()]
         operator = OperatorApi(Health(kernel.database, kernel.stores), OperatorSettings(
             conf.healthcheck.disable_by_file_path, conf.healthcheck.ready_cache_seconds, conf.metrics.enabled,
@@ -48,8 +50,10 @@ class WebMaker:
         brought = self._extensions.routes([*routes, *operator.routes()])
         routes = [*self._extensions.in_other_words(routes), *brought]
         versions = Versions(minor for capability in kernel.made.values() for minor in capability.minors)
-        app = create_app(routes, operator, versions, auth, kernel.policy, AppSettings(
-            conf.max_request_id_length, conf.allow_anonymous_access, _cross_site(conf, inside=auth.open_to_all) if auth.ambient else None, self._extensions.resolver))
+        cross_site = _cross_site(conf, inside=auth.open_to_all)
+        app = create_app(routes, operator, versions, self._identity, kernel.policy, AppSettings(
+            conf.max_request_id_length, conf.allow_anonymous_access, cross_site if auth.ambient else None, self._extensions.resolver,
+            replace(cross_site, origins=frozenset()), Site(self._extensions.entrances(routes), self._extensions.site_headers())))
         app.wsgi_app = _outermost(conf, app.wsgi_app)  # type: ignore[assignment, method-assign]
         return app
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from glancecore.domain.context import Context
-from glancecore.ports.auth import Auth
+from glancecore.ports.auth import Auth, Scheme
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 class NoAuth(Auth):
     open_to_all = True
+    scheme = Scheme.OPEN
 
     def identify(self, environ: WSGIEnvironment) -> Context:  # noqa: ARG002 (nothing in the request matters)
         return Context(roles=frozenset({"admin", "member", "reader"}))

@@ -11,9 +11,8 @@ import os
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from http import HTTPMethod
-from typing import TYPE_CHECKING
 
 from flask import Flask, Request, Response, request
 from oslo_context import context as log_context
@@ -26,6 +25,8 @@ from glancecore.domain.context import Context
 from glancecore.http import arguments
 from glancecore.http import errors as error_answers
 from glancecore.http.cross_site import CrossSite
+from glancecore.http.entrances import REQUEST_ID, Entrances, Site
+from glancecore.http.identity import CallerIdentity
 from glancecore.http.openapi import document
 from glancecore.http.operator import OperatorApi
 from glancecore.http.routes import Lanes
@@ -36,16 +37,12 @@ from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.auth import Auth
 from glancecore.ports.http import Route
 
-if TYPE_CHECKING:
-    from wsgiref.types import WSGIApplication
-
 LOG = logging.getLogger(__name__)
 _METHODS = frozenset(HTTPMethod)
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 #: Characters of a request's method and path that events keep.
 _LONGEST_REQUEST = 512
 _IMAGE = "/v2/images/<path:image_id>"
-REQUEST_ID = "x-openstack-request-id"
 #: Where the application keeps its ``Lanes``, in Flask's ``extensions``.
 LANES = "glancecore.lanes"
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
@@ -55,12 +52,14 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]+")
 @dataclass(frozen=True, slots=True)
 class AppSettings:
     """``cross_site`` None: browsers don't bring anybody's rights by themselves. ``resolve``: the id of the image that is meant by what is no id; None:
-    nobody knows such references."""
+    nobody knows such references. ``own_site``: lets in no other site. ``site``: what extensions bring for browsers."""
 
     max_request_id: int = 64
     allow_anonymous: bool = False
     cross_site: CrossSite | None = None
     resolve: Callable[[Context, str], str | None] | None = None
+    own_site: CrossSite = field(default_factory=CrossSite)
+    site: Site = field(default_factory=Site)
 
 
 class Gate:
@@ -89,6 +88,8 @@ class Gate:
                     self._settings.cross_site.refuse_name(request)
                     if request.method not in _SAFE:
                         self._settings.cross_site.refuse(request)
+                if route.own_site:
+                    self._settings.own_site.refuse(request)
                 if not route.public:
                     ctx = self._identified(request, ctx.request_id)
                     told.user_id, told.project_id = ctx.user, ctx.project
@@ -169,14 +170,14 @@ def _conditional(req: Request, response: Response) -> None:
         response.headers.pop("Content-Length", None)
 
 
-def create_app(routes: Sequence[Route], operator: OperatorApi, versions: Versions, auth: Auth, authorizer: Authorizer,
+def create_app(routes: Sequence[Route], operator: OperatorApi, versions: Versions, identity: CallerIdentity, authorizer: Authorizer,
                settings: AppSettings) -> Flask:
-    """The WSGI application, with the auth plugin's middleware around it."""
+    """The WSGI application, with the auth plugin's middleware around it, and around that the entrances of extensions."""
     app = Flask("glancecore", static_folder=None)
     app.url_map.strict_slashes = True
     app.url_map.merge_slashes = False
     app.url_map.redirect_defaults = False
-    gate = Gate(auth, authorizer, settings)
+    gate = Gate(identity.auth, authorizer, settings)
     public = [
         Route("GET", "/", versions.choices, "List API versions", {300: {"type": "object"}}, public=True, tag="versions"),
         Route("GET", "/versions", versions.list, "List API versions", {200: {"type": "object"}}, public=True, tag="versions"),
@@ -208,9 +209,10 @@ def create_app(routes: Sequence[Route], operator: OperatorApi, versions: Version
         return response
 
     app.register_error_handler(Exception, outside)
-    app.extensions[LANES] = Lanes(spelt, os.environ.get("SCRIPT_NAME", ""))
-    wrapped: WSGIApplication = auth.wrap(app.wsgi_app)
-    app.wsgi_app = VersionPaths(wrapped, versions)  # type: ignore[method-assign]
+    app.extensions[LANES] = Lanes(spelt, os.environ.get("SCRIPT_NAME", ""), [x.path for x in settings.site.entrances])
+    versioned = VersionPaths(identity.wrap(app.wsgi_app), versions)
+    site = settings.site
+    app.wsgi_app = Entrances(versioned, site, identity, settings.own_site) if site.entrances or site.headers else versioned  # type: ignore[method-assign]
     return app
 
 

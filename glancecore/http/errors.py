@@ -19,6 +19,7 @@ STATUS: dict[type[errors.GlanceError], int] = {
     errors.GlanceError: 500,
     errors.NotAuthenticated: 401,
     errors.TooManyAttempts: 429,
+    errors.IdentityUnavailable: 503,
     errors.Forbidden: 403,
     errors.ReservedProperty: 403,
     errors.ReadOnlyProperty: 403,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from urllib.parse import unquote
 
 from glancecore.ports.http import Lane, Route
@@ -11,10 +11,11 @@ from glancecore.ports.http import Lane, Route
 
 class Lanes:
     """Which lane a request takes, from its method and path, in every spelling that reaches the route. ``below``: where the application is
-    mounted."""
+    mounted; ``entrances``: what may stand before a path."""
 
-    def __init__(self, routes: Iterable[Route], below: str = "") -> None:
-        self._apart = [(route.method, re.compile(re.escape(below) + _spellings(route.path)), route.lane) for route in routes if route.lane is not Lane.QUICK]
+    def __init__(self, routes: Iterable[Route], below: str = "", entrances: Sequence[str] = ()) -> None:
+        before = re.escape(below) + (f"(?:{'|'.join(map(re.escape, entrances))})?" if entrances else "")
+        self._apart = [(route.method, re.compile(before + _spellings(route.path)), route.lane) for route in routes if route.lane is not Lane.QUICK]
 
     def __call__(self, method: str, path: str) -> Lane:
         methods = ("HEAD", "GET") if method == "HEAD" else (method,)

@@ -47,6 +47,7 @@ class Authorizer:
     def __init__(self, conf: cfg.ConfigOpts, rules: Sequence[policy.RuleDefault], told: Callable[[bool], None] = lambda _valid: None, idle: Sequence[str] = ()) -> None:
         """``idle``: what the rules of extensions begin with that are not enabled."""
         self._files = RuleFiles(conf, rules, idle)
+        self.names = sorted(x.name for x in rules)
         self._told = told
         self._seen = self._seen_files()
         self._enforcer = self._files.load()

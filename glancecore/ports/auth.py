@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import enum
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from oslo_config import cfg
@@ -27,6 +29,31 @@ PEER = "glancecore.peer"
 REPEATED = "glancecore.repeated"
 
 
+class Scheme(enum.StrEnum):
+    """How a caller proves who he is: what must know it is whoever logs people in on his behalf."""
+
+    #: By nothing: who reaches the socket may do everything.
+    OPEN = "open"
+    #: A user's name and his password with each request, as RFC 7617 has it.
+    BASIC = "basic"
+    #: A token of Keystone's in X-Auth-Token; ``Auth.token_service`` says where they are had.
+    TOKEN = "token"  # noqa: S105 (a name)
+    #: A proxy before us adds who it is.
+    PROXY = "proxy"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenService:
+    """Keystone: its URL as this service reaches it, and as browsers do. ``verify``: whether its certificate is checked, or by which file of authorities;
+    ``cert``: files of this service's own certificate and key. ``timeout`` in seconds."""
+
+    url: str
+    public_url: str
+    verify: bool | str = True
+    cert: tuple[str, str] | None = None
+    timeout: float = 30.0
+
+
 class Auth(Plugin, ABC):
     """One way to authenticate; the kit ``glancecore.testing.auth`` checks each rule. A plugin that can't be loaded or started stops the start."""
 
@@ -37,6 +64,8 @@ class Auth(Plugin, ABC):
     ambient = True
     #: The request headers that credentials come in: who sends one is never taken for a caller without any.
     credentials: Collection[str] = ()
+    #: None: in a way of its own, which only its own clients know.
+    scheme: Scheme | None = None
 
     def __init__(self, conf: Section, config: cfg.ConfigOpts) -> None:
         """``conf`` is the plugin's own section; ``config`` the whole, for oslo libraries with sections of their own."""
@@ -66,6 +95,11 @@ class Auth(Plugin, ABC):
 
         Must not trust a header that a client could have sent himself. Ids are such that ``is_id`` takes them. Called by several threads at once.
         """
+
+    @property
+    def token_service(self) -> TokenService | None:
+        """Where callers get what they prove themselves with, for ``Scheme.TOKEN``. Raises ConfigError."""
+        return None
 
     @property
     def challenge(self) -> str | None:

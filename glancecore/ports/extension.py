@@ -24,6 +24,7 @@ from glancecore.domain.lease import BlobRef, Lease
 from glancecore.domain.patch import PatchOperation
 from glancecore.domain.quota import Limits
 from glancecore.domain.upload_session import PieceDigest, UploadSession
+from glancecore.ports.auth import Scheme, TokenService
 from glancecore.ports.http import Route, Schema
 from glancecore.ports.notifier import Notification
 from glancecore.ports.options import Options, Section
@@ -33,6 +34,8 @@ from glancecore.ports.record_repository import MOST_KEYS, RecordRepository
 from glancecore.ports.repository import Change, ImagePage, ImageQuery
 
 if TYPE_CHECKING:
+    from wsgiref.types import WSGIEnvironment
+
     from flask import Response
 
 #: Answers a request of the core's in other words; None: it is not in these.
@@ -53,6 +56,21 @@ class Collection:
     def __post_init__(self) -> None:
         if len(self.name) > 64 or len(self.keys) > MOST_KEYS:
             raise ValueError(f"collection {self.name}: at most 64 characters and {MOST_KEYS} keys")
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """Another way into the service: a request for ``path`` + ``/v2/…`` is one for ``/v2/…``, in the same process, through the same gate and under the same
+    limits; neither its body nor its answer is held on the way. Absolute links in answers begin with ``path``; errors are JSON, unless something else is asked for. No page of another site gets in, and nobody
+    is asked for a password by his browser.
+
+    ``admit``: told the request's environ, it gives the headers that prove who sends it; all credentials and cookies of the client's own are taken out of the
+    request. Raises NotAuthenticated, Forbidden or another GlanceError, which is answered.
+    ``answered``: told the request's environ and the status of the answer, before the client has any of it; an error that it raises is answered in its place."""
+
+    path: str
+    admit: Callable[[WSGIEnvironment], Mapping[str, str]]
+    answered: Callable[[WSGIEnvironment, int], None] = lambda _environ, _status: None
 
 
 class Background(Protocol):
@@ -106,10 +124,30 @@ class Data(Protocol):
 class Policy(Protocol):
     """Every route that answers 2xx has asked it: the service answers 500 otherwise."""
 
+    @property
+    def names(self) -> Sequence[str]:
+        """All rules that there are, those of extensions included."""
+
     def allows(self, ctx: Context, rule: str, target: Image | Mapping[str, object] | None = None) -> bool: ...
 
     def authorize(self, ctx: Context, rule: str, target: Image | Mapping[str, object] | None = None) -> None:
         """Raises Forbidden, or ImageNotFound when the caller may not even see the image."""
+
+
+class Identity(Protocol):
+    """Who sends a request, as the service itself finds it by ``[DEFAULT] auth_strategy``."""
+
+    @property
+    def scheme(self) -> Scheme | None:
+        """How callers prove who they are; None: in a way that nobody else knows."""
+
+    @property
+    def token_service(self) -> TokenService | None:
+        """Where tokens are had, for ``Scheme.TOKEN``. Raises ConfigError."""
+
+    def who(self, environ: WSGIEnvironment, credentials: Mapping[str, str]) -> Context:
+        """Who it would be that sends ``environ`` with these headers, in place of all credentials in it. ``admin`` is filled in. Raises NotAuthenticated,
+        TooManyAttempts, IdentityUnavailable."""
 
 
 class Writer(Protocol):
@@ -215,6 +253,13 @@ class Kernel(Protocol):
     @property
     def uploads(self) -> UploadSessions: ...
 
+    @property
+    def identity(self) -> Identity: ...
+
+    @property
+    def extensions(self) -> Sequence[str]:
+        """Names of those that are switched on; all of them once ``start`` is called."""
+
     def clock(self) -> datetime:
         """Now, aware UTC. All times of an extension come from here, so that tests can move it."""
 
@@ -277,6 +322,8 @@ class Extension(Plugin, ABC):
     needs: ClassVar[frozenset[str]] = frozenset()
     #: It uses ``kernel.uploads``: the service has a staging store.
     takes_uploads: ClassVar[bool] = False
+    #: Headers of every answer below a path of its own, refusals included: ``{"/mine": {"X-Content-Type-Options": "nosniff"}}``. Those of the answer itself stay.
+    site_headers: ClassVar[Mapping[str, Mapping[str, str]]] = {}
 
     def __init__(self, conf: Section, kernel: Kernel) -> None:
         """``conf`` is the section ``ext_NAME``. Raises ConfigError with option and fix."""
@@ -297,6 +344,10 @@ class Extension(Plugin, ABC):
         """Other words for routes of the core, by method and path as in ``Route``: ``{"PUT /v2/images/<image_id>/file": …}``. It is asked as a route's handler
         is, before that of the core, and says None to what is not in its words. Asked for once, behind ``routes``."""
         return {}
+
+    def entrances(self) -> Iterable[Entrance]:
+        """Asked for once, behind ``routes``. Its routes below an entrance are never reached."""
+        return ()
 
     def background(self) -> Iterable[Background]:
         return ()

@@ -43,7 +43,7 @@ class Param:
 class Route:
     """``path`` in Flask's form. The handler gets (request, ctx, **path values).
 
-    ``public``: no identity is needed. ``body``: schema of a JSON body, or a media type for raw data. ``answers``: status to
+    ``public``: no identity is needed. ``own_site``: a browser brings what counts there by itself, so no page of another site may ask it. ``body``: schema of a JSON body, or a media type for raw data. ``answers``: status to
     schema (None: no body; a str: media type of raw data). ``lane``: which of the server's threads it takes.
     """
 
@@ -58,6 +58,7 @@ class Route:
     public: bool = False
     tag: str = "images"
     lane: Lane = Lane.QUICK
+    own_site: bool = False
 
     def __call__(self, request: Request, ctx: Context, **values: str) -> Response:
         return self.handler(request, ctx, **values)

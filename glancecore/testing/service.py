@@ -98,7 +98,7 @@ class Person:
         """``body``: bytes, or what becomes JSON. ``headers``: with underscores in place of hyphens."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         raw = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        return self.app.test_client().open(path, method=method, data=raw, environ_base={"REMOTE_ADDR": "127.0.0.1"}, headers={
+        return self.app.test_client(use_cookies=False).open(path, method=method, data=raw, environ_base={"REMOTE_ADDR": "127.0.0.1"}, headers={
             "X-Identity-Status": "Confirmed", "X-User-Id": f"user-{self.project}", "X-Project-Id": self.project,
             "X-Roles": self.roles, "Accept": "application/json", **named})
 

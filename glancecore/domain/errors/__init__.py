@@ -13,6 +13,7 @@ from glancecore.domain.errors.requests import (
     GlanceError,
     Gone,
     HeaderTooLarge,
+    IdentityUnavailable,
     ImageBusy,
     ImageDeactivated,
     ImageExists,
@@ -106,7 +107,7 @@ from glancecore.domain.errors.work import (
 __all__ = [
     "BadContent", "BadLocation", "BlobExists", "BlobInUse", "BlobNotFound", "CacheUnavailable", "CertificatesUnavailable", "ConcurrentChange",
     "ConfigError", "Conflict", "ConversionFailed", "DataDamaged", "DatabaseUnavailable", "DecompressionRefused", "FetchFailed", "FillBroken",
-    "FillDamaged", "Forbidden", "FormatMismatch", "GlanceError", "Gone", "HashMismatch", "HeaderTooLarge", "ImageBusy", "ImageDeactivated",
+    "FillDamaged", "Forbidden", "FormatMismatch", "GlanceError", "Gone", "HashMismatch", "HeaderTooLarge", "IdentityUnavailable", "ImageBusy", "ImageDeactivated",
     "ImageExists", "ImageNotFound", "ImportCancelled", "ImportFailed", "ImportSuspended", "Invalid", "JobStopped", "LastLocation", "LeaseLost",
     "LengthRequired", "LimitExceeded", "LocationNotFound", "MemberExists", "MemberNotFound", "MetadefExists", "MetadefNotFound", "NamespaceNotFound",
     "NoNodeData", "NotAuthenticated", "NotEnabled", "NotFound", "OffsetMismatch", "PlaceMissing", "PluginBroken", "PropertiesInvalid", "ProtectedImage",

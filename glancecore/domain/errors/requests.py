@@ -19,6 +19,13 @@ class NotAuthenticated(GlanceError):
     code = "not_authenticated"
 
 
+class IdentityUnavailable(GlanceError):
+    """Who sends a request can't be found out at the moment."""
+
+    code = "identity_unavailable"
+    retryable = True
+
+
 class TooManyAttempts(GlanceError):
     """Too many wrong passwords, from there."""
 

@@ -19,7 +19,7 @@ from oslo_middleware import basic_auth, exceptions
 
 from glancecore.domain.context import Context
 from glancecore.domain.errors import ConfigError, NotAuthenticated, TooManyAttempts
-from glancecore.ports.auth import Auth
+from glancecore.ports.auth import Auth, Scheme
 from glancecore_auth_basic.options import OPTIONS
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class BasicAuth(Auth):
     plugin_api = "1.0"
     options = OPTIONS
     credentials = ("Authorization",)
+    scheme = Scheme.BASIC
 
     def start(self) -> None:
         path = self.conf.http_basic_auth_user_file

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from glancecore.domain.context import Context
 from glancecore.domain.errors import ConfigError, NotAuthenticated
-from glancecore.ports.auth import IDENTITY, PEER, REPEATED, Auth, from_identity_headers
+from glancecore.ports.auth import IDENTITY, PEER, REPEATED, Auth, Scheme, from_identity_headers
 from glancecore_auth_headers.options import OPTIONS
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ class HeaderAuth(Auth):
 
     plugin_api = "1.0"
     options = OPTIONS
+    scheme = Scheme.PROXY
 
     def start(self) -> None:
         try:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from glancecore.domain.context import Context
 from glancecore.domain.errors import ConfigError
-from glancecore.ports.auth import Auth, from_identity_headers
+from glancecore.ports.auth import Auth, Scheme, from_identity_headers
 from glancecore_auth_keystone.middleware import Middleware
 from glancecore_auth_keystone.options import OPTIONS
 
@@ -25,6 +25,7 @@ class KeystoneAuth(Auth):
     options = OPTIONS
     ambient = False  # no browser adds a token by itself
     credentials = ("X-Auth-Token",)
+    scheme = Scheme.TOKEN
 
     def wrap(self, app: WSGIApplication) -> WSGIApplication:
         return self._middleware(app)

@@ -2,8 +2,34 @@
 
 from __future__ import annotations
 
-from glancecore.ports.extension import Extension
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, ClassVar
+
+from glancecore.domain.errors import ConfigError
+from glancecore.ports.auth import Scheme
+from glancecore.ports.extension import Entrance, Extension, Kernel
+from glancecore.ports.http import Route
+from glancecore.ports.options import Section
+from glancecore.ports.periodic import PeriodicJob
+from glancecore_ext_console.jobs import Sweep
+from glancecore_ext_console.options import OPTIONS
 from glancecore_ext_console.rules import RULES
+from glancecore_ext_console.sealing import Keys, read_secret
+from glancecore_ext_console.sessions import SESSIONS, Lifetime, Sessions
+from glancecore_ext_console.ways import BasicWay, OpenWay, ProxyWay, Way
+
+if TYPE_CHECKING:
+    from glancecore_ext_console.entrance import Visitors
+
+#: Nothing from elsewhere, nothing inline, in nobody's frame.
+POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; "
+          "frame-ancestors 'none'")
+HEADERS = {
+    "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()", "Cache-Control": "no-store"}
+_WAYS: Mapping[Scheme, type[Way]] = {Scheme.OPEN: OpenWay, Scheme.BASIC: BasicWay, Scheme.PROXY: ProxyWay}
 
 
 class Console(Extension):
@@ -11,4 +37,35 @@ class Console(Extension):
 
     plugin_api = "1.0"
     title = "A console in the browser"
+    options = OPTIONS
     rules = RULES
+    collections = (SESSIONS,)
+    jobs: ClassVar[Mapping[str, type[PeriodicJob]]] = {"console_sweep": Sweep}
+    site_headers: ClassVar[Mapping[str, Mapping[str, str]]] = {"/console": HEADERS}
+
+    def __init__(self, conf: Section, kernel: Kernel) -> None:
+        super().__init__(conf, kernel)
+        keys = Keys(read_secret(conf.secret_file))
+        self.sessions = Sessions(kernel, keys, Lifetime(timedelta(minutes=conf.idle_minutes), timedelta(hours=conf.session_hours), conf.sessions_per_user))
+        self.way = self._way()
+
+    def routes(self) -> Iterable[Route]:
+        from glancecore_ext_console import pages  # these load the web framework
+        from glancecore_ext_console.routes import Routes
+
+        return [*pages.Pages(pages.STATIC).table(), *Routes(self.kernel, self.sessions, self._visitors(), self.way, self.conf.upload_chunk_mib << 20).table()]
+
+    def entrances(self) -> Iterable[Entrance]:
+        return [self._visitors().entrance()]
+
+    def _visitors(self) -> Visitors:
+        from glancecore_ext_console.entrance import Visitors
+
+        return Visitors(self.sessions, self.way)
+
+    def _way(self) -> Way:
+        scheme = self.kernel.identity.scheme
+        if scheme is None or scheme not in _WAYS:
+            raise ConfigError("[DEFAULT] enabled_extensions = console: the plugin of [DEFAULT] auth_strategy does not say how people log in; choose none, basic, keystone or "
+                              "headers there, or take console out")
+        return _WAYS[scheme](self.kernel)

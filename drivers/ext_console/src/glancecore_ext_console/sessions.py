@@ -1,0 +1,183 @@
+"""Sessions of people, kept as records: any process of the deployment serves any request of them."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from glancecore.domain import errors
+from glancecore.ports.extension import Collection, Kernel
+from glancecore.ports.record_repository import Record, RecordAdded, RecordChanged, RecordQuery, RecordRemoved
+from glancecore_ext_console.sealing import Keys, is_cookie, new_cookie
+
+LOG = logging.getLogger(__name__)
+SESSIONS = Collection("console.sessions", keys=("user",))
+#: Projects that a session remembers to choose from.
+MOST_PROJECTS = 500
+#: What part of the time that a session may be idle passes before its use is noted.
+_NOTED_AFTER = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    id: str
+    name: str
+
+    def shown(self) -> dict[str, str]:
+        return {"id": self.id, "name": self.name}
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who has logged in, and the headers that prove it. ``ends``: from when on they prove nothing."""
+
+    method: str
+    user: Named | None = None
+    project: Named | None = None
+    projects: Sequence[Named] = ()
+    roles: Sequence[str] = ()
+    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+    ends: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    cookie: str = field(repr=False)
+    record: Record = field(repr=False)
+    login: Login
+
+    @property
+    def expires_at(self) -> datetime:
+        if self.record.expires_at is None:
+            raise ValueError("a session without an end")
+        return self.record.expires_at
+
+    @property
+    def csrf(self) -> str:
+        return Keys.csrf(self.cookie)
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetime:
+    """``most``: sessions of one user."""
+
+    idle: timedelta
+    whole: timedelta
+    most: int
+
+
+class Sessions:
+    def __init__(self, kernel: Kernel, keys: Keys, lifetime: Lifetime) -> None:
+        self._kernel = kernel
+        self._keys = keys
+        self._lifetime = lifetime
+
+    def find(self, cookie: str) -> Session | None:
+        """None: there is no such session, or it has ended."""
+        if not is_cookie(cookie):
+            return None
+        try:
+            record = self._kernel.records.get(SESSIONS.name, Keys.id_of(cookie))
+        except errors.RecordNotFound:
+            return None
+        if record.expires_at is None or record.expires_at <= self._kernel.clock():
+            return None
+        credentials = self._keys.unseal(cookie, str(record.data["sealed"]))
+        return None if credentials is None else Session(cookie, record, _login(record.data, credentials))
+
+    def begin(self, login: Login, before: Session | None = None) -> Session:
+        """A new one with a cookie of its own, in place of ``before``: a cookie that somebody else may know leads nowhere."""
+        session = self._made(login, self._kernel.clock() + self._lifetime.whole)
+        self._save(session, before)
+        self._end_oldest(session)
+        return session
+
+    def change(self, before: Session, login: Login) -> Session:
+        """Another project: a new cookie, and the end that it had."""
+        session = self._made(login, datetime.fromisoformat(str(before.record.data["ends"])))
+        self._save(session, before)
+        return session
+
+    def used(self, session: Session) -> None:
+        """Somebody is there: it ends later."""
+        until = self._until(datetime.fromisoformat(str(session.record.data["ends"])))
+        if until - session.expires_at < self._lifetime.idle * _NOTED_AFTER:
+            return
+        try:
+            self._kernel.writer.save(RecordChanged(session.record, replace(session.record, expires_at=until, version=session.record.version + 1)))
+        except (errors.ConcurrentChange, errors.RecordNotFound):
+            pass  # another request of it has noted that, or it has ended
+
+    def end(self, session: Session) -> None:
+        self._remove(session.record)
+
+    def end_all(self, session: Session) -> None:
+        """Those of its user."""
+        while found := self._of_user(session):
+            for record in found:
+                self._remove(record)
+
+    # -- inside ------------------------------------------------------------------------------------------------------------
+    def _made(self, login: Login, ends: datetime) -> Session:
+        cookie = new_cookie()
+        if login.ends is not None:
+            ends = min(ends, login.ends)
+        data = {"method": login.method, "user": _kept(login.user), "project": _kept(login.project), "projects": [_kept(x) for x in login.projects[:MOST_PROJECTS]],
+                "roles": list(login.roles), "ends": ends.isoformat(), "sealed": self._keys.seal(cookie, login.credentials)}
+        record = Record(SESSIONS.name, Keys.id_of(cookie), data, (_user_key(login),), expires_at=self._until(ends))
+        return Session(cookie, record, login)
+
+    def _until(self, ends: datetime) -> datetime:
+        return min(self._kernel.clock() + self._lifetime.idle, ends).replace(microsecond=0)
+
+    def _save(self, session: Session, before: Session | None) -> None:
+        if before is not None:
+            self._remove(before.record)
+        self._kernel.writer.save(RecordAdded(session.record))
+
+    def _remove(self, record: Record) -> None:
+        """Also when a request of it has noted its use meanwhile."""
+        while True:
+            try:
+                self._kernel.writer.save(RecordRemoved(record))
+            except errors.ConcurrentChange:
+                try:
+                    record = self._kernel.records.get(record.collection, record.id)
+                except errors.RecordNotFound:
+                    return
+            except errors.RecordNotFound:
+                return
+            else:
+                return
+
+    def _end_oldest(self, newest: Session) -> None:
+        found = sorted(self._of_user(newest), key=lambda x: (x.id == newest.record.id, str(x.data["ends"])))
+        for record in found[:max(0, len(found) - self._lifetime.most)]:
+            self._remove(record)
+
+    def _of_user(self, session: Session) -> list[Record]:
+        return self._kernel.records.find(RecordQuery(SESSIONS.name, 0, [str(session.record.keys[0])], limit=1000))
+
+
+def _user_key(login: Login) -> str:
+    """A user of one way to log in is not that of another one."""
+    kind = login.method if login.method in ("none", "basic", "proxy") else "keystone"
+    return hashlib.sha256(f"{kind}\n{login.user.id if login.user else ''}".encode()).hexdigest()
+
+
+def _kept(named: Named | None) -> list[str] | None:
+    return None if named is None else [named.id, named.name]
+
+
+def _read(kept: object) -> Named | None:
+    return Named(str(kept[0]), str(kept[1])) if isinstance(kept, list) else None
+
+
+def _login(data: Mapping[str, object], credentials: Mapping[str, str]) -> Login:
+    projects, roles = data["projects"], data["roles"]
+    if not isinstance(projects, list) or not isinstance(roles, list):
+        raise TypeError("a session's record has no lists")
+    return Login(str(data["method"]), _read(data["user"]), _read(data["project"]), [x for each in projects if (x := _read(each))], [str(x) for x in roles], credentials)

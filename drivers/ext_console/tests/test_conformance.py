@@ -1,0 +1,49 @@
+"""The kit for extensions. Requests of the console's own have the cookie of a session, which the kit's owner begins behind his proxy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from glancecore.ports.http import Route
+from glancecore.testing.extension import ExtensionConformance, Running
+
+SESSION = "/console/session"
+
+
+def begin(service: Running) -> tuple[str, str]:
+    """A cookie, and what is sent beside it."""
+    answer = service.owner.call("POST", SESSION, {"method": "proxy"}, Content_Type="application/json")
+    assert answer.status_code == 200, answer.text
+    return answer.headers["Set-Cookie"].partition(";")[0], str((answer.json or {})["csrf"])
+
+
+@pytest.mark.usefixtures("static")
+class TestConsole(ExtensionConformance):
+    name = "console"
+    values: ClassVar[Mapping[str, str]] = {"page": "images", "name": "app-1a2b.bin"}
+    bodies: ClassVar[Mapping[str, object]] = {f"POST {SESSION}": {"method": "proxy"}}
+    public = frozenset({"GET /console", "GET /console/", "GET /console/<path:page>", "GET /console/assets/<path:name>", f"GET {SESSION}", f"POST {SESSION}", f"DELETE {SESSION}",
+                        "DELETE /console/sessions", "GET /console/permissions"})
+
+    @pytest.fixture(autouse=True)
+    def _headers(self) -> None:
+        self.headers: Mapping[str, Mapping[str, str]] = {}  # type: ignore[misc]
+
+    def work(self, service: Running, image_id: str) -> None:
+        del image_id
+        begin(service)
+
+    def example_values(self, service: Running, route: Route, image_id: str) -> Mapping[str, Any]:
+        cookie, csrf = begin(service)
+        self.headers = {**self.headers, f"{route.method} {route.path}": {"Cookie": cookie, "X_CSRF_Token": csrf}}  # type: ignore[misc]
+        return {**self.values, "image_id": image_id}
+
+
+def test_pages_are_looked_for_where_the_distribution_is() -> None:
+    from glancecore_ext_console import pages
+
+    assert Path(pages.__file__).with_name("static") == pages.STATIC
