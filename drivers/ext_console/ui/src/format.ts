@@ -47,6 +47,12 @@ export function moment(time: Date): string {
   return absolute.format(time);
 }
 
+/** 5400 → "1.5 hours". */
+export function span(seconds: number): string {
+  const [unit, length] = ([["day", 86_400], ["hour", 3_600], ["minute", 60]] as const).find(([, x]) => seconds >= x) ?? (["second", 1] as const);
+  return new Intl.NumberFormat(locale, { style: "unit", unit, unitDisplay: "long", maximumFractionDigits: 1 }).format(seconds / length);
+}
+
 /** 75 → "1:15"; 3700 → "1:01:40". */
 export function clock(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));
