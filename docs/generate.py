@@ -53,7 +53,9 @@ def console_openapi(out: Path) -> None:
     extensions = {"DEFAULT": {"enabled_extensions": "families, lifecycle, tus, console"}}
     with lab.service(extensions) as service, urllib.request.urlopen(f"{service.url}/openapi.json", timeout=30) as answer:  # noqa: S310
         document = json.load(answer)
-    document["paths"] = {path: what for path, what in document["paths"].items() if path not in core}
+    # its own pages are no part of the API
+    document["paths"] = {path: what for path, what in document["paths"].items() if path not in core and not (path + "/").startswith(("/console/assets/", "/console/{"))
+                         and path.rstrip("/") != "/console"}
     out.write_text(json.dumps(document, indent=1) + "\n")
 
 

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { defineConfig, type Plugin } from "vite";
 
-const OUT = "../src/glancecore_ext_console/static";
+/** tools/console.sh moves it into the package when it is whole. */
+const OUT = "dist";
 
 /** Writes FILE.br and FILE.gz beside each file, so that the server compresses nothing. */
 function compressed(): Plugin {
