@@ -18,6 +18,7 @@ from glancecore.assembly import loader
 from glancecore.assembly.core import list_rules
 from glancecore.assembly.kinds import KINDS
 from glancecore.assembly.loader import Loader, faults
+from glancecore.assembly.overview import ServiceOverview
 from glancecore.domain import errors, fields
 from glancecore.domain.clock import now
 from glancecore.domain.context import Context
@@ -166,6 +167,7 @@ class ServiceKernel:
     operations: Operations
     uploads: UploadSessions
     identity: CallerIdentity
+    overview: ServiceOverview
     made: dict[str, Extension] = field(default_factory=dict)
 
     @property
@@ -182,7 +184,7 @@ class ServiceKernel:
 def make_extension_kernel(core: CoreKernel, identity: CallerIdentity) -> ServiceKernel:
     """The service as extensions see it."""
     return ServiceKernel(core.of(ImagesExtension).use_cases, core.database.images, KernelData(core.stores), core.policy, core.database.records, core.writer, core.operations,
-                         core.of(UploadsExtension).use_cases, identity)
+                         core.of(UploadsExtension).use_cases, identity, ServiceOverview(core))
 
 
 # -- the extensions ------------------------------------------------------------------------------------------------------

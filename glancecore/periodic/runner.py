@@ -119,6 +119,10 @@ class PeriodicRunner:
         self._holding = threading.Lock()
         self._wanted = Wanted()
 
+    @property
+    def scheduled(self) -> list[Scheduled]:
+        return list(self._scheduled.values())
+
     # -- the leader --------------------------------------------------------------------------------------------------
     def start(self) -> None:
         """Lead when nobody does, and run what is due, in threads; at once."""

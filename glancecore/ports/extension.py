@@ -28,6 +28,7 @@ from glancecore.ports.auth import Scheme, TokenService
 from glancecore.ports.http import Route, Schema
 from glancecore.ports.notifier import Notification
 from glancecore.ports.options import Options, Section
+from glancecore.ports.overview import Overview
 from glancecore.ports.periodic import PeriodicJob
 from glancecore.ports.plugin import Plugin
 from glancecore.ports.record_repository import MOST_KEYS, RecordRepository
@@ -255,6 +256,9 @@ class Kernel(Protocol):
 
     @property
     def identity(self) -> Identity: ...
+
+    @property
+    def overview(self) -> Overview: ...
 
     @property
     def extensions(self) -> Sequence[str]:

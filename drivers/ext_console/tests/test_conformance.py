@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pytest
 
 from glancecore.ports.http import Route
-from glancecore.testing.extension import ExtensionConformance, Running
+from glancecore.testing.extension import ExtensionConformance, Running, until
 
 SESSION = "/console/session"
 
@@ -34,8 +34,11 @@ class TestConsole(ExtensionConformance):
         self.headers: Mapping[str, Mapping[str, str]] = {}  # type: ignore[misc]
 
     def work(self, service: Running, image_id: str) -> None:
+        """A session, and the event of another image's making."""
         del image_id
         begin(service)
+        other = service.owner.create()["id"]
+        until(lambda: service.owner.call("GET", f"/v2/console/events?subject={other}", X_Roles="admin").json["events"])
 
     def example_values(self, service: Running, route: Route, image_id: str) -> Mapping[str, Any]:
         cookie, csrf = begin(service)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from glancecore.domain.errors import ConfigError
 from glancecore.ports.auth import Scheme
-from glancecore.ports.extension import Entrance, Extension, Kernel
+from glancecore.ports.extension import Background, Entrance, Extension, Kernel, Subscriptions
 from glancecore.ports.http import Route
 from glancecore.ports.options import Section
 from glancecore.ports.periodic import PeriodicJob
+from glancecore_ext_console.events import EVENTS, Recorder
 from glancecore_ext_console.jobs import Sweep
 from glancecore_ext_console.options import OPTIONS
 from glancecore_ext_console.rules import RULES
@@ -39,7 +40,7 @@ class Console(Extension):
     title = "A console in the browser"
     options = OPTIONS
     rules = RULES
-    collections = (SESSIONS,)
+    collections = (SESSIONS, EVENTS)
     jobs: ClassVar[Mapping[str, type[PeriodicJob]]] = {"console_sweep": Sweep}
     site_headers: ClassVar[Mapping[str, Mapping[str, str]]] = {"/console": HEADERS}
 
@@ -48,15 +49,24 @@ class Console(Extension):
         keys = Keys(read_secret(conf.secret_file))
         self.sessions = Sessions(kernel, keys, Lifetime(timedelta(minutes=conf.idle_minutes), timedelta(hours=conf.session_hours), conf.sessions_per_user))
         self.way = self._way()
+        self.recorder = Recorder(kernel, timedelta(hours=conf.event_hours))
 
     def routes(self) -> Iterable[Route]:
         from glancecore_ext_console import pages  # these load the web framework
+        from glancecore_ext_console.operate import Operate
         from glancecore_ext_console.routes import Routes
 
-        return [*pages.Pages(pages.STATIC).table(), *Routes(self.kernel, self.sessions, self._visitors(), self.way, self.conf.upload_chunk_mib << 20).table()]
+        session = Routes(self.kernel, self.sessions, self._visitors(), self.way, self.conf.upload_chunk_mib << 20)
+        return [*pages.Pages(pages.STATIC).table(), *session.table(), *Operate(self.kernel, self.recorder).table()]
 
     def entrances(self) -> Iterable[Entrance]:
         return [self._visitors().entrance()]
+
+    def background(self) -> Iterable[Background]:
+        return [self.recorder]
+
+    def subscribe(self, on: Subscriptions) -> None:
+        on.committed(self.recorder.tell)
 
     def _visitors(self) -> Visitors:
         from glancecore_ext_console.entrance import Visitors

@@ -14,6 +14,8 @@ OPTIONS: list[cfg.Opt] = [
                help="File of at least 32 random bytes, the same on every node, that also goes into the keys by which the credentials of sessions are encrypted in the database. "
                     "Without it the key of each session is made of the cookie in the user's browser alone, which is stored nowhere else. Another file ends all sessions."),
     cfg.IntOpt("upload_chunk_mib", default=64, min=1, max=5120, help="MiB that the page sends in one request of an upload. A proxy must let as much through."),
+    cfg.IntOpt("event_hours", default=72, min=0,
+               help="Hours for which operators can look at what happened (all events but downloads). 0: no event is kept."),
     cfg.IntOpt("attempts_per_user", default=10, min=0,
                help="Wrong passwords for one user of Keystone's that one address may give in a minute, in each process; then it gets 429. 0: no limit."),
     cfg.IntOpt("attempts_per_address", default=60, min=0, help="Wrong logins at Keystone that one address may try in a minute, in each process. 0: no limit."),

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from oslo_policy import policy
 
-RULES: list[policy.DocumentedRuleDefault] = []
+from glancecore.sdk.rules import ADMIN, rule
+
+RULES = [
+    rule("console_operate", ADMIN, "Look at stores, periodic jobs, events and work that goes on.", ("GET", "/v2/console/stores"), ("GET", "/v2/console/jobs"),
+         ("GET", "/v2/console/events"), ("GET", "/v2/console/work")),
+]
 
 
 def list_rules() -> list[policy.DocumentedRuleDefault]:

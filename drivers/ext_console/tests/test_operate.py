@@ -1,0 +1,130 @@
+"""What operators look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browsing import Browser, console, image, proxied
+from waiting import until
+
+from glancecore.assembly.lifecycle import Service
+from glancecore.kernel.transfer.draining import Draining
+
+HEADERS_AUTH = {"DEFAULT": {"auth_strategy": "headers", "enabled_backends": "fast:file, slow:file"}}
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    with console(tmp_path, {**HEADERS_AUTH, "slow": {"filesystem_store_datadir": tmp_path / "slow"}}) as service:
+        service.extensions.run()
+        yield service
+
+
+def browser(service: Service, project: str, roles: str = "member,reader") -> Browser:
+    made = Browser(service.app, proxied(project, roles))
+    made.login("proxy")
+    return made
+
+
+@pytest.fixture
+def ops(service: Service) -> Browser:
+    return browser(service, "ops", "admin,member,reader")
+
+
+def look(ops: Browser, what: str) -> dict[str, Any]:
+    answer = ops.api("GET", f"/v2/console/{what}")
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json or {})
+
+
+@pytest.mark.parametrize("what", ["stores", "jobs", "events", "work"])
+def test_others_do_not_see_it(service: Service, what: str) -> None:
+    assert browser(service, "red").api("GET", f"/v2/console/{what}").status_code == 403
+
+
+def test_stores(service: Service, ops: Browser, tmp_path: Path) -> None:
+    image(browser(service, "red"), b"some data")
+    fast, slow = look(ops, "stores")["stores"]
+    assert (fast["id"], fast["driver"], fast["state"], fast["why"], fast["default"], fast["writable"], fast["images"]) == ("fast", "file", "up", "", True, True, 1)
+    assert fast["free"] > 0
+    assert {x: fast["inventory"][x] for x in ("bytes", "only", "damaged", "lost")} == {"bytes": 9, "only": 1, "damaged": 0, "lost": 0}
+    assert (slow["id"], slow["default"], slow["images"], slow["draining_since"]) == ("slow", False, 0, None)
+    Draining(service.database).add("slow", datetime(2026, 5, 1, 12, tzinfo=UTC))
+    until(lambda: look(ops, "stores")["stores"][1]["writable"] is False)
+    assert look(ops, "stores")["stores"][1]["draining_since"] == "2026-05-01T12:00:00Z"
+
+
+def test_a_store_that_is_down_says_why(service: Service, ops: Browser, tmp_path: Path) -> None:
+    (tmp_path / "slow").rename(tmp_path / "away")
+    row = look(ops, "stores")["stores"][1]
+    assert (row["state"], row["writable"], row["free"]) == ("down", False, None)
+    assert row["why"]
+
+
+def test_jobs(service: Service, ops: Browser) -> None:
+    found = look(ops, "jobs")
+    assert found["leader"] is None
+    [sweep] = [x for x in found["jobs"] if x["name"] == "console_sweep"]
+    assert (sweep["interval"], sweep["started_at"], sweep["report"]) == (3600.0, None, None)
+    [scheduled] = [x for x in service.periodic.scheduled if x.name == "console_sweep"]
+    service.periodic.run(scheduled, dry_run=False)
+    [sweep] = [x for x in look(ops, "jobs")["jobs"] if x["name"] == "console_sweep"]
+    assert sweep["report"]["outcome"] == "done"
+    assert sweep["ended_at"]
+
+
+def test_events(service: Service, ops: Browser) -> None:
+    red, blue = browser(service, "red"), browser(service, "blue")
+    first, second = image(red, name="one"), image(blue, name="two")
+    red.api("GET", f"/v2/images/{first}/file")
+    red.api("DELETE", f"/v2/images/{first}")
+    until(lambda: look(ops, "events?type=image.delete")["events"])
+    rows = look(ops, "events?limit=200")["events"]
+    assert {x["type"] for x in rows} == {"image.create", "image.prepare", "image.upload", "image.activate", "image.delete"}, "downloads are left out"
+    assert [x["at"] for x in rows] == sorted((x["at"] for x in rows), reverse=True)
+    [gone] = look(ops, "events?type=image.delete")["events"]
+    assert (gone["subject"], gone["user"], gone["project"], gone["address"], gone["about"]["name"]) == (first, "user-red", "red", "127.0.0.1", "one")
+    assert {x["subject"] for x in look(ops, "events?project=blue")["events"]} == {second}
+    assert look(ops, f"events?subject={first}&limit=1")["events"] == [gone]
+    seen: list[str] = []
+    page = look(ops, "events?limit=2")
+    while True:
+        seen += [x["id"] for x in page["events"]]
+        if page["next"] is None:
+            break
+        page = look(ops, f"events?limit=2&marker={page['next']}")
+    assert seen == [x["id"] for x in rows]
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=201", "limit=x", "limit=\u0661", "type=a&subject=b", "kind=x", f"subject={'x' * 300}"])
+def test_queries_that_mean_nothing_are_refused(ops: Browser, query: str) -> None:
+    assert ops.api("GET", f"/v2/console/events?{query}").status_code == 400
+
+
+def test_events_are_not_kept_when_nobody_wants_them(tmp_path: Path) -> None:
+    with console(tmp_path, {"DEFAULT": {"auth_strategy": "headers"}}, event_hours=0) as service:
+        service.extensions.run()
+        image(browser(service, "red"))
+        service.extensions.stop()
+        assert look(browser(service, "ops", "admin"), "events")["events"] == []
+
+
+def test_events_are_kept_when_the_process_ends(service: Service, ops: Browser) -> None:
+    image_id = image(ops)
+    service.extensions.stop()
+    assert len(look(ops, f"events?subject={image_id}")["events"]) == 4
+
+
+def test_work(service: Service, ops: Browser) -> None:
+    red = browser(service, "red")
+    image_id = (red.api("POST", "/v2/images", {"disk_format": "raw", "container_format": "bare", "name": "mine"}).json or {})["id"]
+    assert look(ops, "work") == {"work": [], "complete": True}
+    red.api("POST", f"/v2/images/{image_id}/uploads", b"some", Tus_Resumable="1.0.0", Upload_Length="9", Content_Type="application/offset+octet-stream")
+    [row] = look(ops, "work")["work"]
+    assert (row["image_id"], row["name"], row["owner"], row["status"], row["task_id"]) == (image_id, "mine", "red", "saving", None)
+    [upload] = row["uploads"]
+    assert (upload["state"], upload["offset"], upload["length"]) == ("open", 4, 9)

@@ -1,0 +1,121 @@
+"""What operators look at, as extensions are shown it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from glancecore.domain import errors
+from glancecore.domain.clock import now
+from glancecore.domain.errors import for_operators
+from glancecore.features.copies.inventory import Inventory, held_in
+from glancecore.kernel.core import CoreKernel
+from glancecore.kernel.transfer.draining import Draining
+from glancecore.kernel.transfer.store_facade import StoreFacade
+from glancecore.periodic import runner
+from glancecore.periodic.runner import Scheduled
+from glancecore.ports.overview import JobOverview, StoreInventory, StoreOverview
+
+#: Seconds that stores have to answer, and that a count may be old.
+_ANSWERS, _COUNTED = 5.0, 60.0
+#: Seconds that a request waits for a count.
+_WAITS = 2.0
+
+
+class ServiceOverview:
+    """See ``glancecore.ports.overview.Overview``. Thread-safe."""
+
+    def __init__(self, core: CoreKernel) -> None:
+        self._core = core
+        self._counts = _Counts(core)
+        #: Filled when the service is built.
+        self.scheduled: Sequence[Scheduled] = ()
+
+    def stores(self) -> list[StoreOverview]:
+        stores, places = self._core.stores, self._core.database.places
+        known = list(dict.fromkeys([*stores.ids, *(x.store for x in places.all()), *places.needed()]))
+        looks = {x: _Look(stores.get(x)) for x in stores.ids}
+        end = time.monotonic() + _ANSWERS
+        counted = self._counts.of(known)
+        draining = Draining(self._core.database)
+        rows = []
+        for name in known:
+            row = StoreOverview(name, None, "not configured", "[DEFAULT] enabled_backends does not name it")
+            if name in looks:
+                row = replace(looks[name].seen(max(0.0, end - time.monotonic())), default=name == stores.default_id)
+            rows.append(replace(row, draining_since=draining.since(name), images=places.count(name), inventory=counted.get(name)))
+        return rows
+
+    def jobs(self) -> list[JobOverview]:
+        return [self._job(x) for x in self.scheduled]
+
+    def leader(self) -> str | None:
+        return runner.leader(self._core.database.jobs)
+
+    def _job(self, scheduled: Scheduled) -> JobOverview:
+        record = self._core.database.jobs.record(scheduled.row)
+        return JobOverview(scheduled.name, scheduled.job.summary, scheduled.interval, scheduled.dry_run, scheduled.machine is not None, record.started_at, record.ended_at,
+                           record.report)
+
+
+class _Look:
+    """One store that is asked, in a thread of its own."""
+
+    def __init__(self, store: StoreFacade) -> None:
+        self._found = StoreOverview(store.id, store.settings.driver, "down", f"it has not answered within {_ANSWERS:g} seconds")
+        self._thread = threading.Thread(target=self._run, args=(store,), name="store-overview", daemon=True)
+        self._thread.start()
+
+    def seen(self, seconds: float) -> StoreOverview:
+        self._thread.join(seconds)
+        return self._found
+
+    def _run(self, store: StoreFacade) -> None:
+        found = replace(self._found, why="")
+        if not store.available and store.fault is None:
+            self._found = replace(found, state="unused", why="no process has started it yet")
+            return
+        try:
+            if store.available:
+                store.ping()
+                self._found = replace(found, state="up", writable=store.takes_data, free=store.free())
+            else:
+                self._found = replace(found, why=store.fault or "")
+        except errors.GlanceError as exc:
+            self._found = replace(found, why=for_operators(exc))
+
+
+class _Counts:
+    """What lies in the stores, counted image by image from time to time, in a thread."""
+
+    def __init__(self, core: CoreKernel) -> None:
+        self._core = core
+        self._lock = threading.Lock()
+        self._known: Mapping[str, StoreInventory] = {}
+        self._until = 0.0
+        self._thread: threading.Thread | None = None
+
+    def of(self, stores: Sequence[str]) -> Mapping[str, StoreInventory]:
+        """What is known; it may be some of it, or of a minute ago."""
+        with self._lock:
+            if time.monotonic() > self._until and (self._thread is None or not self._thread.is_alive()):
+                self._thread = threading.Thread(target=self._count, args=(stores,), name="store-inventory", daemon=True)
+                self._thread.start()
+            thread = self._thread
+        if thread is not None:
+            thread.join(_WAITS)
+        return self._known
+
+    def _count(self, stores: Sequence[str]) -> None:
+        found: dict[str, StoreInventory] = {}
+        try:
+            for name in stores:
+                counted = Inventory(name)
+                for image in held_in(self._core.database, name):
+                    counted.add(image)
+                found[name] = StoreInventory(now(), counted.bytes, counted.only, counted.damaged, counted.lost)
+        except errors.DatabaseUnavailable:  # the request says so
+            return
+        self._known, self._until = found, time.monotonic() + _COUNTED
