@@ -1,4 +1,3 @@
-import preact from "@preact/preset-vite";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
@@ -29,7 +28,7 @@ const service = process.env.GLANCE_URL ?? "http://127.0.0.1:9292";
 
 export default defineConfig({
   base: "/console/",
-  plugins: [preact({ reactAliasesEnabled: false, prefreshEnabled: false, devToolsEnabled: false }), compressed()],
+  plugins: [compressed()],
   build: {
     outDir: OUT,
     emptyOutDir: true,

@@ -10,6 +10,7 @@ import { Empty, Loading, Screen, Trouble } from "./ui/parts.tsx";
 import { Dialog } from "./ui/forms.tsx";
 import { Toasts } from "./ui/toasts.tsx";
 import { AwayBanner, Header, Navigation, UploadTray } from "./frame.tsx";
+import { items } from "./uploads/state.ts";
 import { Login } from "./screens/login.tsx";
 import { Images } from "./screens/images/list.tsx";
 
@@ -40,7 +41,7 @@ function Gate(): JSX.Element {
   const asked = useQuery("session", loadSession);
   const found = session.value;
   useEffect(() => {
-    if (found?.authenticated) void import("./uploads/uploads.ts").then((x) => x.sessionIsBack());
+    if (found?.authenticated && items.value.length) void import("./uploads/uploads.ts").then((x) => x.sessionIsBack());
   }, [found?.authenticated, found?.csrf]);
   if (!found) {
     return (

@@ -133,7 +133,7 @@ function About({ image }: { image: Image }): JSX.Element {
           [t("image.disk_format"), image.disk_format ?? "–"],
           [t("image.container_format"), image.container_format ?? "–"],
           [t("image.visibility"), t(`visibility.${image.visibility}.means`)],
-          [t("image.owner"), names ? `${names} (${image.owner})` : (image.owner ?? "–")],
+          [t("image.owner"), names && names !== image.owner ? `${names} (${image.owner})` : (image.owner ?? "–")],
           [t("image.protected"), image.protected ? t("image.protected.means") : t("no")],
           image.os_hidden && [t("image.hidden"), t("image.hidden.means")],
           [t("image.min_disk"), t("unit.gib", { n: image.min_disk })],

@@ -34,37 +34,41 @@ export function Members({ image, may }: { image: Image; may: May }): JSX.Element
       {found.error && <Trouble error={found.error} retry={found.reload} />}
       {found.data && !members.length && <p class="muted">{t("members.none")}</p>}
       {members.length > 0 && (
-        <table class="plain">
-          <thead>
-            <tr>
-              <th scope="col">{t("members.project")}</th>
-              <th scope="col">{t("members.status")}</th>
-              <th scope="col">{t("members.since")}</th>
-              <th scope="col">{t("actions")}</th>
-            </tr>
-          </thead>
-          <tbody>
-            {members.map((x) => (
-              <tr key={x.member_id}>
-                <td>{session.value?.projects.find((each) => each.id === x.member_id)?.name ?? x.member_id}</td>
-                <td>
-                  <Status word={x.status} kind="member" />
-                </td>
-                <td>
-                  <Time at={x.created_at} />
-                </td>
-                <td class="row">
-                  {x.member_id === me && may("modify_member") && (["accepted", "rejected"] as const).filter((each) => each !== x.status).map((each) => (
-                    <Button key={each} busy={answer.busy} onClick={() => void answer.run(x.member_id, each)}>
-                      {t(each === "accepted" ? "action.accept" : "action.reject")}
-                    </Button>
-                  ))}
-                  {mine && may("delete_member") && <Button onClick={() => setRemoving(x.member_id)}>{t("action.remove")}</Button>}
-                </td>
+        <div class="scroll" tabIndex={0} role="region" aria-label={t("table.of", { what: t("members.title") })}>
+          <table class="plain">
+            <thead>
+              <tr>
+                <th scope="col">{t("members.project")}</th>
+                <th scope="col">{t("members.status")}</th>
+                <th scope="col">{t("members.since")}</th>
+                <th scope="col">{t("actions")}</th>
               </tr>
-            ))}
-          </tbody>
-        </table>
+            </thead>
+            <tbody>
+              {members.map((x) => (
+                <tr key={x.member_id}>
+                  <td>{session.value?.projects.find((each) => each.id === x.member_id)?.name ?? x.member_id}</td>
+                  <td>
+                    <Status word={x.status} kind="member" />
+                  </td>
+                  <td>
+                    <Time at={x.created_at} />
+                  </td>
+                  <td>
+                    <div class="row">
+                    {x.member_id === me && may("modify_member") && (["accepted", "rejected"] as const).filter((each) => each !== x.status).map((each) => (
+                      <Button key={each} busy={answer.busy} onClick={() => void answer.run(x.member_id, each)}>
+                        {t(each === "accepted" ? "action.accept" : "action.reject")}
+                      </Button>
+                    ))}
+                    {mine && may("delete_member") && <Button onClick={() => setRemoving(x.member_id)}>{t("action.remove")}</Button>}
+                    </div>
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
       )}
       {answer.error && <Trouble error={answer.error} />}
       {mine && may("add_member") && (
