@@ -15,7 +15,7 @@ version = release = re.findall(r"^version = (.*)$", (REPO / "setup.cfg").read_te
 
 extensions = ["myst_parser"]
 root_doc = "docs/index"
-include_patterns = ["*.md", "docs/**.md", "docs/**.rst", "drivers/*/README.md"]
+include_patterns = ["*.md", "docs/**.md", "docs/**.rst", "drivers/*/README.md", "clients/*/README.md"]
 exclude_patterns = ["**/.*", "**/_*"]
 
 myst_heading_anchors = 4

@@ -1,8 +1,8 @@
 #!/bin/bash
-# install.sh: make .venv with the core, every driver (editable) and the test tools. A second run does nothing. The console's pages, where they can be built.
+# install.sh: make .venv with the core, every driver and client (editable) and the test tools. A second run does nothing. The console's pages, where they can be built.
 . "$(dirname "$0")/backends/lib.sh"
 cd "$REPO"
-mapfile -t drivers < <(find drivers -mindepth 2 -maxdepth 2 -name pyproject.toml -not -path '*/_*' -printf '%h\n' 2>/dev/null | sort)
+mapfile -t drivers < <(find drivers clients -mindepth 2 -maxdepth 2 -name pyproject.toml -not -path '*/_*' -printf '%h\n' 2>/dev/null | sort)
 # what the environment is made from; its own path counts, because editable installs name it
 want=$(cat pyproject.toml setup.cfg requirements-dev.txt tests/install.sh "${drivers[@]/%//pyproject.toml}" <(pwd) </dev/null | sha256sum)
 if [[ "$(cat .venv/.made-from 2>/dev/null)" = "$want" ]] && .venv/bin/python -c 'import glancecore' 2>/dev/null; then exec tools/console.sh --once; fi
@@ -15,7 +15,7 @@ if ! .venv/bin/python -m pip --version >/dev/null 2>&1 || [[ "$(cat .venv/.at 2>
   "$LAB_PYTHON" -m venv .venv
   echo "$REPO" >.venv/.at
 fi
-say "installing the core, ${#drivers[@]} drivers and the test tools into .venv"
+say "installing the core, ${#drivers[@]} drivers and clients and the test tools into .venv"
 pip() { .venv/bin/pip install -q --disable-pip-version-check "$@" >"$LAB_DIR/pip.log" 2>&1 </dev/null || {
   tail -20 "$LAB_DIR/pip.log" >&2
   exit 1

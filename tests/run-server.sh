@@ -9,6 +9,7 @@ mkdir -p "$DIR/images"
 bind_host = 127.0.0.1
 bind_port = 9292
 auth_strategy = none
+enabled_extensions = console, tus
 enabled_backends = file:file
 
 [glance_store]
@@ -25,4 +26,8 @@ if [[ -n ${GLANCE_PORT:-} ]]; then export OS_DEFAULT__BIND_PORT=$GLANCE_PORT; fi
 .venv/bin/glance-manage --config-file "$DIR/glance-api.conf" db sync
 .venv/bin/glance-manage --config-file "$DIR/glance-api.conf" metadefs load >"$DIR/metadefs.log"
 say "configuration: $DIR/glance-api.conf"
+if grep -q '^enabled_extensions = .*console' "$DIR/glance-api.conf"; then
+  PORT=${GLANCE_PORT:-$(sed -n 's/^bind_port = //p' "$DIR/glance-api.conf")}
+  say "console: http://127.0.0.1:$PORT/console/"
+fi
 exec .venv/bin/glance-api --config-file "$DIR/glance-api.conf"

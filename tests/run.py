@@ -86,7 +86,7 @@ OUTAGES = tuple(f"tests/e2e/test_{name}.py" for name in ("notifications", "unifi
 #: Quick to fail, so they begin.
 FIRST = (
     Suite("ruff", tool("ruff", "check", "."), check=True),
-    Suite("mypy", tool("mypy", "glancecore", *sorted(str(path) for path in Path("drivers").glob("[!_]*/src"))), check=True),
+    Suite("mypy", tool("mypy", "glancecore", *sorted(str(path) for path in [*Path("drivers").glob("[!_]*/src"), *Path("clients").glob("*/src")])), check=True),
     Suite("mypy-tests", tool("mypy", "--explicit-package-bases", "tests/lab.py", "tests/run.py", "tests/warm.py", "tests/pythons.py", "tools/distributions.py", "tests/receiver.py", "tests/key_manager.py", "tests/signing.py",
                              "tests/backends/keystone_setup.py",
                              *sorted(str(path) for name in ("bench", "images", "peer", "tempest") for path in Path("tests", name).glob("*.py"))),
@@ -125,8 +125,10 @@ DRIVER_NEEDS = {
     "db_sql": ("mariadb", "postgresql"),
     "db_registry": ("mariadb",),
     "ext_census": ("mariadb", "postgresql"),
+    "ext_console": ("keystone", "mariadb"),
     "ext_families": ("mariadb", "postgresql"),
     "ext_lifecycle": ("mariadb", "postgresql"),
+    "ext_trash": ("mariadb", "postgresql"),
     "ext_tus": ("mariadb", "postgresql"),
     "store_http": ("nginx",),
     "store_swift": ("keystone", "swift"),
@@ -149,7 +151,7 @@ def all_suites() -> list[Suite]:
     drivers = [Suite(path.parent.name, pytest(str(path)), needs=DRIVER_NEEDS.get(path.parent.name, ()),
                      breaks=DRIVER_BREAKS.get(path.parent.name, ()), minutes=20,
                      check=path.parent.name not in DRIVER_NEEDS)
-               for path in sorted(Path("drivers").glob("[!_]*/tests"))]
+               for path in sorted([*Path("drivers").glob("[!_]*/tests"), *Path("clients").glob("*/tests")])]
     others = [Suite(f"python{x}", python("tests/pythons.py", "--junit", "{junit}", x), minutes=3, named=True) for x in pythons.VERSIONS if pythons.interpreter(x)]
     # the long ones first, so that no lane is left alone with one at the end
     return [*FIRST, *sorted([*SERVICES, TEMPEST, *drivers, *others], key=lambda x: (-x.minutes, -len(x.needs)))]

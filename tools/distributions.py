@@ -1,5 +1,5 @@
 # ruff: noqa: INP001, S603, S607 - a program, and it runs what the environment has installed
-"""Builds a wheel and a source distribution of the core and of each driver, and checks them.
+"""Builds a wheel and a source distribution of the core, of each driver and of what is for clients, and checks them.
 
     distributions.py [--out DIR] [NAME...]     all of them, or these (``glancecore``, ``store_file``); DIR: ``dist``
     distributions.py --list                    name, version, plugin API and folder of each
@@ -38,7 +38,8 @@ _LEFT_OUT = (".*", "build", "dist", "*.egg-info", "__pycache__")
 
 @dataclass(frozen=True)
 class Distribution:
-    """``folder``: where its ``pyproject.toml`` is. ``package``: the folder of its package. ``plugin_api``: that it is written for; the core's is its own."""
+    """``folder``: where its ``pyproject.toml`` is. ``package``: the folder of its package. ``plugin_api``: that it is written for; the core's
+    is its own, a client has none."""
 
     name: str
     version: str
@@ -66,7 +67,7 @@ def _data(core: configparser.ConfigParser) -> tuple[Path, ...]:
 
 
 def find() -> list[Distribution]:
-    """The core, then the drivers by name."""
+    """The core, then the drivers by name, then what stands on neither: for clients."""
     core = configparser.ConfigParser()
     core.read(REPO / "setup.cfg")
     api = ".".join(_assigned(REPO / "glancecore/ports/plugin.py", "PLUGIN_API").strip("()").split(", "))
@@ -78,6 +79,9 @@ def find() -> list[Distribution]:
         if len(apis) != 1:
             raise SystemExit(f"{file.parent}: its plugins name {sorted(apis) or 'no'} plugin_api; a distribution has one")
         found.append(Distribution(project["name"], project["version"], file.parent, package, apis.pop()))
+    for file in sorted(REPO.glob("clients/*/pyproject.toml")):
+        project = tomllib.loads(file.read_text(encoding="utf-8"))["project"]
+        found.append(Distribution(project["name"], project["version"], file.parent, file.parent / "src" / project["name"].replace("-", "_"), "-"))
     return found
 
 
@@ -178,7 +182,7 @@ def _faults_of_metadata(each: Distribution, metadata: email.message.Message) -> 
     if len(str(metadata.get_payload())) < 200:
         yield "its README is no description"
     needs = metadata.get_all("Requires-Dist") or []
-    if each.folder != REPO and not any(x.startswith("glancecore<2,>=1.") for x in needs):
+    if each.folder.parent.name == "drivers" and not any(x.startswith("glancecore<2,>=1.") for x in needs):
         yield "it does not say which glancecore it needs: glancecore>=1.0,<2"
 
 

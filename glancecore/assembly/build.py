@@ -19,10 +19,10 @@ from glancecore.conf import sections
 from glancecore.http.identity import CallerIdentity
 from glancecore.kernel import metrics
 from glancecore.kernel.core import CoreTools, Startup
+from glancecore.kernel.project_quota import ProjectQuota, QuotaTable
 from glancecore.kernel.transfer.places import needed_but_not_configured
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.auth import Auth
-from glancecore.ports.quota import Quota
 from glancecore.ports.repository import Database
 
 LOG = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, tolerate_ou
     loader = Loader(conf, _count_broken)
     auth: Auth = loader.one("auth")
     database = database or load_database(conf, loader)
-    quota: Quota = loader.one("quota")
+    quota = ProjectQuota(loader.one("quota"), QuotaTable(database))
     if not tolerate_outages:
         database.ping()  # its own trouble is told before that of stores, whose places it knows
     stores = load_stores(conf, database, tolerate_outages=tolerate_outages, look=look, loader=loader, staging=any(x.takes_uploads for x in classes.values()))

@@ -12,15 +12,17 @@ from glancecore.features.imports.extension import ImportsExtension
 from glancecore.features.members.extension import MembersExtension
 from glancecore.features.metadefs.extension import MetadefsExtension
 from glancecore.features.notifications.extension import NotificationsExtension
+from glancecore.features.quotas.extension import QuotasExtension
 from glancecore.features.tasks.extension import TasksExtension
 from glancecore.features.uploads.extension import UploadsExtension
+from glancecore.features.uses.extension import UsesExtension
 from glancecore.kernel.core import CoreExtension
 from glancecore.policies import base
 
 #: Each stands behind what it needs. They are made and started in this order, and stopped in the reverse one: notifications end last, as others may still have
 #: something to tell.
 CORE: tuple[type[CoreExtension], ...] = (NotificationsExtension, ImagesExtension, MembersExtension, MetadefsExtension, CacheExtension, UploadsExtension, ImportsExtension,
-                                         TasksExtension, CopiesExtension, DiscoveryExtension)
+                                         TasksExtension, CopiesExtension, QuotasExtension, UsesExtension, DiscoveryExtension)
 
 
 def list_rules() -> list[policy.RuleDefault]:

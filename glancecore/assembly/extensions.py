@@ -27,9 +27,12 @@ from glancecore.domain.image import Image, Location
 from glancecore.domain.lease import Operation
 from glancecore.features.images.extension import ImagesExtension
 from glancecore.features.images.schemas import common
+from glancecore.features.images.trash import Trash
 from glancecore.features.images.use_cases import Images
 from glancecore.features.uploads.extension import UploadsExtension
 from glancecore.features.uploads.use_cases import UploadSessions
+from glancecore.features.uses.extension import UsesExtension
+from glancecore.features.uses.use_cases import ImageUses
 from glancecore.http.identity import CallerIdentity
 from glancecore.kernel.core import Beside, CoreKernel, Shows
 from glancecore.kernel.operations import Operations
@@ -166,6 +169,8 @@ class ServiceKernel:
     writer: Writer
     operations: Operations
     uploads: UploadSessions
+    trash: Trash
+    uses: ImageUses
     identity: CallerIdentity
     overview: ServiceOverview
     made: dict[str, Extension] = field(default_factory=dict)
@@ -184,7 +189,7 @@ class ServiceKernel:
 def make_extension_kernel(core: CoreKernel, identity: CallerIdentity) -> ServiceKernel:
     """The service as extensions see it."""
     return ServiceKernel(core.of(ImagesExtension).use_cases, core.database.images, KernelData(core.stores), core.policy, core.database.records, core.writer, core.operations,
-                         core.of(UploadsExtension).use_cases, identity, ServiceOverview(core))
+                         core.of(UploadsExtension).use_cases, core.of(ImagesExtension).trash, core.of(UsesExtension).use_cases, identity, ServiceOverview(core))
 
 
 # -- the extensions ------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from glancecore.kernel.leases import Leases
 from glancecore.kernel.lookups import Lookups
 from glancecore.kernel.notifications import Notifications
 from glancecore.kernel.operations import Operations
+from glancecore.kernel.project_quota import ProjectQuota
 from glancecore.kernel.reaper import Reaper
 from glancecore.kernel.subscriptions import Subscriptions
 from glancecore.kernel.transfer.data_settings import DataSettings
@@ -25,7 +26,6 @@ from glancecore.kernel.writer import Writer
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.certificates import CertificateSource
 from glancecore.ports.options import section
-from glancecore.ports.quota import Quota
 from glancecore.ports.repository import Database
 
 
@@ -41,7 +41,7 @@ class Grounds:
 
     policy: Authorizer
     database: Database
-    quota: Quota
+    quota: ProjectQuota
     stores: Stores
 
 
@@ -76,4 +76,4 @@ def _data_settings(conf: cfg.ConfigOpts) -> DataSettings:
     formats = conf.image_format
     return DataSettings(conf.image_size_cap, algorithm, InspectionRules(
         formats.require_image_format_match, frozenset(formats.uninspected_container_formats),
-        frozenset(formats.gpt_safety_checks_nonfatal), frozenset(formats.vmdk_allowed_types)))
+        frozenset(formats.gpt_safety_checks_nonfatal), frozenset(formats.vmdk_allowed_types)), conf.legacy_checksum)

@@ -74,4 +74,4 @@ def _make_app(conf: cfg.ConfigOpts) -> Application:
     if conf.periodic.embedded:
         service.start_jobs()
     atexit.register(service.close)  # running imports are handed over
-    return settings.Application(service.app, service.app.extensions[LANES])
+    return settings.Application(service.app, service.app.extensions[LANES], service.stop_jobs)

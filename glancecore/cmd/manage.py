@@ -1,5 +1,5 @@
-"""glance-manage: care of the database, the outbox and the places of stores, metadata definitions as files, the takeover of a Glance deployment, and
-what extensions bring."""
+"""glance-manage: care of the database, the outbox, the places of stores, the limits of projects and what they use, metadata definitions as files, the
+takeover of a Glance deployment, and what extensions bring."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from oslo_config import cfg
 
 from glancecore.assembly import extensions
 from glancecore.assembly.kernel import load_database
-from glancecore.cmd import adopt, extension, metadefs, outbox, parsing, schema, start, store
+from glancecore.cmd import adopt, extension, metadefs, outbox, parsing, quota, schema, start, store, usage
 from glancecore.domain.errors import ConfigError
 from glancecore.ports.extension import Extension
 
@@ -58,5 +58,7 @@ def parser(classes: Mapping[str, type[Extension]] | None = None) -> argparse.Arg
     adopt.add_area(areas)
     outbox.add_area(areas)
     store.add_area(areas)
+    quota.add_area(areas)
+    usage.add_area(areas)
     extension.add_areas(areas, classes or {})
     return made

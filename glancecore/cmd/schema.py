@@ -6,7 +6,7 @@ import argparse
 import json
 from datetime import UTC, datetime, timedelta
 
-from glancecore.cmd import arguments, metadefs
+from glancecore.cmd import arguments, backup, metadefs
 from glancecore.domain.errors import ConfigError, Invalid, SchemaUnknown
 from glancecore.features.imports.flow.logbooks import prepare_logbook
 from glancecore.ports.repository import Database
@@ -94,6 +94,7 @@ def add_area(areas: Areas[argparse.ArgumentParser]) -> None:
         purge.add_argument("--age_in_days", "--age-in-days", type=arguments.days, default=days, metavar="DAYS", help=f"default: {days}")
         purge.add_argument("--max_rows", "--max-rows", type=arguments.count_or_all, default=100, metavar="N", help="at most so many; -1 for all")
         purge.set_defaults(run=_purge)
+    backup.add_actions(db)
     metadefs.add_actions(db, "_metadefs")
     _add_actions(areas, "db_")
     metadefs.add_old_actions(areas)

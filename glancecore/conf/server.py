@@ -36,8 +36,9 @@ OPTIONS: dict[str, list[cfg.Opt]] = {
                      help="Seconds that a client may send or take nothing in the middle of a request or an answer."),
         cfg.FloatOpt("header_timeout", default=60.0, min=1.0,
                      help="Seconds that the whole header of a request may take, however steadily its bytes come."),
-        cfg.IntOpt("graceful_timeout", default=30, min=1,
-                   help="Seconds that running requests have to end when the server is asked to stop, or its workers are replaced (SIGHUP)."),
+        cfg.IntOpt("graceful_timeout", default=30, min=1, help="Seconds that running requests have to end when the server is asked to stop."),
+        cfg.IntOpt("reload_timeout", default=86400, min=1,
+                   help="Seconds that running requests have to end when their worker is replaced (SIGHUP); a transfer that is still going on then is cut off."),
         cfg.IntOpt("proxies", default=1, min=1, max=16,
                    help="With [oslo_middleware] enable_proxy_headers_parsing: how many proxies stand in front. Each adds its word at the right of "
                         "the headers; what was there before the outermost one's is the client's own, and not believed."),

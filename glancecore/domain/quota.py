@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from glancecore.domain import metadata
 from glancecore.domain.image import Image, Status
+
+#: What can be limited for each project, by the names that clients know: the field of ``Limits`` and ``Usage``, and by how many bits clients see it smaller (sizes in MiB).
+RESOURCES: Mapping[str, tuple[str, int]] = {"image_size_total": ("bytes", 20), "image_stage_total": ("staged_bytes", 20), "image_count_total": ("images", 0),
+                                            "image_count_uploading": ("uploading", 0)}
+#: A limit that is none, as clients and operators write it; and the highest one that there is.
+UNLIMITED, HIGHEST = -1, 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,20 @@ def weigh(image: Image) -> Usage:
     staged = image.status in (Status.UPLOADING, Status.IMPORTING)
     return Usage(bytes=(image.size or 0) * len(image.locations), staged_bytes=(image.size or 0) if staged else 0,
                  images=1, uploading=1 if busy else 0, metadata_bytes=metadata.size(image))
+
+
+def with_own(limits: Limits, own: Mapping[str, int]) -> Limits:
+    """``own``: what a project has of its own in place of ``limits``, by the names of RESOURCES; bytes, or numbers; UNLIMITED is no limit."""
+    return replace(limits, **{RESOURCES[name][0]: None if value == UNLIMITED else value for name, value in own.items()})
+
+
+def shown(used: Usage, limits: Limits) -> dict[str, dict[str, int]]:
+    """Usage and limit of each resource as clients see them: sizes in MiB, begun ones of a limit as whole; UNLIMITED where there is none."""
+    rows: dict[str, dict[str, int]] = {}
+    for name, (field, shift) in RESOURCES.items():
+        limit: int | None = getattr(limits, field)
+        rows[name] = {"usage": getattr(used, field) >> shift, "limit": UNLIMITED if limit is None else -(-limit >> shift)}
+    return rows
 
 
 def exceeded(usage: Usage, limits: Limits) -> str | None:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 
 @dataclass(frozen=True, slots=True)
 class Digests:
-    """What one pass over the bytes found. Digests are lower-case hex; sizes are bytes."""
+    """What one pass over the bytes found. Digests are lower-case hex; sizes are bytes. ``checksum``: the MD5, None where it is not made."""
 
     size: int
-    checksum: str
+    checksum: str | None
     hash_algo: str
     hash_value: str
     virtual_size: int | None = None
@@ -55,7 +55,9 @@ class Staged:
     @property
     def known(self) -> dict[str, str]:
         """Digests of the data as it came, by algorithm."""
-        own = {"md5": self.digests.checksum, self.digests.hash_algo: self.digests.hash_value} if self.original else {}
+        if not self.original:
+            return dict(self.arrived)
+        own = {self.digests.hash_algo: self.digests.hash_value, **({"md5": self.digests.checksum} if self.digests.checksum else {})}
         return {**own, **self.arrived}
 
     def become(self, made: Staged) -> Staged:

@@ -33,7 +33,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
 
 def _operation(route: Route) -> dict[str, Any]:
     operation: dict[str, Any] = {
-        "operationId": f"{route.method.lower()}_{re.sub(r'[^a-z0-9]+', '_', route.path.lower()).strip('_') or 'root'}",
+        "operationId": _name(route),
         "summary": route.summary, "tags": [route.tag],
         "parameters": [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
                        for name in _VALUE.findall(route.path)],
@@ -53,6 +53,12 @@ def _operation(route: Route) -> dict[str, Any]:
     if route.public:
         operation["security"] = []
     return operation
+
+
+def _name(route: Route) -> str:
+    """Another one for a path with a slash at its end: they are two routes."""
+    words = re.sub(r"[^a-z0-9]+", "_", route.path.lower()).strip("_") or "root"
+    return f"{route.method.lower()}_{words}{'_index' if route.path.endswith('/') and route.path != '/' else ''}"
 
 
 def _answer(status: int, schema: Any) -> dict[str, Any]:

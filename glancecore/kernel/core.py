@@ -24,6 +24,7 @@ from glancecore.kernel.leases import Leases
 from glancecore.kernel.lookups import Lookups
 from glancecore.kernel.notifications import Notifications
 from glancecore.kernel.operations import Operations
+from glancecore.kernel.project_quota import ProjectQuota
 from glancecore.kernel.reaper import Reaper
 from glancecore.kernel.subscriptions import Subscriptions
 from glancecore.kernel.transfer.data_settings import DataSettings
@@ -33,7 +34,6 @@ from glancecore.kernel.writer import Writer
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.extension import Kernel
 from glancecore.ports.http import Route, Schema
-from glancecore.ports.quota import Quota
 from glancecore.ports.repository import Database
 
 C = TypeVar("C", bound="CoreExtension")
@@ -107,7 +107,7 @@ class CoreKernel:
     plugins: Plugins
     database: Database
     policy: Authorizer
-    quota: Quota
+    quota: ProjectQuota
     stores: Stores
     notifications: Notifications
     on: Subscriptions

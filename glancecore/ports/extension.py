@@ -12,7 +12,7 @@ from abc import ABC
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from oslo_policy.policy import DocumentedRuleDefault
@@ -188,6 +188,26 @@ class Operations(Protocol):
         """The work of a process that has died, held by this one. Raises Gone when the image is no more."""
 
 
+class Trash(Protocol):
+    """Images that were deleted and can be had back, which ``[DEFAULT] delayed_delete`` keeps: nobody is asked."""
+
+    @property
+    def keeps(self) -> timedelta | None:
+        """How long they stay at least; None: what is deleted is gone."""
+
+    def of_project(self, project: str | None, behind: Image | None = None, limit: int = 100) -> list[Image]:
+        """See ``ImageRepository.deleted``; ``updated_at`` is when it was deleted."""
+
+    def get(self, image_id: str) -> Image:
+        """Raises ImageNotFound for any that is not in the trash."""
+
+    def restore(self, image_id: str) -> Image:
+        """It is as it was before. Raises ImageNotFound (also when its bytes are going already)."""
+
+    def purge(self, image_id: str) -> None:
+        """For good, now. Raises ImageNotFound, BlobInUse, StoreError (it stays in the trash)."""
+
+
 class UploadSessions(Protocol):
     """Uploads in pieces: what is behind each dialect of them. Needs ``takes_uploads`` of the extension. Each call asks the core's rules ``get_image`` and
     ``upload_image``; to who may not upload to an image, and for another image than the session's, it looks as if there were no session: UploadNotFound.
@@ -224,6 +244,17 @@ class UploadSessions(Protocol):
 
     def terminate(self, ctx: Context, image_id: str, session_id: str) -> None:
         """Nothing stays of it, and the image is queued again; an image that is active by now stays so. Raises StoreError."""
+
+
+class Uses(Protocol):
+    """When images were last used: downloaded, looked for where they lie, or read from the backend by who was sent there. Written down with some delay, less than a
+    minute; what a killed process has counted last is lost."""
+
+    def last_of(self, image_ids: Sequence[str]) -> Mapping[str, datetime]:
+        """Aware UTC; of those that were used since counting began. At most 1,000 ids, in one question."""
+
+    def counted_since(self) -> datetime | None:
+        """When counting began in this deployment; None: not yet."""
 
 
 class Kernel(Protocol):
@@ -263,6 +294,12 @@ class Kernel(Protocol):
     @property
     def extensions(self) -> Sequence[str]:
         """Names of those that are switched on; all of them once ``start`` is called."""
+
+    @property
+    def trash(self) -> Trash: ...
+
+    @property
+    def uses(self) -> Uses: ...
 
     def clock(self) -> datetime:
         """Now, aware UTC. All times of an extension come from here, so that tests can move it."""

@@ -1,9 +1,8 @@
 """What a database driver implements for images: reads, and one atomic ``commit`` of changes.
 
-There are no open transactions between calls: a use case reads, decides, and commits a list of changes that are applied
-all or none. Every condition that must still hold at that moment (the version read, the lease held, the quota) is part of
-the change, so the same port works in-process and over the private metadata service, one round trip a call.
-The kit ``glancecore.testing.repository`` checks each rule.
+There are no open transactions between calls: a use case reads, decides, and commits a list of changes that are applied all or none. Every condition that
+must still hold at that moment (the version read, the lease held, the quota) is part of the change, so the same port works in-process and over the private
+metadata service, one round trip a call. The kit ``glancecore.testing.repository`` checks each rule.
 """
 
 from __future__ import annotations
@@ -85,23 +84,20 @@ class RangeFilter:
 class ImageQuery:
     """Which images, in which order. All conditions must hold.
 
-    ``visibility`` None is the default list: the viewer's own, public ones, and those shared with him whose member status
-    is ``member_status`` (None: any); an admin gets every image but other projects' community ones. With a visibility:
-    community = all community images; public = all public; private = own private (admin: all private); shared = own shared
-    and shared with him by ``member_status`` (admin: all shared); ``all_visible`` = everything the viewer may see, others'
-    community included, but of those shared with him only the ones of ``member_status``. "Own" needs a project: an image
-    without owner is nobody's own, and is listed when public, or shared with the viewer, or (unless private) by
-    ``all_visible``. Each image is found once. Images in a hidden status (``domain.image.HIDDEN``) are never found.
-    ``hidden`` compares os_hidden. ``equal`` maps a field (id, name, status, container_format, disk_format, owner,
-    checksum, hash_algo, hash_value, size, virtual_size, min_ram, min_disk, protected) to its allowed values. ``tags`` must
-    all be there. ``properties`` must equal. Text is compared by code points: case, accents and blanks at the end count.
-    ``sort`` ends with the id (added, in the last key's direction, when absent), so the order is total; null sorts before
-    everything.
+    ``visibility`` None is the default list: the viewer's own, public ones, and those shared with him whose member status is ``member_status`` (None: any); an
+    admin gets every image but other projects' community ones. With a visibility: community = all community images; public = all public; private = own private
+    (admin: all private); shared = own shared and shared with him by ``member_status`` (admin: all shared); ``all_visible`` = everything the viewer may see,
+    others' community included, but of those shared with him only the ones of ``member_status``. "Own" needs a project: an image without owner is nobody's
+    own, and is listed when public, or shared with the viewer, or (unless private) by ``all_visible``. Each image is found once. Images in a hidden status
+    (``domain.image.HIDDEN``) are never found. ``hidden`` compares os_hidden. ``equal`` maps a field (id, name, status, container_format, disk_format, owner,
+    checksum, hash_algo, hash_value, size, virtual_size, min_ram, min_disk, protected) to its allowed values. ``tags`` must all be there. ``properties`` must
+    equal. Text is compared by code points: case, accents and blanks at the end count.
+    ``sort`` ends with the id (added, in the last key's direction, when absent), so the order is total; null sorts before everything.
     ``marker``: start behind this image, which must be visible to the viewer but need not match the filters.
-    ``max_bytes``: the page also ends behind the first image with which the metadata of those found (``metadata.size``) has so many
-    bytes; at least one image is found.
-    ``most``: so many images may be looked through for a page. When no more than that are listed for the viewer without the filters, whatever
-    their visibility, the answer is whole; else the page may end early, or the question be refused: see ``ImageRepository.find``.
+    ``max_bytes``: the page also ends behind the first image with which the metadata of those found (``metadata.size``) has so many bytes; at least one image
+    is found.
+    ``most``: so many images may be looked through for a page. When no more than that are listed for the viewer without the filters, whatever their
+    visibility, the answer is whole; else the page may end early, or the question be refused: see ``ImageRepository.find``.
     """
 
     viewer: Viewer
@@ -137,7 +133,6 @@ class ImagePage:
         if looked is not None and not images:
             raise errors.TooBroad(f"none of the next images fits, and too many are left to be looked through: {NARROWER}")
         return cls(images, looked)
-
 
     def full(self, query: ImageQuery) -> bool:
         """Whether it has as many images, or bytes of metadata, as were asked for."""
@@ -327,9 +322,13 @@ class ImageRepository(ABC):
 
     @reads
     @abstractmethod
+    def leases(self, after: str = "", limit: int = 100) -> list[Lease]:
+        """Every lease, expired or not, in the order of the images' ids by code points, behind the id ``after``."""
+
+    @reads
+    @abstractmethod
     def unleased(self, limit: int = 100) -> list[Image]:
-        """Images in a transient status (saving, importing, deleting) without any lease: left by a foreign or older
-        writer. Oldest save first. Staged images (uploading) rest without a lease and are not told."""
+        """Images in a transient status (saving, importing, deleting) without any lease, the oldest save first. Staged ones (uploading) rest without one."""
 
     @reads
     @abstractmethod
@@ -341,6 +340,12 @@ class ImageRepository(ABC):
     @abstractmethod
     def pending(self, before: datetime, limit: int = 100) -> list[Image]:
         """Images that are pending_delete and were saved last before that time. Oldest save first."""
+
+    @reads
+    @abstractmethod
+    def deleted(self, project: str | None, behind: Image | None = None, limit: int = 100) -> list[Image]:
+        """The project's images that are pending_delete, those first that were saved last; then by created_at and id, the larger first. ``behind``: those
+        that come behind this one, which need not be there any more. What it costs does not depend on how many images there are."""
 
 
 class Database(Plugin, ABC):

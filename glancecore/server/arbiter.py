@@ -16,6 +16,9 @@ from gunicorn import arbiter
 if TYPE_CHECKING:
     from glancecore.server.judgement import Judgement
 
+#: Tells a worker that others serve in its place, and that it has time: SIGTERM says that the service ends.
+REPLACED = signal.SIGUSR2
+
 
 class Arbiter(arbiter.Arbiter):  # type: ignore[misc]
     def __init__(self, app: Any) -> None:
@@ -62,7 +65,7 @@ class Arbiter(arbiter.Arbiter):  # type: ignore[misc]
         self._leaving &= set(self.WORKERS)
         for pid in [x for x in wanted_away if x not in self._leaving]:
             self._leaving.add(pid)
-            self.kill_worker(pid, signal.SIGTERM)
+            self.kill_worker(pid, signal.SIGTERM if pid in serving else REPLACED)
 
 
 def _serves(worker: Any) -> bool:

@@ -20,7 +20,6 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from gunicorn.workers import base
 from gunicorn.workers.gthread import PollableMethodQueue
 
 from glancecore.domain import errors
@@ -33,13 +32,12 @@ from glancecore.server.paced_socket import TICK
 from glancecore.server.refusal import LINGER_SECONDS, refusal, still_sends
 from glancecore.server.serving import Served, Serving
 from glancecore.server.shares import Shares
+from glancecore.server.stopping import STOP_EARLY, StoppingWorker
 
 #: Connections that are accepted before others are looked after.
 ACCEPTED_AT_ONCE = 8
 #: Seconds that idle connections are kept by a worker that was asked to stop: a request may be on its way.
 STOP_IDLE = 2.0
-#: Seconds before the end of graceful_timeout at which transfers are broken off, so that they can clean up.
-STOP_EARLY = 2.0
 #: Seconds after which another worker takes the place of one that could not begin.
 BEGIN_AGAIN = 10
 PROBE_THREADS = 2
@@ -47,7 +45,7 @@ PROBE_THREADS = 2
 WAITING_BODIES = 64 << 20
 
 
-class Worker(base.Worker):  # type: ignore[misc]
+class Worker(StoppingWorker):
     def init_process(self) -> None:
         self._limits: ServerLimits = self.app.limits
         self._epoll = select.epoll()
@@ -92,19 +90,18 @@ class Worker(base.Worker):  # type: ignore[misc]
             self.notify()
             self._accept_when(True)
             self._turn()
-            if self.ppid != os.getppid():
+            if self._orphaned:
                 self.log.info("Parent changed, shutting down: %s", self)
                 break
         self._accept_when(False)
         for connection in self._connections:
             if connection.state is State.IDLE or (connection.state is State.HEADER and not connection.buffer):
                 connection.deadline = min(connection.deadline, time.monotonic() + STOP_IDLE)
-        end = time.monotonic() + max(self.cfg.graceful_timeout - STOP_EARLY, self.cfg.graceful_timeout / 2)
-        while self._connections and time.monotonic() < end:
+        while self._connections and self._drains:
             self.notify()
             self._turn()
         self._break_off()
-        end += STOP_EARLY / 2
+        end = time.monotonic() + STOP_EARLY / 2
         while self._connections and time.monotonic() < end:
             self.notify()
             self._turn()
@@ -132,8 +129,7 @@ class Worker(base.Worker):  # type: ignore[misc]
             self.log.exception("a connection is given up")
             self._end(connection)
 
-    def handle_exit(self, sig: int, frame: Any) -> None:  # noqa: ARG002 (gunicorn's signature)
-        self.alive = False
+    def _wake(self) -> None:
         self._calls.defer(lambda: None)
 
     def handle_quit(self, sig: int, frame: Any) -> None:

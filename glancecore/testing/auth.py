@@ -23,7 +23,7 @@ from oslo_config import cfg
 
 from glancecore.domain.context import Context
 from glancecore.domain.errors import NotAuthenticated, TooManyAttempts
-from glancecore.ports.auth import IDENTITY, PEER, Auth, is_id
+from glancecore.ports.auth import IDENTITY, PEER, Auth, Scheme, is_id
 from glancecore.testing._plugin import check_hidden, check_options, check_sentence, configured
 
 if TYPE_CHECKING:
@@ -120,6 +120,22 @@ class AuthConformance:
             return
         for caller in callers:
             refused(auth, {key: value for key, value in caller.environ.items() if _is_of_a_browser(key, value)}, "set ambient: a browser sends by itself what it takes")
+
+    def test_scheme_is_honest(self, auth: Auth, callers: Sequence[Caller]) -> None:
+        """Who logs people in makes credentials of that kind. None: only its own clients can."""
+        if auth.scheme is Scheme.OPEN:
+            assert auth.open_to_all, "scheme says that nothing is proved, and open_to_all that something is"
+        if auth.scheme is Scheme.PROXY:
+            assert self.proxied, "scheme says that a proxy tells who it is, and the kit is told that credentials are checked: set proxied of the kit"
+        for caller in callers:
+            if auth.scheme is Scheme.BASIC:
+                assert str(caller.environ.get("HTTP_AUTHORIZATION", "")).startswith("Basic "), "scheme says BASIC, and its callers have no Authorization: Basic"
+            if auth.scheme is Scheme.TOKEN:
+                assert "HTTP_X_AUTH_TOKEN" in caller.environ, "scheme says TOKEN, and its callers have no X-Auth-Token"
+        service = auth.token_service
+        assert (service is not None) == (auth.scheme is Scheme.TOKEN), "token_service is for Scheme.TOKEN, which can't do without"
+        if service is not None:
+            assert all(x.startswith(("http://", "https://")) for x in (service.url, service.public_url)), "token_service has URLs"
 
     def test_the_challenge_can_be_sent(self, auth: Auth) -> None:
         """A 401 has exactly one: the plugin's, or its middleware's own."""

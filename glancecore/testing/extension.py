@@ -278,6 +278,29 @@ class ExtensionConformance:
                     answer = example.sent(service.owner)
                     assert answer.status_code >= 400, f"{example} answers {answer.status_code} though each rule of {self.name} is \"!\": it asks for none of them"
 
+    def test_entrances_let_in_who_is_known_only(self, bench: Bench) -> None:
+        """Nobody's request, with nothing and with nonsense where credentials may stand."""
+        with bench.running() as service, tracebacks() as found:
+            stranger = Person(service.service.app, "strangers")
+            for entrance in service.extension.entrances():
+                for method in ("GET", "POST", "DELETE"):
+                    for name in ("X-Unknown", "Cookie", "Authorization", "X-Auth-Token", "X-CSRF-Token"):
+                        for what, text in TEXTS.items():
+                            sent = {name: text.encode().decode("latin-1")} if text.isprintable() else {}
+                            answer = stranger.call(method, f"{entrance.path}/v2/images", X_Identity_Status="Invalid", **sent)
+                            assert answer.status_code in (401, 403), f"entrance {entrance.path} lets anybody in: {method} with {name}: {what} is answered {answer.status_code}"
+                            assert not found, f"entrance {entrance.path}: {name}: {what}: a traceback in the log: {found[0]}"
+
+    def test_site_headers_can_be_sent(self, bench: Bench) -> None:
+        for path, headers in self._cls.site_headers.items():
+            for name, value in headers.items():
+                assert name.replace("-", "").isalnum() and value.isascii() and value.isprintable(), f"site_headers of {path}: {name} is no header that can be sent"  # noqa: PT018
+        with bench.running(background=False) as service:
+            for path, headers in self._cls.site_headers.items():
+                answer = service.owner.call("BREW", f"{path}/{'x' * 40}")
+                missing = sorted(set(headers) - set(answer.headers.keys()))
+                assert not missing, f"site_headers of {path}: {missing[0]} is not on an answer of {answer.status_code}"
+
     # -- what no honest client sends -----------------------------------------------------------------------------------
     def test_hostile_paths(self, bench: Bench) -> None:
         def tries(_service: Running, example: Example) -> Iterator[tuple[str, str, object]]:

@@ -171,6 +171,10 @@ class MemoryImages(port.ImageRepository):
     def lease(self, image_id: str) -> Lease | None:
         return self.state.leases.get(image_id, (None, 0.0))[0]
 
+    def leases(self, after: str = "", limit: int = 100) -> list[Lease]:
+        with self.lock:
+            return sorted((x for x, _ in self.state.leases.values() if x.image_id > after), key=lambda x: x.image_id)[:limit]
+
     def expired(self, limit: int = 100) -> list[Lease]:
         with self.lock:
             old = sorted((at, x.image_id) for x, at in self.state.leases.values() if at < time.monotonic())
@@ -191,6 +195,14 @@ class MemoryImages(port.ImageRepository):
         with self.lock:
             found = [x for x in self.state.images.values() if x.status is Status.PENDING_DELETE and x.updated_at < before]
         return sorted(found, key=lambda x: (x.updated_at, x.id))[:limit]
+
+    def deleted(self, project: str | None, behind: Image | None = None, limit: int = 100) -> list[Image]:
+        def place(image: Image) -> tuple[datetime, datetime, str]:
+            return image.updated_at, image.created_at, image.id
+
+        with self.lock:
+            found = [x for x in self.state.images.values() if x.status is Status.PENDING_DELETE and x.owner == project]
+        return sorted((x for x in found if behind is None or place(x) < place(behind)), key=place, reverse=True)[:limit]
 
     # -- who sees what ---------------------------------------------------------------------------------------------
     def _seen_by(self, image: Image, viewer: Viewer) -> Image:

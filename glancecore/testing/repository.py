@@ -954,6 +954,17 @@ class RepositoryConformance:
         assert database.images.expired(limit=1) == leases[:1]
         assert database.images.lease(leases[0].image_id) == leases[0]
 
+    def test_all_leases_can_be_looked_through(self, database: Database) -> None:
+        leases = sorted((make_lease(make_image()) for _ in range(5)), key=lambda x: x.image_id)
+        for n, lease in enumerate(leases):
+            database.images.commit(LeaseTaken(lease, 60 if n % 2 else 0))
+        assert database.images.leases() == leases
+        assert database.images.leases(limit=2) == leases[:2]
+        assert database.images.leases(leases[1].image_id, 2) == leases[2:4]
+        assert database.images.leases(leases[-1].image_id) == []
+        database.images.commit(LeaseEnded(leases[2]))
+        assert database.images.leases() == leases[:2] + leases[3:]
+
     def test_a_fresh_lease_has_not_expired(self, database: Database) -> None:
         database.images.commit(LeaseTaken(make_lease(make_image()), 30))
         assert database.images.expired() == []
@@ -1013,6 +1024,24 @@ class RepositoryConformance:
         assert [(x.status, x.updated_at) for x in told] == [(Status.PENDING_DELETE, after(3)), (Status.PENDING_DELETE, after(6))]
         assert database.images.pending(after(99), limit=1) == told[:1]
         assert database.images.pending(after(3)) == []
+
+    @pytest.mark.parametrize("owner", ["ours", None])
+    def test_a_projects_deleted_images_are_told_the_last_one_first(self, database: Database, owner: str | None) -> None:
+        gone = [make_image(n, owner=owner, status=Status.PENDING_DELETE) for n in (3, 1, 2, 2, 2, 4)]
+        gone += [replace(gone[0], id=str(uuid.UUID(int=n)), updated_at=after(9)) for n in (3, 1, 2)]
+        add(database, *gone, *(make_image(5, owner=owner, status=x) for x in Status if x is not Status.PENDING_DELETE),
+            *(make_image(5, owner=x, status=Status.PENDING_DELETE) for x in ("theirs", "Ours", None if owner else "ours")))
+        wanted = sorted(gone, key=lambda x: (x.updated_at, x.created_at, x.id), reverse=True)
+        assert database.images.deleted(owner) == wanted
+        assert database.images.deleted("nobody") == []
+        for size in (1, 2, 4):
+            seen: list[Image] = []
+            while page := database.images.deleted(owner, seen[-1] if seen else None, size):
+                assert len(page) <= size
+                seen += page
+            assert seen == wanted
+        database.images.commit(ImageRemoved(wanted[3], after(10)))
+        assert database.images.deleted(owner, wanted[3]) == wanted[4:]
 
     @pytest.mark.parametrize("was", [Status.ACTIVE, Status.DEACTIVATED])
     def test_what_a_deleted_image_was_is_kept(self, database: Database, was: Status) -> None:

@@ -18,7 +18,7 @@ from glancecore.domain.context import Context
 from glancecore.domain.events import EventName, ExtensionEvent
 from glancecore.domain.image import Image
 from glancecore.domain.lease import Lease
-from glancecore.ports.extension import Argument, Background, Collection, CommandTree, Extension, Subscriptions
+from glancecore.ports.extension import Argument, Background, Collection, CommandTree, Entrance, Extension, Subscriptions
 from glancecore.ports.http import Route, Schema
 from glancecore.ports.options import Options
 from glancecore.ports.periodic import JobContext, PeriodicJob
@@ -229,6 +229,20 @@ class OpensTheGate(Good):
             return Context(user="x", project="owners", roles=frozenset({"member", "reader", "admin"}), admin=True, request_id=request_id)
 
         Gate._identified = identified  # type: ignore[method-assign]
+
+
+class LetsAnybodyIn(Good):
+    def entrances(self) -> Iterable[Entrance]:
+        return [Entrance("/sab/in", lambda _environ: {"X-Identity-Status": "Confirmed", "X-User-Id": "x", "X-Project-Id": "owners", "X-Roles": "member,reader"})]
+
+
+class FailsAtStrangers(Good):
+    def entrances(self) -> Iterable[Entrance]:
+        return [Entrance("/sab/in", lambda environ: {"X-User-Id": environ["HTTP_X_SAB"]})]
+
+
+class HeaderOfTwoLines(Good):
+    site_headers: ClassVar[Mapping[str, Mapping[str, str]]] = {"/sab": {"X-Sab": "one\nX-Other: two"}}
 
 
 class AllowsAnybody(Good):

@@ -11,7 +11,14 @@ from oslo_config import cfg
 
 from glancecore.domain.context import Context
 from glancecore.domain.errors import NotAuthenticated
-from glancecore.ports.auth import Auth, WSGIApplication, WSGIEnvironment, from_identity_headers
+from glancecore.ports.auth import (
+    Auth,
+    Scheme,
+    TokenService,
+    WSGIApplication,
+    WSGIEnvironment,
+    from_identity_headers,
+)
 from glancecore.testing.auth import AuthConformance, Caller, make_auth
 
 Kit = AuthConformance
@@ -71,6 +78,28 @@ class SaysThatItIsOpen(Keys):
 class TakesCookies(Keys):
     def identify(self, environ: WSGIEnvironment) -> Context:
         return super().identify({KEY: environ.get(KEY) or environ.get("HTTP_COOKIE", "")})
+
+
+class SaysOpen(Keys):
+    scheme = Scheme.OPEN
+
+
+class SaysProxy(Keys):
+    scheme = Scheme.PROXY
+
+
+class SaysBasic(Keys):
+    scheme = Scheme.BASIC
+
+
+class SaysToken(Keys):
+    scheme = Scheme.TOKEN
+
+
+class HasTokens(Keys):
+    @property
+    def token_service(self) -> TokenService:
+        return TokenService("http://127.0.0.1:5000", "http://127.0.0.1:5000")
 
 
 class TwoLines(Keys):
@@ -216,6 +245,7 @@ class Tells(Keys):
     (LetsAllIn, Kit.test_open_to_all_is_honest, {}),
     (SaysThatItIsOpen, Kit.test_open_to_all_is_honest, {}),
     (TakesCookies, Kit.test_ambient_is_honest, {"callers": [Caller({"HTTP_COOKIE": "key-of-alice"}, "alice", "red", frozenset({"member"}))]}),
+    *((x, Kit.test_scheme_is_honest, {}) for x in (SaysOpen, SaysProxy, SaysBasic, SaysToken, HasTokens)),
     (TwoLines, Kit.test_the_challenge_can_be_sent, {}),
     (NoChallenge, Kit.test_the_challenge_can_be_sent, {}),
     (SameProject, Kit.test_good_credentials_say_who_one_is, {}),

@@ -20,7 +20,7 @@ def commands() -> list[str]:
     return [step["run"] for job in WORKFLOW["jobs"].values() for step in job["steps"] if "run" in step]
 
 
-@pytest.mark.parametrize("folder", [REPO, *sorted(x.parent for x in REPO.glob("drivers/[!_]*/pyproject.toml"))], ids=lambda x: x.name)
+@pytest.mark.parametrize("folder", [REPO, *sorted(x.parent for x in [*REPO.glob("drivers/[!_]*/pyproject.toml"), *REPO.glob("clients/*/pyproject.toml")])], ids=lambda x: x.name)
 def test_the_license_is_beside_each_distribution(folder: Path) -> None:
     assert (folder / "LICENSE").read_bytes() == (REPO / "LICENSE").read_bytes()
 

@@ -18,6 +18,7 @@ SHARED = {
     "Images": "the use case implements the port",
     "Operations": "the kernel's implements the port",
     "Subscriptions": "the kernel's implements the port",
+    "Trash": "the use case implements the port",
     "UploadSessions": "the use case implements the port",
     "Writer": "the kernel's implements the port",
 }

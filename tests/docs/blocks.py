@@ -8,7 +8,7 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
 #: Every page for readers of the project.
-PAGES = sorted([REPO / "README.md", REPO / "SECURITY.md", REPO / "CONTRIBUTING.md", *REPO.glob("docs/**/*.md"), *REPO.glob("drivers/*/README.md")])
+PAGES = sorted([REPO / "README.md", REPO / "SECURITY.md", REPO / "CONTRIBUTING.md", *REPO.glob("docs/**/*.md"), *REPO.glob("drivers/*/README.md"), *REPO.glob("clients/*/README.md")])
 #: Fenced blocks of these kinds are commands; indented ones are when a line begins with a word of WORDS.
 KINDS = ("console", "sh", "bash")
 WORDS = re.compile(r"(\$ |(\S*/)?(pip|python3?|make|openstack|glance(-[a-z-]+)?|htpasswd|openssl|curl|systemctl) )")

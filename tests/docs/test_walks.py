@@ -102,6 +102,27 @@ def test_moving_from_glance(walk: Begin) -> None:
         page.elsewhere(begin, KEYSTONE)
 
 
+def test_operating(walk: Begin) -> None:
+    page = walk("docs/operating.md")
+    machine = first(page)
+    said = page.run("glance-manage quota set", machine)
+    assert "image_size_total: 0 of no limit, default" in said
+    assert "image_count_total: 0 of 500, set for this project" in said
+
+
+def test_backup(walk: Begin) -> None:
+    page = walk("docs/backup.md")
+    machine = first(page)
+    serve(machine)
+    machine.run("mkdir -p /var/lib/backups")
+    page.run("glance-manage db backup", machine)
+    image(machine)
+    machine.stop()
+    machine.run("rm /var/lib/glance/glance.sqlite*; cp /var/lib/backups/glance.sqlite /var/lib/glance/glance.sqlite")
+    assert "operations that were under way and let go of their data: 0" in machine.run("glance-manage db restored")
+    machine.run("glance-periodic run orphans --dry-run\nglance-periodic run auditor --dry-run")
+
+
 def test_stores(walk: Begin) -> None:
     page = walk("docs/stores.md")
     machine = first(page, text_of("docs/stores.md", "web:http"))

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import lab
+import requests
 
 
 def test_each_run_serves_on_the_port_that_it_is_given(tmp_path: Path) -> None:
@@ -18,5 +19,8 @@ def test_each_run_serves_on_the_port_that_it_is_given(tmp_path: Path) -> None:
                                       stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         try:
             assert lab.answers(port, 120, server), log.read_text()
+            assert f"console: http://127.0.0.1:{port}/console/" in log.read_text()
+            answer = requests.get(f"http://127.0.0.1:{port}/console/session", timeout=30)
+            assert [x["name"] for x in answer.json()["methods"]] == ["none"]
         finally:
             lab.end(server, signal.SIGTERM)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import lab
 import pytest
-from client import HEADERS_AUTH, Client
+from client import BROKEN_OFF, HEADERS_AUTH, Client
 from waiting import until
 
 REFUSED = "SIGHUP changes nothing"
@@ -283,9 +283,7 @@ def test_a_worker_that_cannot_begin_does_not_end_the_service(running: Running) -
 
 
 def test_a_transfer_goes_on_while_workers_are_replaced_again_and_again(running: Running) -> None:
-    """The former worker drains, for as long as graceful_timeout says, and nothing waits for it."""
-    running.write({"server": {"graceful_timeout": 600}})
-    running.taken()
+    """The former worker drains, for as long as reload_timeout says, and nothing waits for it."""
     client = Client(running.service.url)
     image_id = str(client.create()["id"])
     go_on, begun, status = threading.Event(), threading.Event(), []
@@ -301,7 +299,7 @@ def test_a_transfer_goes_on_while_workers_are_replaced_again_and_again(running: 
     assert begun.wait(60)
     (first,) = running.serving
     for count in (2, 3):
-        running.write({"server": {"graceful_timeout": 600}, "DEFAULT": {"limit_param_default": count}})
+        running.write({"DEFAULT": {"limit_param_default": count}})
         seen = running.serving
         running.hang_up()
         until(lambda seen=seen: (now := running.serving) - seen and len(now) == 2, lambda: running.log[-3000:])  # type: ignore[misc]
@@ -315,6 +313,80 @@ def test_a_transfer_goes_on_while_workers_are_replaced_again_and_again(running: 
     upload.join(60)
     assert status == [204]
     until(lambda: first not in running.serving)
+
+
+@contextmanager
+def slow_upload(client: Client) -> Iterator[tuple[str, threading.Event, list[object]]]:
+    """An upload that has begun: of which image, what lets it go on, and what became of it."""
+    image_id, go_on, begun, became = str(client.create()["id"]), threading.Event(), threading.Event(), []  # type: tuple[str, threading.Event, threading.Event, list[object]]
+
+    def pieces() -> Iterator[bytes]:
+        yield b"x" * 1000
+        begun.set()
+        go_on.wait(300)
+        yield b"y" * 1000
+
+    def upload() -> None:
+        try:
+            became.append(client.upload(image_id, pieces()).status_code)
+        except BROKEN_OFF as exc:
+            became.append(exc)
+
+    thread = threading.Thread(target=upload)
+    thread.start()
+    assert begun.wait(60)
+    try:
+        yield image_id, go_on, became
+    finally:
+        go_on.set()
+        thread.join(120)
+
+
+def test_no_transfer_is_dropped_by_a_reload(running: Running) -> None:
+    """Longer than a stop would have waited for it: passwords of users, levels of logs and a new store are there before it ends."""
+    client = Client(running.service.url)
+    (first,) = running.serving
+    with slow_upload(client) as (image_id, go_on, became):
+        running.write({"server": {"graceful_timeout": 1}, "DEFAULT": {"enabled_backends": "file:file, more:file"}, "more": {"filesystem_store_datadir": running.folder / "more"}})
+        running.hang_up()
+        until(lambda: running.serving - {first} and first in running.serving, lambda: running.log[-3000:])
+        until(lambda: {x["id"] for x in Client(running.service.url).call("GET", "/v2/info/stores").json()["stores"]} == {"file", "more"})
+        other = str(client.create()["id"])
+        # the former worker takes connections until it is told
+        until(lambda: Client(running.service.url).upload(other, b"data", **{"x-image-meta-store": "more"}).status_code == 204)
+        ends = time.monotonic() + 8  # more than the former graceful_timeout of 5 s, and the new one
+        until(lambda: time.monotonic() > ends)
+        assert first in running.serving
+        assert became == []
+        go_on.set()
+        until(lambda: became)
+        assert became == [204]
+    assert client.download(image_id).content == b"x" * 1000 + b"y" * 1000
+    until(lambda: first not in running.serving)
+    assert "could not be stopped" not in running.log
+
+
+def test_a_reload_has_an_end_and_a_stop_waits_no_longer(running: Running) -> None:
+    client = Client(running.service.url)
+    running.write({"server": {"reload_timeout": 4}})
+    running.taken()
+    (first,) = running.serving
+    with slow_upload(client) as (_, go_on, became):
+        running.hang_up()
+        until(lambda: first not in running.serving, lambda: running.log[-3000:])
+        go_on.set()  # it notices when it sends
+        until(lambda: became)
+        assert became != [204]
+    running.write({"server": {"graceful_timeout": 3}})
+    running.taken()
+    (first,) = running.serving
+    with slow_upload(Client(running.service.url)) as (_, go_on, became):
+        running.hang_up()
+        until(lambda: running.serving - {first} and first in running.serving, lambda: running.log[-3000:])
+        running.service.stop()
+        go_on.set()  # it notices when it sends
+        until(lambda: became)
+        assert became != [204]
 
 
 def test_glance_periodic_begins_anew_as_the_same_process(tmp_path: Path) -> None:

@@ -62,6 +62,13 @@ READ_LOCATIONS = grid("""
     other      404  403  403  403  403
     stranger   404  404  404  403  403
     anonymous  404  404  404  404  403""")
+SEE_USE = grid("""
+    admin      yes  yes  yes  yes  yes
+    owner      yes  yes  yes  yes  yes
+    reader     yes  yes  yes  yes  yes
+    other      404  403  403  403  403
+    stranger   404  404  404  403  403
+    anonymous  404  404  404  404  403""")
 #: Only shared images have members.
 SHARE = grid("""
     admin      403  yes  yes  403  403
@@ -178,7 +185,7 @@ TABLE: Mapping[tuple[str, str], Row] = {
     ("PUT", f"{IMAGE}/file"): Row(CHANGE, b"data", _DATA), ("GET", f"{IMAGE}/file"): Row(READ_DATA, fields="active"),
     ("PUT", f"{IMAGE}/stage"): Row(CHANGE, b"data", _DATA),
     ("POST", f"{IMAGE}/import"): Row(CHANGE, {"method": {"name": "web-download", "uri": "http://127.0.0.1:1/"}}, done=(400,)),
-    ("GET", f"{IMAGE}/tasks"): Row(SEE),
+    ("GET", f"{IMAGE}/tasks"): Row(SEE), ("GET", f"{IMAGE}/use"): Row(SEE_USE),
     ("POST", f"{IMAGE}/tasks/{{task_id}}/actions/cancel"): Row(CHANGE), ("POST", f"{IMAGE}/tasks/{{task_id}}/actions/retry"): Row(CHANGE, done=(400,)),
     ("GET", f"{IMAGE}/locations"): Row(READ_LOCATIONS, fields="active"),
     ("POST", f"{IMAGE}/locations"): Row(CHANGE, {"url": "http://127.0.0.1:1/"}, done=(400,)),
@@ -193,6 +200,8 @@ TABLE: Mapping[tuple[str, str], Row] = {
     ("POST", "/v2/tasks"): Row(ADMINS, {"type": "import", "input": {"import_from": "http://127.0.0.1:1/", "import_from_format": "raw"}}, done=(400,)),
     ("GET", "/v2/info/import"): Row(EVERYBODY), ("GET", "/v2/info/stores"): Row(EVERYBODY), ("GET", "/v2/info/usage"): Row(EVERYBODY), ("GET", "/v2/info/extensions"): Row(EVERYBODY),
     ("GET", "/v2/info/stores/detail"): Row(ADMINS), ("GET", "/v2/schemas/{name}"): Row(EVERYBODY),
+    ("GET", "/v2/quotas"): Row(ADMINS), ("GET", "/v2/quotas/{project_id}"): Row(ADMINS), ("DELETE", "/v2/quotas/{project_id}"): Row(ADMINS),
+    ("PATCH", "/v2/quotas/{project_id}"): Row(ADMINS, {"image_count_total": 5}),
     ("GET", "/v2/cache"): Row(ADMINS), ("DELETE", "/v2/cache"): Row(ADMINS), ("POST", "/v2/cache/clean"): Row(ADMINS),
     ("POST", "/v2/cache/prune"): Row(ADMINS), ("PUT", "/v2/cache/{image_id}"): Row(CACHE, fields="active", done=(400,)),
     ("DELETE", "/v2/cache/{image_id}"): Row(CACHE, done=(404,)), ("GET", "/v2/cache/nodes/{image_id}"): Row(CACHE, done=(409,)),

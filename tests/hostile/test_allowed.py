@@ -50,7 +50,7 @@ def _values(house: House, row: Row, column: str, path: str) -> Mapping[str, str]
         assert made.status_code == 201, made.text
         return {"namespace": name, "name": "seed"}
     if column == "any" and "{task_id}" not in path:
-        return {"name": "image"}
+        return {"name": "image", "project_id": f"p-{uuid.uuid4()}"}
     image = house.image("private" if column == "any" else column, **_image_fields(row.fields))
     values = {"image_id": image.id, "tag": "seed", "member": OTHER, "store_id": "slow"}
     if "{task_id}" in path:

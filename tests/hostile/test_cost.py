@@ -77,7 +77,7 @@ def test_judging_is_cheap(here: House, usual: float, method: str, path: str, whe
     name = f"n-{uuid.uuid4()}"
     if "{namespace}" in path:
         assert here.admin.call("POST", "/v2/metadefs/namespaces", {"namespace": name, "tags": [{"name": "seed"}]}).status_code == 201
-    address = path.format(image_id=image.id, member="others", namespace=name, name="seed", tag="seed")
+    address = path.format(image_id=image.id, member="others", namespace=name, name="seed", tag="seed", project_id="others")
     start = json.loads(json.dumps(row.body).replace("{new}", f"n-{uuid.uuid4()}"))
     dear = {}
     for what in LARGE:
@@ -128,7 +128,7 @@ def test_who_may_not_is_refused_before_the_body_is_read(here: House, method: str
     name = f"n-{uuid.uuid4()}"
     if "{namespace}" in path:
         assert here.admin.call("POST", "/v2/metadefs/namespaces", {"namespace": name, "visibility": "public"}).status_code == 201
-    address = path.format(image_id=image.id, member="others", namespace=name, name="seed", tag="seed")
+    address = path.format(image_id=image.id, member="others", namespace=name, name="seed", tag="seed", project_id="others")
     person = "anonymous" if path == "/v2/metadefs/validate" else "stranger"
     answer = here.people[person].call(method, address, b"{" * 100, **{"Content_Type": "application/json", **row.headers})
     assert answer.status_code == 403, answer.text

@@ -38,7 +38,7 @@ class Asker:
         """What it was about may be gone, or otherwise changed."""
         image = self.house.image("accepted")
         namespace = f"n-{uuid.uuid4()}"
-        self.values = {"image_id": image.id, "tag": "seed", "member": OTHER, "store_id": "slow", "task_id": self.house.task(image).id,
+        self.values = {"image_id": image.id, "tag": "seed", "member": OTHER, "store_id": "slow", "project_id": f"p-{image.id}", "task_id": self.house.task(image).id,
                        "name": "seed" if "namespaces" in self.path else "image", "namespace": namespace}
         if "{namespace}" in self.path:
             made = self.house.admin.call("POST", "/v2/metadefs/namespaces", {"namespace": namespace, **_PARTS})

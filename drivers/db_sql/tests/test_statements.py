@@ -110,7 +110,7 @@ class TestStatements:
             assert self.statements(database, partial(images.find, shared)) == (0 if nothing else 1 if viewer.admin else 2)
         wanted = ImageQuery(OWNER, marker=made[30].id)
         assert self.statements(database, lambda: images.find(wanted)) == 2
-        for call in (lambda: images.usage("ours"), lambda: images.lease("x"), images.expired, images.unleased,
+        for call in (lambda: images.usage("ours"), lambda: images.lease("x"), images.leases, images.expired, images.unleased,
                      lambda: images.members("x"), lambda: images.get_any(made[0].id)):
             assert self.statements(database, call) == 1
 
@@ -255,10 +255,14 @@ def test_rounds_over_all_images_follow_an_index(opened: Callable[..., SqlDatabas
     monkeypatch.setattr(Session, "rows", noted)
     database.images.scan(frozenset({Status.ACTIVE, Status.DEACTIVATED}), "x")
     database.images.pending(START)
+    database.images.deleted("ours", make_image(), 10)
+    database.images.deleted(None)
     monkeypatch.undo()
     plans = [explained(database, text, values) for text, values in asked]
     assert [x for x in plans[0] if "TEMP B-TREE" in x or not x.startswith("SEARCH i USING INDEX sqlite_autoindex_images")] == []
     assert re.match(r"SEARCH i USING INDEX images_status \(status=\?\)", plans[1][0])
+    for plan in plans[2:]:
+        assert [re.match(r"SEARCH i USING INDEX images_owner_updated \(owner=\? AND shelf=\?", x) is not None for x in plan] == [True], plan
 
 
 # -- metadata definitions ----------------------------------------------------------------------------------------------

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import lab
 import pytest
 
 from glancecore.ports.http import Route
@@ -32,6 +33,11 @@ class TestConsole(ExtensionConformance):
     @pytest.fixture(autouse=True)
     def _headers(self) -> None:
         self.headers: Mapping[str, Mapping[str, str]] = {}  # type: ignore[misc]
+
+    @pytest.fixture
+    def second_database(self) -> Iterator[Mapping[str, object]]:
+        with lab.new_database("mariadb") as url:
+            yield {"connection": url}
 
     def work(self, service: Running, image_id: str) -> None:
         """A session, and the event of another image's making."""

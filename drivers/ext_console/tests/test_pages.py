@@ -85,6 +85,11 @@ def test_answers_of_the_api_are_strict_as_well(browser: Browser) -> None:
         assert {name: answer.headers[name] for name in HEADERS} == HEADERS
 
 
+def test_the_description_names_each_route_once(browser: Browser) -> None:
+    names = [x["operationId"] for path in browser.ask("GET", "/openapi.json").json["paths"].values() for x in path.values()]  # type: ignore[index]
+    assert len(set(names)) == len(names)
+
+
 def test_other_answers_of_the_service_stay_as_they_were(browser: Browser) -> None:
     assert not HEADERS.keys() & browser.ask("GET", "/v2/images").headers.keys()
 

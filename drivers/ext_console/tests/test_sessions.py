@@ -110,6 +110,12 @@ def test_proxy(behind_proxy: Service) -> None:
     assert not records(behind_proxy)
 
 
+@pytest.mark.parametrize(("said", "shown"), [("J\u00f6rg".encode().decode("latin-1"), "J\u00f6rg"), ("", "user-red"), ("a\x01b", "user-red"), ("x" * 1000, "x" * 255)])
+def test_people_are_called_what_the_proxy_says(behind_proxy: Service, said: str, shown: str) -> None:
+    browser = Browser(behind_proxy.app, {**proxied("red"), "X-User-Name": said})
+    assert browser.login("proxy")["user"] == {"id": "user-red", "name": shown}
+
+
 def test_who_is_not_known_to_the_proxy_does_not_get_in(behind_proxy: Service) -> None:
     answer = Browser(behind_proxy.app).ask("POST", "/console/session", {"method": "proxy"})
     assert answer.status_code == 401

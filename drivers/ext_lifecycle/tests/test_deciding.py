@@ -71,6 +71,16 @@ def test_by_dates() -> None:
     assert done(policy({**step, "days": 11}), old) == done(policy(step), fact(1, 1)) == {}
 
 
+def test_by_use() -> None:
+    idle = {x: fact(x, 99, idle_since=NOW - timedelta(days=x)) for x in (9, 10, 11)}
+    facts = [*idle.values(), fact(1, 99)]
+    assert done(policy({"action": "delete", "unused_days": 10}), *facts) == {"0010": "delete", "0011": "delete"}, "of the last nothing is known"
+    assert done(policy(DELETE, used_within_days=10), *facts) == {"0010": "delete", "0011": "delete"}
+    assert done(policy({"action": "delete", "unused_days": 10, "age_days": 100}), *facts) == {}
+    why = decide(policy({"action": "delete", "unused_days": 10}), [idle[11]], NOW)[0].why
+    assert why == "not used for 10 days"
+
+
 @pytest.mark.parametrize(("said", "kept"), [("forever", True), ("last-2", True), ("last-1", False), ("none", False), ("notice", False), ("2026-06-02", True), ("2026-06-01", True), ("20260601", True),
                                             ("2026-05-31", False), ("last-x", False), ("", False)])
 def test_uuid_validity(said: str, kept: bool) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from glancecore.assembly.lifecycle import Service
 from glancecore.domain.context import Context
+from glancecore.features.uses.extension import UsesExtension
 from glancecore.testing.service import Person, basic, built, merged, read, synced, written
 
 CTX = Context(user="u", project="demo", roles=frozenset({"member", "reader"}))
@@ -225,6 +226,36 @@ def test_a_plan_that_is_applied_at_its_last_moment_is_kept(service: Service, per
     monkeypatch.setattr(type(kernel), "clock", lambda _self: now[0])
     apply(person, plan)
     assert kernel.records.expired("lifecycle.plans", now[0] + timedelta(hours=1)) == []
+
+
+def test_what_is_used_meanwhile_is_kept(service: Service, person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Used long ago, used of late, and used when the plan is made already."""
+    uses, began = service.of(UsesExtension), datetime.now(UTC)
+    now = [began]
+    monkeypatch.setattr(type(plans(service)._kernel), "clock", lambda _self: now[0])
+    monkeypatch.setattr(uses.counter, "_clock", lambda: now[0])
+
+    def use(image_id: str) -> None:
+        answer = person.call("GET", f"/v2/images/{image_id}/file")
+        assert (answer.status_code, answer.data) == (200, b"data")
+        answer.close()
+        uses.counter.write()
+
+    step = {"action": "delete", "unused_days": 30}
+    long_ago, of_late, meanwhile = [image(person) for _ in range(3)]
+    use(long_ago)
+    now[0] = began + timedelta(days=31)
+    assert planned(person, step)[1]["entries"] == [], "uses are not counted yet, so nothing is known"
+    uses.counter.write_in_time()
+    now[0] += timedelta(days=29)
+    assert planned(person, step)[1]["entries"] == [], "nor for long enough"
+    use(of_late)
+    now[0] += timedelta(days=2)
+    _, plan = planned(person, step)
+    assert {x["image_id"] for x in plan["entries"]} == {long_ago, meanwhile}
+    assert {x["image_id"] for x in planned(person, {"action": "delete", "age_days": 1}, keep={"used_within_days": 30})[1]["entries"]} == {long_ago, meanwhile}
+    use(meanwhile)
+    assert apply(person, plan) == {long_ago: True, meanwhile: False}
 
 
 def test_other_kinds_are_counted_by_themselves(person: Person) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from glancecore.domain import errors
 from glancecore.domain.context import Context
-from glancecore.domain.quota import Limits
+from glancecore.domain.quota import Limits, shown
 from glancecore.kernel.transfer.store_facade import StoreFacade
 from glancecore.kernel.transfer.stores import Stores
 from glancecore.policies.authorizer import Authorizer
@@ -53,12 +53,7 @@ class Discovery:
         limits = self._quota.limits(ctx.project)
         if not self._quota.shows_usage and limits in (Limits(), Limits(metadata_bytes=limits.metadata_bytes)):
             return {}
-        used = self._repository.usage(ctx.project)
-        rows = {"image_size_total": (used.bytes >> 20, limits.bytes, 20), "image_stage_total": (used.staged_bytes >> 20,
-                limits.staged_bytes, 20), "image_count_total": (used.images, limits.images, 0),
-                "image_count_uploading": (used.uploading, limits.uploading, 0)}
-        return {name: {"usage": usage, "limit": -1 if limit is None else -(-limit >> shift)}
-                for name, (usage, limit, shift) in rows.items()}
+        return shown(self._repository.usage(ctx.project), limits)
 
     def _brief(self, store: StoreFacade) -> dict[str, object]:
         row: dict[str, object] = {"id": store.id}

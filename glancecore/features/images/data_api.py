@@ -59,6 +59,7 @@ class ImageDataApi:
         offset, length = part or (0, size)
         direct = found.direct_url(_asked(request)) if length and request.method == "GET" else None
         if direct is not None:
+            self._downloads.redirected(found.image)
             return Response(status=307, headers={"Location": direct, "Cache-Control": "no-store"})
         response = self._bytes(request, ctx, found, offset, length)
         response.content_length = length

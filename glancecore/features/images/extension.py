@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 
 from oslo_config import cfg
 
@@ -14,6 +15,7 @@ from glancecore.features.images.location_hashing import LocationHashing
 from glancecore.features.images.locations import Locations, LocationSettings
 from glancecore.features.images.options import bound
 from glancecore.features.images.property_protection import PropertyProtection
+from glancecore.features.images.trash import Trash
 from glancecore.features.images.use_cases import Images, MetadataRules
 from glancecore.kernel.core import CoreExtension, CoreKernel
 from glancecore.kernel.transfer.downloads import Downloads
@@ -33,6 +35,7 @@ class ImagesExtension(CoreExtension):
         self.limits = MetadataLimits(bound(conf.image_property_quota), bound(conf.image_tag_quota), bound(conf.image_metadata_quota), bound(conf.project_metadata_quota))
         self.protection = _protection(conf, kernel)
         self.deletion = Deletion(repository, stores, leases, writer, delayed=conf.delayed_delete)
+        self.trash = Trash(repository, self.deletion, timedelta(seconds=conf.scrub_time) if conf.delayed_delete else None)
         self.hashing = LocationHashing(kernel.database, stores, leases, kernel.data_settings, writer)
         self.locations = Locations(repository, kernel.policy, kernel.quota, stores, kernel.operations, self.hashing, kernel.lookups, LocationSettings(
             conf.show_multiple_locations, conf.do_secure_hash, bound(conf.image_location_quota), kernel.data_settings.algorithm, kernel.data_settings.inspection))

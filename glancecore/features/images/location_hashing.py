@@ -110,7 +110,7 @@ class LocationHashing:
         inspector = Inspector(image.disk_format or "", image.container_format or "", self._settings.inspection)
         with contextlib.closing(self._stores.holding(location).open(location.url)) as source:
             intake = Intake(source, algorithm, size=image.size, cap=self._settings.size_cap, inspector=inspector,
-                            check_lease=lambda: self._check(lease), algorithms=[announced] if announced else [])
+                            check_lease=lambda: self._check(lease), algorithms=[announced] if announced else [], checksum=self._settings.checksum or image.checksum is not None)
             _exhaust(iter(intake))
         _compare(image, intake.digests.checksum, intake.extra_digests)
         return intake.digests
@@ -158,7 +158,7 @@ class LocationHashing:
         self._writer.save(*changes, events=events)
 
 
-def _compare(image: Image, checksum: str, digests: Mapping[str, str]) -> None:
+def _compare(image: Image, checksum: str | None, digests: Mapping[str, str]) -> None:
     """Raises HashMismatch unless the data has the hashes that were announced."""
     hashed = [(image.hash_algo, image.hash_value, digests[image.hash_algo])] if image.hash_algo else []
     for algorithm, expected, is_ in (*hashed, ("md5", image.checksum, checksum)):

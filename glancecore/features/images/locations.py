@@ -83,8 +83,8 @@ class Effects:
 
 
 class Locations:
-    def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, stores: Stores, operations: Operations,
-                 hashing: LocationHashing, lookups: Lookups, settings: LocationSettings) -> None:
+    def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, stores: Stores, operations: Operations, hashing: LocationHashing,
+                 lookups: Lookups, settings: LocationSettings) -> None:
         self._repository = repository
         self._policy = authorizer
         self._quota = quota
@@ -95,21 +95,22 @@ class Locations:
         self._lookups = lookups
         self._settings = settings
         self._writer = operations.writer
+        self.when_read: Callable[[Image], None] = lambda _: None  # told each image whose locations were read
 
     # -- use cases -----------------------------------------------------------------------------------------------------
     def list(self, ctx: Context, image_id: str) -> Sequence[Location]:
         """Where the image's copies lie. Raises ImageNotFound, Forbidden."""
         image = self._image(ctx, image_id)
         self._policy.authorize(ctx, "fetch_image_location", image)
+        self.when_read(image)
         return self._stores.by_preference(image.good_locations)
 
     def add(self, ctx: Context, image_id: str, read: Callable[[], NamedLocation]) -> None:
         """Make data that lies in a store already the data of a queued image.
 
-        It becomes active at once and is hashed behind the caller's back; with an expected hash it is importing until the
-        data has been found to have it. What the caller wants is read when he has been found to be allowed to. With hashing switched off it is active at once, and an expected hash is believed, unless
-        others may change the data. Raises ImageNotFound, Forbidden, WrongStatus, Invalid, BadLocation, BadContent, Conflict (another image's
-        data), ServerBusy (too many look-ups at once), QuotaExceeded."""
+        It becomes active at once and is hashed behind the caller's back; with an expected hash it is importing until the data has been found to have
+        it. With hashing switched off an expected hash is believed, unless others may change the data. The caller's wish is read when he may do it.
+        Raises ImageNotFound, Forbidden, WrongStatus, Invalid, BadLocation, BadContent, Conflict (another image's data), ServerBusy, QuotaExceeded."""
         image = self._image(ctx, image_id)
         self._policy.authorize(ctx, "add_image_location", image)
         image.require(Status.QUEUED)
@@ -132,8 +133,7 @@ class Locations:
             checkpoint("location.after_intent")
 
     def remove_copy(self, ctx: Context, image_id: str, store_id: str) -> None:
-        """Remove the copies that one store holds. Raises ImageNotFound, Conflict (no such store), Forbidden, LocationNotFound,
-        WrongStatus, LastLocation, BlobInUse and other StoreErrors (it stays)."""
+        """Remove the copies that one store holds. Raises ImageNotFound, Conflict (no such store), Forbidden, LocationNotFound, WrongStatus, StoreError."""
         image = self._image(ctx, image_id)
         if store_id not in self._stores.ids:
             raise errors.Conflict(f"no store {store_id!r}; there are: {', '.join(self._stores.ids)}")

@@ -32,6 +32,9 @@ OPTIONS: dict[str, list[cfg.Opt]] = {
                          "only sent against its hash."),
         cfg.StrOpt("hashing_algorithm", default="sha512",
                    help="Digest that os_hash_value is made with: a name that Python's hashlib knows."),
+        cfg.BoolOpt("legacy_checksum", default=True,
+                    help="Give new data an MD5 as well, as checksum. false: checksum is null, clients compare os_hash_value, and uploads cost less "
+                         "CPU. The MD5 of images that have one stays."),
         cfg.BoolOpt("delayed_delete", default=False,
                     help="A deleted image that has data is kept as pending_delete, seen by nobody, for scrub_time seconds: until then "
                          "glance-scrubber --restore ID brings it back. It counts against its project's quotas all the while."),

@@ -64,7 +64,7 @@ class StagedData:
         BadContent, StoreError, and whatever ``pieces``, ``reserve`` and ``check_lease`` raise; then nothing is left."""
         judge = self._judge(image)
         intake = Intake(pieces, self._settings.algorithm, size=size, cap=self._settings.size_cap, inspector=judge,
-                        reserve=reserve, check_lease=check_lease, algorithms=algorithms)
+                        reserve=reserve, check_lease=check_lease, algorithms=algorithms, checksum=self._settings.checksum)
         location = self.store.put(ref.key, intake, size)
         return Staged(ref.store, ref.key, location.url, intake.digests, judge.verdict), intake.extra_digests
 
@@ -73,7 +73,7 @@ class StagedData:
         size = path.stat().st_size
         if self.store.offers(Cap.ADOPT):
             judge = self._judge(image)
-            intake = Intake(_read(path, progress), self._settings.algorithm, size=size, cap=self._settings.size_cap, inspector=judge)
+            intake = Intake(_read(path, progress), self._settings.algorithm, size=size, cap=self._settings.size_cap, inspector=judge, checksum=self._settings.checksum)
             for _ in intake:
                 pass  # hashed and inspected on the way
             try:

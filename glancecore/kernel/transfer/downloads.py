@@ -30,6 +30,7 @@ class Downloads:
         self._notifications = notifications
         self._cache: DataCache | None = None
         self._when_damaged: Callable[[Image], None] | None = None
+        self._when_used: Callable[[Image], None] | None = None
 
     def download(self, ctx: Context, image_id: str, prefer: Sequence[str] = ()) -> Download | None:
         """The image's data; None when it has none. Raises ImageNotFound, Forbidden, ImageDeactivated, UnknownStore, DataDamaged."""
@@ -59,12 +60,23 @@ class Downloads:
         """``call`` is told each image that was asked for and has damaged copies only."""
         self._when_damaged = call
 
+    def when_used(self, call: Callable[[Image], None]) -> None:
+        """``call`` is told each image that a user has read data of, or was sent to the backend for."""
+        self._when_used = call
+
+    def redirected(self, image: Image) -> None:
+        """The caller reads the image from the backend itself."""
+        if self._when_used is not None:
+            self._when_used(image)
+
     def to_cache(self, image: Image) -> Download:
         """The data of an active image, for the service itself."""
         return Download(image, self._stores.readable(image), self._stores)
 
     def sent(self, ctx: Context, image: Image, count: int) -> None:
         """Tell that ``count`` bytes of the image have gone to the caller."""
+        if self._when_used is not None and (count or not image.size):
+            self._when_used(image)
         self._notifications.send(ImageSent(image, count, ctx.user, ctx.project, ctx.address), initiator=ctx.initiator)
 
 

@@ -29,13 +29,13 @@ class Intake:
 
     ``size``: bytes that the sender declared, or None. ``cap``: most bytes allowed. ``reserve``: called with the bytes seen so
     far before a piece is taken; raises QuotaExceeded. ``check_lease``: called for each piece; raises LeaseLost.
-    ``algorithms``: more digests to make, told by ``extra_digests``. ``signature``: raises SignatureInvalid when it is not of this data.
+    ``algorithms``: more digests to make, told by ``extra_digests``. ``checksum``: make the MD5, too. ``signature``: raises SignatureInvalid when it is not of this data.
     """
 
     def __init__(self, source: Iterable[bytes], algorithm: str, *, size: int | None, cap: int,
                  inspector: Judge | None = None, reserve: Callable[[int], None] | None = None,
                  check_lease: Callable[[], None] | None = None, algorithms: Collection[str] = (),
-                 signature: SignatureCheck | None = None) -> None:
+                 signature: SignatureCheck | None = None, checksum: bool = True) -> None:
         self._source = source
         self._algorithm = algorithm
         self._declared = size
@@ -47,10 +47,11 @@ class Intake:
         self._digests: Digests | None = None
         self._algorithms = frozenset(algorithms)
         self._signature = signature
+        self._checksum = checksum
         self.extra_digests: dict[str, str] = {}
 
     def __iter__(self) -> Iterator[bytes]:
-        hashes = Hashes({"md5", self._algorithm, *self._algorithms, *([self._signature.algorithm] if self._signature else [])})
+        hashes = Hashes({self._algorithm, *self._algorithms, *(["md5"] if self._checksum else []), *([self._signature.algorithm] if self._signature else [])})
         try:
             if self._declared is not None and self._declared > self._cap:
                 raise errors.TooLarge(f"the data has {self._declared} bytes; image_size_cap is {self._cap}")
@@ -66,7 +67,7 @@ class Intake:
             if self._signature:
                 self._signature.verify(found[self._signature.algorithm])
             self.extra_digests = {name: found[name] for name in self._algorithms}
-            self._digests = Digests(self._seen, found["md5"], self._algorithm, found[self._algorithm], virtual_size)
+            self._digests = Digests(self._seen, found["md5"] if self._checksum else None, self._algorithm, found[self._algorithm], virtual_size)
         finally:
             hashes.close()
             close = getattr(self._source, "close", None)

@@ -84,7 +84,7 @@ class Uploads:
         image = held.image
         inspector = Inspector(image.disk_format or "", image.container_format or "", self._settings.inspection)
         intake = Intake(_noted(body), self._settings.algorithm, size=size, cap=self._settings.size_cap, inspector=inspector,
-                        reserve=held.reserve, check_lease=held.check, signature=signature)
+                        reserve=held.reserve, check_lease=held.check, signature=signature, checksum=self._settings.checksum)
         location = store.put(image.blob_key, intake, size, owner=image.owner)
         checkpoint("upload.after_put")
         return location, intake.digests

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from glancecore.domain.context import Context
 from glancecore.domain.errors import ConfigError
-from glancecore.ports.auth import Auth, Scheme, from_identity_headers
+from glancecore.ports.auth import Auth, Scheme, TokenService, from_identity_headers
 from glancecore_auth_keystone.middleware import Middleware
 from glancecore_auth_keystone.options import OPTIONS
 
@@ -33,6 +33,10 @@ class KeystoneAuth(Auth):
     def complaints(self) -> list[str]:
         middleware = self._middleware(lambda _environ, _start: [])
         return [f"[keystone_authtoken] {x}" for x in (middleware.fault_of_keystone(), middleware.fault_of_cache()) if x]
+
+    @property
+    def token_service(self) -> TokenService:
+        return self._middleware(lambda _environ, _start: []).keystone()
 
     def identify(self, environ: WSGIEnvironment) -> Context:
         return from_identity_headers(environ)

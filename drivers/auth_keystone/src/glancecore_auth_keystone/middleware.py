@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 from keystoneauth1.exceptions import ClientException
 from keystonemiddleware import auth_token
 
+from glancecore.domain.errors import ConfigError
+from glancecore.ports.auth import TokenService
+
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -79,6 +82,14 @@ class Middleware(auth_token.AuthProtocol):  # type: ignore[misc]
 
     def _token_cache_factory(self) -> ForgivingCache:
         return ForgivingCache(super()._token_cache_factory())
+
+    def keystone(self) -> TokenService:
+        """Where this service itself has its tokens. Raises ConfigError."""
+        url = getattr(self._auth, "auth_url", None)
+        if not url:
+            raise ConfigError("[keystone_authtoken] auth_url: not set; set it to the URL of Keystone")
+        session = self._session
+        return TokenService(url, self._conf.get("www_authenticate_uri") or url, session.verify, session.cert, session.timeout or 30.0)
 
     def fault_of_cache(self) -> str | None:
         """Why tokens are not remembered."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 
 from glancecore.ports.options import Section
 from glancecore.ports.repository import Database
-from glancecore_db_sql import rows, schema
+from glancecore_db_sql import backup, rows, schema
 from glancecore_db_sql.cached import SqlCached
 from glancecore_db_sql.engine import Connections, Session
 from glancecore_db_sql.images import SqlImages
@@ -56,6 +57,9 @@ class SqlDatabase(Database):
 
     def head(self) -> str:
         return schema.REVISIONS[-1]
+
+    def backup(self, file: Path) -> None:
+        backup.copy(self.connections.url, file)
 
     def purge(self, before: datetime, limit: int | None = 100) -> int:
         forgotten = 0

@@ -82,6 +82,16 @@ class SqlImages(ImageRepository):
                          "ORDER BY i.updated_at, i.id LIMIT ?"])
         return self._dialect.images(self._on.read(lambda db: db.rows(text, rows.micros(before), limit)))
 
+    def deleted(self, project: str | None, behind: Image | None = None, limit: int = 100) -> list[Image]:
+        values: list[object] = [] if project is None else [project]
+        where = f"i.owner {'IS NULL' if project is None else '= ?'} AND i.shelf = 2 AND i.status = 'pending_delete'"
+        if behind is not None:
+            saved, created = rows.micros(behind.updated_at), rows.micros(behind.created_at)
+            where += " AND i.updated_at <= ? AND (i.updated_at < ? OR i.created_at < ? OR (i.created_at = ? AND i.id < ?))"
+            values += [saved, saved, created, created, behind.id]
+        text = " ".join(["SELECT", self._dialect.image(), "FROM images i WHERE", where, "ORDER BY i.updated_at DESC, i.created_at DESC, i.id DESC LIMIT ?"])
+        return self._dialect.images(self._on.read(lambda db: db.rows(text, *values, limit)))
+
     def commit(self, *changes: Change) -> None:
         if changes:
             self._on.write(lambda db: commit.apply(db, changes))
@@ -127,6 +137,10 @@ class SqlImages(ImageRepository):
             return frozenset(token for (token,) in db.rows("SELECT token FROM leases WHERE holder = ?", holder))
 
         return self._on.write(work)
+
+    def leases(self, after: str = "", limit: int = 100) -> list[Lease]:
+        text = " ".join(["SELECT", rows.LEASE, "FROM leases WHERE image_id > ? ORDER BY image_id LIMIT ?"])
+        return [rows.lease(x) for x in self._on.read(lambda db: db.rows(text, after, limit))]
 
     def expired(self, limit: int = 100) -> list[Lease]:
         text = " ".join(["SELECT", rows.LEASE, "FROM leases WHERE expires_at <", self._dialect.now,

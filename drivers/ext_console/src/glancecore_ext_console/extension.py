@@ -22,6 +22,7 @@ from glancecore_ext_console.ways import BasicWay, OpenWay, ProxyWay, Way
 
 if TYPE_CHECKING:
     from glancecore_ext_console.entrance import Visitors
+    from glancecore_ext_console.routes import Routes
 
 #: Nothing from elsewhere, nothing inline, in nobody's frame.
 POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; "
@@ -57,7 +58,7 @@ class Console(Extension):
         from glancecore_ext_console.routes import Routes
 
         session = Routes(self.kernel, self.sessions, self._visitors(), self.way, self.conf.upload_chunk_mib << 20)
-        return [*pages.Pages(pages.STATIC).table(), *session.table(), *Operate(self.kernel, self.recorder).table()]
+        return [*pages.Pages(pages.STATIC).table(), *session.table(), *self._of_keystone(session), *Operate(self.kernel, self.recorder).table()]
 
     def entrances(self) -> Iterable[Entrance]:
         return [self._visitors().entrance()]
@@ -68,6 +69,16 @@ class Console(Extension):
     def subscribe(self, on: Subscriptions) -> None:
         on.committed(self.recorder.tell)
 
+    def _of_keystone(self, session: Routes) -> Iterable[Route]:
+        if self.kernel.identity.scheme is not Scheme.TOKEN:
+            return ()  # without Keystone's libraries
+        from glancecore_ext_console.keystone import KeystoneWay
+        from glancecore_ext_console.keystone_routes import KeystoneRoutes
+
+        if not isinstance(self.way, KeystoneWay):
+            return ()
+        return KeystoneRoutes(session, self.sessions, self._visitors(), self.way).table()
+
     def _visitors(self) -> Visitors:
         from glancecore_ext_console.entrance import Visitors
 
@@ -75,6 +86,11 @@ class Console(Extension):
 
     def _way(self) -> Way:
         scheme = self.kernel.identity.scheme
+        if scheme is Scheme.TOKEN:
+            # it loads libraries that other ways have no use for
+            from glancecore_ext_console.keystone import KeystoneWay
+
+            return KeystoneWay(self.kernel, self.conf)
         if scheme is None or scheme not in _WAYS:
             raise ConfigError("[DEFAULT] enabled_extensions = console: the plugin of [DEFAULT] auth_strategy does not say how people log in; choose none, basic, keystone or "
                               "headers there, or take console out")

@@ -56,6 +56,11 @@ _BODY = 32_000
 _Handler = Callable[..., Response]
 
 
+@functools.cache
+def _version() -> str:
+    return importlib.metadata.version("glancecore")
+
+
 def for_page(handler: _Handler) -> _Handler:
     """Answers are JSON, and no browser asks its user for a password."""
     @functools.wraps(handler)
@@ -173,6 +178,6 @@ class Routes:
             "user": login.user.shown() if login and login.user else None, "project": login.project.shown() if login and login.project else None,
             "roles": list(roles), "is_admin": is_admin, "projects": [x.shown() for x in login.projects] if login else [],
             "csrf": session.csrf if session else None, "expires_at": session.expires_at.strftime("%Y-%m-%dT%H:%M:%SZ") if session else None,
-            "service": {"version": importlib.metadata.version("glancecore") if session else "", "extensions": list(self._kernel.extensions) if session else [],
+            "service": {"version": _version() if session else "", "extensions": list(self._kernel.extensions) if session else [],
                         "upload": {"tus": f"{request.script_root}{PATH}{UPLOADS}" if session and "tus" in self._kernel.extensions else None, "chunk": self._chunk}},
             "locale": "en"}

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment
 
 
+#: Characters of a name.
+_LONGEST = 255
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """What the login page asks for. ``value``: what stands there at first."""
@@ -104,13 +108,19 @@ class ProxyWay(Way):
     def login(self, environ: WSGIEnvironment, method: str, fields: Mapping[str, str]) -> Login:
         del method, fields
         ctx = self.kernel.identity.who(environ, {})
-        return _login("proxy", ctx, {}, environ.get("HTTP_X_USER_NAME"), environ.get("HTTP_X_PROJECT_NAME"))
+        return _login("proxy", ctx, {}, _name(environ, "HTTP_X_USER_NAME"), _name(environ, "HTTP_X_PROJECT_NAME"))
 
     def confirm(self, environ: WSGIEnvironment, session: Session) -> None:
         ctx = self.kernel.identity.who(environ, {})
         login = session.login
         if (ctx.user, ctx.project) != (login.user and login.user.id, login.project and login.project.id):
             raise errors.NotAuthenticated("the proxy says that you are somebody else now")
+
+
+def _name(environ: WSGIEnvironment, key: str) -> str | None:
+    """What people are called, as far as the proxy says it and it can be shown."""
+    found = str(environ.get(key, "")).encode("latin-1", "replace").decode("utf-8", "replace")[:_LONGEST]
+    return found if found.isprintable() and found else None
 
 
 def _login(method: str, ctx: Context, credentials: Mapping[str, str], user_name: str | None = None, project_name: str | None = None) -> Login:

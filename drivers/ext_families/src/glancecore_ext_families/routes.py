@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlencode
 
 from flask import Request, Response
 
@@ -12,7 +11,7 @@ from glancecore.domain import errors, text
 from glancecore.domain.context import Context
 from glancecore.ports.extension import Kernel
 from glancecore.ports.http import Param, Route
-from glancecore.sdk import request_body
+from glancecore.sdk import paging, request_body
 from glancecore.sdk.responses import empty, json_response
 from glancecore_ext_families import schemas
 from glancecore_ext_families.catalogue import Catalogue
@@ -23,14 +22,11 @@ from glancecore_ext_families.moving import Asked, Moving
 from glancecore_ext_families.references import LATEST
 
 _MOST_BODY = 16_000
-_LIMIT, _MOST = 100, 1000
 #: Versions that are looked at for one page of a list, where many are not the caller's to see, and at once.
 _MOST_LOOKED, _LOOK = 2000, 100
 #: How a marker begins that is no label: behind the version of that number, which the caller may not be shown.
 _PLACE = "~"
 _CHECKS = {name: request_body.Checker(getattr(schemas, name)) for name in ("CREATE", "CHANGE", "ADD", "DEPRECATE", "PROMOTE", "MOVE", "REASON")}
-_PAGE = (Param("limit", f"Rows of a page; {_LIMIT} unless it is said, at most {_MOST}.", schema={"type": "integer", "minimum": 1}),
-         Param("marker", "The last one of the page before: see next."))
 
 
 class Routes:
@@ -48,13 +44,13 @@ class Routes:
         said: dict[str, Any] = {"tag": "families"}
         return [
             Route("GET", many, self.list, "List families: your project's own, then public ones", {200: schemas.listed("families", schemas.FAMILY)},
-                  params=(*_PAGE, Param("name", "Exactly this name: your project's own family first.")), **said),
+                  params=(*paging.PARAMS, Param("name", "Exactly this name: your project's own family first.")), **said),
             Route("POST", many, self.create, "Create a family", {201: schemas.FAMILY}, body=schemas.CREATE, **said),
             Route("GET", one, self.show, "Show a family", {200: schemas.FAMILY}, **said),
             Route("PATCH", one, self.change, "Change a family", {200: schemas.FAMILY}, body=schemas.CHANGE, **said),
             Route("DELETE", one, self.delete, "Delete a family; its images stay", {204: None},
                   params=(Param("force", "true: also when it has versions or channels.", schema={"type": "string", "enum": ["true", "false"]}),), **said),
-            Route("GET", f"{one}/versions", self.versions, "List versions, the newest first", {200: schemas.listed("versions", schemas.VERSION)}, params=_PAGE, **said),
+            Route("GET", f"{one}/versions", self.versions, "List versions, the newest first", {200: schemas.listed("versions", schemas.VERSION)}, params=paging.PARAMS, **said),
             Route("PUT", version, self.add, "Add an image as a version, for good", {200: schemas.VERSION, 201: schemas.VERSION}, body=schemas.ADD, **said),
             Route("GET", version, self.version, "Show a version", {200: schemas.VERSION}, **said),
             Route("DELETE", version, self.take_out, "Take a version out of its family; the image stays", {204: None}, **said),
@@ -68,17 +64,17 @@ class Routes:
             Route("POST", f"{channel}/actions/pin", self.pin, "Pin a channel: it is not moved until it is unpinned", moved, body=schemas.MOVE, **said),
             Route("POST", f"{channel}/actions/unpin", self.unpin, "Unpin a channel", moved, body=schemas.MOVE, **said),
             Route("GET", f"{channel}/history", self.history, "Moves of a channel, the last one first", {200: schemas.listed("moves", schemas.MOVED)},
-                  params=(_PAGE[0], Param("marker", "Number of the last move of the page before: see next.")), **said),
+                  params=(paging.PARAMS[0], Param("marker", "Number of the last move of the page before: see next.")), **said),
         ]
 
     # -- families ----------------------------------------------------------------------------------------------------
     def list(self, request: Request, ctx: Context) -> Response:
-        limit, marker = _limit(request), request.args.get("marker")
+        limit, marker = paging.limit(request), request.args.get("marker")
         self._kernel.policy.authorize(ctx, "families_show", {"project_id": ctx.project, "owner": ctx.project, "visibility": "public", "member_id": None})
         if "name" in request.args:
             return json_response({"families": self._families(ctx, self._catalogue.by_name(ctx, request.args["name"]))})
         found = self._catalogue.page(ctx, marker, limit)
-        return _listed(request, "families", self._families(ctx, found), found[-1].id if len(found) == limit else None)
+        return paging.listed(request, "families", self._families(ctx, found), found[-1].id if len(found) == limit else None)
 
     def create(self, request: Request, ctx: Context) -> Response:
         self._kernel.policy.authorize(ctx, "families_change", {"project_id": ctx.project, "owner": ctx.project, "visibility": "private", "member_id": None})
@@ -102,7 +98,7 @@ class Routes:
 
     # -- versions ----------------------------------------------------------------------------------------------------
     def versions(self, request: Request, ctx: Context, family_id: str) -> Response:
-        limit, marker = _limit(request), request.args.get("marker")
+        limit, marker = paging.limit(request), request.args.get("marker")
         family = self._catalogue.get(ctx, family_id)
         after = self._behind(ctx, family, marker) if marker is not None else None
         found: list[Version] = []
@@ -119,7 +115,7 @@ class Routes:
             if looked >= _MOST_LOOKED:
                 following = f"{_PLACE}{after.number}"
         now = self._kernel.clock()
-        return _listed(request, "versions", [schemas.version(x, now) for x in found[:limit]], following)
+        return paging.listed(request, "versions", [schemas.version(x, now) for x in found[:limit]], following)
 
     def version(self, _request: Request, ctx: Context, family_id: str, label: str) -> Response:
         family = self._catalogue.get(ctx, family_id)
@@ -188,11 +184,11 @@ class Routes:
         return empty()
 
     def history(self, request: Request, ctx: Context, family_id: str, channel: str) -> Response:
-        limit, marker = _limit(request), request.args.get("marker")
+        limit, marker = paging.limit(request), request.args.get("marker")
         family = self._catalogue.get(ctx, family_id)
         self._kernel.policy.authorize(ctx, "families_inspect", family.target)
-        found = self._moving.history(family, text.shortened(channel), None if marker is None else _number("marker", marker), limit)
-        return _listed(request, "moves", [schemas.move(x) for x in found], str(found[-1].data["number"]) if len(found) == limit else None)
+        found = self._moving.history(family, text.shortened(channel), None if marker is None else paging.whole_number("marker", marker), limit)
+        return paging.listed(request, "moves", [schemas.move(x) for x in found], str(found[-1].data["number"]) if len(found) == limit else None)
 
     # -- inside ------------------------------------------------------------------------------------------------------
     def _may(self, ctx: Context, rule: str, family_id: str) -> None:
@@ -206,7 +202,7 @@ class Routes:
     def _behind(self, ctx: Context, family: Family, marker: str) -> Version:
         """A version that the caller is shown, or a place between versions. Raises UnknownMarker."""
         if marker.startswith(_PLACE):
-            return Version("", family.id, "", _number("marker", marker.removeprefix(_PLACE)), family.created_at)
+            return Version("", family.id, "", paging.whole_number("marker", marker.removeprefix(_PLACE)), family.created_at)
         try:
             return self._catalogue.version(ctx, family, marker)
         except errors.RecordNotFound:
@@ -228,21 +224,3 @@ def _body(request: Request, schema: str) -> dict[str, Any]:
     found: dict[str, Any] = request_body.read_json(request, _MOST_BODY)
     _CHECKS[schema].check(found)
     return found
-
-
-def _number(where: str, given: str) -> int:
-    if not (given.isascii() and given.isdecimal()) or len(given) > 9:
-        raise errors.Invalid(f"{where}: {text.shortened(given)!r} is not a whole number below 1,000,000,000")
-    return int(given)
-
-
-def _limit(request: Request) -> int:
-    limit = _number("limit", request.args.get("limit", str(_LIMIT)))
-    if limit < 1:
-        raise errors.Invalid("limit: 0 is not at least 1")
-    return min(limit, _MOST)
-
-
-def _listed(request: Request, name: str, rows: Sequence[dict[str, object]], marker: str | None) -> Response:
-    more = {"next": f"{request.path}?{urlencode([*((x, y) for x, y in request.args.items() if x != 'marker'), ('marker', marker)])}"} if marker else {}
-    return json_response({name: rows, **more})

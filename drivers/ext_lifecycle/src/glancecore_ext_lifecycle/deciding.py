@@ -53,6 +53,9 @@ def _entry(policy: Mapping[str, Any], fact: Fact, newer: int, now: datetime) -> 
 
 
 def _kept(keep: Mapping[str, Any], fact: Fact, newer: int, now: datetime) -> bool:
+    used = keep.get("used_within_days")
+    if used is not None and (fact.idle_since is None or fact.idle_since > now - days(used)):
+        return True
     return (newer < keep.get("newest", 0) or fact.created_at > now - days(keep.get("younger_than_days", 0)) or bool(fact.tags & set(keep.get("tags", ())))
             or any(fact.properties.get(x) == y for x, y in keep.get("properties", {}).items()))
 
@@ -78,6 +81,10 @@ def _holds(step: Mapping[str, Any], fact: Fact, newer: int, now: datetime) -> st
         if fact.created_at > now - days(age):
             return None
         why.append(f"older than {age} days")
+    if (unused := step.get("unused_days")) is not None:
+        if fact.idle_since is None or fact.idle_since > now - days(unused):
+            return None
+        why.append(f"not used for {unused} days")
     if (beyond := step.get("beyond")) is not None:
         if newer < beyond:
             return None

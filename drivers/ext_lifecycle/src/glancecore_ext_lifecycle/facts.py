@@ -12,7 +12,7 @@ from glancecore.domain.image import Image, Status
 from glancecore.ports.extension import Kernel
 from glancecore.ports.repository import ImageQuery
 from glancecore_ext_lifecycle.deciding import enough
-from glancecore_ext_lifecycle.policy import DATES, Fact, moment, selected
+from glancecore_ext_lifecycle.policy import DATES, Fact, moment, selected, wants_uses
 
 _PAGE = 500
 #: Of a group, from its newest image on, for the decision on one.
@@ -103,8 +103,16 @@ class Facts:
 
     def _known(self, policy: Mapping[str, Any], images: Sequence[Image]) -> list[Fact]:
         """In a fixed number of questions."""
-        versions = self._families.versions(images)
-        return [_fact(policy, x, versions.get(x.id), self._kernel.clock()) for x in images]
+        versions, idle = self._families.versions(images), self._idle(images) if wants_uses(policy) else {}
+        return [replace(_fact(policy, x, versions.get(x.id), self._kernel.clock()), idle_since=idle.get(x.id)) for x in images]
+
+    def _idle(self, images: Sequence[Image]) -> dict[str, datetime]:
+        """Since when nobody has used or changed each; at the earliest since uses are counted: nothing is known of the time before."""
+        since = self._kernel.uses.counted_since()
+        if since is None:
+            return {}
+        last = self._kernel.uses.last_of([x.id for x in images])
+        return {x.id: max(since, x.updated_at, last.get(x.id, since)) for x in images}
 
 
 def _whole(ctx: Context, images: Iterable[Image]) -> list[Image]:

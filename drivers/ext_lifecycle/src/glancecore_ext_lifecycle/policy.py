@@ -30,10 +30,11 @@ SELECTOR = {"type": "object", "additionalProperties": False, "description": "Ima
 KEEP = {"type": "object", "additionalProperties": False, "description": "Selected images that nothing is done to: whatever a step says.", "properties": {
     "newest": {**_COUNT, "description": "So many of each family (of each name, where there is no family) that can be used. Versions of another architecture or firmware are "
                "counted by themselves, and so are those that can't become latest."},
-    "younger_than_days": _COUNT, "tags": {**_TEXTS, "description": "Has one of these tags."},
+    "younger_than_days": _COUNT, "used_within_days": {**_COUNT, "description": "Used or changed within so many days."}, "tags": {**_TEXTS, "description": "Has one of these tags."},
     "properties": {**_PROPERTIES, "description": "Has one of these properties."}}}
 STEP = {"type": "object", "required": ["action"], "minProperties": 2, "additionalProperties": False, "properties": {
     "action": {"type": "string", "enum": list(Action)}, "age_days": {**_COUNT, "description": "Created so many days ago."},
+    "unused_days": {**_COUNT, "description": "Nobody has used or changed it for so many days, and uses are counted for as long."},
     "beyond": {**_COUNT, "description": "So many newer ones of its family, or name, can be used."},
     "past": {"type": "string", "enum": list(DATES), "description": "That date is over."},
     "days": {"type": "integer", "minimum": 0, "maximum": 10_000, "description": "With past: so many days ago."}}}
@@ -46,7 +47,7 @@ BODY = {"type": "object", "required": ["name", "selector", "steps"], "additional
 class Fact:
     """What is known of an image. ``link``: the version of what families know of it, 0 where they don't; ``number``: its place in the family. ``group``: with what it is
     counted: versions of its family that are of its kind, or images of its name. ``tags`` and ``properties`` are those that matter to the policy. ``held``: why nothing
-    may be done to it. ``dates`` by the names of DATES."""
+    may be done to it. ``idle_since``: nobody has used it since then, as far as that was counted; None: uses are not counted. ``dates`` by the names of DATES."""
 
     image_id: str
     version: int
@@ -63,6 +64,7 @@ class Fact:
     link: int = 0
     current: bool = True
     held: str | None = None
+    idle_since: datetime | None = None
     dates: Mapping[str, datetime] = field(default_factory=dict)
 
     @property
@@ -92,6 +94,11 @@ def selected(selector: Mapping[str, Any], fact: Fact) -> bool:
         "families" not in said or fact.family in said["families"], "names" not in said or fact.name in said["names"],
         "name_prefix" not in said or fact.name.startswith(said["name_prefix"]), "tags" not in said or fact.tags >= set(said["tags"]),
         "properties" not in said or all(fact.properties.get(x) == y for x, y in said["properties"].items())))
+
+
+def wants_uses(policy: Mapping[str, Any]) -> bool:
+    """Whether it matters to the policy when images were used."""
+    return "used_within_days" in (policy.get("keep") or {}) or any("unused_days" in x for x in policy["steps"])
 
 
 def moment(text: str | None) -> datetime | None:

@@ -94,8 +94,8 @@ def _body(request: Request) -> Mapping[str, Any]:
     _CHECK.check(found)
     text.name("name", found["name"])
     for at, step in enumerate(found["steps"]):
-        if not {"age_days", "beyond", "past"} & step.keys():
-            raise errors.Invalid(f"steps.{at}: {step['action']} needs age_days, beyond or past")
+        if not {"age_days", "unused_days", "beyond", "past"} & step.keys():
+            raise errors.Invalid(f"steps.{at}: {step['action']} needs age_days, unused_days, beyond or past")
         if "days" in step and "past" not in step:
             raise errors.Invalid(f"steps.{at}.days: it counts from past, which is not there")
     return {"keep": {}, **found}

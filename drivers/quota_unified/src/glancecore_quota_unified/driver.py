@@ -41,6 +41,7 @@ class UnifiedQuota(Quota):
     plugin_api = "1.0"
     options = OPTIONS
     shows_usage = True
+    per_project = True
 
     def __init__(self, conf: Section, config: cfg.ConfigOpts) -> None:
         super().__init__(conf, config)

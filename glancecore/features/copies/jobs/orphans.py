@@ -9,6 +9,7 @@ from glancecore.domain.image import Image
 from glancecore.domain.staged import Staged
 from glancecore.features.copies.options import JOBS
 from glancecore.kernel.core import CoreTools
+from glancecore.kernel.restored import restored_at
 from glancecore.kernel.transfer.blobs import image_named_by, names_in
 from glancecore.kernel.transfer.store_facade import StoreFacade
 from glancecore.ports.options import Section
@@ -17,7 +18,8 @@ from glancecore.ports.store import Cap, StoredBlob
 
 
 class Orphans(PeriodicJob):
-    """Lists the stores, reports data that belongs to nobody, and deletes it when it is told to. Staged leftovers go in any case."""
+    """Lists the stores, reports data that belongs to nobody, and deletes it when it is told to. Staged leftovers go in any case, but for those from before the
+    database was brought back from a backup: it does not know whose they were."""
 
     options, interval = JOBS["orphans"]
     summary = "finds data in the stores that belongs to no image"
@@ -39,12 +41,14 @@ class Orphans(PeriodicJob):
 
     def _search(self, turn: JobContext, store: StoreFacade, kind: str, *, delete: bool) -> None:
         before = datetime.now(UTC) - timedelta(seconds=self.conf.grace)
+        unknown = restored_at(self._tools.database)
         try:
             for blob in store.list():
                 turn.check()
                 turn.count("blobs")
                 if blob.modified < before and not self._belongs(store.id, blob, turn):
-                    self._found(turn, store, kind, blob, delete=delete)
+                    known = unknown is None or blob.modified > unknown
+                    self._found(turn, store, kind, blob, delete=delete and (known or self.conf.delete))
         except errors.StoreError as exc:
             turn.fail(f"store {store.id} can't be listed to its end: {exc}")
 

@@ -53,7 +53,8 @@ class Updater(PeriodicJob):
                 turn.find("renamed", image.id, "its locations are written as their stores name them now")
         except errors.ImageNotFound:
             return
-        lacking = [name for name, value in (("size", image.size), ("checksum", image.checksum), ("os_hash_value", image.hash_value)) if value is None]
+        wanted = {"size": image.size, **({"checksum": image.checksum} if self._tools.core.data_settings.checksum else {}), "os_hash_value": image.hash_value}
+        lacking = [name for name, value in wanted.items() if value is None]
         if lacking and (self._tools.core.conf.do_secure_hash or not all(map(self._tools.stores.vouch, image.good_locations))):
             turn.find("incomplete", image.id, f"{', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not known")
             if not turn.dry_run:

@@ -1,0 +1,1 @@
+"""glancecore on the command line."""

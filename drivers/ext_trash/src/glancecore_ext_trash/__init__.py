@@ -1,0 +1,1 @@
+"""Deleted images can be seen and had back."""

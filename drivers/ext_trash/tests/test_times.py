@@ -1,0 +1,45 @@
+"""What is refused at the start, and what a moved clock changes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from glancecore.domain.errors import ConfigError
+from glancecore.testing.service import Config, Person, basic, built, merged, read, synced, written
+
+TRASH = {"DEFAULT": {"enabled_extensions": "trash", "delayed_delete": True, "scrub_time": 3600}, "ext_trash": {"cooldown_minutes": 60}}
+PATCH = "application/openstack-images-v2.1-json-patch"
+
+
+def test_what_was_protected_is_deleted_when_its_time_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    conf = read(written(merged(basic(tmp_path), TRASH), tmp_path))
+    synced(conf)
+    with built(conf) as service:
+        now = [datetime.now(UTC)]
+        monkeypatch.setattr(type(service.extensions["trash"].kernel), "clock", lambda _self: now[0])
+        person = Person(service.app)
+
+        def protect(image_id: str, value: bool) -> None:
+            assert person.call("PATCH", f"/v2/images/{image_id}", [{"op": "replace", "path": "/protected", "value": value}], Content_Type=PATCH).status_code == 200
+
+        image_id = str(person.create(protected=True)["id"])
+        protect(image_id, False)
+        now[0] += timedelta(minutes=30)
+        protect(image_id, True)
+        protect(image_id, False)  # it begins anew
+        now[0] += timedelta(minutes=59)
+        assert person.call("DELETE", f"/v2/images/{image_id}").status_code == 409
+        now[0] += timedelta(minutes=2)
+        assert "deletable_at" not in (person.call("GET", f"/v2/images/{image_id}").json or {})
+        assert person.call("DELETE", f"/v2/images/{image_id}").status_code == 204
+
+
+@pytest.mark.parametrize("without", [{"delayed_delete": False}, {"scrub_time": 0}])
+def test_a_trash_that_keeps_nothing_stops_the_start(tmp_path: Path, without: Config) -> None:
+    conf = read(written(merged(basic(tmp_path), TRASH, {"DEFAULT": without}), tmp_path))
+    synced(conf)
+    with pytest.raises(ConfigError, match="delayed_delete = true"), built(conf):
+        pass

@@ -1,0 +1,1 @@
+"""Limits of single projects, for administrators."""

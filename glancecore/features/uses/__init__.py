@@ -1,0 +1,1 @@
+"""How often images are used, and when they were last."""

@@ -1,0 +1,57 @@
+"""How a worker learns that it is to end, and how long what it serves may take then."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import threading
+import time
+from typing import Any
+
+from gunicorn.workers import base
+
+from glancecore.server.arbiter import REPLACED
+from glancecore.server.limits import ServerLimits
+
+#: Seconds before the end of graceful_timeout or reload_timeout at which transfers are broken off, so that they can clean up.
+STOP_EARLY = 2.0
+
+
+class StoppingWorker(base.Worker):  # type: ignore[misc]
+    """``_drains``: whether what is served may go on, once no new connections are taken."""
+
+    _limits: ServerLimits
+    _drains_until = math.inf
+
+    def _wake(self) -> None:
+        """The loop looks whether it is to end."""
+        raise NotImplementedError
+
+    def init_signals(self) -> None:
+        super().init_signals()
+        signal.signal(REPLACED, self._handle_replaced)
+        signal.siginterrupt(REPLACED, False)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:  # noqa: ARG002 (gunicorn's signature)
+        self._end_within(self.cfg.graceful_timeout)
+
+    def _handle_replaced(self, sig: int, frame: Any) -> None:  # noqa: ARG002
+        self._end_within(self._limits.reload_timeout)
+        threading.Thread(target=self.wsgi.replaced, name="replaced", daemon=True).start()
+
+    def _end_within(self, seconds: float) -> None:
+        """No new connections from now on; those that are there have so long, unless they had less before."""
+        self._drains_until = min(self._drains_until, time.monotonic() + max(seconds - STOP_EARLY, seconds / 2))
+        self.alive = False
+        self._wake()
+
+    @property
+    def _orphaned(self) -> bool:
+        return bool(self.ppid != os.getppid())
+
+    @property
+    def _drains(self) -> bool:
+        if self._orphaned:
+            self._end_within(self.cfg.graceful_timeout)
+        return time.monotonic() < self._drains_until
