@@ -50,7 +50,7 @@ def openapi(out: Path) -> None:
 def console_openapi(out: Path) -> None:
     """Of the extensions that the console shows: its types are made of this, and of the core's."""
     core = json.loads((REPO / "docs/openapi.json").read_text())["paths"]
-    extensions = {"DEFAULT": {"enabled_extensions": "families, lifecycle, tus, console"}}
+    extensions = {"DEFAULT": {"enabled_extensions": "families, lifecycle, trash, tus, console", "delayed_delete": True, "scrub_time": 3600}}
     with lab.service(extensions) as service, urllib.request.urlopen(f"{service.url}/openapi.json", timeout=30) as answer:  # noqa: S310
         document = json.load(answer)
     # its own pages are no part of the API

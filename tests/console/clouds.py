@@ -23,7 +23,7 @@ PASSWORD = "a good password"
 #: anna is admin; each has a project.
 USERS = {"anna": "ops", "rosa": "red", "robert": "red", "bluma": "blue"}
 CONFIG = {
-    "DEFAULT": {"auth_strategy": "basic", "enabled_extensions": "console, families, lifecycle, tus", "enabled_backends": "fast:file, slow:file", "user_storage_quota": "3GB"},
+    "DEFAULT": {"auth_strategy": "basic", "enabled_extensions": "console, families, lifecycle, trash, tus", "delayed_delete": True, "scrub_time": 3600, "enabled_backends": "fast:file, slow:file", "user_storage_quota": "3GB"},
     "glance_store": {"default_backend": "fast"}, "lease": {"ttl": 2, "reap_interval": 0.2}, "ext_console": {"upload_chunk_mib": 1, "attempts_per_user": 100},
     "import_filtering_opts": {"allowed_ports": "[]", "trusted_networks": "[127.0.0.1]"}, "uploads": {"part_size": 1 << 20},
     "auth_basic": {"admins": "anna", "projects": ", ".join(f"{user}:{project}" for user, project in USERS.items()), "roles": "robert:reader"}}

@@ -113,6 +113,21 @@ def test_an_image_is_changed(rosa: Visit, service: Cloud) -> None:
     assert caller.named("after") == []
 
 
+def test_deleted_and_had_back(rosa: Visit, service: Cloud) -> None:
+    caller = service.caller("rosa")
+    image_id = caller.image("missed")
+    page = rosa.go(f"/images/{image_id}")
+    rosa.button("Delete").click()
+    rosa.button("Delete", rosa.dialog).click()
+    expect(page.get_by_role("heading", name="Images", level=1)).to_be_visible()
+    rosa.go("/trash")
+    row = page.get_by_role("row").filter(has_text="missed")
+    expect(row).to_contain_text("in 59 minutes")
+    rosa.button("Have it back", row).click()
+    rosa.confirm("Have it back")
+    assert caller.show(image_id)["status"] == "active"
+
+
 def test_properties_have_the_help_of_their_definitions(rosa: Visit, service: Cloud) -> None:
     caller = service.caller("rosa")
     image_id = caller.image("with properties", hw_disk_bus="virtio", own="mine")
@@ -125,7 +140,7 @@ def test_properties_have_the_help_of_their_definitions(rosa: Visit, service: Clo
     disk.select_option("scsi")
     rosa.dialog.get_by_label("Add a property").fill("os_distro")
     rosa.button("Add", rosa.dialog).click()
-    rosa.dialog.get_by_role("combobox", name="os_distro", exact=True).select_option("debian")
+    rosa.dialog.get_by_role("textbox", name="os_distro", exact=True).fill("debian")
     rosa.button("Remove the property own").click()
     rosa.confirm("Save")
     shown = caller.show(image_id)

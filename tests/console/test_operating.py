@@ -73,6 +73,20 @@ def test_usage(visits: Visits, service: Cloud) -> None:
     visit.login("rosa", "/usage")
     expect(visit.section("Size of all images")).to_contain_text("of 3 GiB")
     expect(visit.section("Images")).to_contain_text("without a limit")
+    expect(visit.section("Other projects")).to_have_count(0)
+
+
+def test_limits_of_other_projects(visits: Visits, service: Cloud) -> None:
+    visit = visits.new()
+    page = visit.login("anna", "/usage")
+    page.get_by_label("Id of the project").fill("blue")
+    visit.button("Look").click()
+    visit.button("Change its limits").click()
+    visit.dialog.get_by_label("Images", exact=True).fill("7")
+    visit.confirm("Save")
+    row = page.get_by_role("row").filter(has_text="Images").filter(has_text="(its own)")
+    expect(row).to_contain_text("7")
+    assert service.caller("bluma").call("GET", "/v2/info/usage")["usage"]["image_count_total"]["limit"] == 7
 
 
 def test_definitions_are_a_tree(visits: Visits) -> None:
@@ -80,7 +94,6 @@ def test_definitions_are_a_tree(visits: Visits) -> None:
     page = visit.login("rosa", "/definitions")
     page.get_by_label("Search").fill("LibvirtImage")
     space = page.locator("details", has_text="OS::Compute::LibvirtImage").first
-    space.locator("summary").first.click()
     bus = space.locator("details", has_text="hw_disk_bus").last
     bus.locator("summary").click()
     expect(bus).to_contain_text("virtio")

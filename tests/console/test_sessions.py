@@ -83,9 +83,10 @@ def test_the_service_goes_away_and_comes_back(visits: Visits, service: Cloud) ->
     expect(page.get_by_role("heading", name="renamed", level=1)).to_be_visible()
 
 
-def test_it_may_be_away_at_the_start(visits: Visits, service: Cloud) -> None:
+def test_screens_open_while_it_is_away(visits: Visits, service: Cloud) -> None:
     visit = visits.new()
     page = visit.login("rosa")
+    page.wait_for_load_state("networkidle")
     service.service.stop()
     page.get_by_role("link", name="Usage").click()
     expect(page.locator(".away")).to_be_visible()

@@ -1,5 +1,5 @@
 /** The frame around all screens: who is logged in, where one can go, and what is shown there. */
-import { LocationProvider, lazy, Route, Router, useLocation } from "preact-iso";
+import { LocationProvider, Route, Router, useLocation } from "preact-iso";
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 import { expired, loadSession, session } from "./api/session.ts";
@@ -11,22 +11,24 @@ import { Dialog } from "./ui/forms.tsx";
 import { Toasts } from "./ui/toasts.tsx";
 import { AwayBanner, Header, Navigation, UploadTray } from "./frame.tsx";
 import { items } from "./uploads/state.ts";
+import { loadTheOthers, screen } from "./screens/later.ts";
 import { Login } from "./screens/login.tsx";
 import { Images } from "./screens/images/list.tsx";
 
-const Image = lazy(() => import("./screens/images/image.tsx").then((x) => x.ImageScreen));
-const Upload = lazy(() => import("./screens/upload.tsx").then((x) => x.UploadScreen));
-const Import = lazy(() => import("./screens/import.tsx").then((x) => x.ImportScreen));
-const Families = lazy(() => import("./screens/families/list.tsx").then((x) => x.Families));
-const Family = lazy(() => import("./screens/families/family.tsx").then((x) => x.FamilyScreen));
-const Lifecycle = lazy(() => import("./screens/lifecycle.tsx").then((x) => x.Lifecycle));
-const Policy = lazy(() => import("./screens/policy.tsx").then((x) => x.PolicyScreen));
-const Definitions = lazy(() => import("./screens/definitions.tsx").then((x) => x.Definitions));
-const Usage = lazy(() => import("./screens/usage.tsx").then((x) => x.UsageScreen));
-const Stores = lazy(() => import("./screens/operate/stores.tsx").then((x) => x.Stores));
-const Work = lazy(() => import("./screens/operate/work.tsx").then((x) => x.Work));
-const Jobs = lazy(() => import("./screens/operate/jobs.tsx").then((x) => x.Jobs));
-const Events = lazy(() => import("./screens/operate/events.tsx").then((x) => x.Events));
+const Image = screen(() => import("./screens/images/image.tsx").then((x) => x.ImageScreen));
+const Upload = screen(() => import("./screens/upload.tsx").then((x) => x.UploadScreen));
+const Import = screen(() => import("./screens/import.tsx").then((x) => x.ImportScreen));
+const Families = screen(() => import("./screens/families/list.tsx").then((x) => x.Families));
+const Family = screen(() => import("./screens/families/family.tsx").then((x) => x.FamilyScreen));
+const Lifecycle = screen(() => import("./screens/lifecycle.tsx").then((x) => x.Lifecycle));
+const Policy = screen(() => import("./screens/policy.tsx").then((x) => x.PolicyScreen));
+const Definitions = screen(() => import("./screens/definitions.tsx").then((x) => x.Definitions));
+const Usage = screen(() => import("./screens/usage.tsx").then((x) => x.UsageScreen));
+const Trash = screen(() => import("./screens/trash.tsx").then((x) => x.Trash));
+const Stores = screen(() => import("./screens/operate/stores.tsx").then((x) => x.Stores));
+const Work = screen(() => import("./screens/operate/work.tsx").then((x) => x.Work));
+const Jobs = screen(() => import("./screens/operate/jobs.tsx").then((x) => x.Jobs));
+const Events = screen(() => import("./screens/operate/events.tsx").then((x) => x.Events));
 
 export function App(): JSX.Element {
   return (
@@ -43,6 +45,9 @@ function Gate(): JSX.Element {
   useEffect(() => {
     if (found?.authenticated && items.value.length) void import("./uploads/uploads.ts").then((x) => x.sessionIsBack());
   }, [found?.authenticated, found?.csrf]);
+  useEffect(() => {
+    if (found?.authenticated) loadTheOthers();
+  }, [found?.authenticated]);
   if (!found) {
     return (
       <main class="alone">
@@ -96,6 +101,7 @@ function Screens(): JSX.Element {
       <Route path="/console/lifecycle/:id" component={Policy} />
       <Route path="/console/definitions" component={Definitions} />
       <Route path="/console/usage" component={Usage} />
+      <Route path="/console/trash" component={Trash} />
       <Route path="/console/stores" component={Stores} />
       <Route path="/console/work" component={Work} />
       <Route path="/console/jobs" component={Jobs} />

@@ -8,6 +8,7 @@ import { chooseProject, extension, logout, session } from "./api/session.ts";
 import { offered } from "./screens/operate/offered.ts";
 import { running } from "./uploads/state.ts";
 import { clock, percent } from "./format.ts";
+import { usePermissions, type May } from "./permissions.ts";
 import { useAction } from "./query.ts";
 import { t, tn, type Key } from "./text.ts";
 import { Button, Trouble } from "./ui/parts.tsx";
@@ -83,15 +84,15 @@ interface Place {
   also?: string;
 }
 
-function places(): [Key, Place[]][] {
+function places(may: May): [Key, Place[]][] {
   const admin = session.value?.is_admin ?? false;
   const operator = (["stores", "work", "jobs", "events"] as const).filter((x) => x === "stores" || (admin && offered.value[x] !== false));
   return [
     ["nav.group.images", [
       { path: "/console/images", text: "nav.images" },
-      { path: "/console/upload", text: "nav.upload" },
-      { path: "/console/import", text: "nav.import" },
+      ...(may("add_image") ? [{ path: "/console/upload", text: "nav.upload" } as const, { path: "/console/import", text: "nav.import" } as const] : []),
       ...(extension("families") ? [{ path: "/console/families", text: "nav.families" } as const] : []),
+      ...(extension("trash") ? [{ path: "/console/trash", text: "nav.trash" } as const] : []),
       ...(extension("lifecycle") ? [{ path: "/console/lifecycle", text: "nav.lifecycle" } as const] : []),
     ]],
     ["nav.group.project", [{ path: "/console/usage", text: "nav.usage" }, { path: "/console/definitions", text: "nav.definitions" }]],
@@ -101,12 +102,13 @@ function places(): [Key, Place[]][] {
 
 export function Navigation(): JSX.Element {
   const { path } = useLocation();
+  const may = usePermissions();
   useEffect(() => {
     open.value = false;
   }, [path]);
   return (
     <nav id="navigation" class={open.value ? "open" : ""} aria-label={t("nav.label")}>
-      {places().map(([group, found]) => (
+      {places(may).map(([group, found]) => (
         <div key={group}>
           <h2>{t(group)}</h2>
           <ul>

@@ -123,8 +123,10 @@ export function Dialog({ title, close, children, wide = false, firm = false }: D
   const id = useId();
   useEffect(() => {
     const before = document.activeElement;
-    dialog.current?.showModal();
+    const shown = dialog.current;
+    shown?.showModal();
     return () => {
+      shown?.close(); // the page behind takes no focus before that
       if (before instanceof HTMLElement && before.isConnected) before.focus();
     };
   }, []);

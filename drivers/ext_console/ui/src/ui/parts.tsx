@@ -93,14 +93,17 @@ export function Loading({ label = t("loading") }: { label?: string }): JSX.Eleme
   );
 }
 
-/** A screen: its heading gets the focus when it opens, so that a screen reader says where one is. */
+let opened = false;
+
+/** A screen: its heading gets the focus when it opens in place of another one, so that a screen reader says where one is. */
 export function Screen({ title, about, actions, children }: { title: string; about?: ComponentChildren; actions?: ComponentChildren; children: ComponentChildren }): JSX.Element {
   const heading = useRef<HTMLHeadingElement>(null);
   const first = useRef(true);
   useEffect(() => {
     document.title = t("page.title", { title });
-    if (first.current) heading.current?.focus({ preventScroll: true });
+    if (first.current && opened) heading.current?.focus({ preventScroll: true });
     first.current = false;
+    opened = true;
   }, [title]);
   return (
     <>

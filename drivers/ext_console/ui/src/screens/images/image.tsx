@@ -8,7 +8,7 @@ import { away } from "../../api/connection.ts";
 import { bytes, moment, parsed } from "../../format.ts";
 import { usePermissions, type May } from "../../permissions.ts";
 import { useQuery } from "../../query.ts";
-import { t } from "../../text.ts";
+import { t, tn } from "../../text.ts";
 import { Badge, Button, Copyable, Empty, Facts, Loading, Note, Screen, Section, Status, Time, Trouble } from "../../ui/parts.tsx";
 import { AddToFamily, Delete, Edit, SetActive } from "./actions.tsx";
 import { Copies } from "./copies.tsx";
@@ -50,7 +50,7 @@ export function ImageScreen({ id = "" }: { id?: string }): JSX.Element {
       {found.error && away.value === null && <Trouble error={found.error} retry={found.reload} />}
       <div class="grid">
         <div class="stack">
-          <About image={image} />
+          <About image={image} use={may("get_image_use")} />
           <Tags image={image} may={may} changed={changed} />
         </div>
         <div class="stack">
@@ -120,7 +120,8 @@ function Warnings({ image }: { image: Image }): JSX.Element {
   );
 }
 
-function About({ image }: { image: Image }): JSX.Element {
+function About({ image, use }: { image: Image; use: boolean }): JSX.Element {
+  const used = useQuery(use ? `use ${image.id}` : null, async () => (await client.GET("/v2/images/{image_id}/use", { params: { path: { image_id: image.id } } })).data ?? null);
   const names = session.value?.projects.find((x) => x.id === image.owner)?.name;
   return (
     <Section title={t("image.about")}>
@@ -140,7 +141,9 @@ function About({ image }: { image: Image }): JSX.Element {
           [t("image.min_ram"), t("unit.mib", { n: image.min_ram })],
           [t("image.created_at"), <Time at={image.created_at} />],
           [t("image.updated_at"), <Time at={image.updated_at} />],
-          image.last_used_at && [t("image.last_used_at"), <Time at={image.last_used_at} />],
+          used.data && [t("image.last_used_at"), used.data.last_used_at
+            ? <span><Time at={used.data.last_used_at} /> {tn("image.used", used.data.use_count)}</span>
+            : <span>{t("image.unused")} <Time at={used.data.counted_since} /></span>],
           image.family && [t("image.family"), <Badge tone="busy">{`${image.family}:${image.family_version}`}</Badge>],
           image.channel && [t("image.channel"), image.channel.split(",").map((x) => <Badge key={x} tone="busy">{x}</Badge>)],
           image.deprecated_at && [t("image.deprecated_at"), moment(parsed(image.deprecated_at))],

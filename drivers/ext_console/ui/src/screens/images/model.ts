@@ -17,7 +17,6 @@ export type Image = Shown & {
   obsolete_at?: string;
   ends_at?: string;
   replacement?: string;
-  last_used_at?: string;
 };
 
 export type Task = NonNullable<paths["/v2/images/{image_id}/tasks"]["get"]["responses"][200]["content"]["application/json"]["tasks"]>[number];
@@ -25,7 +24,7 @@ export type Member = paths["/v2/images/{image_id}/members"]["get"]["responses"][
 
 const FIELDS = new Set(["id", "name", "status", "visibility", "protected", "os_hidden", "checksum", "os_hash_algo", "os_hash_value", "owner", "size", "virtual_size",
   "container_format", "disk_format", "created_at", "updated_at", "tags", "min_ram", "min_disk", "self", "file", "schema", "stores", "locations", "direct_url", "family",
-  "family_version", "channel", "deprecated_at", "obsolete_at", "ends_at", "replacement", "last_used_at", "census_zeros"]);
+  "family_version", "channel", "deprecated_at", "obsolete_at", "ends_at", "replacement", "census_zeros"]);
 
 /** Names and values that people gave it, beside the fields that all images have. */
 export function properties(image: Image): [string, string][] {
