@@ -28,7 +28,7 @@ unit: install ## the rules and use cases alone, on fakes: seconds
 pythons: install ## make unit and the API's tests on wheels, on Python 3.12 and 3.13; VERSIONS=3.12: on this one
 	@$(PYTHON) tests/pythons.py --api $(VERSIONS)
 
-check: install ## lint, and the suites that need no server
+check: install ## lint, and what needs no server and ends soon: two minutes
 	@$(PYTHON) tests/run.py --check
 
 lint: install ## ruff, mypy, layers, shellcheck, generated files

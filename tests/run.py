@@ -1,6 +1,6 @@
 """Runs the test suites, each as a process of its own, and counts.
 
-    run.py [--check] [SUITE...]        no suite named: all of them; --check: those that need no server
+    run.py [--check] [SUITE...]        no suite named: all of them; --check: what needs no server and ends soon
     run.py --list
 
 Two suites run at a time (``LANES=1``: one), and one more that mostly waits, but none beside one that takes away a backend it needs. Every suite leaves a
@@ -37,7 +37,7 @@ PROCESSES: set[subprocess.Popen[bytes]] = set()
 class Suite:
     """``command`` runs in the repository's root; ``{junit}`` in it is the JUnit file to write. Without one, the suite
     counts as one test. ``paths``: what must exist, or else the suite is left out. ``check``: part of ``--check``, there
-    with the arguments ``without_servers`` and none of its backends. ``breaks``: backends that its tests stop or freeze.
+    with the arguments ``quickly`` and none of its backends. ``breaks``: backends that its tests stop or freeze.
     ``waits``: for leases and the like, most of the time. ``minutes``: about how long it takes; the long ones begin. ``named``: it runs only
     when it is named."""
 
@@ -49,7 +49,7 @@ class Suite:
     paths: tuple[str, ...] = ()
     minutes: float = 10
     check: bool = False
-    without_servers: tuple[str, ...] = ()
+    quickly: tuple[str, ...] = ()
     named: bool = False
 
     def goes_with(self, other: Suite) -> bool:
@@ -83,6 +83,22 @@ PERIODIC = tuple(f"tests/e2e/test_{name}.py" for name in ("periodic", "auditing"
 #: Those that take away what others need.
 OUTAGES = tuple(f"tests/e2e/test_{name}.py" for name in ("notifications", "unified_limits"))
 
+#: What takes long of the suites that are in --check otherwise: kits with their saboteurs, whole services, processes.
+LONG = {
+    "core": ("architecture/test_cache_kit", "architecture/test_certificate", "architecture/test_extension_kit", "architecture/test_memory_database", "architecture/test_notifier_kit",
+             "architecture/test_repository_kit", "architecture/test_store_kit", "assembly/test_broken_service", "cmd/test_plugins", "imports/test_step_process", "periodic/test_conformance",
+             "registry/test_saboteurs", "server/test_judgement", "services/test_evacuation", "services/test_upload_sessions", "testing/test_memory_store"),
+    "api": ("api/test_import_logbook", "api/test_import_rows", "api/test_import_takeovers", "api/test_location_rows", "api/test_missing_places", "api/test_openapi", "api/test_small_rows"),
+    "hostile": ("hostile/test_cost", "hostile/test_images", "hostile/test_locations", "hostile/test_memory", "hostile/test_step_outputs", "hostile/test_values"),
+}
+#: Drivers whose tests take no server, and long.
+LONG_DRIVERS = ("ext_resumable", "osc_glancecore", "step_convert", "step_decompress", "store_file")
+
+
+def without_long(name: str) -> tuple[str, ...]:
+    return tuple(f"--ignore=tests/{x}.py" for x in LONG[name])
+
+
 #: Quick to fail, so they begin.
 FIRST = (
     Suite("ruff", tool("ruff", "check", "."), check=True),
@@ -95,11 +111,11 @@ FIRST = (
     Suite("shell", ("tests/lint-shell.sh",), check=True),
     Suite("samples", python("docs/generate.py", "--check"), check=True),
     Suite("site", ("docs/site.sh", str(lab.LAB / "site")), check=True),
-    Suite("core", pytest("tests", *(f"--ignore=tests/{name}" for name in APART)), check=True, minutes=15),
+    Suite("core", pytest("tests", *(f"--ignore=tests/{name}" for name in APART)), check=True, minutes=15, quickly=without_long("core")),
     Suite("api", pytest("tests/api"), paths=("tests/api",), needs=("mariadb", "postgresql"), minutes=15, check=True,
-          without_servers=("-k", "not mariadb and not postgresql and not registry")),
+          quickly=("-k", "not mariadb and not postgresql and not registry", *without_long("api"))),
     Suite("hostile", pytest("tests/hostile"), paths=("tests/hostile",), needs=("mariadb", "postgresql"), minutes=20, check=True,
-          without_servers=("-k", "not mariadb and not postgresql")),
+          quickly=("-k", "not mariadb and not postgresql", *without_long("hostile"))),
 )
 
 SERVICES = (
@@ -107,8 +123,8 @@ SERVICES = (
           breaks=("swift", "ceph", "rgw", "vcsim"), minutes=25),
     Suite("e2e", pytest("tests/e2e", "--ignore=tests/e2e/test_stores.py", *(f"--ignore={x}" for x in (*IMPORTS, BOARDS, *PEER, *PERIODIC, *OUTAGES))),
           paths=("tests/e2e",), needs=("mariadb", "postgresql", "keystone", "nginx", "barbican", "memcached"), minutes=25),
-    Suite("packages", pytest("tests/packages"), paths=("tests/packages",), minutes=2, check=True),
-    Suite("deploy", pytest("tests/deploy"), paths=("tests/deploy",), minutes=3, check=True),
+    Suite("packages", pytest("tests/packages"), paths=("tests/packages",), minutes=2),
+    Suite("deploy", pytest("tests/deploy"), paths=("tests/deploy",), minutes=3),
     Suite("container", pytest("tests/container", hang=900), paths=("tests/container",), needs=("redis",), minutes=4, named=True),
     Suite("docs", pytest("tests/docs"), paths=("tests/docs",), minutes=15),
     Suite("outages", pytest(*OUTAGES), needs=("keystone", "rabbitmq"), breaks=("keystone", "rabbitmq")),
@@ -150,7 +166,7 @@ TEMPEST = Suite("tempest", python("tests/tempest/harness.py", "--junit", "{junit
 def all_suites() -> list[Suite]:
     drivers = [Suite(path.parent.name, pytest(str(path)), needs=DRIVER_NEEDS.get(path.parent.name, ()),
                      breaks=DRIVER_BREAKS.get(path.parent.name, ()), minutes=20,
-                     check=path.parent.name not in DRIVER_NEEDS)
+                     check=path.parent.name not in {*DRIVER_NEEDS, *LONG_DRIVERS})
                for path in sorted([*Path("drivers").glob("[!_]*/tests"), *Path("clients").glob("*/tests")])]
     others = [Suite(f"python{x}", python("tests/pythons.py", "--junit", "{junit}", x), minutes=3, named=True) for x in pythons.VERSIONS if pythons.interpreter(x)]
     # the long ones first, so that no lane is left alone with one at the end
@@ -356,7 +372,7 @@ def ends_by_signals() -> Iterator[None]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("suites", nargs="*", metavar="SUITE")
-    parser.add_argument("--check", action="store_true", help="only suites that need no server")
+    parser.add_argument("--check", action="store_true", help="only what needs no server and ends soon")
     parser.add_argument("--list", action="store_true", help="print the suites' names and what they need")
     options = parser.parse_args()
     suites = [suite for suite in all_suites() if all(Path(path).exists() for path in suite.paths)]
@@ -370,7 +386,7 @@ def main() -> int:
     chosen = [suite for suite in suites
               if (suite.name in options.suites if options.suites else not suite.named and (suite.check or not options.check))]
     if options.check:
-        chosen = [replace(suite, command=suite.command + suite.without_servers, needs=()) for suite in chosen]
+        chosen = [replace(suite, command=suite.command + suite.quickly, needs=()) for suite in chosen]
     RESULTS.mkdir(parents=True, exist_ok=True)
     backends = Backends()
     lanes = Lanes(chosen, backends)

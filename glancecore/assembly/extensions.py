@@ -41,11 +41,12 @@ from glancecore.kernel.transfer.downloads import Download
 from glancecore.kernel.transfer.stores import Stores
 from glancecore.kernel.writer import Writer
 from glancecore.policies.authorizer import Authorizer
-from glancecore.ports.extension import Background, Dialect, Entrance, Extension
+from glancecore.ports.extension import Background, Dialect, Extension
 from glancecore.ports.http import Handler, Route, Schema
 from glancecore.ports.periodic import PeriodicJob
 from glancecore.ports.record_repository import RecordRepository
 from glancecore.ports.repository import ImageRepository
+from glancecore.ports.site import Entrance
 
 if TYPE_CHECKING:
     from flask import Request, Response

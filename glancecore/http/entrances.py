@@ -15,7 +15,7 @@ from glancecore.http import errors as error_answers
 from glancecore.http.cross_site import CrossSite
 from glancecore.http.identity import CallerIdentity
 from glancecore.kernel import metrics
-from glancecore.ports.extension import Entrance
+from glancecore.ports.site import Entrance
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment

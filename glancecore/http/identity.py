@@ -20,7 +20,7 @@ _CREDENTIALS = frozenset({"COOKIE", "AUTHORIZATION", "X-AUTH-TOKEN", "X-SERVICE-
 
 
 class CallerIdentity:
-    """See ``glancecore.ports.extension.Identity``."""
+    """See ``glancecore.ports.site.Identity``."""
 
     def __init__(self, auth: Auth, authorizer: Authorizer) -> None:
         self.auth = auth

@@ -23,8 +23,6 @@ from glancecore.domain.image import Image, Location, Status
 from glancecore.domain.lease import BlobRef, Lease
 from glancecore.domain.patch import PatchOperation
 from glancecore.domain.quota import Limits
-from glancecore.domain.upload_session import PieceDigest, UploadSession
-from glancecore.ports.auth import Scheme, TokenService
 from glancecore.ports.http import Route, Schema
 from glancecore.ports.notifier import Notification
 from glancecore.ports.options import Options, Section
@@ -33,10 +31,10 @@ from glancecore.ports.periodic import PeriodicJob
 from glancecore.ports.plugin import Plugin
 from glancecore.ports.record_repository import MOST_KEYS, RecordRepository
 from glancecore.ports.repository import Change, ImagePage, ImageQuery
+from glancecore.ports.site import Entrance, Identity
+from glancecore.ports.upload_sessions import UploadSessions
 
 if TYPE_CHECKING:
-    from wsgiref.types import WSGIEnvironment
-
     from flask import Response
 
 #: Answers a request of the core's in other words; None: it is not in these.
@@ -57,21 +55,6 @@ class Collection:
     def __post_init__(self) -> None:
         if len(self.name) > 64 or len(self.keys) > MOST_KEYS:
             raise ValueError(f"collection {self.name}: at most 64 characters and {MOST_KEYS} keys")
-
-
-@dataclass(frozen=True, slots=True)
-class Entrance:
-    """Another way into the service: a request for ``path`` + ``/v2/…`` is one for ``/v2/…``, in the same process, through the same gate and under the same
-    limits; neither its body nor its answer is held on the way. Absolute links in answers begin with ``path``; errors are JSON, unless something else is asked for. No page of another site gets in, and nobody
-    is asked for a password by his browser.
-
-    ``admit``: told the request's environ, it gives the headers that prove who sends it; all credentials and cookies of the client's own are taken out of the
-    request. Raises NotAuthenticated, Forbidden or another GlanceError, which is answered.
-    ``answered``: told the request's environ and the status of the answer, before the client has any of it; an error that it raises is answered in its place."""
-
-    path: str
-    admit: Callable[[WSGIEnvironment], Mapping[str, str]]
-    answered: Callable[[WSGIEnvironment, int], None] = lambda _environ, _status: None
 
 
 class Background(Protocol):
@@ -135,22 +118,6 @@ class Policy(Protocol):
         """Raises Forbidden, or ImageNotFound when the caller may not even see the image."""
 
 
-class Identity(Protocol):
-    """Who sends a request, as the service itself finds it by ``[DEFAULT] auth_strategy``."""
-
-    @property
-    def scheme(self) -> Scheme | None:
-        """How callers prove who they are; None: in a way that nobody else knows."""
-
-    @property
-    def token_service(self) -> TokenService | None:
-        """Where tokens are had, for ``Scheme.TOKEN``. Raises ConfigError."""
-
-    def who(self, environ: WSGIEnvironment, credentials: Mapping[str, str]) -> Context:
-        """Who it would be that sends ``environ`` with these headers, in place of all credentials in it. ``admin`` is filled in. Raises NotAuthenticated,
-        TooManyAttempts, IdentityUnavailable."""
-
-
 class Writer(Protocol):
     def save(self, *changes: Change, events: Sequence[Event] = (), initiator: Initiator | None = None) -> None:
         """All changes or none, and the events with them. Raises what the changes say."""
@@ -208,44 +175,6 @@ class Trash(Protocol):
         """For good, now. Raises ImageNotFound, BlobInUse, StoreError (it stays in the trash)."""
 
 
-class UploadSessions(Protocol):
-    """Uploads in pieces: what is behind each dialect of them. Needs ``takes_uploads`` of the extension. Each call asks the core's rules ``get_image`` and
-    ``upload_image``; to who may not upload to an image, and for another image than the session's, it looks as if there were no session: UploadNotFound.
-
-    A session is bound to a queued image, which is saving until it is active, or queued again. Any process of the deployment serves any request. What
-    ``UploadSession.offset`` tells is durable and never goes back. A newer request of a session ends an older one, which keeps what has come by then."""
-
-    @property
-    def largest(self) -> int:
-        """Bytes that an image may have."""
-
-    def begin(self, ctx: Context, image_id: str, length: int | None = None, *, store: str | None = None, note: Mapping[str, str] | None = None) -> UploadSession:
-        """``length``: bytes of the whole, None while it is not known; known ones are reserved. ``store``: where the image goes; None: the default one.
-        ``note``: what the dialect wants to remember, at most some kilobytes. Raises ImageNotFound, Forbidden, WrongStatus, Invalid, UnknownStore, TooLarge,
-        QuotaExceeded, LimitExceeded (too many sessions), SignatureInvalid, StoreUnavailable, StoreReadOnly. A session of the image that has got no byte
-        gives way: who began it may not have been told."""
-
-    def of_image(self, ctx: Context, image_id: str) -> Sequence[UploadSession]:
-        """Those of the image, also some that have ended, for who may upload to it. Raises ImageNotFound, Forbidden."""
-
-    def show(self, ctx: Context, image_id: str, session_id: str, *, settle: bool = True) -> UploadSession:
-        """``settle``: a transfer that goes on is ended, so that ``offset`` stays what it is until the next ``append``; it may take two seconds.
-        Raises Conflict when a newer request goes on with it."""
-
-    def append(self, ctx: Context, image_id: str, session_id: str, offset: int, pieces: Iterable[bytes], *, size: int | None = None,
-               length: int | None = None, last: bool = False, digest: PieceDigest | None = None) -> UploadSession:
-        """Take ``pieces``, from byte ``offset`` on; ``size`` of them where that is known. When ``pieces`` raise, what has come is kept, and it is raised.
-        With the last byte the image is made; that takes at most ``[uploads] patience`` seconds of this call, and is gone on with beside requests after that:
-        then the session is FINISHING, and clients look at the image. ``length``: of the whole, when it was not known before. ``last``: it ends with these
-        bytes. ``digest``: they are taken whole, or not at all.
-
-        Raises OffsetMismatch (nothing was taken), SizeMismatch, HashMismatch, TooLarge, QuotaExceeded, Conflict (a newer request goes on), ImageBusy,
-        StoreError; BadContent, SignatureInvalid and the like, then the session has ended; UploadGone: it had ended before; Gone: the image was deleted."""
-
-    def terminate(self, ctx: Context, image_id: str, session_id: str) -> None:
-        """Nothing stays of it, and the image is queued again; an image that is active by now stays so. Raises StoreError."""
-
-
 class Uses(Protocol):
     """When images were last used: downloaded, looked for where they lie, or read from the backend by who was sent there. Written down with some delay, less than a
     minute; what a killed process has counted last is lost."""
@@ -286,6 +215,12 @@ class Kernel(Protocol):
     def uploads(self) -> UploadSessions: ...
 
     @property
+    def trash(self) -> Trash: ...
+
+    @property
+    def uses(self) -> Uses: ...
+
+    @property
     def identity(self) -> Identity: ...
 
     @property
@@ -294,12 +229,6 @@ class Kernel(Protocol):
     @property
     def extensions(self) -> Sequence[str]:
         """Names of those that are switched on; all of them once ``start`` is called."""
-
-    @property
-    def trash(self) -> Trash: ...
-
-    @property
-    def uses(self) -> Uses: ...
 
     def clock(self) -> datetime:
         """Now, aware UTC. All times of an extension come from here, so that tests can move it."""

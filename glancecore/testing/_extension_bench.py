@@ -20,6 +20,8 @@ from glancecore.assembly.lifecycle import Service
 from glancecore.domain.image import Image
 from glancecore.domain.lease import Operation
 from glancecore.features.uploads.records import COLLECTION as UPLOADS
+from glancecore.features.uses.counting import BEGIN
+from glancecore.features.uses.counting import COLLECTION as USES
 from glancecore.ports.extension import Extension
 from glancecore.ports.http import Route
 from glancecore.ports.record_repository import RecordAdded, RecordChanged, RecordRemoved
@@ -28,6 +30,7 @@ from glancecore.testing.service import Config, Person, basic, built, merged, rea
 
 #: Of the images that the extension works on: pieces of several kinds, and more than one read.
 DATA = bytes(200_000) + b"some data " * 20_000
+_OF_CORE = frozenset({UPLOADS, USES, BEGIN})
 _VALUE = re.compile(r"<(?:[^<>:]+:)?(\w+)>")
 
 
@@ -41,11 +44,18 @@ def bare(path: str) -> str:
     return re.sub(r"<[^<>]*>|\{[^{}]*\}", "{}", path)
 
 
+def _collection(change: object) -> str:
+    """Of a record; empty: it is a change of something else."""
+    if isinstance(change, RecordChanged):
+        return change.after.collection
+    return change.record.collection if isinstance(change, (RecordAdded, RecordRemoved)) else ""
+
+
 @dataclass
 class Watch:
     """What was committed, told and asked, in its order."""
 
-    #: Changes of successful commits.
+    #: Changes of successful commits, but of the core's own records: it counts uses by itself, whenever it likes.
     changes: list[Any] = field(default_factory=list)
     #: Names of events.
     events: list[str] = field(default_factory=list)
@@ -54,9 +64,8 @@ class Watch:
 
     @property
     def records(self) -> set[str]:
-        """Collections that were written to, without the core's own."""
-        return {(x.after if isinstance(x, RecordChanged) else x.record).collection for x in self.changes
-                if isinstance(x, (RecordAdded, RecordChanged, RecordRemoved))} - {UPLOADS}
+        """Collections that were written to."""
+        return {found for x in self.changes if (found := _collection(x))}
 
     @property
     def operations(self) -> set[str]:
@@ -85,7 +94,7 @@ class _Noted:
                 self._watch.questions.append(f"{self._name}.{name}")
                 return found(*args, **named)
             done = found(*args, **named)
-            self._watch.changes += args
+            self._watch.changes += [x for x in args if _collection(x) not in _OF_CORE]
             return done
 
         return call

@@ -18,11 +18,12 @@ from glancecore.domain.context import Context
 from glancecore.domain.events import EventName, ExtensionEvent
 from glancecore.domain.image import Image
 from glancecore.domain.lease import Lease
-from glancecore.ports.extension import Argument, Background, Collection, CommandTree, Entrance, Extension, Subscriptions
+from glancecore.ports.extension import Argument, Background, Collection, CommandTree, Extension, Subscriptions
 from glancecore.ports.http import Route, Schema
 from glancecore.ports.options import Options
 from glancecore.ports.periodic import JobContext, PeriodicJob
 from glancecore.ports.record_repository import Record, RecordAdded, RecordQuery, RecordRemoved
+from glancecore.ports.site import Entrance
 from glancecore.sdk.records import saving
 from glancecore.sdk.rules import OWNING_MEMBER, READER_OF_VISIBLE, rule
 

@@ -12,8 +12,9 @@ from glancecore.assembly.extensions import Extensions, ServiceKernel
 from glancecore.assembly.loader import Loader
 from glancecore.domain.errors import ConfigError
 from glancecore.kernel.subscriptions import Subscriptions
-from glancecore.ports.extension import Entrance, Extension
+from glancecore.ports.extension import Extension
 from glancecore.ports.http import Route
+from glancecore.ports.site import Entrance
 
 
 class First(Extension):

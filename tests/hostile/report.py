@@ -18,7 +18,7 @@ from glancecore.testing.hostile import BODIES, HEADERS, LITERALS, TEXTS, fields_
 
 HEAD = """# What hostile requests may do
 
-The suite `hostile` (`make test SUITES=hostile`; without other databases a part of `make check`) sends what no honest client does, to the real application.
+The suite `hostile` (`make test SUITES=hostile`; a part of it is in `make check`) sends what no honest client does, to the real application.
 This page is made by `make docs` from the tables that its tests are made of, so it says what is tried, and the suite says that nothing gets through:
 
 - **Who may do what** (`tests/hostile/test_allowed.py`): every route, every role, every visibility. A route without a row fails.

@@ -10,6 +10,7 @@ from typing import Any
 import lab
 import requests
 from client import HEADERS_AUTH, Client
+from waiting import until
 
 OFFSET_OCTETS = "application/offset+octet-stream"
 CONFIG = lab.merged(HEADERS_AUTH, {
@@ -45,9 +46,16 @@ class Tus:
         return self.call("PATCH", url, data, **{"Upload_Offset": str(offset), "Content_Type": OFFSET_OCTETS, **headers})
 
     def offset(self, url: str) -> int:
-        answer = self.call("HEAD", url)
-        assert answer.status_code == 200, answer.status_code
-        return int(answer.headers["Upload-Offset"])
+        """Asked for again, as clients do, while the service does not know yet that whoever sent has died: until the lease has ended."""
+        answers: list[requests.Response] = []
+
+        def told() -> bool:
+            answers.append(self.call("HEAD", url))
+            return answers[-1].status_code != 409
+
+        until(told, lambda: str(answers[-1].headers))
+        assert answers[-1].status_code == 200, answers[-1].status_code
+        return int(answers[-1].headers["Upload-Offset"])
 
     def uploads(self, image_id: str) -> list[dict[str, Any]]:
         answer = self.call("GET", f"/v2/images/{image_id}/uploads")

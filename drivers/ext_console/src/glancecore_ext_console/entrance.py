@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from glancecore.domain import errors
-from glancecore.ports.extension import Entrance
+from glancecore.ports.site import Entrance
 from glancecore_ext_console import cookies
 from glancecore_ext_console.sessions import Session, Sessions
 from glancecore_ext_console.ways import Way

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from glancecore.domain.errors import ConfigError
 from glancecore.ports.auth import Scheme
-from glancecore.ports.extension import Background, Entrance, Extension, Kernel, Subscriptions
+from glancecore.ports.extension import Background, Extension, Kernel, Subscriptions
 from glancecore.ports.http import Route
 from glancecore.ports.options import Section
 from glancecore.ports.periodic import PeriodicJob
+from glancecore.ports.site import Entrance
 from glancecore_ext_console.events import EVENTS, Recorder
 from glancecore_ext_console.jobs import Sweep
 from glancecore_ext_console.options import OPTIONS
