@@ -10,9 +10,20 @@ from glancecore.cmd import arguments, backup, metadefs
 from glancecore.domain.errors import ConfigError, Invalid, SchemaUnknown
 from glancecore.features.imports.flow.logbooks import prepare_logbook
 from glancecore.ports.repository import Database
+from glancecore.ports.rolling_schema import RollingSchema, SchemaStep
 
-#: Exit codes of ``db check``: nothing to do, or the schema must be synced.
-UP_TO_DATE, SYNC_NEEDED = 0, 3
+#: What is to be done next, in words.
+TODO = {SchemaStep.SYNC: "stop all nodes that run, then run glance-manage db sync (a new database: also db expand)",
+         SchemaStep.EXPAND: "run glance-manage db expand; nodes of the release before may serve meanwhile",
+         SchemaStep.CONTRACT: "when all nodes are of this release, run glance-manage db contract",
+         SchemaStep.NEWER: "it is of the next release, and this one serves on it; upgrade this node"}
+_SAID = {SchemaStep.NOTHING: "The schema is up to date ({version}).",
+         SchemaStep.SYNC: "The schema is at {version}, this release needs {head}: run glance-manage db sync.",
+         SchemaStep.EXPAND: f"The schema is at {{version}}, this release brings {{head}}: {TODO[SchemaStep.EXPAND]}.",
+         SchemaStep.CONTRACT: f"The schema is at {{version}}: {TODO[SchemaStep.CONTRACT]}.",
+         SchemaStep.NEWER: f"The schema is at {{version}}: {TODO[SchemaStep.NEWER]}."}
+#: Exit codes of ``db check``, Glance's where it has them.
+_CODES = {SchemaStep.NOTHING: 0, SchemaStep.SYNC: 3, SchemaStep.EXPAND: 3, SchemaStep.CONTRACT: 5, SchemaStep.NEWER: 0}
 #: Glance's words for the newest revision.
 NEWEST = frozenset({"head", "heads"})
 Areas = argparse._SubParsersAction  # noqa: SLF001 (its type has no public name)
@@ -41,8 +52,23 @@ def _sync(args: argparse.Namespace, database: Database) -> int:
 
 
 def _expand(args: argparse.Namespace, database: Database) -> int:
-    """Glance's first step is taken while nodes of the older release serve: of a new database, or one that is up to date. No upgrade here is made for that:
-    what such nodes write lacks what the newer release keeps."""
+    """The first step of an upgrade, beside nodes of the release before; a new database gets everything."""
+    if not isinstance(database, RollingSchema):
+        return _expand_alone(args, database)
+    before, step = database.version(), database.schema_step()
+    if step is SchemaStep.NEWER:
+        database.sync()  # says why not
+    if step is SchemaStep.SYNC and before is not None:
+        raise Invalid(f"db expand: the schema is at {before}, on which nodes of the release before this one do not serve; stop all nodes, then run "
+                      "glance-manage db sync")
+    database.expand()
+    prepare_logbook(args.conf, database)
+    _tell(args, {"before": before, "now": database.version(), "next": database.schema_step().value}, "schema {before} -> {now}")
+    return 0
+
+
+def _expand_alone(args: argparse.Namespace, database: Database) -> int:
+    """Of a driver that knows no upgrade beside nodes that serve."""
     version, head = _state(database)
     if version not in (None, head):
         raise Invalid(f"db expand: nodes of the older release can't serve beside an upgrade (the schema is at {version}, this release needs {head}); "
@@ -57,20 +83,27 @@ def _version(args: argparse.Namespace, database: Database) -> int:
 
 def _check(args: argparse.Namespace, database: Database) -> int:
     version, head = _state(database)
-    if version == head:
-        _tell(args, {"version": version, "head": head, "ok": True}, "The schema is up to date ({version}).")
-        return UP_TO_DATE
-    _tell(args, {"version": version, "head": head, "ok": False},
-          "The schema is at {version}, this release needs {head}: run glance-manage db sync.")
-    return SYNC_NEEDED
+    step = database.schema_step() if isinstance(database, RollingSchema) else SchemaStep.NOTHING if version == head else SchemaStep.SYNC
+    _tell(args, {"version": version, "head": head, "ok": step is SchemaStep.NOTHING, "next": step.value}, _SAID[step])
+    return _CODES[step]
 
 
-def _later(args: argparse.Namespace, database: Database) -> int:
-    """Glance's second and third step of an upgrade: here the first one does everything, or they fail as they do there."""
+def _migrate(args: argparse.Namespace, database: Database) -> int:
+    """Glance's second step of an upgrade: here the first one does its work, or it fails as it does there."""
     version, head = _state(database)
-    if version != head:
-        raise Invalid(f"db {args.step}: the schema is at {version}, this release needs {head}; stop all nodes that run, then run glance-manage db sync (a new database: also db expand)")
-    _tell(args, {"version": version, "head": head, "ok": True}, "Nothing is left to do: the schema is up to date ({version}).")
+    step = database.schema_step() if isinstance(database, RollingSchema) else SchemaStep.NOTHING if version == head else SchemaStep.SYNC
+    if step in (SchemaStep.SYNC, SchemaStep.EXPAND):
+        raise Invalid(f"db {args.step}: the schema is at {version}, this release needs {head}: {TODO[step]}")
+    _tell(args, {"version": version, "head": head, "ok": True}, "Nothing is left to do for this step: the schema is at {version}.")
+    return 0
+
+
+def _contract(args: argparse.Namespace, database: Database) -> int:
+    """The last step of an upgrade, when no node of the release before runs."""
+    _migrate(args, database)
+    if isinstance(database, RollingSchema) and database.schema_step() is SchemaStep.CONTRACT:
+        database.contract()
+        _tell(args, {"version": database.version(), "ok": True}, "The schema is at {version}; nodes of the release before do not start any more.")
     return 0
 
 
@@ -105,13 +138,16 @@ def _add_actions(area: Areas[argparse.ArgumentParser], prefix: str) -> None:
     def add(name: str, about: str) -> argparse.ArgumentParser:
         return area.add_parser(f"{prefix}{name}", help=about) if not prefix else area.add_parser(f"{prefix}{name}", description=about)
 
-    for name, about, run in (("sync", "create or upgrade the schema; before an upgrade stop all nodes", _sync), ("upgrade", "the same as sync", _sync),
-                             ("expand", "the first step of Glance's upgrades: the same as sync for a new database; to upgrade one, stop all nodes and use sync", _expand)):
+    for name, about, run in (("sync", "create or upgrade the schema at once; before an upgrade stop all nodes", _sync), ("upgrade", "the same as sync", _sync),
+                             ("expand", "the first step of an upgrade while nodes serve: add what this release needs; for a new database the same as sync",
+                              _expand)):
         sync = add(name, about)
         sync.add_argument("revision", nargs="?", help="revision to go to (default: the newest)")
         sync.add_argument("--version", help="the same, as Glance has it")
         sync.set_defaults(run=run)
-    for name in ("migrate", "contract"):
-        add(name, "a later step of Glance's upgrades: nothing is left to do").set_defaults(run=_later, step=name)
+    for name, about, step in (("migrate", "the second step of Glance's upgrades: nothing is left to do", _migrate),
+                              ("contract", "the last step of an upgrade, when no node of the release before runs: take away what only they need", _contract)):
+        add(name, about).set_defaults(run=step, step=name)
     add("version", "show the schema's revision").set_defaults(run=_version)
-    add("check", "exit 0 when the schema is up to date, 3 when it needs a sync, 1 when this release is too old for it").set_defaults(run=_check)
+    check = add("check", "exit 0 when the schema is up to date, 3 when it needs expand or sync, 5 contract, 1 when this release is too old for it")
+    check.set_defaults(run=_check)

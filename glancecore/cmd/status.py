@@ -12,8 +12,10 @@ from oslo_config import cfg
 from glancecore.assembly.kernel import load_database
 from glancecore.assembly.stores import load_stores
 from glancecore.cmd import parsing, start
+from glancecore.cmd.schema import TODO
 from glancecore.domain.errors import GlanceError, for_operators
 from glancecore.kernel.transfer.places import needed_but_not_configured
+from glancecore.ports.rolling_schema import RollingSchema, SchemaStep
 
 
 def main() -> None:
@@ -46,10 +48,12 @@ def _schema(conf: cfg.ConfigOpts) -> tuple[str, str]:
     try:
         database = load_database(conf)
         database.ping()
+        version = database.version()
+        step = database.schema_step() if isinstance(database, RollingSchema) else SchemaStep.NOTHING
         database.close()
     except GlanceError as exc:
         return "Failure", str(exc)
-    return "Success", f"at {database.head()}"
+    return ("Success", f"at {version}") if step is SchemaStep.NOTHING else ("Warning", f"at {version}: {TODO[step]}")
 
 
 def _stores(conf: cfg.ConfigOpts) -> tuple[str, str]:

@@ -342,6 +342,12 @@ class Extension(Plugin, ABC):
         del ctx, name
         return None
 
+    def unlisted(self, ctx: Context, images: Sequence[Image]) -> Iterable[str]:
+        """Ids of those of a page that are left out of the caller's list: one question for the whole page. They stay usable by their ids, and are listed where
+        clients name these."""
+        del ctx, images
+        return ()
+
     def headers(self, shown: Mapping[str, object]) -> Mapping[str, str]:
         """Headers of the answer that shows an image alone, made of what ``present`` has said of it. Those of the answer itself stay."""
         del shown

@@ -389,6 +389,23 @@ def test_a_reload_has_an_end_and_a_stop_waits_no_longer(running: Running) -> Non
         assert became != [204]
 
 
+def test_the_jobs_of_a_replaced_worker_are_anothers_at_once(tmp_path: Path) -> None:
+    """Although a transfer keeps it, and with it the configuration that was."""
+    with lab.service(lab.merged(HEADERS_AUTH, {"periodic": {"enabled_jobs": "reaper", "leader_ttl": 2}})) as service:
+        running = Running(service, tmp_path)
+        until(lambda: " leading the periodic jobs" in running.log, lambda: running.log[-3000:])
+        (first,) = running.serving
+        with slow_upload(Client(service.url)) as (_, go_on, became):
+            running.hang_up()
+            until(lambda: running.log.count(" leading the periodic jobs") == 2, lambda: running.log[-3000:])
+            assert first in running.serving
+            assert became == []
+            go_on.set()
+            until(lambda: first not in running.serving)
+        assert became == [204]
+        assert "could not be stopped" not in running.log
+
+
 def test_glance_periodic_begins_anew_as_the_same_process(tmp_path: Path) -> None:
     with lab.service(lab.merged(HEADERS_AUTH, {"periodic": {"embedded": "false", "enabled_jobs": "reaper", "leader_ttl": 2}}), start=False) as service:
         log = service.folder / "periodic.log"

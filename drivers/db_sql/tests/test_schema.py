@@ -27,7 +27,8 @@ from glancecore.domain import errors
 from glancecore.domain.image import Image, Visibility
 from glancecore.domain.staged import Digests, Staged
 from glancecore.domain.task import Task, TaskType
-from glancecore.ports.repository import ImageQuery, Sort, SortField
+from glancecore.ports.repository import ImageAdded, ImageQuery, Sort, SortField
+from glancecore.ports.rolling_schema import SchemaStep
 from glancecore.testing.examples import ADMIN, FRIEND, make_image
 
 Open = Callable[..., SqlDatabase]
@@ -109,6 +110,77 @@ class TestFirstSync:
         assert empty.version() == empty.head()
 
 
+@contextmanager
+def next_release() -> Iterator[str]:
+    """The code as the next release has it: it adds 9001, and takes away by 9002. What the former one's head is."""
+    with pytest.MonkeyPatch.context() as patch:
+        head = schema.REVISIONS[-1]
+        patch.setattr(schema, "OLDEST", head)
+        patch.setattr(schema, "REVISIONS", (*schema.REVISIONS, "9001", "9002"))
+        patch.setattr(schema, "CONTRACTS", frozenset({"9002"}))
+        patch.setattr(schema, "FOLDERS", [*schema.FOLDERS, str(Path(__file__).parents[3] / "tests" / "e2e" / "next_release" / "versions")])
+        yield head
+
+
+class TestRollingUpgrade:
+    """One database, and in turn the code of two releases."""
+
+    def test_what_only_takes_away_comes_last(self) -> None:
+        later = schema.REVISIONS[schema.REVISIONS.index(schema.OLDEST) + 1:]
+        assert [x in schema.CONTRACTS for x in later] == sorted(x in schema.CONTRACTS for x in later)
+        assert schema.CONTRACTS <= set(later), "those of former releases are made by these"
+
+    def test_a_new_database_gets_everything(self, empty: SqlDatabase) -> None:
+        assert empty.schema_step() is SchemaStep.SYNC
+        with pytest.raises(errors.ConfigError, match="db contract: the schema is at None, and is to be expanded first"):
+            empty.contract()
+        empty.expand()
+        assert (empty.version(), empty.schema_step()) == (empty.head(), SchemaStep.NOTHING)
+
+    def test_too_old_a_schema_is_not_expanded_beside_nodes(self, empty: SqlDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, "9998", "9999"))
+        monkeypatch.setattr(schema, "OLDEST", "9998")
+        assert empty.schema_step() is SchemaStep.SYNC
+        with pytest.raises(errors.ConfigError, match=r"only nodes that serve on 9998.*stop all nodes"):
+            empty.expand()
+
+    def test_the_former_release_serves_until_contract(self, empty: SqlDatabase) -> None:
+        image = make_image(name="before")
+        empty.images.commit(ImageAdded(image))
+        with next_release() as head:
+            empty.ping()
+            assert empty.schema_step() is SchemaStep.EXPAND
+            with pytest.raises(errors.ConfigError, match="is to be expanded first"):
+                empty.contract()
+            with watched(empty, _killed_at_the_first), suppress(Killed):
+                empty.expand()
+            assert empty.version() == head
+            empty.expand()
+            empty.expand()
+            assert (empty.version(), empty.schema_step()) == ("9001", SchemaStep.CONTRACT)
+        empty.ping()
+        assert empty.schema_step() is SchemaStep.NEWER
+        empty.images.commit(ImageAdded(make_image(name="meanwhile")))
+        for call in (empty.sync, partial(empty.sync, head)):
+            with pytest.raises(errors.ConfigError, match="of a newer release, on which this one serves as it is"):
+                call()
+        with next_release():
+            empty.contract()
+            empty.contract()
+            assert (empty.version(), empty.schema_step()) == ("9002", SchemaStep.NOTHING)
+            assert empty.images.get_any(image.id) == image
+        with pytest.raises(errors.SchemaUnknown, match="9002, which this version does not know"):
+            empty.ping()
+        with pytest.raises(errors.SchemaUnknown):
+            empty.expand()
+
+
+def _killed_at_the_first(number: int) -> None:
+    """Behind the note of who serves, which is one commit of its own."""
+    if number > 1:
+        raise Killed
+
+
 class TestSyncedSchema:
     def test_sync_may_be_called_again(self, synced: SqlDatabase) -> None:
         synced.sync()
@@ -125,7 +197,8 @@ class TestSyncedSchema:
         synced.ping()
 
     def test_an_older_schema_asks_for_sync(self, synced: SqlDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, "9999"))
+        monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, "9998", "9999"))
+        monkeypatch.setattr(schema, "OLDEST", "9998")
         with pytest.raises(errors.ConfigError, match=r"needs 9999.*glance-manage db sync"):
             synced.ping()
 

@@ -242,3 +242,41 @@ def test_an_image_is_deleted_while_it_is_taken_out(service: Service, owner: Pers
     catalogue.version_of = slow
     asked(owner, "DELETE", f"/v2/images/{image_id}", None, 204)
     asked(owner, "GET", f"/v2/images/{image_id}", None, 404)
+
+
+def listed(person: Person, query: str = "") -> list[str]:
+    return [x["id"] for x in asked(person, "GET", f"/v2/images{query}")["images"]]
+
+
+def test_what_is_deprecated_leaves_the_lists_of_others(owner: Person, admin: Person, stranger: Person) -> None:
+    path = family(owner)
+    first, second = (add(owner, path, x, name="listed", visibility="shared") for x in "12")
+    for image_id in (first, second):
+        answer = admin.call("PATCH", f"/v2/images/{image_id}", [{"op": "replace", "path": "/visibility", "value": "public"}], Content_Type="application/openstack-images-v2.1-json-patch")
+        assert answer.status_code == 200, answer.text
+    assert listed(stranger) == [second, first]
+    asked(owner, "POST", f"{path}/versions/1/actions/deprecate", {})
+    assert (listed(stranger), listed(owner), listed(admin)) == ([second], [second, first], [second, first])
+    assert listed(stranger, "?name=listed") == [second]
+    assert listed(stranger, "?limit=1") == [second]
+    assert listed(stranger, f"?limit=1&marker={second}") == []
+    assert listed(stranger, f"?id={first}") == [first], "who names it has it"
+    assert asked(stranger, "GET", f"/v2/images/{first}")["id"] == first
+    asked(owner, "POST", f"{path}/versions/1/actions/restore", {})
+    assert listed(stranger) == [second, first]
+
+
+def test_pages_go_on_behind_what_is_left_out(owner: Person, admin: Person, stranger: Person) -> None:
+    path, made = family(owner), []
+    for label in range(9):
+        made.append(add(owner, path, str(label)))
+        answer = admin.call("PATCH", f"/v2/images/{made[-1]}", [{"op": "replace", "path": "/visibility", "value": "public"}], Content_Type="application/openstack-images-v2.1-json-patch")
+        assert answer.status_code == 200, answer.text
+    for label in (1, 2, 3, 4, 5, 7):
+        asked(owner, "POST", f"{path}/versions/{label}/actions/deprecate", {})
+    seen, page = [], asked(stranger, "GET", "/v2/images?limit=2")
+    seen += [x["id"] for x in page["images"]]
+    while "next" in page:
+        page = asked(stranger, "GET", page["next"])
+        seen += [x["id"] for x in page["images"]]
+    assert seen == [made[8], made[6], made[0]]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from oslo_config import cfg
 
+from glancecore.domain.context import Context
+from glancecore.domain.image import Image
 from glancecore.domain.lease import Operation
 from glancecore.domain.metadata import MetadataLimits
 from glancecore.features.images import rules, schemas
@@ -41,6 +43,7 @@ class ImagesExtension(CoreExtension):
             conf.show_multiple_locations, conf.do_secure_hash, bound(conf.image_location_quota), kernel.data_settings.algorithm, kernel.data_settings.inspection))
         self.use_cases = Images(repository, kernel.policy, kernel.quota, MetadataRules(limits=self.limits, protection=self.protection, read_only=self.formats.shown),
                                 self.deletion, self.locations, writer, kernel.on)
+        self.use_cases.leave_out(self._unlisted)
         self.uploads = Uploads(repository, kernel.policy, kernel.quota, stores, kernel.operations, kernel.data_settings, kernel.signatures)
         self.downloads = Downloads(repository, kernel.policy, stores, kernel.notifications)
         kernel.on.abandoned(Operation.DELETE, self.deletion.finish)
@@ -61,6 +64,9 @@ class ImagesExtension(CoreExtension):
 
     def schemas(self) -> Mapping[str, Schema]:
         return schemas.documents(self.formats)
+
+    def _unlisted(self, ctx: Context, images: Sequence[Image]) -> Collection[str]:
+        return self.kernel.hooks.beside.unlisted(ctx, images)  # extensions are made later than this
 
     def stop(self) -> None:
         self.hashing.stop()

@@ -78,10 +78,15 @@ class Images:
         self._on = on
         self._judge: Callable[[Image, Image | None], None] | None = None
         self._read_only = frozenset(rules.read_only)
+        self._unlisted: Callable[[Context, Sequence[Image]], Collection[str]] = lambda _ctx, _images: ()
 
     def judge_properties(self, judge: Callable[[Image, Image | None], None]) -> None:
         """``judge`` is asked of each image that is made (image, None) or changed (after, before). It raises PropertiesInvalid."""
         self._judge = judge
+
+    def leave_out(self, unlisted: Callable[[Context, Sequence[Image]], Collection[str]]) -> None:
+        """``unlisted`` is asked with the images of each list in which no ids are named, and gives the ids of those that are left out."""
+        self._unlisted = unlisted
 
     # -- reading -----------------------------------------------------------------------------------------------------
     def show(self, ctx: Context, image_id: str) -> Image:
@@ -103,10 +108,12 @@ class Images:
         for _ in range(PAGES):
             found = self._found(replace(query, max_bytes=PAGE_BYTES))
             shown = [x for x in found.images if self._policy.allows(ctx, "get_image", x)]
+            if shown and "id" not in query.equal and (left_out := self._unlisted(ctx, shown)):
+                shown = [x for x in shown if x.id not in left_out]
             if shown or found.marker is None:
                 return ImagePage(shown[:limit], shown[limit - 1].id if len(shown) > limit else self._end(ctx, found, shown))
             query = replace(query, marker=found.marker, limit=max(limit, LOOKS[0]))
-        raise errors.TooBroad(f"the policy shows you none of the next images, and too many are left to be looked through: {NARROWER}")
+        raise errors.TooBroad(f"none of the next images is shown to you, and too many are left to be looked through: {NARROWER}")
 
     def _end(self, ctx: Context, found: ImagePage, shown: Sequence[Image]) -> str | None:
         """Where a page with all of ``shown`` leads on: an image that the policy shows."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from glancecore.ports.options import Section
 from glancecore.ports.repository import Database
+from glancecore.ports.rolling_schema import SchemaStep
 from glancecore_db_sql import backup, rows, schema
 from glancecore_db_sql.cached import SqlCached
 from glancecore_db_sql.engine import Connections, Session
@@ -51,6 +52,15 @@ class SqlDatabase(Database):
 
     def sync(self, revision: str = "head") -> None:
         schema.sync(self.connections, revision)
+
+    def expand(self) -> None:
+        schema.expand(self.connections)
+
+    def contract(self) -> None:
+        schema.contract(self.connections)
+
+    def schema_step(self) -> SchemaStep:
+        return schema.step(self.connections)
 
     def version(self) -> str | None:
         return schema.version(self.connections)

@@ -1,16 +1,36 @@
-"""The care of the schema. Alembic is imported only when something is to be done: it would slow every start."""
+"""The care of the schema. Alembic is imported only when something is to be done: it would slow every start.
+
+Revisions of a release come in two groups. The first ones add: nodes of the release before serve beside them (``expand``). Those in ``CONTRACTS`` take
+away what only these need (``contract``). Which releases serve on a schema that they don't know is written down in it: the oldest revision that they
+must know.
+"""
 
 from __future__ import annotations
+
+import itertools
 
 from sqlalchemy import Connection, exc, inspect
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from glancecore.domain import errors
+from glancecore.ports.record_repository import Record
+from glancecore.ports.rolling_schema import SchemaStep
+from glancecore.sdk.records import saving
 from glancecore_db_sql.engine import Connections, Session
+from glancecore_db_sql.images import SqlImages
+from glancecore_db_sql.records import SqlRecords
 
 #: All revisions of this driver, in order; a test compares them with the migrations.
 REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010",
              "0011")
+#: The newest of the release before, which this one serves on as well: its nodes may come before `db expand`.
+OLDEST = "0011"
+#: Those of this release that take away what the release before needs; they are the last ones.
+CONTRACTS: frozenset[str] = frozenset()
+#: Where migrations lie, as Alembic names folders.
+FOLDERS = ["glancecore_db_sql:migrations/versions"]
+#: Of records, which are there since 0011: the oldest revision whose release serves on this schema.
+COLLECTION = "schema_serves"
 
 
 def version(on: Connections) -> str | None:
@@ -25,9 +45,9 @@ def _version(db: Session) -> str | None:
 
 
 def check(on: Connections) -> None:
-    """Raises ConfigError unless the schema is the one that this driver works with, SchemaUnknown for one that it can't upgrade."""
+    """Raises ConfigError unless the schema is one that this driver works with, SchemaUnknown for one that it neither knows nor works with."""
     found = version(on)
-    if found == REVISIONS[-1]:
+    if found in REVISIONS[REVISIONS.index(OLDEST):] or (found is not None and found not in REVISIONS and serves_from(on) in REVISIONS):
         return
     if found is None:
         raise errors.ConfigError("the database has no schema yet: run `glance-manage db sync`")
@@ -37,6 +57,63 @@ def check(on: Connections) -> None:
     raise errors.SchemaUnknown(
         f"the database schema is at {found}, which this version does not know: it belongs to a newer version or another "
         "program; upgrade glancecore-db-sql, or fix option [database] connection")
+
+
+def serves_from(on: Connections) -> str | None:
+    """The oldest revision that a release must know to serve on this schema; None: none but those that know the schema's own."""
+    if not on.read(lambda db: inspect(db.connection).has_table("records")):
+        return None
+    try:
+        return str(SqlRecords(on).get(COLLECTION, COLLECTION).data["oldest"])
+    except errors.RecordNotFound:
+        return None
+
+
+def _let_serve(on: Connections, oldest: str) -> None:
+    if serves_from(on) != oldest:
+        SqlImages(on).commit(saving(SqlRecords(on), Record(COLLECTION, COLLECTION, {"oldest": oldest})))
+
+
+def step(on: Connections) -> SchemaStep:
+    """What is to be done next. Raises SchemaUnknown."""
+    found = version(on)
+    if found is None or found in REVISIONS[:REVISIONS.index(OLDEST)]:
+        return SchemaStep.SYNC
+    if found not in REVISIONS:
+        check(on)
+        return SchemaStep.NEWER
+    if REVISIONS.index(found) < REVISIONS.index(_expanded()):
+        return SchemaStep.EXPAND
+    return SchemaStep.CONTRACT if found != REVISIONS[-1] or serves_from(on) not in (None, REVISIONS[-1]) else SchemaStep.NOTHING
+
+
+def _expanded() -> str:
+    """The newest revision that the release before serves on."""
+    later = REVISIONS[REVISIONS.index(OLDEST) + 1:]
+    return [OLDEST, *itertools.takewhile(lambda x: x not in CONTRACTS, later)][-1]
+
+
+def expand(on: Connections) -> None:
+    """Raises ConfigError, SchemaUnknown, DatabaseUnavailable."""
+    found, wanted = version(on), step(on)
+    if found is None:
+        sync(on, "head")
+    elif wanted is SchemaStep.SYNC:
+        raise errors.ConfigError(f"db expand: the schema is at {found}, and only nodes that serve on {OLDEST} can go on beside an upgrade to this "
+                                 "release: stop all nodes, then run glance-manage db sync")
+    elif wanted is SchemaStep.EXPAND:
+        _let_serve(on, OLDEST)  # before they meet a schema that they don't know
+        sync(on, _expanded())
+
+
+def contract(on: Connections) -> None:
+    """Raises ConfigError, SchemaUnknown, DatabaseUnavailable."""
+    wanted = step(on)
+    if wanted in (SchemaStep.SYNC, SchemaStep.EXPAND):
+        raise errors.ConfigError(f"db contract: the schema is at {version(on)}, and is to be expanded first: run glance-manage db expand, replace all "
+                                 "nodes, then run this again")
+    if wanted is SchemaStep.CONTRACT:
+        sync(on, "head")
 
 
 def sync(on: Connections, revision: str) -> None:
@@ -56,6 +133,9 @@ def sync(on: Connections, revision: str) -> None:
     found = version(on)
     if found is not None and found not in REVISIONS:
         check(on)
+        raise errors.ConfigError(f"db sync: the schema is at {found}, of a newer release, on which this one serves as it is; there is nothing to do")
+    if revision in ("head", REVISIONS[-1]) and found is not None and serves_from(on) is not None:
+        _let_serve(on, REVISIONS[-1])  # before what others need is taken away
     on.write(work)
 
 
@@ -66,6 +146,8 @@ def _upgrade(connection: Connection, revision: str) -> None:
 
     config = Config()
     config.set_main_option("script_location", "glancecore_db_sql:migrations")
+    config.set_main_option("path_separator", "newline")
+    config.set_main_option("version_locations", "\n".join(FOLDERS))
     config.attributes["connection"] = connection
     try:
         command.upgrade(config, revision)

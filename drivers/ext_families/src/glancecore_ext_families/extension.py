@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from email.utils import format_datetime
 from typing import ClassVar
@@ -84,6 +84,14 @@ class Families(Extension):
                    "replacement": version.replacement, **{x: getattr(version, x) for x in DATES}}
             rows.append({x: y for x, y in row.items() if y is not None})
         return rows
+
+    def unlisted(self, ctx: Context, images: Sequence[Image]) -> Collection[str]:
+        """What is deprecated, in lists of other projects; admins see all."""
+        if ctx.admin:
+            return ()
+        now = self.kernel.clock()
+        versions = self.catalogue.versions_of([x for x in images if x.owner is None or x.owner != ctx.project])
+        return {x for x, version in versions.items() if version.state(now) != "current"}
 
     def headers(self, shown: Mapping[str, object]) -> Mapping[str, str]:
         """``Deprecation`` (RFC 9745) and ``Sunset`` (RFC 8594)."""
