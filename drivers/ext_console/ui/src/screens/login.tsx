@@ -16,21 +16,22 @@ function fieldsOf(method: LoginMethod): LoginField[] {
 
 export function Login({ again = false }: { again?: boolean }): JSX.Element {
   const methods = session.value?.methods ?? [];
-  const [chosen, setChosen] = useState(methods[0]?.name ?? "");
-  const method = methods.find((x) => x.name === chosen) ?? methods[0];
+  const [chosen, setChosen] = useState(0);
+  const method = methods[chosen] ?? methods[0];
   const content = (
     <>
       {!methods.length && <Note tone="bad">{t("login.none")}</Note>}
       {methods.length > 1 && (
         <div class="row tabs" role="group" aria-label={t("login.how")}>
-          {methods.map((x) => (
-            <Button key={x.name} kind="quiet" aria-pressed={x === method} onClick={() => setChosen(x.name)}>
+          {methods.map((x, i) => (
+            // several may be of one kind: each protocol of a company's account is one
+            <Button key={i} kind="quiet" aria-pressed={x === method} onClick={() => setChosen(i)}>
               {x.label || t(`login.method.${x.name}`)}
             </Button>
           ))}
         </div>
       )}
-      {method && <Form key={method.name} method={method} />}
+      {method && <Form key={chosen} method={method} />}
     </>
   );
   if (again) return content;
