@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from browsers import Visits
-from clouds import Cloud
+from clouds import Cloud, cloud
 from playwright.sync_api import expect
 
 
@@ -93,3 +93,37 @@ def test_screens_open_while_it_is_away(visits: Visits, service: Cloud) -> None:
     service.service.start()
     expect(page.get_by_role("heading", name="Usage", level=1)).to_be_visible()
     expect(visit.section("Images")).to_be_visible()
+
+
+def test_where_nothing_is_asked_one_is_inside(visits: Visits) -> None:
+    """As `make run` serves it."""
+    with cloud(DEFAULT={"auth_strategy": "none", "enabled_extensions": "console, tus"}) as other:
+        apart = Visits(visits.browser, other.url)
+        try:
+            visit = apart.new()
+            page = visit.go("/images")
+            expect(page.get_by_role("heading", name="There is no image yet")).to_be_visible()
+            page.get_by_role("navigation").get_by_role("link", name="Upload", exact=True).click()
+            page.get_by_label("or choose some").set_input_files([{"name": "disk.raw", "mimeType": "application/octet-stream", "buffer": b"x" * 5000}])
+            visit.button("Upload 1 file").click()
+            expect(page.get_by_role("article", name="disk")).to_have_attribute("data-state", "done")
+            page.get_by_role("link", name="disk", exact=True).click()
+            for name in ("Edit", "Deactivate", "Delete"):
+                expect(visit.button(name)).to_be_visible()
+        finally:
+            apart.close()
+
+
+def test_the_proxy_says_who_it_is(visits: Visits) -> None:
+    with cloud(DEFAULT={"auth_strategy": "headers", "enabled_extensions": "console, tus"}) as other:
+        apart = Visits(visits.browser, other.url)
+        said = {"X-Identity-Status": "Confirmed", "X-User-Id": "u1", "X-User-Name": "Una", "X-Project-Id": "red", "X-Roles": "member,reader"}
+        try:
+            visit = apart.new(extra_http_headers=said)
+            page = visit.go("/images")
+            expect(page.get_by_text("Una")).to_be_visible()
+            visit.context.set_extra_http_headers({**said, "X-User-Id": "u2", "X-User-Name": "Uno"})
+            page.get_by_role("link", name="Usage").click()
+            expect(page.get_by_text("Uno")).to_be_visible()
+        finally:
+            apart.close()

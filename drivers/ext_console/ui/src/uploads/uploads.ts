@@ -91,10 +91,15 @@ export async function cancel(id: number): Promise<void> {
   const transfer = transfers.get(id);
   transfer?.stop();
   transfers.delete(id);
-  change(id, { state: "cancelled", speed: 0, error: null });
+  change(id, { state: "paused", speed: 0 });
+  if (found?.image) {
+    await data(client.DELETE("/v2/images/{image_id}", { params: { path: { image_id: found.image } } })).catch((error: unknown) => {
+      if (!(error instanceof ApiError) || error.status !== 404) throw error; // 404: somebody else has deleted it
+    });
+  }
   urls.delete(id);
   if (found) await forget(found.file);
-  if (found?.image) await data(client.DELETE("/v2/images/{image_id}", { params: { path: { image_id: found.image } } }));
+  change(id, { state: "cancelled", error: null });
   next();
 }
 
