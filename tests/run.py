@@ -140,7 +140,6 @@ SERVICES = (
 #: What the drivers' own suites need; a driver that is not named here needs nothing.
 DRIVER_NEEDS = {
     "db_sql": ("mariadb", "postgresql"),
-    "db_registry": ("mariadb",),
     "ext_census": ("mariadb", "postgresql"),
     "ext_console": ("keystone", "mariadb"),
     "ext_families": ("mariadb", "postgresql"),

@@ -52,7 +52,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, tolerate_ou
     extension_kernel = make_extension_kernel(kernel, identity)
     tools = CoreTools(kernel, extension_kernel)
     periodic, machine = make_runners(conf, loader, tools, extensions.jobs(classes))
-    extension_kernel.overview.scheduled = [*periodic.scheduled, *machine.scheduled]
+    extension_kernel.overview.runners, extension_kernel.overview.tools = (periodic, machine), tools
     enabled = Extensions(loader, classes, extension_kernel, kernel.on)
     enabled.start()
     kernel.hooks.shows, kernel.hooks.beside = enabled.presenting, enabled

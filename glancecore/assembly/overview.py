@@ -10,13 +10,15 @@ from dataclasses import replace
 from glancecore.domain import errors
 from glancecore.domain.clock import now
 from glancecore.domain.errors import for_operators
+from glancecore.domain.text import shortened
 from glancecore.features.copies.inventory import Inventory, held_in
 from glancecore.kernel.core import CoreKernel
 from glancecore.kernel.transfer.draining import Draining
 from glancecore.kernel.transfer.store_facade import StoreFacade
 from glancecore.periodic import runner
-from glancecore.periodic.runner import Scheduled
+from glancecore.periodic.runner import PeriodicRunner, Scheduled
 from glancecore.ports.overview import JobOverview, StoreInventory, StoreOverview
+from glancecore.ports.periodic import JobTools
 
 #: Seconds that stores have to answer, and that a count may be old.
 _ANSWERS, _COUNTED = 5.0, 60.0
@@ -31,7 +33,8 @@ class ServiceOverview:
         self._core = core
         self._counts = _Counts(core)
         #: Filled when the service is built.
-        self.scheduled: Sequence[Scheduled] = ()
+        self.runners: Sequence[PeriodicRunner] = ()
+        self.tools: JobTools | None = None
 
     def stores(self) -> list[StoreOverview]:
         stores, places = self._core.stores, self._core.database.places
@@ -49,7 +52,16 @@ class ServiceOverview:
         return rows
 
     def jobs(self) -> list[JobOverview]:
-        return [self._job(x) for x in self.scheduled]
+        return [self._job(x) for each in self.runners for x in each.scheduled]
+
+    def dry_run(self, name: str) -> dict[str, object]:
+        """By a job of its own: the one that is there may be running."""
+        for each in self.runners:
+            for scheduled in each.scheduled:
+                if scheduled.name == name and self.tools is not None:
+                    fresh = replace(scheduled, job=type(scheduled.job)(scheduled.job.conf, self.tools))
+                    return each.run(fresh, dry_run=True).as_json()
+        raise errors.NotFound(f"no periodic job {shortened(name)} is enabled")
 
     def leader(self) -> str | None:
         return runner.leader(self._core.database.jobs)

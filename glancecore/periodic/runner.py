@@ -271,7 +271,7 @@ class PeriodicRunner:
                     self._jobs.let_go(held, self._holder)
                 except errors.DatabaseUnavailable as exc:
                     LOG.warning("periodic job %s: %s", name, exc)
-        self._tell(run, scheduled.job.alarms)
+        self._tell(run, scheduled.job.alarms, counted=not quiet)
         return run
 
     def _hold(self, scheduled: Scheduled) -> None:
@@ -325,13 +325,16 @@ class PeriodicRunner:
 
         return check
 
-    def _tell(self, run: JobResult, alarms: frozenset[str]) -> None:
+    def _tell(self, run: JobResult, alarms: frozenset[str], *, counted: bool) -> None:
+        """``counted``: in the metrics, which tell when a job has last done something."""
         alarming = [x for x in run.report.findings if x.kind in alarms]
         level = logging.ERROR if alarming or run.outcome is RunOutcome.FAILED else logging.WARNING if run.report.errors else logging.INFO
         words = [*(f"{x.kind}: {x.subject}" for x in alarming), *run.report.errors][:_TOLD]
         LOG.log(level, "periodic job %s: %s in %.1f s%s: %s%s", run.job, run.outcome.value, run.seconds, " (dry run)" if run.dry_run else "",
                 ", ".join(f"{name} {number}" for name, number in sorted(run.report.counts.items())) or "nothing to do",
                 "".join(f"; {x}" for x in words))
+        if not counted:
+            return
         metrics.PERIODIC_RUNS.labels(run.job, run.outcome.value).inc()
         metrics.PERIODIC_LAST_RUN.labels(run.job).set(time.time())
         metrics.PERIODIC_SECONDS.labels(run.job).set(run.seconds)

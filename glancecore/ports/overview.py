@@ -61,5 +61,9 @@ class Overview(Protocol):
     def jobs(self) -> Sequence[JobOverview]:
         """Raises DatabaseUnavailable."""
 
+    def dry_run(self, name: str) -> Mapping[str, object]:
+        """Run an enabled job once, in this thread, as one that changes nothing and is not recorded: its report, as in ``JobOverview``. It takes as long as it
+        takes, and is cut off when the process ends. Raises NotFound, DatabaseUnavailable."""
+
     def leader(self) -> str | None:
         """The process that runs the deployment's jobs; None: nobody does. Raises DatabaseUnavailable."""

@@ -1,4 +1,4 @@
-"""glance-manage metadefs, over each database: files in, files out, and what is wrong with a file."""
+"""glance-manage metadefs: files in, files out, and what is wrong with a file."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from client import Client
 STARTER = lab.REPO / "glancecore" / "metadefs"
 
 
-@pytest.fixture(scope="module", params=["sqlite", "mariadb", "postgresql"])
-def service(request: pytest.FixtureRequest) -> Iterator[lab.Service]:
-    with lab.new_database(request.param) as database, lab.service(database=database) as made:
+@pytest.fixture(scope="module")
+def service() -> Iterator[lab.Service]:
+    with lab.service() as made:
         yield made
 
 

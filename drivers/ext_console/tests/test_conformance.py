@@ -25,7 +25,7 @@ def begin(service: Running) -> tuple[str, str]:
 @pytest.mark.usefixtures("static")
 class TestConsole(ExtensionConformance):
     name = "console"
-    values: ClassVar[Mapping[str, str]] = {"page": "images", "name": "app-1a2b.bin"}
+    values: ClassVar[Mapping[str, str]] = {"page": "images", "name": "app-1a2b.bin", "job": "console_sweep"}
     bodies: ClassVar[Mapping[str, object]] = {f"POST {SESSION}": {"method": "proxy"}}
     public = frozenset({"GET /console", "GET /console/", "GET /console/<path:page>", "GET /console/assets/<path:name>", f"GET {SESSION}", f"POST {SESSION}", f"DELETE {SESSION}",
                         "DELETE /console/sessions", "GET /console/permissions"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 from browsing import Browser, console, image, proxied
 from waiting import until
 
+from glancecore.assembly import extensions
 from glancecore.assembly.lifecycle import Service
+from glancecore.kernel import core
 from glancecore.kernel.transfer.draining import Draining
 
 HEADERS_AUTH = {"DEFAULT": {"auth_strategy": "headers", "enabled_backends": "fast:file, slow:file"}}
@@ -75,6 +78,50 @@ def test_jobs(service: Service, ops: Browser) -> None:
     [sweep] = [x for x in look(ops, "jobs")["jobs"] if x["name"] == "console_sweep"]
     assert sweep["report"]["outcome"] == "done"
     assert sweep["ended_at"]
+
+
+def test_a_job_is_tried(service: Service, ops: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says what it would do, and does nothing."""
+    from test_sessions import at
+
+    red = browser(service, "red")
+    at(monkeypatch, minutes=100)
+    monkeypatch.setattr(core, "now", extensions.now)
+    ops.login("proxy")
+    begun = ops.api("POST", "/v2/console/jobs/console_sweep/trial")
+    assert (begun.status_code, (begun.json or {})["state"], (begun.json or {})["by"]) == (202, "running", "user-ops")
+
+    def sweep() -> dict[str, Any]:
+        return next(x for x in look(ops, "jobs")["jobs"] if x["name"] == "console_sweep")
+
+    until(lambda: sweep()["trial"] and sweep()["trial"]["state"] == "ended")
+    trial = sweep()["trial"]
+    assert (trial["report"]["outcome"], trial["report"]["dry_run"], trial["report"]["counts"]) == ("done", True, {"removed": 2})
+    assert sweep()["report"] is None, "it was no run of the deployment's"
+    monkeypatch.undo()
+    assert red.api("GET", "/v2/images").status_code == 200
+
+
+def test_a_job_is_tried_once_at_a_time(service: Service, ops: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on, overview = threading.Event(), service.tools.kernel.overview
+    run = overview.dry_run
+
+    def slowly(name: str) -> Any:
+        go_on.wait(60)
+        return run(name)
+
+    monkeypatch.setattr(overview, "dry_run", slowly)
+    where = "/v2/console/jobs/console_sweep/trial"
+    assert [ops.api("POST", where).status_code for _ in range(2)] == [202, 409]
+    go_on.set()
+    until(lambda: ops.api("POST", where).status_code == 202)
+
+
+def test_what_is_no_job_is_not_tried(service: Service, ops: Browser) -> None:
+    assert ops.api("POST", "/v2/console/jobs/none/trial").status_code == 404
+    assert ops.api("POST", "/v2/console/jobs/console_sweep/trial", {"x": 1}).status_code == 400
+    assert ops.api("POST", "/v2/console/jobs/console_sweep/trial", X_CSRF_Token="").status_code == 403
+    assert browser(service, "red").api("POST", "/v2/console/jobs/console_sweep/trial").status_code == 403
 
 
 def test_events(service: Service, ops: Browser) -> None:

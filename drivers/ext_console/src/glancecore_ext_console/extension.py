@@ -19,6 +19,7 @@ from glancecore_ext_console.options import OPTIONS
 from glancecore_ext_console.rules import RULES
 from glancecore_ext_console.sealing import Keys, read_secret
 from glancecore_ext_console.sessions import SESSIONS, Lifetime, Sessions
+from glancecore_ext_console.trials import TRIALS, Trials
 from glancecore_ext_console.ways import BasicWay, OpenWay, ProxyWay, Way
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Console(Extension):
     title = "A console in the browser"
     options = OPTIONS
     rules = RULES
-    collections = (SESSIONS, EVENTS)
+    collections = (SESSIONS, EVENTS, TRIALS)
     jobs: ClassVar[Mapping[str, type[PeriodicJob]]] = {"console_sweep": Sweep}
     site_headers: ClassVar[Mapping[str, Mapping[str, str]]] = {"/console": HEADERS}
 
@@ -51,6 +52,7 @@ class Console(Extension):
         keys = Keys(read_secret(conf.secret_file))
         self.sessions = Sessions(kernel, keys, Lifetime(timedelta(minutes=conf.idle_minutes), timedelta(hours=conf.session_hours), conf.sessions_per_user))
         self.way = self._way()
+        self.trials = Trials(kernel)
         self.recorder = Recorder(kernel, timedelta(hours=conf.event_hours))
 
     def routes(self) -> Iterable[Route]:
@@ -59,13 +61,13 @@ class Console(Extension):
         from glancecore_ext_console.routes import Routes
 
         session = Routes(self.kernel, self.sessions, self._visitors(), self.way, self.conf.upload_chunk_mib << 20)
-        return [*pages.Pages(pages.STATIC).table(), *session.table(), *self._of_keystone(session), *Operate(self.kernel, self.recorder).table()]
+        return [*pages.Pages(pages.STATIC).table(), *session.table(), *self._of_keystone(session), *Operate(self.kernel, self.recorder, self.trials).table()]
 
     def entrances(self) -> Iterable[Entrance]:
         return [self._visitors().entrance()]
 
     def background(self) -> Iterable[Background]:
-        return [self.recorder]
+        return [self.recorder, self.trials.workers]
 
     def subscribe(self, on: Subscriptions) -> None:
         on.committed(self.recorder.tell)

@@ -8,6 +8,7 @@ from glancecore.ports.periodic import JobContext, JobTools, PeriodicJob
 from glancecore.ports.record_repository import RecordRemoved
 from glancecore_ext_console.events import EVENTS
 from glancecore_ext_console.sessions import SESSIONS
+from glancecore_ext_console.trials import TRIALS
 
 
 class Sweep(PeriodicJob):
@@ -21,7 +22,7 @@ class Sweep(PeriodicJob):
         self._kernel, self._clock = tools.kernel, tools.clock
 
     def run(self, turn: JobContext) -> None:
-        for collection in (SESSIONS, EVENTS):
+        for collection in (SESSIONS, EVENTS, TRIALS):
             self._sweep(turn, collection.name)
 
     def _sweep(self, turn: JobContext, collection: str) -> None:

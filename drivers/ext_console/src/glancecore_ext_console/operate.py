@@ -1,4 +1,4 @@
-"""What operators look at: stores, periodic jobs, what happened lately, and what goes on. Nothing is changed here."""
+"""What operators look at: stores, periodic jobs, what happened lately, and what goes on. Nothing is changed here: a job may be run, dry."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from glancecore.domain.image import Image, Status
 from glancecore.ports.extension import Kernel
 from glancecore.ports.http import Lane, Param, Route
 from glancecore.ports.overview import JobOverview, StoreOverview
+from glancecore.sdk import request_body
 from glancecore.sdk.responses import json_response
 from glancecore_ext_console.events import EventQuery, Recorder, shown
 from glancecore_ext_console.rules import RULES
+from glancecore_ext_console.trials import Trials
 
 RULE = RULES[0].name
 #: Images of which is said what is done with them; events of a page.
@@ -37,9 +39,13 @@ STORES = _rows("stores", {
     "inventory": {"type": ["object", "null"], "description": "Of the last minute; null: it is being counted.", "required": ["at", "bytes", "only", "damaged", "lost"], "properties": {
         "at": _TEXT, "bytes": _WHOLE, "only": {"type": "integer", "description": "Images without a good copy elsewhere."}, "damaged": _WHOLE,
         "lost": {"type": "integer", "description": "Images without any good copy."}}}})
+TRIAL = {"type": "object", "required": ["state", "by", "started_at", "ended_at", "report"], "properties": {
+    "state": {"type": "string", "enum": ["running", "ended"]}, "by": _MAYBE, "started_at": _TEXT, "ended_at": _MAYBE,
+    "report": {"type": ["object", "null"], "description": "Of a run that has changed nothing; at most 200 findings."}}}
 JOBS = _rows("jobs", {
     "name": _TEXT, "summary": _TEXT, "interval": {"type": "number"}, "dry_run": {"type": "boolean"}, "of_machine": {"type": "boolean"}, "started_at": _MAYBE, "ended_at": _MAYBE,
-    "report": {"type": ["object", "null"], "description": "Of the last run that has ended: outcome, seconds, counts, findings, errors."}}, leader=_MAYBE)
+    "report": {"type": ["object", "null"], "description": "Of the last run that has ended: outcome, seconds, counts, findings, errors."},
+    "trial": {"anyOf": [TRIAL, {"type": "null"}], "description": "The dry run that an operator asked for last."}}, leader=_MAYBE)
 EVENTS = _rows("events", {"id": _TEXT, "at": _TEXT, "type": _TEXT, "subject": _TEXT, "user": _MAYBE, "project": _MAYBE, "address": _MAYBE, "request_id": _MAYBE,
                           "about": {"type": "object"}}, next=_MAYBE)
 WORK = _rows("work", {
@@ -49,8 +55,9 @@ WORK = _rows("work", {
 
 
 class Operate:
-    def __init__(self, kernel: Kernel, events: Recorder) -> None:
+    def __init__(self, kernel: Kernel, events: Recorder, trials: Trials) -> None:
         self._kernel = kernel
+        self._trials = trials
         self._events = events
 
     def table(self) -> Sequence[Route]:
@@ -59,6 +66,7 @@ class Operate:
         return [
             Route("GET", "/v2/console/stores", self.stores, "Stores as they are", {200: STORES}, tag="console", lane=Lane.TRANSFER),
             Route("GET", "/v2/console/jobs", self.jobs, "Periodic jobs and their last reports", {200: JOBS}, tag="console"),
+            Route("POST", "/v2/console/jobs/<job>/trial", self.trial, "Run a periodic job now, dry: what it would do", {202: TRIAL}, tag="console"),
             Route("GET", "/v2/console/events", self.events, "What happened lately, the newest first", {200: EVENTS}, params=events, tag="console"),
             Route("GET", "/v2/console/work", self.work, "Uploads and imports that go on", {200: WORK}, tag="console")]
 
@@ -68,7 +76,12 @@ class Operate:
 
     def jobs(self, _request: Request, ctx: Context) -> Response:
         self._kernel.policy.authorize(ctx, RULE)
-        return json_response({"leader": self._kernel.overview.leader(), "jobs": [_job(x) for x in self._kernel.overview.jobs()]})
+        return json_response({"leader": self._kernel.overview.leader(), "jobs": [{**_job(x), "trial": self._trials.of(x.name)} for x in self._kernel.overview.jobs()]})
+
+    def trial(self, request: Request, ctx: Context, job: str) -> Response:
+        self._kernel.policy.authorize(ctx, RULE)
+        request_body.forbid(request)
+        return json_response(self._trials.begin(ctx, job), 202)
 
     def events(self, request: Request, ctx: Context) -> Response:
         self._kernel.policy.authorize(ctx, RULE)

@@ -7,7 +7,8 @@ from oslo_policy import policy
 from glancecore.sdk.rules import ADMIN, rule
 
 RULES = [
-    rule("console_operate", ADMIN, "Look at stores, periodic jobs, events and work that goes on.", ("GET", "/v2/console/stores"), ("GET", "/v2/console/jobs"),
+    rule("console_operate", ADMIN, "Look at stores, periodic jobs, events and work that goes on, and run jobs dry.", ("GET", "/v2/console/stores"), ("GET", "/v2/console/jobs"),
+         ("POST", "/v2/console/jobs/{job}/trial"),
          ("GET", "/v2/console/events"), ("GET", "/v2/console/work")),
 ]
 
