@@ -50,6 +50,8 @@ def test_jobs(visits: Visits) -> None:
     sweep = visit.section("console_sweep")
     expect(sweep).to_contain_text("removes sessions of the console that have ended")
     expect(sweep).to_contain_text("every 1 hour")
+    visit.button("Try it, dry", sweep).click()
+    expect(sweep).to_contain_text("What it would do")
     expect(page.get_by_role("main").locator("section")).not_to_have_count(0)
 
 

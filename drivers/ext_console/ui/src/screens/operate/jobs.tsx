@@ -1,10 +1,11 @@
 /** Periodic jobs: when they ran, what they counted, and what they have found. */
 import type { JSX } from "preact";
+import { raw } from "../../api/client.ts";
 import { away } from "../../api/connection.ts";
 import { count, span } from "../../format.ts";
-import { useQuery } from "../../query.ts";
+import { useAction, useQuery } from "../../query.ts";
 import { t, tn, tw } from "../../text.ts";
-import { Badge, Empty, Facts, Loading, Note, Screen, Section, Time, Trouble, type Tone } from "../../ui/parts.tsx";
+import { Badge, Button, Empty, Facts, Loading, Note, Screen, Section, Time, Trouble, type Tone } from "../../ui/parts.tsx";
 import { operated } from "./offered.ts";
 
 interface Finding {
@@ -30,12 +31,13 @@ interface Job {
   started_at: string | null;
   ended_at: string | null;
   report: Report | null;
+  trial?: { state: string; by: string | null; started_at: string; ended_at: string | null; report: Report | null } | null;
 }
 
 const TONES: Record<string, Tone> = { done: "good", stopped: "warn", failed: "bad" };
 
 export function Jobs(): JSX.Element {
-  const found = useQuery("jobs", () => operated<{ leader: string | null; jobs: Job[] }>("jobs"), 15_000);
+  const found = useQuery("jobs", () => operated<{ leader: string | null; jobs: Job[] }>("jobs"), (found) => (found?.jobs.some((x) => x.trial?.state === "running") ? 1500 : 15_000));
   return (
     <Screen title={t("jobs.title")} about={t("jobs.about")}>
       {found.error && away.value === null && <Trouble error={found.error} retry={found.reload} />}
@@ -44,15 +46,20 @@ export function Jobs(): JSX.Element {
       {found.data && (found.data.leader ? <p class="muted">{t("jobs.leader", { name: found.data.leader })}</p> : <Note tone="warn">{t("jobs.nobody")}</Note>)}
       <div class="grid">
         {found.data?.jobs.map((x) => (
-          <One key={x.name} job={x} />
+          <One key={x.name} job={x} changed={found.reload} />
         ))}
       </div>
     </Screen>
   );
 }
 
-function One({ job }: { job: Job }): JSX.Element {
-  const { report } = job;
+function One({ job, changed }: { job: Job; changed: () => void }): JSX.Element {
+  const { report, trial } = job;
+  const trialCounts = Object.entries(trial?.report?.counts ?? {});
+  const trying = useAction(async () => {
+    await raw(`/v2/console/jobs/${encodeURIComponent(job.name)}/trial`, { method: "POST" });
+    changed();
+  });
   const runs = job.started_at !== null && (job.ended_at === null || job.ended_at < job.started_at);
   const counts = Object.entries(report?.counts ?? {});
   return (
@@ -72,6 +79,36 @@ function One({ job }: { job: Job }): JSX.Element {
           ...counts.map(([name, value]): [string, string] => [name.replaceAll("_", " "), count(value)]),
         ]}
       />
+      <Told report={report} />
+      {trial && (
+        <Note tone={trial.state === "running" ? "busy" : "plain"}>
+          <strong>{t(trial.state === "running" ? "job.trial.runs" : "job.trial")}</strong>
+          {trial.state !== "running" && (
+            <p>
+              <Time at={trial.ended_at} /> {trialCounts.length ? trialCounts.map(([name, value]) => `${name.replaceAll("_", " ")}: ${count(value)}`).join(", ") : t("job.trial.nothing")}
+            </p>
+          )}
+          <Told report={trial.report} />
+        </Note>
+      )}
+      {trying.error && <Trouble error={trying.error} />}
+      <p class="row">
+        <Button busy={trying.busy || trial?.state === "running"} onClick={() => void trying.run()} title={t("job.try.means")}>
+          {t("action.try")}
+        </Button>
+      </p>
+      <details>
+        <summary>{t("job.run")}</summary>
+        <p class="muted">{t("job.run.about")}</p>
+        <pre>{`glance-periodic run ${job.name}`}</pre>
+      </details>
+    </Section>
+  );
+}
+
+function Told({ report }: { report: Report | null }): JSX.Element {
+  return (
+    <>
       {report?.errors?.map((x) => <Note key={x} tone="bad">{x}</Note>)}
       {(report?.findings?.length ?? 0) > 0 && (
         <details open>
@@ -85,12 +122,7 @@ function One({ job }: { job: Job }): JSX.Element {
           </ul>
         </details>
       )}
-      <details>
-        <summary>{t("job.run")}</summary>
-        <p class="muted">{t("job.run.about")}</p>
-        <pre>{`glance-periodic run ${job.name} --dry-run`}</pre>
-      </details>
-    </Section>
+    </>
   );
 }
 
