@@ -5,13 +5,16 @@ PYTHON := .venv/bin/python
 VERSION := $(shell sed -n 's/^version = //p' setup.cfg)
 BUILDER = $(notdir $(firstword $(foreach each,podman buildah docker,$(shell command -v $(each))) podman))
 UNIT := tests/domain tests/services tests/policies tests/ports tests/http tests/images tests/metadefs tests/testing
-.PHONY: help run install test unit pythons check lint bench docs site dist image driver clean
+.PHONY: help run install console test unit pythons check lint bench docs site dist image driver clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 install: ## .venv with the core, every driver and the test tools
 	@tests/install.sh
+
+console: ## build the console's pages, whatever was built before
+	@tools/console.sh
 
 run: install ## serve on 127.0.0.1:9292, data in .lab/run: SQLite, the file store, no other service
 	@tests/run-server.sh
@@ -40,7 +43,7 @@ docs: install ## sample configuration, sample policies and the OpenAPI document,
 site: ## the documents as a site in site/, offline; its links are checked
 	@docs/site.sh site
 
-dist: install ## wheels and source distributions of the core and every driver in dist/, checked
+dist: install console ## wheels and source distributions of the core and every driver in dist/, checked
 	@$(PYTHON) tools/distributions.py
 
 image: dist ## container image glancecore:VERSION, built by podman, buildah or docker; BASE=… DISTRIBUTIONS="…" PACKAGES="…": see its Containerfile

@@ -15,7 +15,7 @@ pip() { "$WORK/venv/bin/pip" -q --disable-pip-version-check "$@" </dev/null; }
 mapfile -t others < <(sed -n 's/^test = \[\(.*\)\]$/\1/p' "drivers/$NAME/pyproject.toml" | grep -o '"glancecore-[a-z-]*"' | tr -d '"' | sed 's/^glancecore-//; s/-/_/g')
 for part in . "drivers/$NAME" "${others[@]/#/drivers/}"; do
   mkdir -p "$WORK/src/$part"
-  tar -C "$part" --exclude=./.venv --exclude=./.lab --exclude=./.git --exclude=./drivers --exclude=build --exclude='*.egg-info' \
+  tar -C "$part" --exclude=./.venv --exclude=./.lab --exclude=./.git --exclude=./drivers --exclude=node_modules --exclude=build --exclude='*.egg-info' \
     --exclude=__pycache__ -cf - . | tar -C "$WORK/src/$part" -xf -
   pip wheel --no-deps -w "$WORK/wheels" "$WORK/src/$part"
 done

@@ -1,11 +1,11 @@
 #!/bin/bash
-# install.sh: make .venv with the core, every driver and client (editable) and the test tools. A second run does nothing.
+# install.sh: make .venv with the core, every driver and client (editable) and the test tools. A second run does nothing. The console's pages, where they can be built.
 . "$(dirname "$0")/backends/lib.sh"
 cd "$REPO"
 mapfile -t drivers < <(find drivers clients -mindepth 2 -maxdepth 2 -name pyproject.toml -not -path '*/_*' -printf '%h\n' 2>/dev/null | sort)
 # what the environment is made from; its own path counts, because editable installs name it
 want=$(cat pyproject.toml setup.cfg requirements-dev.txt tests/install.sh "${drivers[@]/%//pyproject.toml}" <(pwd) </dev/null | sha256sum)
-if [[ "$(cat .venv/.made-from 2>/dev/null)" = "$want" ]] && .venv/bin/python -c 'import glancecore' 2>/dev/null; then exit 0; fi
+if [[ "$(cat .venv/.made-from 2>/dev/null)" = "$want" ]] && .venv/bin/python -c 'import glancecore' 2>/dev/null; then exec tools/console.sh --once; fi
 exec 9>"$LAB_DIR/install.lock"
 flock 9
 can_venv
@@ -26,3 +26,4 @@ editable=(-e '.[testing,redis,etcd,zookeeper,replicator]')
 for driver in "${drivers[@]}"; do editable+=(-e "./$driver"); done
 pip --no-build-isolation "${editable[@]}" -r requirements-dev.txt
 echo "$want" >.venv/.made-from
+exec tools/console.sh --once 9>&-

@@ -73,7 +73,7 @@ def pytest(*args: str, hang: int = 300) -> tuple[str, ...]:
 #: Seconds without a word of a suite after which it hangs. Its tests have limits of their own, a few minutes each.
 STANDSTILL = 1800.0
 #: Suites that need running servers have folders of their own; everything else under tests/ needs none.
-APART = ("api", "e2e", "clients", "container", "deploy", "docs", "hostile", "packages")
+APART = ("api", "e2e", "clients", "console", "container", "deploy", "docs", "hostile", "packages")
 
 #: The long ones of tests/e2e.
 IMPORTS = tuple(f"tests/e2e/test_{name}.py" for name in ("imports", "import_steps", "import_retries", "import_stores", "kill_imports", "store_owners"))
@@ -126,6 +126,7 @@ SERVICES = (
     Suite("packages", pytest("tests/packages"), paths=("tests/packages",), minutes=2),
     Suite("deploy", pytest("tests/deploy"), paths=("tests/deploy",), minutes=3),
     Suite("container", pytest("tests/container", hang=900), paths=("tests/container",), needs=("redis",), minutes=4, named=True),
+    Suite("console", pytest("tests/console"), needs=("keystone",), paths=("tests/console",), minutes=6),
     Suite("docs", pytest("tests/docs"), paths=("tests/docs",), minutes=15),
     Suite("outages", pytest(*OUTAGES), needs=("keystone", "rabbitmq"), breaks=("keystone", "rabbitmq")),
     Suite("imports", pytest(*IMPORTS), needs=("nginx", "keystone", "swift"), minutes=25),

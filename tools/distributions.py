@@ -32,6 +32,8 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parent.parent
 LICENSE = "Apache-2.0"
 TWINE = "twine==7.0.0"
+#: What is built and not in git -> how.
+_MADE_BEFORE = {"glancecore_ext_console/static/index.html": "run make console"}
 #: What lies beside the sources and is no part of a distribution.
 _LEFT_OUT = (".*", "build", "dist", "*.egg-info", "__pycache__")
 
@@ -167,6 +169,7 @@ def _faults_of_wheel(each: Distribution, wheel: zipfile.ZipFile, info: str) -> I
     yield from (f"no {x.relative_to(REPO)}, which is installed beside the programs" for x in each.data if x.name not in shipped)
     if f"{each.package.name}/py.typed" not in names:
         yield f"no {each.package.name}/py.typed"
+    yield from (f"no {x}: {how}" for x, how in _MADE_BEFORE.items() if x.startswith(f"{each.package.name}/") and x not in names)
     inside = {x for x in names if not x.startswith(f"{each.name.replace('-', '_')}-{each.version}.") and not x.endswith("/")}
     yield from (f"no {x}, which the tree has" for x in sorted(each.files - inside))
     yield from (f"{x}, which is not of the package" for x in sorted(inside - each.files))

@@ -72,6 +72,18 @@ def test_a_stray_file_is_found(built, tmp_path: Path) -> None:
     assert list(distributions.faults(tmp_path.iterdir(), [each])) == ["glancecore_store_file-1.0.0.whl: tests/test_x.py, which is not of the package"]
 
 
+def test_a_console_without_pages_is_found(built, tmp_path: Path) -> None:
+    each = next(x for x in built.distributions if x.short == "ext_console")
+    name = f"{each.name.replace('-', '_')}-{each.version}"
+    shutil.copy(built.folder / f"{name}.tar.gz", tmp_path)
+    index = "glancecore_ext_console/static/index.html"
+    with zipfile.ZipFile(built.folder / f"{name}-py3-none-any.whl") as whole, zipfile.ZipFile(tmp_path / f"{name}-py3-none-any.whl", "w") as broken:
+        for x in whole.namelist():
+            if x != index:
+                broken.writestr(x, whole.read(x))
+    assert f"{name}.whl: no {index}: run make console" in list(distributions.faults(tmp_path.iterdir(), [each]))
+
+
 def test_a_missing_manual_page_is_found(built) -> None:
     core = dataclasses.replace(built.distributions[0], data=(lab.REPO / "deploy/man/glance-none.8",))
     assert list(distributions.faults(built.files, [core])) == ["glancecore-1.0.0.whl: no deploy/man/glance-none.8, which is installed beside the programs"]

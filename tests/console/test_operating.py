@@ -1,0 +1,102 @@
+"""What operators look at, usage, and the metadata definitions."""
+
+from __future__ import annotations
+
+from browsers import Visits
+from clouds import Cloud
+from playwright.sync_api import expect
+from waiting import until
+
+
+def test_stores(visits: Visits, service: Cloud) -> None:
+    service.caller("anna").image("one", b"x" * 2048)
+    visit = visits.new()
+    visit.login("anna", "/stores")
+    fast, slow = visit.section("fast"), visit.section("slow")
+    expect(fast).to_contain_text("up")
+    expect(fast).to_contain_text("default")
+    expect(fast).to_contain_text("Free")
+    service.service.manage("store", "drain", "slow")
+    expect(slow).to_contain_text("being drained")
+    service.service.manage("store", "undrain", "slow")
+    expect(slow).not_to_contain_text("being drained")
+
+
+def test_members_see_stores_without_their_insides(visits: Visits) -> None:
+    visit = visits.new()
+    visit.login("rosa", "/stores")
+    expect(visit.section("fast")).to_contain_text("up")
+    expect(visit.section("fast")).not_to_contain_text("Free")
+
+
+def test_work_and_its_failures(visits: Visits, service: Cloud) -> None:
+    rosa = service.caller("rosa")
+    staged = rosa.image("staged", None)
+    rosa.call("PUT", f"/v2/images/{staged}/stage", b"some", Content_Type="application/octet-stream")
+    failed = rosa.image("failed", None)
+    rosa.call("POST", f"/v2/images/{failed}/import", {"method": {"name": "web-download", "uri": f"{service.source_url}/none.img"}})
+    until(lambda: "os_glance_last_error" in rosa.show(failed))
+    visit = visits.new()
+    page = visit.login("anna", "/work")
+    expect(visit.section("Now").get_by_role("link", name="staged")).to_be_visible()
+    expect(visit.section("Failed lately")).to_contain_text("The data could not be fetched")
+    rosa.call("DELETE", f"/v2/images/{staged}")
+    expect(page.get_by_role("heading", name="Nothing runs now")).to_be_visible()
+
+
+def test_jobs(visits: Visits) -> None:
+    visit = visits.new()
+    page = visit.login("anna", "/jobs")
+    sweep = visit.section("console_sweep")
+    expect(sweep).to_contain_text("removes sessions of the console that have ended")
+    expect(sweep).to_contain_text("every 1 hour")
+    visit.button("Try it, dry", sweep).click()
+    expect(sweep).to_contain_text("What it would do")
+    expect(page.get_by_role("main").locator("section")).not_to_have_count(0)
+
+
+def test_events(visits: Visits, service: Cloud) -> None:
+    rosa = service.caller("rosa")
+    image_id = rosa.image("told of")
+    rosa.call("DELETE", f"/v2/images/{image_id}")
+    visit = visits.new()
+    page = visit.login("anna", "/events?type=image.delete")
+    row = page.get_by_role("row").filter(has_text="told of")
+    expect(row).to_contain_text("rosa")
+    page.get_by_label("By").select_option("subject")
+    page.get_by_label("Value").fill(image_id)
+    visit.button("Filter").click()
+    expect(page.get_by_role("row").filter(has_text="image.create")).to_be_visible()
+    assert page.url.endswith(f"?subject={image_id}")
+
+
+def test_usage(visits: Visits, service: Cloud) -> None:
+    visit = visits.new()
+    visit.login("rosa", "/usage")
+    expect(visit.section("Size of all images")).to_contain_text("of 3 GiB")
+    expect(visit.section("Images")).to_contain_text("without a limit")
+    expect(visit.section("Other projects")).to_have_count(0)
+
+
+def test_limits_of_other_projects(visits: Visits, service: Cloud) -> None:
+    visit = visits.new()
+    page = visit.login("anna", "/usage")
+    page.get_by_label("Id of the project").fill("blue")
+    visit.button("Look").click()
+    visit.button("Change its limits").click()
+    visit.dialog.get_by_label("Images", exact=True).fill("7")
+    visit.confirm("Save")
+    row = page.get_by_role("row").filter(has_text="Images").filter(has_text="(its own)")
+    expect(row).to_contain_text("7")
+    assert service.caller("bluma").call("GET", "/v2/info/usage")["usage"]["image_count_total"]["limit"] == 7
+
+
+def test_definitions_are_a_tree(visits: Visits) -> None:
+    visit = visits.new()
+    page = visit.login("rosa", "/definitions")
+    page.get_by_label("Search").fill("LibvirtImage")
+    space = page.locator("details", has_text="OS::Compute::LibvirtImage").first
+    bus = space.locator("details", has_text="hw_disk_bus").last
+    bus.locator("summary").click()
+    expect(bus).to_contain_text("virtio")
+    expect(space).to_contain_text("OS::Glance::Image")
