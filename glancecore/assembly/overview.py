@@ -32,6 +32,8 @@ class ServiceOverview:
     def __init__(self, core: CoreKernel) -> None:
         self._core = core
         self._counts = _Counts(core)
+        self._lock = threading.Lock()
+        self._looks: dict[str, _Look] = {}
         #: Filled when the service is built.
         self.runners: Sequence[PeriodicRunner] = ()
         self.tools: JobTools | None = None
@@ -39,7 +41,7 @@ class ServiceOverview:
     def stores(self) -> list[StoreOverview]:
         stores, places = self._core.stores, self._core.database.places
         known = list(dict.fromkeys([*stores.ids, *(x.store for x in places.all()), *places.needed()]))
-        looks = {x: _Look(stores.get(x)) for x in stores.ids}
+        looks = {x: self._look(stores.get(x)) for x in stores.ids}
         end = time.monotonic() + _ANSWERS
         counted = self._counts.of(known)
         draining = Draining(self._core.database)
@@ -66,6 +68,14 @@ class ServiceOverview:
     def leader(self) -> str | None:
         return runner.leader(self._core.database.jobs)
 
+    def _look(self, store: StoreFacade) -> _Look:
+        """One at a time of each store: a store that hangs holds one thread, however often it is asked for."""
+        with self._lock:
+            look = self._looks.get(store.id)
+            if look is None or look.ended:
+                look = self._looks[store.id] = _Look(store)
+            return look
+
     def _job(self, scheduled: Scheduled) -> JobOverview:
         record = self._core.database.jobs.record(scheduled.row)
         return JobOverview(scheduled.name, scheduled.job.summary, scheduled.interval, scheduled.dry_run, scheduled.machine is not None, record.started_at, record.ended_at,
@@ -79,6 +89,10 @@ class _Look:
         self._found = StoreOverview(store.id, store.settings.driver, "down", f"it has not answered within {_ANSWERS:g} seconds")
         self._thread = threading.Thread(target=self._run, args=(store,), name="store-overview", daemon=True)
         self._thread.start()
+
+    @property
+    def ended(self) -> bool:
+        return not self._thread.is_alive()
 
     def seen(self, seconds: float) -> StoreOverview:
         self._thread.join(seconds)

@@ -177,7 +177,9 @@ def total(place: RemotePlace) -> tuple[int, int]:
 def _same_data(one: RemoteRecord, other: RemoteRecord) -> bool:
     if one.hash_algo and one.hash_algo == other.hash_algo:
         return one.hash_value == other.hash_value
-    return bool(one.checksum) and one.checksum == other.checksum
+    if one.checksum and other.checksum:
+        return one.checksum == other.checksum
+    return one.size == other.size  # two clouds that hash in different ways, without the MD5: no more can be known without reading both
 
 
 def _differences(one: RemoteRecord, other: RemoteRecord) -> list[str]:

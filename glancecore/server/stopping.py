@@ -23,6 +23,8 @@ class StoppingWorker(base.Worker):  # type: ignore[misc]
 
     _limits: ServerLimits
     _drains_until = math.inf
+    #: Another one does from now on what this one has done beside requests.
+    _replaced = False
 
     def _wake(self) -> None:
         """The loop looks whether it is to end."""
@@ -37,8 +39,14 @@ class StoppingWorker(base.Worker):  # type: ignore[misc]
         self._end_within(self.cfg.graceful_timeout)
 
     def _handle_replaced(self, sig: int, frame: Any) -> None:  # noqa: ARG002
+        """Only a note is made here: the signal may have come in the middle of anything, also before there is an application."""
+        self._replaced = True
         self._end_within(self._limits.reload_timeout)
-        threading.Thread(target=self.wsgi.replaced, name="replaced", daemon=True).start()
+
+    def _hand_over(self) -> None:
+        """At the end of the loop."""
+        if self._replaced:
+            threading.Thread(target=self.wsgi.replaced, name="replaced", daemon=True).start()
 
     def _end_within(self, seconds: float) -> None:
         """No new connections from now on; those that are there have so long, unless they had less before."""

@@ -94,6 +94,7 @@ class Worker(StoppingWorker):
                 self.log.info("Parent changed, shutting down: %s", self)
                 break
         self._accept_when(False)
+        self._hand_over()
         for connection in self._connections:
             if connection.state is State.IDLE or (connection.state is State.HEADER and not connection.buffer):
                 connection.deadline = min(connection.deadline, time.monotonic() + STOP_IDLE)

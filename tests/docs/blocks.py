@@ -37,7 +37,7 @@ class Block:
         return []
 
     def __str__(self) -> str:
-        return f"{self.page}:{self.client}: {(self.commands or self.text.splitlines())[0].splitlines()[0]}"
+        return f"{self.page}:{self.line}: {(self.commands or self.text.splitlines())[0].splitlines()[0]}"
 
 
 def blocks(page: Path) -> list[Block]:

@@ -195,6 +195,7 @@ def test_uploads(walk: Begin) -> None:
     assert "Upload-Offset: 12000000" in said
     assert '"status":"active"' in said
     assert '"size":20000000' in said
+    page.not_here("pip install ./clients/osc_glancecore", "clients/osc_glancecore/tests uploads and downloads with both programs")
 
 
 def test_imports(walk: Begin) -> None:
@@ -259,6 +260,15 @@ def test_families(walk: Begin) -> None:
     assert '"family_version":"20260201"' in said
     assert "a disk, 20260101" in said, "after the rollback"
     assert '"reason":"no network on arm"' in said
+    page.not_here("openstack image publish", "tests/clients/test_osc.py types the same commands, in the real openstackclient")
+
+
+def test_osc_glancecore(walk: Begin) -> None:
+    walk("clients/osc_glancecore/README.md").not_here("pip install python-openstackclient", "tests/clients/test_osc.py installs it beside the real openstackclient")
+
+
+def test_console(walk: Begin) -> None:
+    walk("docs/console.md").not_here("pip install glancecore-ext-console", "it is in the environment of the machines here; drivers/ext_console tests it")
 
 
 def test_writing_an_extension(walk: Begin) -> None:

@@ -12,7 +12,7 @@ import pytest
 from browsing import Browser, console, image, proxied
 from waiting import until
 
-from glancecore.assembly import extensions
+from glancecore.assembly import extensions, overview
 from glancecore.assembly.lifecycle import Service
 from glancecore.kernel import core
 from glancecore.kernel.transfer.draining import Draining
@@ -68,6 +68,27 @@ def test_a_store_that_is_down_says_why(service: Service, ops: Browser, tmp_path:
     assert row["why"]
 
 
+def test_a_store_that_hangs_is_told_and_holds_one_thread(service: Service, ops: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on, facade = threading.Event(), service.stores.get("slow")
+    ping = type(facade).ping
+
+    def hanging(self: Any) -> None:
+        if self is facade:
+            go_on.wait(60)
+        ping(self)
+
+    monkeypatch.setattr(type(facade), "ping", hanging)
+    monkeypatch.setattr(overview, "_ANSWERS", 0.3)
+    before = threading.active_count()
+    for _ in range(3):
+        row = look(ops, "stores")["stores"][1]
+        assert (row["state"], row["writable"]) == ("down", False)
+        assert "has not answered" in row["why"]
+    until(lambda: threading.active_count() <= before + 1)
+    go_on.set()
+    until(lambda: look(ops, "stores")["stores"][1]["state"] == "up")
+
+
 def test_jobs(service: Service, ops: Browser) -> None:
     found = look(ops, "jobs")
     assert found["leader"] is None
@@ -103,14 +124,14 @@ def test_a_job_is_tried(service: Service, ops: Browser, monkeypatch: pytest.Monk
 
 
 def test_a_job_is_tried_once_at_a_time(service: Service, ops: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    go_on, overview = threading.Event(), service.tools.kernel.overview
-    run = overview.dry_run
+    go_on, shown = threading.Event(), service.tools.kernel.overview
+    run = shown.dry_run
 
     def slowly(name: str) -> Any:
         go_on.wait(60)
         return run(name)
 
-    monkeypatch.setattr(overview, "dry_run", slowly)
+    monkeypatch.setattr(shown, "dry_run", slowly)
     where = "/v2/console/jobs/console_sweep/trial"
     assert [ops.api("POST", where).status_code for _ in range(2)] == [202, 409]
     go_on.set()

@@ -12,6 +12,7 @@ from glancecore_ext_families import routes
 
 from glancecore.assembly.lifecycle import Service
 from glancecore.domain.context import Context
+from glancecore.features.images import use_cases
 from glancecore.ports.record_repository import Record, RecordQuery, RecordRemoved
 from glancecore.testing.service import Person, basic, built, merged, read, synced, written
 
@@ -252,8 +253,7 @@ def test_what_is_deprecated_leaves_the_lists_of_others(owner: Person, admin: Per
     path = family(owner)
     first, second = (add(owner, path, x, name="listed", visibility="shared") for x in "12")
     for image_id in (first, second):
-        answer = admin.call("PATCH", f"/v2/images/{image_id}", [{"op": "replace", "path": "/visibility", "value": "public"}], Content_Type="application/openstack-images-v2.1-json-patch")
-        assert answer.status_code == 200, answer.text
+        published(admin, image_id)
     assert listed(stranger) == [second, first]
     asked(owner, "POST", f"{path}/versions/1/actions/deprecate", {})
     assert (listed(stranger), listed(owner), listed(admin)) == ([second], [second, first], [second, first])
@@ -270,8 +270,7 @@ def test_pages_go_on_behind_what_is_left_out(owner: Person, admin: Person, stran
     path, made = family(owner), []
     for label in range(9):
         made.append(add(owner, path, str(label)))
-        answer = admin.call("PATCH", f"/v2/images/{made[-1]}", [{"op": "replace", "path": "/visibility", "value": "public"}], Content_Type="application/openstack-images-v2.1-json-patch")
-        assert answer.status_code == 200, answer.text
+        published(admin, made[-1])
     for label in (1, 2, 3, 4, 5, 7):
         asked(owner, "POST", f"{path}/versions/{label}/actions/deprecate", {})
     seen, page = [], asked(stranger, "GET", "/v2/images?limit=2")
@@ -280,3 +279,37 @@ def test_pages_go_on_behind_what_is_left_out(owner: Person, admin: Person, stran
         page = asked(stranger, "GET", page["next"])
         seen += [x["id"] for x in page["images"]]
     assert seen == [made[8], made[6], made[0]]
+
+
+def published(admin: Person, image_id: str, **fields: object) -> None:
+    steps = [{"op": "replace", "path": f"/{x}", "value": y} for x, y in {"visibility": "public", **fields}.items()]
+    answer = admin.call("PATCH", f"/v2/images/{image_id}", steps, Content_Type="application/openstack-images-v2.1-json-patch")
+    assert answer.status_code == 200, answer.text
+
+
+def test_a_family_hides_no_image_of_another_project(owner: Person, admin: Person, stranger: Person) -> None:
+    """An admin has taken the image over."""
+    path = family(owner)
+    image_id = add(owner, path, "1")
+    published(admin, image_id, owner="official")
+    asked(owner, "POST", f"{path}/versions/1/actions/deprecate", {"force": True})
+    assert listed(stranger) == [image_id]
+
+
+def test_only_what_is_public_is_left_out(owner: Person, stranger: Person) -> None:
+    """Else members could bury what others look for."""
+    path = family(owner)
+    image_id = add(owner, path, "1", visibility="community")
+    asked(owner, "POST", f"{path}/versions/1/actions/deprecate", {"force": True})
+    assert listed(stranger, "?visibility=community") == [image_id]
+
+
+def test_many_that_are_left_out_are_no_fault(owner: Person, admin: Person, stranger: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(use_cases, "LOOKS", (3, 10))
+    path = family(owner)
+    made = [add(owner, path, str(label)) for label in range(20)]
+    for image_id in made:
+        published(admin, image_id)
+    for label in range(1, 20):
+        asked(owner, "POST", f"{path}/versions/{label}/actions/deprecate", {})
+    assert listed(stranger, "?limit=1") == [made[0]]

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from glancecore.domain.context import Context
 from glancecore.domain.errors import ConfigError
+from glancecore.domain.image import Image
 from glancecore.testing.service import Config, Person, basic, built, merged, read, synced, written
 
 TRASH = {"DEFAULT": {"enabled_extensions": "trash", "delayed_delete": True, "scrub_time": 3600}, "ext_trash": {"cooldown_minutes": 60}}
@@ -43,3 +45,28 @@ def test_a_trash_that_keeps_nothing_stops_the_start(tmp_path: Path, without: Con
     synced(conf)
     with pytest.raises(ConfigError, match="delayed_delete = true"), built(conf):
         pass
+
+
+def test_nobody_takes_the_place_of_who_has_deleted_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The owner's request to delete it has seen the image before an admin has deleted it, and makes its note behind the admin's."""
+    conf = read(written(merged(basic(tmp_path), TRASH), tmp_path))
+    synced(conf)
+    with built(conf) as service:
+        owner, admin = Person(service.app), Person(service.app, "others", "admin,member,reader")
+        image_id = str(owner.create()["id"])
+        assert owner.upload(image_id).status_code == 204
+        deleted = service.extensions["trash"].deleted
+        check, seen = deleted.check_image, []
+
+        def late(ctx: Context, before: Image | None, after: Image | None) -> None:
+            if ctx.project == "demo" and not seen:
+                seen.append(True)
+                assert admin.call("DELETE", f"/v2/images/{image_id}").status_code == 204
+            check(ctx, before, after)
+
+        monkeypatch.setattr(service.kernel.on, "check_image", late)
+        assert owner.call("DELETE", f"/v2/images/{image_id}").status_code in (404, 409)
+        assert seen
+        (row,) = (owner.call("GET", "/trash").json or {})["images"]
+        assert row["deleted_by"]["project"] == "others"
+        assert owner.call("POST", f"/trash/{image_id}/actions/restore").status_code == 403

@@ -157,7 +157,10 @@ class ImagesApi:
         return response
 
     def show(self, _request: Request, ctx: Context, image_id: str) -> Response:
-        row = self._presenter.present(ctx, self._images.show(ctx, image_id))
+        image = self._images.show(ctx, image_id)
+        row = self._presenter.present(ctx, image)
+        if row.get("direct_url") or row.get("locations"):
+            self._images.places_told(image)
         response = json_response(row)
         for name, value in self._beside.headers(row).items():
             response.headers.setdefault(name, value)

@@ -40,6 +40,8 @@ LOOKS = (1_000, 10_000)
 #: Pages that are read for one when the policy shows none of their images, those behind the first of ``LOOKS[0]`` images or more: a page without
 #: images does not lead on.
 PAGES = 4
+#: The same when it is extensions that leave images out.
+UNLISTED_PAGES = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,10 @@ class Images:
         self._policy.authorize(ctx, "get_image", image)
         return image
 
+    def places_told(self, image: Image) -> None:
+        """Somebody has been shown where its data is, and may read it there."""
+        self._locations.when_read(image)
+
     def find(self, ctx: Context, query: ImageQuery) -> ImagePage:
         """Raises Forbidden, UnknownMarker, TooBroad."""
         self._policy.authorize(ctx, "get_images")
@@ -104,14 +110,17 @@ class Images:
             raise errors.Invalid(f"{keys[0]}: images can't be filtered by it; it is no property, but shown by an extension")
         if any(not self._protection.may(ctx, name, "read") for name in query.properties):
             return ImagePage()  # a property that the caller may not read can't be probed by filtering
-        limit = query.limit
-        for _ in range(PAGES):
+        limit, forbidden = query.limit, 0
+        for _ in range(UNLISTED_PAGES):
             found = self._found(replace(query, max_bytes=PAGE_BYTES))
-            shown = [x for x in found.images if self._policy.allows(ctx, "get_image", x)]
-            if shown and "id" not in query.equal and (left_out := self._unlisted(ctx, shown)):
-                shown = [x for x in shown if x.id not in left_out]
+            allowed = [x for x in found.images if self._policy.allows(ctx, "get_image", x)]
+            left_out = frozenset(self._unlisted(ctx, allowed)) if allowed and "id" not in query.equal else frozenset()
+            shown = [x for x in allowed if x.id not in left_out]
             if shown or found.marker is None:
                 return ImagePage(shown[:limit], shown[limit - 1].id if len(shown) > limit else self._end(ctx, found, shown))
+            forbidden += not allowed
+            if forbidden == PAGES:
+                break
             query = replace(query, marker=found.marker, limit=max(limit, LOOKS[0]))
         raise errors.TooBroad(f"none of the next images is shown to you, and too many are left to be looked through: {NARROWER}")
 

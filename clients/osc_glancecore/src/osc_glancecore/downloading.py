@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import concurrent.futures
+import fcntl
 import os
+import stat
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 
 from osc_glancecore.files import BLOCK, Progress, file_hash, read_json, write_json
 from osc_glancecore.service import Service, ServiceError, good
-from osc_glancecore.trying import again
+from osc_glancecore.trying import Patience, again, passing
 from osc_glancecore.uploading import Refused
 
 
@@ -36,11 +38,11 @@ class Download:
         self._done: set[int] = set()
 
     def run(self) -> None:
-        self._done = self._known()
-        pieces = range(-(-self._size // self._settings.piece))
-        self._progress.add(sum(self._length(x) for x in self._done))
-        descriptor = os.open(self._part, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = self._opened()
         try:
+            self._done = self._known(descriptor)
+            pieces = range(-(-self._size // self._settings.piece))
+            self._progress.add(sum(self._length(x) for x in self._done))
             os.ftruncate(descriptor, self._size)
             with concurrent.futures.ThreadPoolExecutor(self._settings.parallel) as pool:
                 waiting = [pool.submit(self._fetch, descriptor, x) for x in pieces if x not in self._done]
@@ -52,21 +54,39 @@ class Download:
                     pool.shutdown(wait=True, cancel_futures=True)
                     raise
             os.fsync(descriptor)
+            self._verify(descriptor)
+            self._part.replace(self._target)
+            self._notes.unlink(missing_ok=True)
         finally:
             os.close(descriptor)
-        self._verify()
-        self._part.replace(self._target)
-        self._notes.unlink(missing_ok=True)
+
+    def _opened(self) -> int:
+        """``FILE.part``, which is this user's own and nobody else's at the moment. Raises Refused."""
+        descriptor = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        try:
+            about = os.fstat(descriptor)
+            if not stat.S_ISREG(about.st_mode) or about.st_uid != os.geteuid():
+                raise Refused(f"{self._part} is not a file of yours; remove it")
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.path.samestat(about, self._part.lstat()):
+                raise FileNotFoundError(self._part)
+        except (BlockingIOError, FileNotFoundError) as exc:
+            os.close(descriptor)
+            raise Refused(f"another glance-download writes {self._part}") from exc
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
 
     @property
     def _what(self) -> dict[str, object]:
         """What the pieces that are there are of."""
         return {"image": self._image["id"], "size": self._size, "hash": self._image.get("os_hash_value"), "piece": self._settings.piece}
 
-    def _known(self) -> set[int]:
+    def _known(self, descriptor: int) -> set[int]:
         found = read_json(self._notes)
-        if not isinstance(found, dict) or found.get("what") != self._what or not self._part.exists():
-            self._part.unlink(missing_ok=True)
+        if not isinstance(found, dict) or found.get("what") != self._what or os.fstat(descriptor).st_size != self._size:
+            os.ftruncate(descriptor, 0)
             return set()
         return {int(x) for x in found["done"]}
 
@@ -97,18 +117,28 @@ class Download:
             if came < length:
                 raise ConnectionError("the service has sent less than it was asked for")
 
-        again(go_on, patience=self._settings.patience)
-        if self._stopped.is_set():
-            return
+        patience = Patience(self._settings.patience, self._stopped)
+        while came < length:
+            before = came
+            try:
+                go_on()
+            except Exception as exc:
+                if not passing(exc):
+                    raise
+                if came > before:
+                    patience.moved()
+                patience.rest(exc)
+            if self._stopped.is_set():
+                return
         os.fdatasync(descriptor)
         with self._lock:
             self._done.add(number)
             write_json(self._notes, {"what": self._what, "done": sorted(self._done)})
 
-    def _verify(self) -> None:
+    def _verify(self, descriptor: int) -> None:
         if not self._image.get("os_hash_value"):
             return
-        if file_hash(self._part, str(self._image["os_hash_algo"])) != self._image["os_hash_value"]:
+        if file_hash(Path(f"/dev/fd/{descriptor}"), str(self._image["os_hash_algo"])) != self._image["os_hash_value"]:
             self._notes.unlink(missing_ok=True)
             self._part.unlink(missing_ok=True)
             raise Refused(f"what has come is not what image {self._image['id']} should be: its {self._image['os_hash_algo']} is another; it was removed")

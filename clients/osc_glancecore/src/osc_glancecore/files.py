@@ -6,6 +6,7 @@ import concurrent.futures
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,7 +29,10 @@ class Source:
     def of(cls, path: Path) -> Source:
         """Raises OSError."""
         with path.open("rb") as file:
-            about, beginning = os.fstat(file.fileno()), hashlib.sha256(file.read(BLOCK)).hexdigest()
+            about = os.fstat(file.fileno())
+            if not stat.S_ISREG(about.st_mode):
+                raise OSError(f"{path} is no file; copy what it has into one")
+            beginning = hashlib.sha256(file.read(BLOCK)).hexdigest()
         return cls(path.resolve(), about.st_size, about.st_mtime_ns, beginning)
 
     @property

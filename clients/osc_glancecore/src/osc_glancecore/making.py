@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -60,14 +61,16 @@ def made(service: Service, source: Source, body: Mapping[str, object], how: Sett
     """The active image. ``image_id``: of one that is there and has no data yet. Raises what ``Upload`` raises; a second run goes on."""
     earlier = image_id or begun.image_id
     status = _status(service, earlier, how) if earlier else None
-    if image_id is not None and status is None:
-        raise ServiceError(404, f"no image {image_id}")
+    if image_id is not None:
+        if status is None:
+            raise ServiceError(404, f"no image {image_id}")
+        if status not in ("queued", "saving"):
+            raise Refused(f"image {image_id} has its data already" if status == "active" else f"image {image_id} is {status}; an upload wants one that is queued")
     if earlier is None or status not in ("queued", "saving", "active"):
-        earlier = str(again(service.json, "POST", "/v2/images", patience=how.patience, json=dict(body))["id"])
+        earlier = earlier if earlier and status is None else str(uuid.uuid4())
         begun.remember(earlier)
+        _make(service, earlier, body, how)
         print(f"image {earlier} is made; when this is broken off, the same command goes on with it", file=sys.stderr)
-    elif status == "active" and image_id is not None:
-        raise Refused(f"image {image_id} has its data already")
     else:
         print(f"image {earlier} was made before; going on with it", file=sys.stderr)
     bar = Bar(source.path.name, source.size)
@@ -75,6 +78,15 @@ def made(service: Service, source: Source, body: Mapping[str, object], how: Sett
         return Upload(service, earlier, source, how, bar).run()
     finally:
         bar.close()
+
+
+def _make(service: Service, image_id: str, body: Mapping[str, object], how: Settings) -> None:
+    """The id is chosen here: an answer that gets lost makes no second image."""
+    try:
+        again(service.json, "POST", "/v2/images", patience=how.patience, json={**body, "id": image_id})
+    except ServiceError as exc:
+        if exc.status != 409 or _status(service, image_id, how) is None:
+            raise
 
 
 def _status(service: Service, image_id: str, how: Settings) -> str | None:

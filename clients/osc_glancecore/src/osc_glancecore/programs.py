@@ -42,8 +42,9 @@ def download(argv: Sequence[str] | None = None) -> int:
 
 def _upload(service: Service, args: argparse.Namespace) -> str:
     source, how = Source.of(args.file), making.settings(args)
-    begun = Begun(service, source, "upload")
-    image = making.made(service, source, {} if args.image else making.fields(args), how, begun, args.image)
+    body = {} if args.image else making.fields(args)
+    begun = Begun(service, source, "upload", args.image, body, how.store)
+    image = making.made(service, source, body, how, begun, args.image)
     begun.forget()
     return str(image["id"])
 

@@ -35,12 +35,13 @@ class Publish(Shows):
         family = self._family(service, parsed_args)
         root = f"/families/{family['id']}"
         version = f"{root}/versions/{quote(parsed_args.label, safe='')}"
-        begun = Begun(service, source, f"publish {family['id']} {parsed_args.label}")
+        parsed_args.name = parsed_args.name or f"{family['name']} {parsed_args.label}"
+        body = making.fields(parsed_args)
+        begun = Begun(service, source, "publish", family["id"], parsed_args.label, body, how.store)
         taken = service.ask("GET", version)
         if taken.ok and taken.json()["image_id"] != begun.image_id:
             raise ServiceError(409, f"family {family['name']} has a version {parsed_args.label} already; take another label")
-        parsed_args.name = parsed_args.name or f"{family['name']} {parsed_args.label}"
-        image = making.made(service, source, making.fields(parsed_args), how, begun)
+        image = making.made(service, source, body, how, begun)
         again(service.call, "PUT", version, patience=how.patience, json={"image_id": image["id"], **said(parsed_args, "architecture", "firmware")})
         if parsed_args.channel:
             again(service.call, "PUT", f"{root}/channels/{quote(parsed_args.channel, safe='')}", patience=how.patience,

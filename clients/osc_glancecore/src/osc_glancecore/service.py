@@ -37,10 +37,11 @@ class Service:
         return str(self._image.get_project_id() or "")
 
     def has(self, extension: str) -> bool:
-        """Whether the service has it switched on; a service of another make has none."""
+        """Whether the service has it switched on; a service of another make has none. Raises ServiceError."""
         if self._extensions is None:
             answer = self.ask("GET", "/v2/info/extensions")
-            self._extensions = frozenset(str(x["name"]) for x in answer.json()["extensions"]) if answer.ok else frozenset()
+            none = answer.status_code == 404
+            self._extensions = frozenset() if none else frozenset(str(x["name"]) for x in good(answer).json()["extensions"])
         return extension in self._extensions
 
     def ask(self, method: str, path: str, *, json: object = None, data: object = None, headers: Mapping[str, str] | None = None,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import threading
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -39,3 +41,22 @@ def _say(state: tenacity.RetryCallState) -> None:
 def again(call: Callable[..., _T], *args: Any, patience: float, **more: Any) -> _T:
     """What ``call`` gives, called again after a failure that may pass, for ``patience`` seconds. Raises the last failure, and one that does not pass at once."""
     return tenacity.Retrying(retry=tenacity.retry_if_exception(passing), stop=tenacity.stop_after_delay(patience), wait=_wait, before_sleep=_say, reraise=True)(call, *args, **more)
+
+
+class Patience:
+    """How long nothing may go on. ``stopped``: whoever waits is to end."""
+
+    def __init__(self, seconds: float, stopped: threading.Event | None = None) -> None:
+        self._seconds = seconds
+        self._stopped = stopped or threading.Event()
+        self._moved = time.monotonic()
+
+    def moved(self) -> None:
+        """Something has gone on."""
+        self._moved = time.monotonic()
+
+    def rest(self, failure: Exception) -> None:
+        """A moment before it is tried again. Raises ``failure`` when nothing has gone on for too long, or somebody is to end."""
+        stood = time.monotonic() - self._moved
+        if stood > self._seconds or self._stopped.wait(min(_LONGEST, max(0.5, stood / 4, getattr(failure, "retry_after", None) or 0.0))):
+            raise failure

@@ -10,7 +10,7 @@ from typing import Any
 
 from osc_glancecore.files import Hashing, Piece, Progress, Source
 from osc_glancecore.service import Service, ServiceError, good
-from osc_glancecore.trying import BROKEN, again, passing
+from osc_glancecore.trying import BROKEN, Patience, again, passing
 
 _TUS = {"Tus-Resumable": "1.0.0"}
 #: Answers to a piece that want the offset asked for anew: somebody else's request, and a checksum.
@@ -48,7 +48,7 @@ class Upload:
         hashing = Hashing(self._source.path)
         try:
             if self._image()["status"] != "active":  # or else an earlier run had come so far
-                if self._service.has("tus"):
+                if again(self._service.has, "tus", patience=self._settings.patience):
                     self._in_pieces()
                 else:
                     self._at_once()
@@ -68,15 +68,19 @@ class Upload:
 
     # -- in pieces -----------------------------------------------------------------------------------------------------
     def _in_pieces(self) -> None:
-        where, moved = self._begun(), time.monotonic()
+        where, patience = self._begun(), Patience(self._settings.patience)
+        known = 0
         offset: int | None = None
         while True:
             try:
                 if offset is None:
                     offset = self._offset(where)
+                    if offset > known:
+                        known = offset
+                        patience.moved()
                 while offset < self._source.size:
-                    offset = self._send(where, offset)
-                    moved = time.monotonic()
+                    known = offset = self._send(where, offset)
+                    patience.moved()
             except ServiceError as exc:
                 if exc.status in (404, 410):
                     if self._image()["status"] == "active":
@@ -85,19 +89,12 @@ class Upload:
                 if exc.status not in _LOST_PLACE and not passing(exc):
                     raise
                 offset = None
-                self._rest(moved, exc)
+                patience.rest(exc)
             except BROKEN as exc:
                 offset = None
-                self._rest(moved, exc)
+                patience.rest(exc)
             else:
                 return
-
-    def _rest(self, moved: float, failure: Exception) -> None:
-        """A moment, before it is tried again where the service says. Raises ``failure`` when nothing has gone on for too long."""
-        stood = time.monotonic() - moved
-        if stood > self._settings.patience:
-            raise failure
-        time.sleep(min(30.0, max(0.5, stood / 4, getattr(failure, "retry_after", None) or 0.0)))
 
     def _begun(self) -> str:
         """The path of an upload of this very file: one that goes on, or a new one."""

@@ -8,7 +8,7 @@ from email.utils import format_datetime
 from typing import ClassVar
 
 from glancecore.domain.context import Context
-from glancecore.domain.image import Image
+from glancecore.domain.image import Image, Visibility
 from glancecore.ports.extension import CommandTree, Extension, Kernel, Subscriptions
 from glancecore.ports.http import Route, Schema
 from glancecore.ports.options import Section
@@ -86,12 +86,13 @@ class Families(Extension):
         return rows
 
     def unlisted(self, ctx: Context, images: Sequence[Image]) -> Collection[str]:
-        """What is deprecated, in lists of other projects; admins see all."""
-        if ctx.admin:
+        """Public images that are deprecated, in lists of other projects; admins see all. Only who may publish can leave out much. A family says nothing of an
+        image that has become another project's."""
+        others = {x.id: x for x in images if x.visibility is Visibility.PUBLIC and (x.owner is None or x.owner != ctx.project)}
+        if ctx.admin or not others:
             return ()
         now = self.kernel.clock()
-        versions = self.catalogue.versions_of([x for x in images if x.owner is None or x.owner != ctx.project])
-        return {x for x, version in versions.items() if version.state(now) != "current"}
+        return {x for x, (family, version) in self.versions(list(others.values())).items() if version.state(now) != "current" and family.owner == others[x].owner}
 
     def headers(self, shown: Mapping[str, object]) -> Mapping[str, str]:
         """``Deprecation`` (RFC 9745) and ``Sunset`` (RFC 8594)."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.domain.image import Image
 from glancecore.ports.extension import Collection, Kernel
-from glancecore.ports.record_repository import Record, RecordQuery
+from glancecore.ports.record_repository import Record, RecordAdded, RecordChanged, RecordQuery, RecordRemoved
 from glancecore.sdk.records import saving
 
 #: By image: who has deleted it, or wanted to.
@@ -18,6 +20,8 @@ DELETIONS = Collection("trash.deletions", of_image=True)
 UNPROTECTED = Collection("trash.unprotected", of_image=True)
 #: Times that a record is written anew, because somebody else was faster.
 _TRIES = 20
+#: Between a request to delete an image and its deletion, at most; and those that are kept of several.
+_ABOUT, _MOST_NOTED = timedelta(minutes=10), 20
 
 
 def stamp(when: datetime) -> str:
@@ -56,9 +60,13 @@ class DeletedImages:
         image = self.get(ctx, image_id)
         self._kernel.policy.authorize(ctx, "trash_restore", _target(image.owner))
         deleter = self.deleters([image]).get(image.id)
-        if deleter and deleter["project"] != image.owner and not self._kernel.policy.allows(ctx, "trash_overrule", _target(image.owner)):
+        if deleter and deleter.get("project") != image.owner and not self._kernel.policy.allows(ctx, "trash_overrule", _target(image.owner)):
             raise errors.Forbidden("an admin of another project has deleted this image; ask an admin to restore it")
-        return self._kernel.trash.restore(image.id)
+        restored = self._kernel.trash.restore(image.id)
+        for record in self._kernel.records.find(RecordQuery(DELETIONS.name, equal=[image.id], limit=1)):
+            with suppress(errors.ConcurrentChange, errors.RecordNotFound):  # it is being deleted anew
+                self._kernel.writer.save(RecordRemoved(record))
+        return restored
 
     def purge(self, ctx: Context, image_id: str) -> None:
         """Raises Forbidden, Conflict, StoreError."""
@@ -67,10 +75,11 @@ class DeletedImages:
         self._kernel.trash.purge(image.id)
 
     def deleters(self, images: Sequence[Image]) -> dict[str, Mapping[str, object]]:
-        """By image: ``user`` and ``project`` of who has deleted it, where that is known."""
+        """By image: ``user`` and ``project`` of who has deleted it, where that is known. Of several who wanted to at once, one of another project."""
         if not images:
             return {}
-        return {x.id: x.data for x in self._kernel.records.find(RecordQuery(DELETIONS.name, equal=[y.id for y in images], limit=len(images)))}
+        found = {x.id: x.data for x in self._kernel.records.find(RecordQuery(DELETIONS.name, equal=[y.id for y in images], limit=len(images)))}
+        return {x.id: _foremost(who, x.owner) for x in images if (who := _noted(found.get(x.id), x.updated_at))}
 
     def goes_at(self, image: Image) -> datetime | None:
         """From when on it may go for good; None: deletions are not delayed any more, and it goes soon."""
@@ -86,7 +95,7 @@ class DeletedImages:
             if until := self.deletable_at([before]).get(before.id):
                 raise errors.Conflict(f"image {before.id} was protected; it can be deleted from {stamp(until)} on")
             if not before.protected and self._kernel.trash.keeps is not None:
-                self._note(Record(DELETIONS.name, before.id, {"user": ctx.user, "project": ctx.project}, image_id=before.id))
+                self._note_deletion(before, {"user": ctx.user, "project": ctx.project})
         elif self._cooldown and before.protected and not after.protected:
             self._note(Record(UNPROTECTED.name, before.id, {"at": stamp(self._kernel.clock())}, image_id=before.id))
 
@@ -98,6 +107,21 @@ class DeletedImages:
         ends = {x.id: datetime.fromisoformat(str(x.data["at"])) + self._cooldown for x in found}
         return {x: y for x, y in ends.items() if y > now}
 
+    def _note_deletion(self, image: Image, who: Mapping[str, object]) -> None:
+        """Beside others who delete it at the same moment: which of them has done it nobody knows."""
+        for _ in range(_TRIES):
+            before = next(iter(self._kernel.records.find(RecordQuery(DELETIONS.name, equal=[image.id], limit=1))), None)
+            noted = [x for x in _noted(before.data if before else None, self._kernel.clock()) if (x["user"], x["project"]) != (who["user"], who["project"])]
+            noted.sort(key=lambda x: x["project"] != image.owner)  # those of other projects are admins, and stay
+            data = {"who": [*noted[-_MOST_NOTED:], {**who, "at": stamp(self._kernel.clock())}]}
+            try:
+                self._kernel.writer.save(RecordAdded(Record(DELETIONS.name, image.id, data, image_id=image.id)) if before is None
+                                         else RecordChanged(before, replace(before, data=data, version=before.version + 1)))
+            except (errors.ConcurrentChange, errors.RecordExists, errors.RecordNotFound):
+                continue
+            return
+        raise errors.Conflict(f"image {image.id} is being changed by others all the time; try again")
+
     def _note(self, record: Record) -> None:
         """Before what it tells of happens; when that fails, it tells of an attempt, and the next one replaces it."""
         for _ in range(_TRIES):
@@ -107,6 +131,17 @@ class DeletedImages:
                 continue
             return
         raise errors.Conflict(f"image {record.id} is being changed by others all the time; try again")
+
+
+def _noted(data: Mapping[str, object] | None, at: datetime) -> list[Mapping[str, object]]:
+    """Who has wanted to delete the image at about that time; what was refused long before does not count."""
+    who = (data or {}).get("who")
+    return [dict(x) for x in who if abs(datetime.fromisoformat(x["at"]) - at) < _ABOUT] if isinstance(who, list) else []
+
+
+def _foremost(who: Sequence[Mapping[str, object]], owner: str | None) -> Mapping[str, object]:
+    found = next((x for x in who if x.get("project") != owner), who[-1])
+    return {"user": found.get("user"), "project": found.get("project")}
 
 
 def _target(project: str | None) -> dict[str, object]:
