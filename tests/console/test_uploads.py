@@ -134,7 +134,7 @@ def test_broken_off_three_times(visits: Visits, service: Cloud, tmp_path: Path) 
     starts: list[int] = []
     page.on("request", lambda request: starts.append(int(request.headers["upload-offset"])) if "upload-offset" in request.headers else None)
     visit.button("Go on with it", box).click()
-    expect(box).to_have_attribute("data-state", "done")
+    expect(box).to_have_attribute("data-state", "done", timeout=60_000 + LARGE * 2000)
     assert min(starts) >= (LARGE << 20) * 0.3, "it did not begin anew"
     [image] = service.caller("rosa").named("large")
     assert (image["status"], image["size"], image["os_hash_value"]) == ("active", LARGE << 20, digest)

@@ -1,4 +1,5 @@
 /** The frame around all screens: who is logged in, where one can go, and what is shown there. */
+import { signal } from "@preact/signals";
 import { LocationProvider, Route, Router, useLocation } from "preact-iso";
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
@@ -87,9 +88,20 @@ function Gate(): JSX.Element {
   );
 }
 
+const coming = signal(false);
+
 function Screens(): JSX.Element {
   return (
-    <Router onRouteChange={() => window.scrollTo(0, 0)}>
+    <>
+      {coming.value && <Loading />}
+      <Routes />
+    </>
+  );
+}
+
+function Routes(): JSX.Element {
+  return (
+    <Router onRouteChange={() => window.scrollTo(0, 0)} onLoadStart={() => (coming.value = true)} onLoadEnd={() => (coming.value = false)}>
       <Route path="/console" component={Home} />
       <Route path="/console/images" component={Images} />
       <Route path="/console/images/:id" component={Image} />

@@ -1,6 +1,6 @@
 import { useLocation } from "preact-iso";
 import type { JSX } from "preact";
-import { useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import { away } from "../../api/connection.ts";
 import { extension } from "../../api/session.ts";
 import { usePermissions } from "../../permissions.ts";
@@ -10,7 +10,7 @@ import { Button, Empty, Loading, Screen, Trouble } from "../../ui/parts.tsx";
 import { Rows } from "../../ui/rows.tsx";
 import { addressOf, FilterBar, filtersOf, type Filters } from "./filters.tsx";
 import { choose, chosen, COLUMNS, type Column } from "./columns.tsx";
-import type { Image } from "./model.ts";
+import { busy, type Image } from "./model.ts";
 import { usePages } from "./pages.ts";
 
 /** Rows of a page: a few screens of them. */
@@ -24,6 +24,13 @@ export function Images(): JSX.Element {
   const pages = usePages<Image>(path, "images");
   const [choosing, setChoosing] = useState(false);
   const columns = COLUMNS.filter((x) => chosen.value.includes(x.id) && (!x.extension || extension(x.extension)));
+  // what is under way changes soon; who has scrolled on is not thrown back for it
+  const moving = !pages.loading && pages.rows.length <= PAGE && pages.rows.some(busy);
+  useEffect(() => {
+    if (!moving) return undefined;
+    const timer = setInterval(() => document.hidden || away.value !== null || pages.reload(), 5000);
+    return () => clearInterval(timer);
+  }, [moving]);
   const filtered = Object.keys(filters).some((x) => x !== "sort");
   const actions = may("add_image") && (
     <>
