@@ -12,7 +12,7 @@ from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.ports.http import Lane, Param, Route
 from glancecore.sdk import request_body
-from glancecore_ext_console import cookies
+from glancecore_ext_console import bodies, cookies
 from glancecore_ext_console.entrance import Visitors
 from glancecore_ext_console.keystone import KeystoneWay
 from glancecore_ext_console.routes import SESSION, SHOWN, Routes, for_page
@@ -25,8 +25,8 @@ PROJECT = {"type": "object", "required": ["project"], "additionalProperties": Fa
 _PROJECT = request_body.Checker(PROJECT)
 #: Seconds that a login at the company's may take.
 _SOON = 600
-#: Bytes of Keystone's form; tokens have some hundreds.
-_LARGEST = 64_000
+#: Bytes of Keystone's form, where tokens have some hundreds, and of the page's JSON.
+_LARGEST, _BODY = 64_000, 10_000
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>
 <body><h1>{title}</h1><p>{text}</p><p><a href="{url}">{link}</a></p></body></html>
@@ -55,7 +55,8 @@ class KeystoneRoutes:
     def rescope(self, request: Request, _ctx: Context) -> Response:
         """The session has another cookie from here on."""
         session = self._visitors.session(request.environ)
-        said: dict[str, str] = request_body.read_json(request, 10_000)
+        bodies.within(request, _BODY)
+        said: dict[str, str] = request_body.read_json(request, _BODY)
         _PROJECT.check(said)
         return self._routes.shown(request, self._sessions.change(session, self._way.rescope(session, said["project"])))
 
@@ -75,11 +76,8 @@ class KeystoneRoutes:
             raise errors.Forbidden("this login was not begun here, or more than ten minutes ago: begin it again at the login page of the console")
         if request.mimetype != FORM:
             raise errors.UnsupportedContentType(f"Content-Type must be {FORM}")
-        raw = bytearray()
-        for piece in request_body.data(request.environ)[0]:
-            raw += piece
-            if len(raw) > _LARGEST:
-                raise errors.TooLarge(f"the form has more than {_LARGEST} bytes")
+        bodies.within(request, _LARGEST)
+        raw = b"".join(request_body.data(request.environ)[0])
         found = parse_qs(raw.decode("latin-1")).get("token", [])
         if len(found) != 1 or not (found[0].isascii() and found[0].isprintable()):
             raise errors.Invalid("token: the form must have it, once")

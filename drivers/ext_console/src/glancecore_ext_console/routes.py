@@ -16,7 +16,7 @@ from glancecore.ports.extension import Kernel
 from glancecore.ports.http import Lane, Param, Route
 from glancecore.sdk import request_body
 from glancecore.sdk.responses import empty, json_response
-from glancecore_ext_console import cookies
+from glancecore_ext_console import bodies, cookies
 from glancecore_ext_console.entrance import PATH, Visitors
 from glancecore_ext_console.sessions import Session, Sessions
 from glancecore_ext_console.ways import Way
@@ -102,6 +102,7 @@ class Routes:
     @for_page
     def login(self, request: Request, _ctx: Context) -> Response:
         """Whatever session the browser had ends, and its cookie leads nowhere any more."""
+        bodies.within(request, _BODY)
         said: dict[str, str] = request_body.read_json(request, _BODY)
         _LOGIN.check(said)
         if said["method"] not in {x.name for x in self._way.methods()}:

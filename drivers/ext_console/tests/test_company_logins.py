@@ -1,0 +1,84 @@
+"""What the console itself does when people log in at Keystone, whatever Keystone says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browsing import Browser, console
+from glancecore_ext_console.keystone import KeystoneWay
+from glancecore_ext_console.sealing import Keys
+from glancecore_ext_console.sessions import SESSIONS, Login, Named
+
+from glancecore.assembly.lifecycle import Service
+from glancecore.ports.record_repository import RecordQuery
+
+WEBSSO = "/console/session/websso"
+FORM = {"Accept": "text/html", "Origin": "https://keystone.example", "Sec_Fetch_Site": "cross-site", "Content_Type": "application/x-www-form-urlencoded"}
+DEMO = Named("d", "demo")
+LOGIN = Login("websso", DEMO, DEMO, [DEMO], ["member"], {"X-Auth-Token": "t"})
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    """Its Keystone is asked by nobody, or does not answer."""
+    with console(tmp_path, {"DEFAULT": {"auth_strategy": "keystone"}, "keystone_authtoken": {
+            "auth_type": "password", "auth_url": "http://127.0.0.1:9", "www_authenticate_uri": "https://keystone.example", "username": "glance", "password": "x", "project_name": "service",
+            "user_domain_id": "default", "project_domain_id": "default"}}, websso_protocols="openid:Company account", attempts_per_user=3, attempts_per_address=5) as service:
+        yield service
+
+
+@pytest.fixture
+def browser(service: Service, monkeypatch: pytest.MonkeyPatch) -> Browser:
+    """Whoever comes from Keystone is let in."""
+    monkeypatch.setattr(KeystoneWay, "login_with", lambda _self, _token: LOGIN)
+    monkeypatch.setattr(KeystoneWay, "rescope", lambda _self, _session, _project: LOGIN)
+    return Browser(service.app, base="https://localhost")
+
+
+def sessions(service: Service) -> int:
+    return len(service.database.records.find(RecordQuery(SESSIONS.name)))
+
+
+def begin(browser: Browser) -> None:
+    assert browser.ask("GET", f"{WEBSSO}/openid", Accept="text/html").status_code == 302
+
+
+def come_back(browser: Browser, **headers: str) -> Any:
+    """With Keystone's form, from its page: the session's cookie stays away."""
+    kept, name = browser.cookie, "__Host-glancecore-console"
+    if kept:
+        browser.client.delete_cookie(name)
+    answer = browser.ask("POST", WEBSSO, b"token=x", **{**FORM, **headers})
+    if kept and not browser.cookie:
+        browser.client.set_cookie(name, kept, secure=True)
+    return answer
+
+
+# -- bodies --------------------------------------------------------------------------------------------------------------
+class Untouched:
+    """A body that nobody may read."""
+
+    def read(self, _size: int = -1) -> bytes:
+        raise AssertionError("the body was read")
+
+
+@pytest.mark.parametrize(("said", "status"), [({"HTTP_TRANSFER_ENCODING": "chunked"}, 411), ({"CONTENT_LENGTH": str(1 << 20)}, 413)])
+def test_a_form_without_a_fitting_length_is_not_read(browser: Browser, said: dict[str, str], status: int) -> None:
+    begin(browser)
+    base = {"wsgi.input": Untouched(), "SERVER_SOFTWARE": "gunicorn/99", "CONTENT_TYPE": FORM["Content_Type"], **said}
+    answer = browser.client.open(WEBSSO, method="POST", base_url=browser.base, environ_overrides=base)
+    assert answer.status_code == status, answer.text
+
+
+@pytest.mark.parametrize(("path", "method"), [("/console/session", "POST"), ("/console/session/project", "PUT")])
+@pytest.mark.parametrize(("said", "status"), [({"HTTP_TRANSFER_ENCODING": "chunked"}, 411), ({"CONTENT_LENGTH": str(1 << 20)}, 413)])
+def test_a_body_without_a_fitting_length_is_not_read(browser: Browser, path: str, method: str, said: dict[str, str], status: int) -> None:
+    begin(browser)
+    come_back(browser)
+    csrf = Keys.csrf(browser.cookie)
+    base = {"wsgi.input": Untouched(), "SERVER_SOFTWARE": "gunicorn/99", "CONTENT_TYPE": "application/json", "HTTP_ORIGIN": browser.base, "HTTP_X_CSRF_TOKEN": csrf, **said}
+    answer = browser.client.open(path, method=method, base_url=browser.base, environ_overrides=base)
+    assert answer.status_code == status, answer.text
