@@ -11,12 +11,12 @@ from typing import Any
 import bcrypt
 import pytest
 from browsing import COOKIE, Browser, console, image, proxied
-from glancecore_ext_console.sessions import SESSIONS
+from glancecore_ext_console.sessions import SESSIONS, SessionExpired
 
 from glancecore.assembly import extensions
 from glancecore.assembly.lifecycle import Service
-from glancecore.domain.errors import ConfigError
-from glancecore.ports.record_repository import Record, RecordQuery
+from glancecore.domain.errors import ConfigError, DatabaseUnavailable
+from glancecore.ports.record_repository import Record, RecordAdded, RecordQuery
 
 HEADERS_AUTH = {"DEFAULT": {"auth_strategy": "headers"}}
 PASSWORD = "correct horse battery staple"
@@ -214,6 +214,61 @@ def test_a_session_ends_when_it_is_idle(behind_proxy: Service, monkeypatch: pyte
     assert (answer.status_code, (answer.json or {})["error"]) == (401, "session expired"), "nobody was at the keyboard"
     assert browser.session()["authenticated"] is False
     assert browser.cookie == ""
+
+
+# -- two at once ---------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_a_change_in_flight_does_not_undo_a_logout(behind_proxy: Service, everywhere: bool) -> None:
+    browser = Browser(behind_proxy.app, proxied("red"))
+    browser.login("proxy")
+    sessions = behind_proxy.extensions["console"].sessions  # type: ignore[attr-defined]
+    session = sessions.find(browser.cookie)
+    assert browser.ask("DELETE", "/console/sessions" if everywhere else "/console/session").status_code == 204
+    with pytest.raises(SessionExpired):
+        sessions.change(session, session.login)
+    assert not records(behind_proxy)
+
+
+def test_a_change_goes_on_when_the_use_was_noted_meanwhile(behind_proxy: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    browser = Browser(behind_proxy.app, proxied("red"))
+    browser.login("proxy")
+    sessions = behind_proxy.extensions["console"].sessions  # type: ignore[attr-defined]
+    session = sessions.find(browser.cookie)
+    at(monkeypatch, minutes=30)
+    browser.session()
+    assert [x.version for x in records(behind_proxy)] == [2]
+    changed = sessions.change(session, session.login)
+    assert [x.id for x in records(behind_proxy)] == [changed.record.id]
+
+
+def test_a_login_in_place_of_a_session_that_is_gone(behind_proxy: Service) -> None:
+    browser = Browser(behind_proxy.app, proxied("red"))
+    browser.login("proxy")
+    sessions = behind_proxy.extensions["console"].sessions  # type: ignore[attr-defined]
+    session = sessions.find(browser.cookie)
+    sessions.end(session)
+    begun = sessions.begin(session.login, session.record)
+    assert [x.id for x in records(behind_proxy)] == [begun.record.id]
+
+
+@pytest.mark.parametrize("what", ["begin", "change"])
+def test_the_session_before_stays_when_the_new_one_can_not_be_kept(behind_proxy: Service, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    browser = Browser(behind_proxy.app, proxied("red"))
+    browser.login("proxy")
+    sessions = behind_proxy.extensions["console"].sessions  # type: ignore[attr-defined]
+    session = sessions.find(browser.cookie)
+    writer = behind_proxy.tools.kernel.writer
+    save = writer.save
+
+    def away(*changes: object, **more: Any) -> None:
+        if any(isinstance(x, RecordAdded) for x in changes):
+            raise DatabaseUnavailable("the database is away")
+        save(*changes, **more)
+
+    monkeypatch.setattr(writer, "save", away)
+    with pytest.raises(DatabaseUnavailable):
+        sessions.begin(session.login, session.record) if what == "begin" else sessions.change(session, session.login)
+    assert [x.id for x in records(behind_proxy)] == [session.record.id]
 
 
 def test_a_session_ends_after_its_hours(behind_proxy: Service, monkeypatch: pytest.MonkeyPatch) -> None:

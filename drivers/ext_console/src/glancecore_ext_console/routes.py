@@ -108,8 +108,8 @@ class Routes:
         if said["method"] not in {x.name for x in self._way.methods()}:
             raise errors.Invalid(f"method: {said['method']} is none of this service's: {', '.join(x.name for x in self._way.methods())}")
         login = self._way.login(request.environ, said["method"], {name: value for name, value in said.items() if name != "method"})
-        session = self._sessions.begin(login, self._visitors.known(request.environ))
-        return self.shown(request, session)
+        before = self._visitors.known(request.environ)
+        return self.shown(request, self._sessions.begin(login, None if before is None else before.record))
 
     @for_page
     def logout(self, request: Request, _ctx: Context) -> Response:

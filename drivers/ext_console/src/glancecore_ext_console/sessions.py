@@ -21,6 +21,10 @@ MOST_PROJECTS = 500
 _NOTED_AFTER = 0.1
 
 
+class SessionExpired(errors.NotAuthenticated):
+    code = "session expired"
+
+
 @dataclass(frozen=True, slots=True)
 class Named:
     id: str
@@ -88,18 +92,23 @@ class Sessions:
         credentials = self._keys.unseal(cookie, str(record.data["sealed"]))
         return None if credentials is None else Session(cookie, record, _login(record.data, credentials))
 
-    def begin(self, login: Login, before: Session | None = None) -> Session:
-        """A new one with a cookie of its own, in place of ``before``: a cookie that somebody else may know leads nowhere."""
+    def begin(self, login: Login, before: Record | None = None) -> Session:
+        """A new one with a cookie of its own, in place of the one that ``before`` is of, if it is still there: a cookie that somebody else may know leads nowhere."""
         session = self._made(login, self._kernel.clock() + self._lifetime.whole)
-        self._save(session, before)
+        while not self._save(session, before):
+            before = None if before is None else self._now(before)
         self._end_oldest(session)
         return session
 
     def change(self, before: Session, login: Login) -> Session:
-        """Another project: a new cookie, and the end that it had."""
+        """Another project: a new cookie, and the end that it had. Raises SessionExpired when it has ended meanwhile: who has logged out stays out."""
         session = self._made(login, datetime.fromisoformat(str(before.record.data["ends"])))
-        self._save(session, before)
-        return session
+        record: Record | None = before.record
+        while record is not None:
+            if self._save(session, record):
+                return session
+            record = self._now(record)
+        raise SessionExpired("the session has ended; log in again")
 
     def used(self, session: Session) -> None:
         """Somebody is there: it ends later."""
@@ -133,21 +142,28 @@ class Sessions:
     def _until(self, ends: datetime) -> datetime:
         return min(self._kernel.clock() + self._lifetime.idle, ends).replace(microsecond=0)
 
-    def _save(self, session: Session, before: Session | None) -> None:
-        if before is not None:
-            self._remove(before.record)
-        self._kernel.writer.save(RecordAdded(session.record))
+    def _save(self, session: Session, before: Record | None) -> bool:
+        """It comes and the one before goes, both or neither. False: neither, for that one has changed, or is gone."""
+        try:
+            self._kernel.writer.save(*([] if before is None else [RecordRemoved(before)]), RecordAdded(session.record))
+        except (errors.ConcurrentChange, errors.RecordNotFound):
+            return False
+        return True
+
+    def _now(self, record: Record) -> Record | None:
+        try:
+            return self._kernel.records.get(record.collection, record.id)
+        except errors.RecordNotFound:
+            return None
 
     def _remove(self, record: Record) -> None:
         """Also when a request of it has noted its use meanwhile."""
-        while True:
+        left: Record | None = record
+        while left is not None:
             try:
-                self._kernel.writer.save(RecordRemoved(record))
+                self._kernel.writer.save(RecordRemoved(left))
             except errors.ConcurrentChange:
-                try:
-                    record = self._kernel.records.get(record.collection, record.id)
-                except errors.RecordNotFound:
-                    return
+                left = self._now(left)
             except errors.RecordNotFound:
                 return
             else:
