@@ -213,7 +213,17 @@ def test_a_session_ends_when_it_is_idle(behind_proxy: Service, monkeypatch: pyte
     answer = browser.api("GET", "/v2/images")
     assert (answer.status_code, (answer.json or {})["error"]) == (401, "session expired"), "nobody was at the keyboard"
     assert browser.session()["authenticated"] is False
-    assert browser.cookie == ""
+
+
+def test_who_asks_with_a_former_cookie_does_not_lose_the_newer_one(behind_proxy: Service) -> None:
+    """The browser had sent the question before it got the new cookie; the answer comes after that."""
+    browser = Browser(behind_proxy.app, proxied("red"))
+    browser.login("proxy")
+    former = browser.cookie
+    browser.login("proxy")
+    late = behind_proxy.app.test_client(use_cookies=False).get("/console/session", headers={"Cookie": f"{COOKIE}={former}", **proxied("red")})
+    assert (late.status_code, (late.json or {})["authenticated"]) == (200, False)
+    assert "Set-Cookie" not in late.headers
 
 
 # -- two at once ---------------------------------------------------------------------------------------------------------

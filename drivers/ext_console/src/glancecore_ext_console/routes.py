@@ -143,7 +143,8 @@ class Routes:
 
     # -- inside ------------------------------------------------------------------------------------------------------------
     def shown(self, request: Request, session: Session | None) -> Response:
-        """The session as the page knows it, with its cookie where that is a new one."""
+        """The session as the page knows it, with its cookie where that is a new one. A cookie that leads nowhere is left to the browser: it may have a newer one by
+        the time that this answer comes, and would lose that."""
         roles: Sequence[str] = ()
         is_admin = False
         if session is not None:
@@ -153,11 +154,8 @@ class Routes:
                 self._sessions.end(session)
                 session = None
         response = json_response(self._told(request, session, roles, is_admin))
-        had = cookies.read(request.environ)
-        if session is not None and session.cookie != had:
+        if session is not None and session.cookie != cookies.read(request.environ):
             cookies.give(request.environ, response, session.cookie)
-        elif session is None and had is not None:
-            cookies.take(request.environ, response)
         return response
 
     def _rights(self, request: Request, session: Session) -> tuple[Sequence[str], bool]:
