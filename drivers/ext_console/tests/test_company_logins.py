@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,11 @@ from browsing import Browser, console
 from glancecore_ext_console.keystone import KeystoneWay
 from glancecore_ext_console.sealing import Keys
 from glancecore_ext_console.sessions import SESSIONS, Login, Named
+from keystoneauth1 import exceptions
+from waiting import until
 
 from glancecore.assembly.lifecycle import Service
+from glancecore.domain import errors
 from glancecore.ports.record_repository import RecordQuery
 
 WEBSSO = "/console/session/websso"
@@ -55,6 +60,55 @@ def come_back(browser: Browser, **headers: str) -> Any:
     if kept and not browser.cookie:
         browser.client.set_cookie(name, kept, secure=True)
     return answer
+
+
+# -- guesses -------------------------------------------------------------------------------------------------------------
+def test_guesses_that_come_together_are_counted(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them are there before Keystone has answered the first."""
+    go_on, asked = threading.Event(), []
+    way = service.extensions["console"].way  # type: ignore[attr-defined]
+
+    def access(_self: KeystoneWay, _plugin: object) -> Any:
+        asked.append(1)
+        go_on.wait(60)
+        raise exceptions.http.Unauthorized
+
+    monkeypatch.setattr(KeystoneWay, "_access", access)
+
+    def guess(number: int) -> type[Exception]:
+        try:
+            way.login({"REMOTE_ADDR": "192.0.2.1"}, "password", {"username": "demo", "password": str(number)})
+        except errors.GlanceError as exc:
+            return type(exc)
+        raise AssertionError("it was let in")
+
+    with ThreadPoolExecutor(20) as pool:
+        results = [pool.submit(guess, x) for x in range(20)]
+        until(lambda: len(asked) + sum(x.done() for x in results) == 20)
+        go_on.set()
+        found = [x.result() for x in results]
+    assert (len(asked), found.count(errors.NotAuthenticated), found.count(errors.TooManyAttempts)) == (3, 3, 17)
+    assert guess(20) is errors.TooManyAttempts, "those were wrong, and count on"
+
+
+@pytest.mark.parametrize("failure", [None, exceptions.ConnectFailure, exceptions.http.TooManyRequests])
+def test_what_was_no_wrong_guess_is_given_back(service: Service, monkeypatch: pytest.MonkeyPatch, failure: type[Exception] | None) -> None:
+    way = service.extensions["console"].way  # type: ignore[attr-defined]
+    asked = []
+
+    def access(_self: KeystoneWay, _plugin: object) -> Any:
+        asked.append(1)
+        if failure is not None:
+            raise failure
+
+    monkeypatch.setattr(KeystoneWay, "_access", access)
+    monkeypatch.setattr(KeystoneWay, "_in_a_project", lambda *_: LOGIN)
+    for _ in range(10):
+        try:
+            way.login({"REMOTE_ADDR": "192.0.2.1"}, "password", {"username": "demo", "password": "right"})
+        except (errors.IdentityUnavailable, errors.TooManyAttempts):
+            assert failure is not None
+    assert len(asked) == 10
 
 
 # -- bodies --------------------------------------------------------------------------------------------------------------
