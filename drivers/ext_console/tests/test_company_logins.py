@@ -62,6 +62,36 @@ def come_back(browser: Browser, **headers: str) -> Any:
     return answer
 
 
+# -- the session before --------------------------------------------------------------------------------------------------
+def test_the_session_before_ends_with_a_companys_login(service: Service, browser: Browser) -> None:
+    begin(browser)
+    assert come_back(browser).status_code == 200
+    first = browser.cookie
+    begin(browser)
+    assert service.extensions["console"].sessions.find(first) is not None, "it has only been begun"  # type: ignore[attr-defined]
+    assert come_back(browser).status_code == 200
+    assert browser.cookie != first
+    assert sessions(service) == 1
+    assert service.extensions["console"].sessions.find(first) is None  # type: ignore[attr-defined]
+
+
+def test_a_session_before_that_has_ended_meanwhile_is_no_error(service: Service, browser: Browser) -> None:
+    begin(browser)
+    come_back(browser)
+    begin(browser)
+    found = service.extensions["console"].sessions  # type: ignore[attr-defined]
+    found.end(found.find(browser.cookie))
+    assert come_back(browser).status_code == 200
+    assert sessions(service) == 1
+
+
+@pytest.mark.parametrize("value", ["x", "A" * 43 + ".", "A" * 43 + ".x", "A" * 43 + "." + "G" * 64, "." + "a" * 64, "A" * 43 + "." + "a" * 65, "A" * 43 + "." + "a" * 64 + "."])
+def test_a_login_that_nobody_began_is_refused(service: Service, browser: Browser, value: str) -> None:
+    browser.client.set_cookie("__Host-glancecore-websso", value, secure=True)
+    assert come_back(browser).status_code == 403
+    assert sessions(service) == 0
+
+
 # -- guesses -------------------------------------------------------------------------------------------------------------
 def test_guesses_that_come_together_are_counted(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """All of them are there before Keystone has answered the first."""

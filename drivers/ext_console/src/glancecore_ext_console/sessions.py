@@ -110,6 +110,13 @@ class Sessions:
             record = self._now(record)
         raise SessionExpired("the session has ended; log in again")
 
+    def former(self, record_id: str) -> Record | None:
+        """That of a session whose cookie is not at hand: it can be ended, and no more."""
+        try:
+            return self._kernel.records.get(SESSIONS.name, record_id)
+        except errors.RecordNotFound:
+            return None
+
     def used(self, session: Session) -> None:
         """Somebody is there: it ends later."""
         until = self._until(datetime.fromisoformat(str(session.record.data["ends"])))
