@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from browsing import Browser, console
 from glancecore_ext_console.keystone import KeystoneWay
 from glancecore_ext_console.sealing import Keys
-from glancecore_ext_console.sessions import SESSIONS, Login, Named
+from glancecore_ext_console.sessions import SESSIONS, Login, Named, Session
 from keystoneauth1 import exceptions
 from waiting import until
 
@@ -90,6 +91,23 @@ def test_a_login_that_nobody_began_is_refused(service: Service, browser: Browser
     browser.client.set_cookie("__Host-glancecore-websso", value, secure=True)
     assert come_back(browser).status_code == 403
     assert sessions(service) == 0
+
+
+def test_a_change_that_came_too_late_leaves_no_token(service: Service, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin(browser)
+    come_back(browser)
+    sessions, taken_back = service.extensions["console"].sessions, []  # type: ignore[attr-defined]
+
+    def rescope(_self: KeystoneWay, session: Session, _project: str) -> Login:
+        sessions.end(session)
+        return replace(LOGIN, credentials={"X-Auth-Token": "another"})
+
+    monkeypatch.setattr(KeystoneWay, "rescope", rescope)
+    monkeypatch.setattr(KeystoneWay, "end", lambda _self, session: taken_back.append(session.login.credentials["X-Auth-Token"]))
+    browser.csrf = Keys.csrf(browser.cookie)
+    answer = browser.ask("PUT", "/console/session/project", {"project": "d"})
+    assert (answer.status_code, (answer.json or {})["error"]) == (401, "session expired")
+    assert (sessions.find(browser.cookie), taken_back) == (None, ["another"])
 
 
 # -- guesses -------------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Any
 import bcrypt
 import pytest
 from browsing import COOKIE, Browser, console, image, proxied
-from glancecore_ext_console.sessions import SESSIONS, SessionExpired
+from glancecore_ext_console.sessions import SESSIONS, Session, SessionExpired
 
 from glancecore.assembly import extensions
 from glancecore.assembly.lifecycle import Service
@@ -237,6 +237,24 @@ def test_a_change_in_flight_does_not_undo_a_logout(behind_proxy: Service, everyw
     with pytest.raises(SessionExpired):
         sessions.change(session, session.login)
     assert not records(behind_proxy)
+
+
+def test_a_logout_ends_what_a_change_has_put_in_its_place_meanwhile(behind_proxy: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The request to log out has found its session before the change is committed."""
+    browser, other = (Browser(behind_proxy.app, proxied("red")) for _ in range(2))
+    browser.login("proxy")
+    other.login("proxy")
+    console = behind_proxy.extensions["console"]
+    sessions = console.sessions  # type: ignore[attr-defined]
+    log_out = sessions.log_out
+
+    def late(session: Session) -> None:
+        sessions.change(sessions.change(session, session.login), session.login)
+        log_out(session)
+
+    monkeypatch.setattr(sessions, "log_out", late)
+    assert browser.ask("DELETE", "/console/session").status_code == 204
+    assert [x.id for x in records(behind_proxy)] == [sessions.find(other.cookie).record.id]
 
 
 def test_a_change_goes_on_when_the_use_was_noted_meanwhile(behind_proxy: Service, monkeypatch: pytest.MonkeyPatch) -> None:

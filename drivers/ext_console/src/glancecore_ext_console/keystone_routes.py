@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from dataclasses import replace
 from urllib.parse import parse_qs, quote
 
 from flask import Request, Response
@@ -17,7 +18,7 @@ from glancecore_ext_console.entrance import Visitors
 from glancecore_ext_console.keystone import KeystoneWay
 from glancecore_ext_console.routes import SESSION, SHOWN, Routes, for_page
 from glancecore_ext_console.sealing import is_cookie, is_id, new_cookie
-from glancecore_ext_console.sessions import Sessions
+from glancecore_ext_console.sessions import SessionExpired, Sessions
 
 WEBSSO = f"{SESSION}/websso"
 FORM = "application/x-www-form-urlencoded"
@@ -58,7 +59,12 @@ class KeystoneRoutes:
         bodies.within(request, _BODY)
         said: dict[str, str] = request_body.read_json(request, _BODY)
         _PROJECT.check(said)
-        return self._routes.shown(request, self._sessions.change(session, self._way.rescope(session, said["project"])))
+        login = self._way.rescope(session, said["project"])
+        try:
+            return self._routes.shown(request, self._sessions.change(session, login))
+        except SessionExpired:
+            self._way.end(replace(session, login=login))  # nobody has its token
+            raise
 
     def begin(self, request: Request, _ctx: Context, protocol: str) -> Response:
         """To Keystone, which sends the browser on to the company and then back here, with a form that anybody could make a browser send: what comes back must come

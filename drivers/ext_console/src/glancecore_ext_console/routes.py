@@ -117,7 +117,7 @@ class Routes:
         response = empty(204)
         if self._visitors.known(request.environ) is not None:
             session = self._visitors.session(request.environ)
-            self._sessions.end(session)
+            self._sessions.log_out(session)
             self._way.end(session)
         cookies.take(request.environ, response)
         return response

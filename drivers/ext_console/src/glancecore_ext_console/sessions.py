@@ -102,7 +102,7 @@ class Sessions:
 
     def change(self, before: Session, login: Login) -> Session:
         """Another project: a new cookie, and the end that it had. Raises SessionExpired when it has ended meanwhile: who has logged out stays out."""
-        session = self._made(login, datetime.fromisoformat(str(before.record.data["ends"])))
+        session = self._made(login, datetime.fromisoformat(str(before.record.data["ends"])), _first(before.record))
         record: Record | None = before.record
         while record is not None:
             if self._save(session, record):
@@ -130,6 +130,13 @@ class Sessions:
     def end(self, session: Session) -> None:
         self._remove(session.record)
 
+    def log_out(self, session: Session) -> None:
+        """Also the one that has taken its place meanwhile, in another project: its cookie is on the way to the same browser."""
+        first = _first(session.record)
+        while found := [x for x in self._of_user(session) if _first(x) == first]:
+            for record in found:
+                self._remove(record)
+
     def end_all(self, session: Session) -> None:
         """Those of its user."""
         while found := self._of_user(session):
@@ -137,13 +144,15 @@ class Sessions:
                 self._remove(record)
 
     # -- inside ------------------------------------------------------------------------------------------------------------
-    def _made(self, login: Login, ends: datetime) -> Session:
+    def _made(self, login: Login, ends: datetime, first: str | None = None) -> Session:
+        """``first``: see ``_first``."""
         cookie = new_cookie()
+        record_id = Keys.id_of(cookie)
         if login.ends is not None:
             ends = min(ends, login.ends)
         data = {"method": login.method, "user": _kept(login.user), "project": _kept(login.project), "projects": [_kept(x) for x in login.projects[:MOST_PROJECTS]],
-                "roles": list(login.roles), "ends": ends.isoformat(), "sealed": self._keys.seal(cookie, login.credentials)}
-        record = Record(SESSIONS.name, Keys.id_of(cookie), data, (_user_key(login),), expires_at=self._until(ends))
+                "roles": list(login.roles), "ends": ends.isoformat(), "first": first or record_id, "sealed": self._keys.seal(cookie, login.credentials)}
+        record = Record(SESSIONS.name, record_id, data, (_user_key(login),), expires_at=self._until(ends))
         return Session(cookie, record, login)
 
     def _until(self, ends: datetime) -> datetime:
@@ -189,6 +198,11 @@ def _user_key(login: Login) -> str:
     """A user of one way to log in is not that of another one."""
     kind = login.method if login.method in ("none", "basic", "proxy") else "keystone"
     return hashlib.sha256(f"{kind}\n{login.user.id if login.user else ''}".encode()).hexdigest()
+
+
+def _first(record: Record) -> str:
+    """By what sessions that followed each other from one login are known."""
+    return str(record.data.get("first", record.id))
 
 
 def _kept(named: Named | None) -> list[str] | None:
