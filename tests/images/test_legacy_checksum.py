@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from glancecore.assembly.lifecycle import Service
 from glancecore.features.copies.jobs.updater import Updater
-from glancecore.kernel.transfer import hashing
 from glancecore.testing.periodic import KitTurn, make_job
 from glancecore.testing.service import Person, basic, built, merged, read, synced, written
 from glancecore.testing.waiting import until
@@ -32,7 +32,11 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: list[str]) ->
                                       "other": {"filesystem_store_datadir": tmp_path / "other"}})
     conf = read(written(config, tmp_path))
     synced(conf)
-    monkeypatch.setattr(hashing.hashlib, "new", lambda name, *more, **also: made.append(name) or _NEW(name, *more, **also))
+    def new(name: str, *more: Any, **also: Any) -> Any:
+        made.append(name)
+        return _NEW(name, *more, **also)
+
+    monkeypatch.setattr(hashlib, "new", new)
     with built(conf) as found:
         found.start()
         yield found
