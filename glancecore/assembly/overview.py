@@ -42,14 +42,13 @@ class ServiceOverview:
         stores, places = self._core.stores, self._core.database.places
         known = list(dict.fromkeys([*stores.ids, *(x.store for x in places.all()), *places.needed()]))
         looks = {x: self._look(stores.get(x)) for x in stores.ids}
-        end = time.monotonic() + _ANSWERS
         counted = self._counts.of(known)
         draining = Draining(self._core.database)
         rows = []
         for name in known:
             row = StoreOverview(name, None, "not configured", "[DEFAULT] enabled_backends does not name it")
             if name in looks:
-                row = replace(looks[name].seen(max(0.0, end - time.monotonic())), default=name == stores.default_id)
+                row = replace(looks[name].seen(), default=name == stores.default_id)
             rows.append(replace(row, draining_since=draining.since(name), images=places.count(name), inventory=counted.get(name)))
         return rows
 
@@ -87,6 +86,7 @@ class _Look:
 
     def __init__(self, store: StoreFacade) -> None:
         self._found = StoreOverview(store.id, store.settings.driver, "down", f"it has not answered within {_ANSWERS:g} seconds")
+        self._end = time.monotonic() + _ANSWERS
         self._thread = threading.Thread(target=self._run, args=(store,), name="store-overview", daemon=True)
         self._thread.start()
 
@@ -94,8 +94,9 @@ class _Look:
     def ended(self) -> bool:
         return not self._thread.is_alive()
 
-    def seen(self, seconds: float) -> StoreOverview:
-        self._thread.join(seconds)
+    def seen(self) -> StoreOverview:
+        """At once when it has had its time, whoever began it."""
+        self._thread.join(max(0.0, self._end - time.monotonic()))
         return self._found
 
     def _run(self, store: StoreFacade) -> None:

@@ -92,7 +92,10 @@ class Rows(Protocol):
         """Raises ImageNotFound."""
 
     def scan(self, statuses: frozenset[Status], after: str = "", limit: int = 100) -> list[Image]:
-        """In the order of their ids; see ``ImageRepository.scan``."""
+        """In the order of their ids; see ``ImageRepository.scan``: it looks through all images."""
+
+    def leases(self, after: str = "", limit: int = 100) -> list[Lease]:
+        """What is being worked on, in the order of the images' ids; see ``ImageRepository.leases``."""
 
 
 class Data(Protocol):

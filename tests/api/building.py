@@ -61,8 +61,8 @@ class Turns:
         self._turn = itertools.cycle(apps)
         self.url_map = apps[0].url_map
 
-    def test_client(self) -> FlaskClient:
-        return next(self._turn).test_client()
+    def test_client(self, *, use_cookies: bool = True) -> FlaskClient:
+        return next(self._turn).test_client(use_cookies=use_cookies)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         return next(self._turn)(environ, start_response)

@@ -54,3 +54,10 @@ def test_every_spelling_takes_the_threads_of_its_route(path: str, accept: str) -
     ("DELETE", "/v2.0/images/1", Lane.TRANSFER), ("GET", "/v2/images/1", Lane.QUICK), ("GET", "", Lane.QUICK), ("GET", "/%ff%2f%00\n", Lane.QUICK)])
 def test_nothing_but_a_route_takes_its_threads(method: str, path: str, lane: Lane) -> None:
     assert Lanes(ROUTES)(method, path) is lane
+
+
+@pytest.mark.parametrize(("path", "lane"), [
+    ("/console/api/v2/images/1/file", Lane.TRANSFER), ("/console/api/v2/images/1", Lane.QUICK), ("/console/api/healthcheck", Lane.QUICK), ("/healthcheck", Lane.PROBE)])
+def test_who_comes_by_an_entrance_takes_no_threads_of_probes(path: str, lane: Lane) -> None:
+    """To let him in asks the database, and an identity service."""
+    assert Lanes(ROUTES, "/below", ["/console/api"])("GET", f"/below{path}") is lane

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from browsing import Browser, console, image, proxied
+from glancecore_ext_console import operate
 from waiting import until
 
 from glancecore.assembly import extensions, overview
@@ -84,6 +85,7 @@ def test_a_store_that_hangs_is_told_and_holds_one_thread(service: Service, ops: 
         row = look(ops, "stores")["stores"][1]
         assert (row["state"], row["writable"]) == ("down", False)
         assert "has not answered" in row["why"]
+        monkeypatch.setattr(overview, "_ANSWERS", 600.0)  # it has had its time: nobody waits for it once more
     until(lambda: threading.active_count() <= before + 1)
     go_on.set()
     until(lambda: look(ops, "stores")["stores"][1]["state"] == "up")
@@ -196,3 +198,25 @@ def test_work(service: Service, ops: Browser) -> None:
     assert (row["image_id"], row["name"], row["owner"], row["status"], row["task_id"]) == (image_id, "mine", "red", "saving", None)
     [upload] = row["uploads"]
     assert (upload["state"], upload["offset"], upload["length"]) == ("open", 4, 9)
+
+
+def test_work_does_not_look_through_the_images(service: Service, ops: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it costs goes by what is worked on."""
+    rows = service.tools.kernel.rows
+    monkeypatch.setattr(type(rows), "scan", lambda *_, **__: pytest.fail("all images were looked through"))
+    monkeypatch.setattr(operate, "_PAGE", 2)
+    red = browser(service, "red")
+    begun = []
+    for number in range(5):
+        begun.append((red.api("POST", "/v2/images", {"disk_format": "raw", "container_format": "bare", "name": str(number)}).json or {})["id"])
+        red.api("POST", f"/v2/images/{begun[-1]}/uploads", b"some", Tus_Resumable="1.0.0", Upload_Length="9", Content_Type="application/offset+octet-stream")
+    image(red)
+    found = look(ops, "work")
+    assert ([x["image_id"] for x in found["work"]], found["complete"]) == (sorted(begun), True)
+    monkeypatch.setattr(operate, "MOST_WORK", 3)
+    found = look(ops, "work")
+    assert ([x["image_id"] for x in found["work"]], found["complete"]) == (sorted(begun)[:3], False)
+    monkeypatch.setattr(operate, "MOST_WORK", 200)
+    monkeypatch.setattr(operate, "MOST_LEASES", 2)
+    found = look(ops, "work")
+    assert ([x["image_id"] for x in found["work"]], found["complete"]) == (sorted(begun)[:2], False)

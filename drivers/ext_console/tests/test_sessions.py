@@ -11,12 +11,12 @@ from typing import Any
 import bcrypt
 import pytest
 from browsing import COOKIE, Browser, console, image, proxied
-from glancecore_ext_console.sessions import SESSIONS
+from glancecore_ext_console.sessions import SESSIONS, Session, SessionExpired
 
 from glancecore.assembly import extensions
 from glancecore.assembly.lifecycle import Service
-from glancecore.domain.errors import ConfigError
-from glancecore.ports.record_repository import Record, RecordQuery
+from glancecore.domain.errors import ConfigError, DatabaseUnavailable
+from glancecore.ports.record_repository import Record, RecordAdded, RecordQuery
 
 HEADERS_AUTH = {"DEFAULT": {"auth_strategy": "headers"}}
 PASSWORD = "correct horse battery staple"
@@ -213,7 +213,90 @@ def test_a_session_ends_when_it_is_idle(behind_proxy: Service, monkeypatch: pyte
     answer = browser.api("GET", "/v2/images")
     assert (answer.status_code, (answer.json or {})["error"]) == (401, "session expired"), "nobody was at the keyboard"
     assert browser.session()["authenticated"] is False
-    assert browser.cookie == ""
+
+
+def test_who_asks_with_a_former_cookie_does_not_lose_the_newer_one(behind_proxy: Service) -> None:
+    """The browser had sent the question before it got the new cookie; the answer comes after that."""
+    browser = Browser(behind_proxy.app, proxied("red"))
+    browser.login("proxy")
+    former = browser.cookie
+    browser.login("proxy")
+    late = behind_proxy.app.test_client(use_cookies=False).get("/console/session", headers={"Cookie": f"{COOKIE}={former}", **proxied("red")})
+    assert (late.status_code, (late.json or {})["authenticated"]) == (200, False)
+    assert "Set-Cookie" not in late.headers
+
+
+# -- two at once ---------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_a_change_in_flight_does_not_undo_a_logout(behind_proxy: Service, everywhere: bool) -> None:
+    browser = Browser(behind_proxy.app, proxied("red"))
+    browser.login("proxy")
+    sessions = behind_proxy.extensions["console"].sessions  # type: ignore[attr-defined]
+    session = sessions.find(browser.cookie)
+    assert browser.ask("DELETE", "/console/sessions" if everywhere else "/console/session").status_code == 204
+    with pytest.raises(SessionExpired):
+        sessions.change(session, session.login)
+    assert not records(behind_proxy)
+
+
+def test_a_logout_ends_what_a_change_has_put_in_its_place_meanwhile(behind_proxy: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The request to log out has found its session before the change is committed."""
+    browser, other = (Browser(behind_proxy.app, proxied("red")) for _ in range(2))
+    browser.login("proxy")
+    other.login("proxy")
+    console = behind_proxy.extensions["console"]
+    sessions = console.sessions  # type: ignore[attr-defined]
+    log_out = sessions.log_out
+
+    def late(session: Session) -> None:
+        sessions.change(sessions.change(session, session.login), session.login)
+        log_out(session)
+
+    monkeypatch.setattr(sessions, "log_out", late)
+    assert browser.ask("DELETE", "/console/session").status_code == 204
+    assert [x.id for x in records(behind_proxy)] == [sessions.find(other.cookie).record.id]
+
+
+def test_a_change_goes_on_when_the_use_was_noted_meanwhile(behind_proxy: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    browser = Browser(behind_proxy.app, proxied("red"))
+    browser.login("proxy")
+    sessions = behind_proxy.extensions["console"].sessions  # type: ignore[attr-defined]
+    session = sessions.find(browser.cookie)
+    at(monkeypatch, minutes=30)
+    browser.session()
+    assert [x.version for x in records(behind_proxy)] == [2]
+    changed = sessions.change(session, session.login)
+    assert [x.id for x in records(behind_proxy)] == [changed.record.id]
+
+
+def test_a_login_in_place_of_a_session_that_is_gone(behind_proxy: Service) -> None:
+    browser = Browser(behind_proxy.app, proxied("red"))
+    browser.login("proxy")
+    sessions = behind_proxy.extensions["console"].sessions  # type: ignore[attr-defined]
+    session = sessions.find(browser.cookie)
+    sessions.end(session)
+    begun = sessions.begin(session.login, session.record)
+    assert [x.id for x in records(behind_proxy)] == [begun.record.id]
+
+
+@pytest.mark.parametrize("what", ["begin", "change"])
+def test_the_session_before_stays_when_the_new_one_can_not_be_kept(behind_proxy: Service, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    browser = Browser(behind_proxy.app, proxied("red"))
+    browser.login("proxy")
+    sessions = behind_proxy.extensions["console"].sessions  # type: ignore[attr-defined]
+    session = sessions.find(browser.cookie)
+    writer = behind_proxy.tools.kernel.writer
+    save = writer.save
+
+    def away(*changes: object, **more: Any) -> None:
+        if any(isinstance(x, RecordAdded) for x in changes):
+            raise DatabaseUnavailable("the database is away")
+        save(*changes, **more)
+
+    monkeypatch.setattr(writer, "save", away)
+    with pytest.raises(DatabaseUnavailable):
+        sessions.begin(session.login, session.record) if what == "begin" else sessions.change(session, session.login)
+    assert [x.id for x in records(behind_proxy)] == [session.record.id]
 
 
 def test_a_session_ends_after_its_hours(behind_proxy: Service, monkeypatch: pytest.MonkeyPatch) -> None:

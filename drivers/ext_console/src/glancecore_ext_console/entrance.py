@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from glancecore.domain import errors
 from glancecore.ports.site import Entrance
 from glancecore_ext_console import cookies
-from glancecore_ext_console.sessions import Session, Sessions
+from glancecore_ext_console.sessions import Session, SessionExpired, Sessions
 from glancecore_ext_console.ways import Way
 
 if TYPE_CHECKING:
@@ -20,10 +20,6 @@ PATH = "/console/api"
 BACKGROUND = "HTTP_X_CONSOLE_BACKGROUND"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _SESSION = "glancecore_ext_console.session"
-
-
-class SessionExpired(errors.NotAuthenticated):
-    code = "session expired"
 
 
 class Visitors:

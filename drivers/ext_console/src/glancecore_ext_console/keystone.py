@@ -12,14 +12,13 @@ from keystoneauth1 import session as keystone_session
 from keystoneauth1.exceptions.auth import MissingAuthMethods
 from keystoneauth1.identity import v3
 from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
 
 from glancecore.domain import errors
 from glancecore.domain.errors import ConfigError
 from glancecore.ports.auth import TokenService
 from glancecore.ports.extension import Kernel
 from glancecore.ports.options import Section
+from glancecore_ext_console.attempts import Attempts
 from glancecore_ext_console.sessions import Login, Named, Session
 from glancecore_ext_console.ways import Field, Method, Way
 
@@ -37,7 +36,7 @@ class KeystoneWay(Way):
         super().__init__(kernel)
         self._domain = conf.default_domain
         self.protocols: Mapping[str, str] = conf.websso_protocols
-        self._attempts = MovingWindowRateLimiter(MemoryStorage())
+        self._attempts = Attempts()
         self._per_user = RateLimitItemPerMinute(conf.attempts_per_user) if conf.attempts_per_user else None
         self._per_address = RateLimitItemPerMinute(conf.attempts_per_address) if conf.attempts_per_address else None
         self._made: tuple[TokenService, keystone_session.Session] | None = None
@@ -141,14 +140,10 @@ class KeystoneWay(Way):
         """Raises TooManyAttempts."""
         address = environ.get("REMOTE_ADDR") or ""
         limits = [(limit, key) for limit, key in ((self._per_user, ("user", address, user)), (self._per_address, ("address", address))) if limit]
-        if not all(self._attempts.test(limit, *key) for limit, key in limits):
-            raise errors.TooManyAttempts("too many wrong logins; try again in a minute")
         try:
-            with self._told(wrong):
+            with self._attempts.one(limits), self._told(wrong):
                 yield
         except errors.NotAuthenticated:
-            for limit, key in limits:
-                self._attempts.hit(limit, *key)
             LOG.info("wrong login at Keystone from %s", address or "a Unix socket")
             raise
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from dataclasses import replace
 from urllib.parse import parse_qs, quote
 
 from flask import Request, Response
@@ -12,12 +13,12 @@ from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.ports.http import Lane, Param, Route
 from glancecore.sdk import request_body
-from glancecore_ext_console import cookies
+from glancecore_ext_console import bodies, cookies
 from glancecore_ext_console.entrance import Visitors
 from glancecore_ext_console.keystone import KeystoneWay
 from glancecore_ext_console.routes import SESSION, SHOWN, Routes, for_page
-from glancecore_ext_console.sealing import is_cookie, new_cookie
-from glancecore_ext_console.sessions import Sessions
+from glancecore_ext_console.sealing import is_cookie, is_id, new_cookie
+from glancecore_ext_console.sessions import SessionExpired, Sessions
 
 WEBSSO = f"{SESSION}/websso"
 FORM = "application/x-www-form-urlencoded"
@@ -25,8 +26,8 @@ PROJECT = {"type": "object", "required": ["project"], "additionalProperties": Fa
 _PROJECT = request_body.Checker(PROJECT)
 #: Seconds that a login at the company's may take.
 _SOON = 600
-#: Bytes of Keystone's form; tokens have some hundreds.
-_LARGEST = 64_000
+#: Bytes of Keystone's form, where tokens have some hundreds, and of the page's JSON.
+_LARGEST, _BODY = 64_000, 10_000
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>
 <body><h1>{title}</h1><p>{text}</p><p><a href="{url}">{link}</a></p></body></html>
@@ -55,9 +56,15 @@ class KeystoneRoutes:
     def rescope(self, request: Request, _ctx: Context) -> Response:
         """The session has another cookie from here on."""
         session = self._visitors.session(request.environ)
-        said: dict[str, str] = request_body.read_json(request, 10_000)
+        bodies.within(request, _BODY)
+        said: dict[str, str] = request_body.read_json(request, _BODY)
         _PROJECT.check(said)
-        return self._routes.shown(request, self._sessions.change(session, self._way.rescope(session, said["project"])))
+        login = self._way.rescope(session, said["project"])
+        try:
+            return self._routes.shown(request, self._sessions.change(session, login))
+        except SessionExpired:
+            self._way.end(replace(session, login=login))  # nobody has its token
+            raise
 
     def begin(self, request: Request, _ctx: Context, protocol: str) -> Response:
         """To Keystone, which sends the browser on to the company and then back here, with a form that anybody could make a browser send: what comes back must come
@@ -66,20 +73,20 @@ class KeystoneRoutes:
             raise errors.NotFound(f"no such protocol; there are: {', '.join(self._way.protocols)}")
         origin = quote(f"{request.root_url}{WEBSSO.lstrip('/')}", safe="")
         response = Response("", 302, headers={"Location": f"{self._way.websso_url(quote(protocol, safe=''))}?origin={origin}"}, content_type="text/html; charset=UTF-8")
-        cookies.bind(request.environ, response, new_cookie(), _SOON)
+        former = self._visitors.known(request.environ)
+        cookies.bind(request.environ, response, new_cookie() + ("" if former is None else f".{former.record.id}"), _SOON)
         return response
 
     def callback(self, request: Request, _ctx: Context) -> Response:
-        """The form comes from Keystone's page, so the session's own cookie, which is for this site alone, does not come with it; this one does."""
-        if not is_cookie(cookies.read(request.environ, cookies.WEBSSO) or ""):
+        """The form comes from Keystone's page, so the session's own cookie, which is for this site alone, does not come with it; this one does, and
+        says by the id of its record which session the browser had: that one ends."""
+        bound, dot, former = (cookies.read(request.environ, cookies.WEBSSO) or "").partition(".")
+        if not is_cookie(bound) or (dot and not is_id(former)):
             raise errors.Forbidden("this login was not begun here, or more than ten minutes ago: begin it again at the login page of the console")
         if request.mimetype != FORM:
             raise errors.UnsupportedContentType(f"Content-Type must be {FORM}")
-        raw = bytearray()
-        for piece in request_body.data(request.environ)[0]:
-            raw += piece
-            if len(raw) > _LARGEST:
-                raise errors.TooLarge(f"the form has more than {_LARGEST} bytes")
+        bodies.within(request, _LARGEST)
+        raw = b"".join(request_body.data(request.environ)[0])
         found = parse_qs(raw.decode("latin-1")).get("token", [])
         if len(found) != 1 or not (found[0].isascii() and found[0].isprintable()):
             raise errors.Invalid("token: the form must have it, once")
@@ -89,7 +96,7 @@ class KeystoneRoutes:
         except (errors.NotAuthenticated, errors.Forbidden) as exc:
             text = _PAGE.format(title="You are not logged in", text=html.escape(str(exc)), url=f"{root}/console/", link="To the login page")
             return self._unbound(request, Response(text, 403, content_type="text/html; charset=UTF-8"))
-        session = self._sessions.begin(login)
+        session = self._sessions.begin(login, self._sessions.former(former) if former else None)
         user, project = (html.escape(x.name if x else "") for x in (login.user, login.project))
         text = _PAGE.format(title=f"You are logged in as {user}", text=f"In project {project}. If that is not you, log out at once: somebody has sent you here.",
                             url=f"{root}/console/", link=f"Go on as {user}")

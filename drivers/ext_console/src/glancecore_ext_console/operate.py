@@ -11,6 +11,7 @@ from flask import Request, Response
 from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.domain.image import Image, Status
+from glancecore.domain.lease import Lease
 from glancecore.ports.extension import Kernel
 from glancecore.ports.http import Lane, Param, Route
 from glancecore.ports.overview import JobOverview, StoreOverview
@@ -23,6 +24,9 @@ from glancecore_ext_console.trials import Trials
 RULE = RULES[0].name
 #: Images of which is said what is done with them; events of a page.
 MOST_WORK, MOST_EVENTS = 200, 200
+#: Leases that are looked at for it, and those of a page.
+MOST_LEASES, _PAGE = 1000, 100
+_WORKING = frozenset({Status.SAVING, Status.UPLOADING, Status.IMPORTING})
 _ONE_OF = ("subject", "type", "project")
 _TEXT, _WHOLE, _MAYBE = {"type": "string"}, {"type": "integer"}, {"type": ["string", "null"]}
 
@@ -91,8 +95,23 @@ class Operate:
 
     def work(self, _request: Request, ctx: Context) -> Response:
         self._kernel.policy.authorize(ctx, RULE)
-        found = self._kernel.rows.scan(frozenset({Status.SAVING, Status.UPLOADING, Status.IMPORTING}), limit=MOST_WORK)
-        return json_response({"work": [self._work(ctx, x) for x in found], "complete": len(found) < MOST_WORK})
+        found: list[Image] = []
+        after, looked, complete = "", 0, False
+        while looked < MOST_LEASES and len(found) <= MOST_WORK and not complete:
+            page = self._kernel.rows.leases(after, _PAGE)
+            found += filter(None, map(self._worked_on, page))
+            looked += len(page)
+            complete = len(page) < _PAGE
+            after = page[-1].image_id if page else after
+        return json_response({"work": [self._work(ctx, x) for x in found[:MOST_WORK]], "complete": complete and len(found) <= MOST_WORK})
+
+    def _worked_on(self, lease: Lease) -> Image | None:
+        """The image that data comes into, if that is what the lease is for."""
+        try:
+            image = self._kernel.rows.get_any(lease.image_id)
+        except errors.ImageNotFound:  # it is gone by now
+            return None
+        return image if image.status in _WORKING else None
 
     def _work(self, ctx: Context, image: Image) -> Mapping[str, object]:
         try:

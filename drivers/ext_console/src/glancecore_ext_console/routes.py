@@ -16,7 +16,7 @@ from glancecore.ports.extension import Kernel
 from glancecore.ports.http import Lane, Param, Route
 from glancecore.sdk import request_body
 from glancecore.sdk.responses import empty, json_response
-from glancecore_ext_console import cookies
+from glancecore_ext_console import bodies, cookies
 from glancecore_ext_console.entrance import PATH, Visitors
 from glancecore_ext_console.sessions import Session, Sessions
 from glancecore_ext_console.ways import Way
@@ -102,13 +102,14 @@ class Routes:
     @for_page
     def login(self, request: Request, _ctx: Context) -> Response:
         """Whatever session the browser had ends, and its cookie leads nowhere any more."""
+        bodies.within(request, _BODY)
         said: dict[str, str] = request_body.read_json(request, _BODY)
         _LOGIN.check(said)
         if said["method"] not in {x.name for x in self._way.methods()}:
             raise errors.Invalid(f"method: {said['method']} is none of this service's: {', '.join(x.name for x in self._way.methods())}")
         login = self._way.login(request.environ, said["method"], {name: value for name, value in said.items() if name != "method"})
-        session = self._sessions.begin(login, self._visitors.known(request.environ))
-        return self.shown(request, session)
+        before = self._visitors.known(request.environ)
+        return self.shown(request, self._sessions.begin(login, None if before is None else before.record))
 
     @for_page
     def logout(self, request: Request, _ctx: Context) -> Response:
@@ -116,7 +117,7 @@ class Routes:
         response = empty(204)
         if self._visitors.known(request.environ) is not None:
             session = self._visitors.session(request.environ)
-            self._sessions.end(session)
+            self._sessions.log_out(session)
             self._way.end(session)
         cookies.take(request.environ, response)
         return response
@@ -142,7 +143,8 @@ class Routes:
 
     # -- inside ------------------------------------------------------------------------------------------------------------
     def shown(self, request: Request, session: Session | None) -> Response:
-        """The session as the page knows it, with its cookie where that is a new one."""
+        """The session as the page knows it, with its cookie where that is a new one. A cookie that leads nowhere is left to the browser: it may have a newer one by
+        the time that this answer comes, and would lose that."""
         roles: Sequence[str] = ()
         is_admin = False
         if session is not None:
@@ -152,11 +154,8 @@ class Routes:
                 self._sessions.end(session)
                 session = None
         response = json_response(self._told(request, session, roles, is_admin))
-        had = cookies.read(request.environ)
-        if session is not None and session.cookie != had:
+        if session is not None and session.cookie != cookies.read(request.environ):
             cookies.give(request.environ, response, session.cookie)
-        elif session is None and had is not None:
-            cookies.take(request.environ, response)
         return response
 
     def _rights(self, request: Request, session: Session) -> tuple[Sequence[str], bool]:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from glancecore.domain.errors import ConfigError
 
-_COOKIE = re.compile(r"[A-Za-z0-9_-]{43}")
+_COOKIE, _ID = re.compile(r"[A-Za-z0-9_-]{43}"), re.compile(r"[0-9a-f]{64}")
 #: Bytes of a nonce, and of a secret at least.
 _NONCE, _SHORTEST = 12, 32
 
@@ -28,6 +28,11 @@ def new_cookie() -> str:
 
 def is_cookie(text: str) -> bool:
     return _COOKIE.fullmatch(text) is not None
+
+
+def is_id(text: str) -> bool:
+    """Whether it can be one of ``Keys.id_of``."""
+    return _ID.fullmatch(text) is not None
 
 
 def read_secret(path: str | None) -> bytes:

@@ -21,6 +21,10 @@ MOST_PROJECTS = 500
 _NOTED_AFTER = 0.1
 
 
+class SessionExpired(errors.NotAuthenticated):
+    code = "session expired"
+
+
 @dataclass(frozen=True, slots=True)
 class Named:
     id: str
@@ -88,18 +92,30 @@ class Sessions:
         credentials = self._keys.unseal(cookie, str(record.data["sealed"]))
         return None if credentials is None else Session(cookie, record, _login(record.data, credentials))
 
-    def begin(self, login: Login, before: Session | None = None) -> Session:
-        """A new one with a cookie of its own, in place of ``before``: a cookie that somebody else may know leads nowhere."""
+    def begin(self, login: Login, before: Record | None = None) -> Session:
+        """A new one with a cookie of its own, in place of the one that ``before`` is of, if it is still there: a cookie that somebody else may know leads nowhere."""
         session = self._made(login, self._kernel.clock() + self._lifetime.whole)
-        self._save(session, before)
+        while not self._save(session, before):
+            before = None if before is None else self._now(before)
         self._end_oldest(session)
         return session
 
     def change(self, before: Session, login: Login) -> Session:
-        """Another project: a new cookie, and the end that it had."""
-        session = self._made(login, datetime.fromisoformat(str(before.record.data["ends"])))
-        self._save(session, before)
-        return session
+        """Another project: a new cookie, and the end that it had. Raises SessionExpired when it has ended meanwhile: who has logged out stays out."""
+        session = self._made(login, datetime.fromisoformat(str(before.record.data["ends"])), _first(before.record))
+        record: Record | None = before.record
+        while record is not None:
+            if self._save(session, record):
+                return session
+            record = self._now(record)
+        raise SessionExpired("the session has ended; log in again")
+
+    def former(self, record_id: str) -> Record | None:
+        """That of a session whose cookie is not at hand: it can be ended, and no more."""
+        try:
+            return self._kernel.records.get(SESSIONS.name, record_id)
+        except errors.RecordNotFound:
+            return None
 
     def used(self, session: Session) -> None:
         """Somebody is there: it ends later."""
@@ -114,6 +130,13 @@ class Sessions:
     def end(self, session: Session) -> None:
         self._remove(session.record)
 
+    def log_out(self, session: Session) -> None:
+        """Also the one that has taken its place meanwhile, in another project: its cookie is on the way to the same browser."""
+        first = _first(session.record)
+        while found := [x for x in self._of_user(session) if _first(x) == first]:
+            for record in found:
+                self._remove(record)
+
     def end_all(self, session: Session) -> None:
         """Those of its user."""
         while found := self._of_user(session):
@@ -121,33 +144,42 @@ class Sessions:
                 self._remove(record)
 
     # -- inside ------------------------------------------------------------------------------------------------------------
-    def _made(self, login: Login, ends: datetime) -> Session:
+    def _made(self, login: Login, ends: datetime, first: str | None = None) -> Session:
+        """``first``: see ``_first``."""
         cookie = new_cookie()
+        record_id = Keys.id_of(cookie)
         if login.ends is not None:
             ends = min(ends, login.ends)
         data = {"method": login.method, "user": _kept(login.user), "project": _kept(login.project), "projects": [_kept(x) for x in login.projects[:MOST_PROJECTS]],
-                "roles": list(login.roles), "ends": ends.isoformat(), "sealed": self._keys.seal(cookie, login.credentials)}
-        record = Record(SESSIONS.name, Keys.id_of(cookie), data, (_user_key(login),), expires_at=self._until(ends))
+                "roles": list(login.roles), "ends": ends.isoformat(), "first": first or record_id, "sealed": self._keys.seal(cookie, login.credentials)}
+        record = Record(SESSIONS.name, record_id, data, (_user_key(login),), expires_at=self._until(ends))
         return Session(cookie, record, login)
 
     def _until(self, ends: datetime) -> datetime:
         return min(self._kernel.clock() + self._lifetime.idle, ends).replace(microsecond=0)
 
-    def _save(self, session: Session, before: Session | None) -> None:
-        if before is not None:
-            self._remove(before.record)
-        self._kernel.writer.save(RecordAdded(session.record))
+    def _save(self, session: Session, before: Record | None) -> bool:
+        """It comes and the one before goes, both or neither. False: neither, for that one has changed, or is gone."""
+        try:
+            self._kernel.writer.save(*([] if before is None else [RecordRemoved(before)]), RecordAdded(session.record))
+        except (errors.ConcurrentChange, errors.RecordNotFound):
+            return False
+        return True
+
+    def _now(self, record: Record) -> Record | None:
+        try:
+            return self._kernel.records.get(record.collection, record.id)
+        except errors.RecordNotFound:
+            return None
 
     def _remove(self, record: Record) -> None:
         """Also when a request of it has noted its use meanwhile."""
-        while True:
+        left: Record | None = record
+        while left is not None:
             try:
-                self._kernel.writer.save(RecordRemoved(record))
+                self._kernel.writer.save(RecordRemoved(left))
             except errors.ConcurrentChange:
-                try:
-                    record = self._kernel.records.get(record.collection, record.id)
-                except errors.RecordNotFound:
-                    return
+                left = self._now(left)
             except errors.RecordNotFound:
                 return
             else:
@@ -166,6 +198,11 @@ def _user_key(login: Login) -> str:
     """A user of one way to log in is not that of another one."""
     kind = login.method if login.method in ("none", "basic", "proxy") else "keystone"
     return hashlib.sha256(f"{kind}\n{login.user.id if login.user else ''}".encode()).hexdigest()
+
+
+def _first(record: Record) -> str:
+    """By what sessions that followed each other from one login are known."""
+    return str(record.data.get("first", record.id))
 
 
 def _kept(named: Named | None) -> list[str] | None:
