@@ -11,6 +11,7 @@ import pytest
 from browsers import Visit, Visits
 from clouds import Cloud
 from playwright.sync_api import expect
+from waiting import until
 
 #: Bytes over the wire until the first screen is there.
 MOST = 200 << 10
@@ -31,6 +32,7 @@ def screens(service: Cloud) -> dict[str, str]:
     anna.call("POST", f"/v2/images/{shared}/members", {"member": "red"})
     queued = anna.image("no data yet", None)
     anna.call("POST", f"/v2/images/{queued}/import", {"method": {"name": "web-download", "uri": f"{service.source_url}/not-there.img"}})
+    until(lambda: "os_glance_last_error" in anna.show(queued))
     return {"images": "/images", "image": f"/images/{shared}", "version": f"/images/{images['20260101']}", "failed": f"/images/{queued}", "upload": "/upload", "import": "/import",
             "families": "/families", "family": f"/families/{family}", "lifecycle": "/lifecycle", "policy": f"/lifecycle/{policy}", "definitions": "/definitions", "usage": "/usage", "quota": "/usage?project=red", "trash": "/trash",
             "stores": "/stores", "work": "/work", "jobs": "/jobs", "events": "/events", "nowhere": "/no/such/screen"}
