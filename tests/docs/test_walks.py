@@ -275,7 +275,7 @@ def test_writing_an_extension(walk: Begin) -> None:
     page = walk("docs/writing-an-extension.md")
     machine = page.machine(pip=True)
     said = page.run("python3 -m venv .venv", machine)
-    assert re.search(r"\b2\d passed\b", said), said
+    assert re.search(r"\b[23]\d passed\b", said), said
     assert not re.search("failed|skipped|error", said)
     assert "Everything that the configuration enables is there and works." in page.run("cat >try.conf", machine)
     machine.ready()
