@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+
+import requests
 from browsers import Visits
 from clouds import Cloud
 from playwright.sync_api import expect
@@ -31,16 +35,25 @@ def test_members_see_stores_without_their_insides(visits: Visits) -> None:
 
 def test_work_and_its_failures(visits: Visits, service: Cloud) -> None:
     rosa = service.caller("rosa")
-    staged = rosa.image("staged", None)
-    rosa.call("PUT", f"/v2/images/{staged}/stage", b"some", Content_Type="application/octet-stream")
+    slow, last = rosa.image("slow", None), threading.Event()
+
+    def pieces() -> Iterator[bytes]:
+        yield b"some"
+        last.wait(120)
+
+    upload = threading.Thread(target=lambda: requests.put(f"{rosa.url}/v2/images/{slow}/file", data=pieces(), auth=rosa.session.auth, headers={"Content-Type": "application/octet-stream"}, timeout=120))
+    upload.start()
     failed = rosa.image("failed", None)
     rosa.call("POST", f"/v2/images/{failed}/import", {"method": {"name": "web-download", "uri": f"{service.source_url}/none.img"}})
     until(lambda: "os_glance_last_error" in rosa.show(failed))
     visit = visits.new()
     page = visit.login("anna", "/work")
-    expect(visit.section("Now").get_by_role("link", name="staged")).to_be_visible()
-    expect(visit.section("Failed lately")).to_contain_text("The data could not be fetched")
-    rosa.call("DELETE", f"/v2/images/{staged}")
+    try:
+        expect(visit.section("Now").get_by_role("link", name="slow")).to_be_visible()
+        expect(visit.section("Failed lately")).to_contain_text("The data could not be fetched")
+    finally:
+        last.set()
+        upload.join()
     expect(page.get_by_role("heading", name="Nothing runs now")).to_be_visible()
 
 
