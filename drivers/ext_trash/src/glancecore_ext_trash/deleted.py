@@ -79,7 +79,7 @@ class DeletedImages:
         if not images:
             return {}
         found = {x.id: x.data for x in self._kernel.records.find(RecordQuery(DELETIONS.name, equal=[y.id for y in images], limit=len(images)))}
-        return {x.id: _foremost(who, x.owner) for x in images if (who := _noted(found.get(x.id), x.updated_at))}
+        return {x.id: _foremost(who, x.owner) for x in images if (who := _noted(found.get(x.id)))}
 
     def goes_at(self, image: Image) -> datetime | None:
         """From when on it may go for good; None: deletions are not delayed any more, and it goes soon."""
@@ -133,10 +133,14 @@ class DeletedImages:
         raise errors.Conflict(f"image {record.id} is being changed by others all the time; try again")
 
 
-def _noted(data: Mapping[str, object] | None, at: datetime) -> list[Mapping[str, object]]:
-    """Who has wanted to delete the image at about that time; what was refused long before does not count."""
+def _noted(data: Mapping[str, object] | None, at: datetime | None = None) -> list[Mapping[str, object]]:
+    """Who has wanted to delete the image at about that time, or, where none is given, about when the last one has: it is deleted since. What was refused long
+    before does not count. The image's own times say less: they change when its copies are moved."""
     who = (data or {}).get("who")
-    return [dict(x) for x in who if abs(datetime.fromisoformat(x["at"]) - at) < _ABOUT] if isinstance(who, list) else []
+    if not isinstance(who, list) or not who:
+        return []
+    end = at or max(datetime.fromisoformat(x["at"]) for x in who)
+    return [dict(x) for x in who if end - datetime.fromisoformat(x["at"]) < _ABOUT]
 
 
 def _foremost(who: Sequence[Mapping[str, object]], owner: str | None) -> Mapping[str, object]:
