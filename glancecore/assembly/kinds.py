@@ -165,7 +165,7 @@ _KINDS = (
          option="[database] driver", wanted=lambda conf: _one("[database] driver", conf.database.driver), handed=("section",), starts=False,
          broken=Broken.STOPS, means="the service does not start", judge=_judge_database,
          shipped={"registry": "glancecore-db-registry", "sql": "glancecore-db-sql"},
-         kit=("repository", "cached_repository", "job_repository", "metadefs", "outbox_repository", "place_repository", "task_repository"), guide="writing-a-plugin.md"),
+         kit=("repository", "job_repository", "metadefs", "outbox_repository", "place_repository", "record_repository", "task_repository"), guide="writing-a-plugin.md"),
     Kind(name="store", group="glancecore.stores", base="glancecore.ports.store:Store", section="",
          option="[DEFAULT] enabled_backends, staging_driver", wanted=_wanted_stores, handed=("id", "section"), starts=True, broken=Broken.LEFT_OUT,
          means="it is not available and the others serve; one whose start failed is tried again; without the default store, unless it was in use "

@@ -19,7 +19,6 @@ from glancecore.domain.image import Image, Status, Visibility
 from glancecore.domain.lease import Lease
 from glancecore.domain.member import Member, MemberStatus
 from glancecore.domain.quota import Limits, Usage
-from glancecore.ports.cached_repository import CachedRepository
 from glancecore.ports.job_repository import JobRepository
 from glancecore.ports.logbook_repository import LogbookRepository
 from glancecore.ports.metadef_repository import MetadefRepository
@@ -355,7 +354,6 @@ class Database(Plugin, ABC):
     images: ImageRepository
     metadefs: MetadefRepository
     tasks: TaskRepository
-    cached: CachedRepository
     outbox: OutboxRepository
     jobs: JobRepository
     places: PlaceRepository

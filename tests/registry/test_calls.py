@@ -47,7 +47,7 @@ def test_all_but_changes_may_be_repeated() -> None:
 def test_each_call_that_only_reads_says_so_and_no_other() -> None:
     """A call that changes something and may be repeated is not reported as one that changes nothing."""
     assert {name for name, call in calls().items() if call.repeatable and not call.reads} == {
-        "images/extend", "cached/hold", "cached/replace", "jobs/hold", "jobs/keep", "jobs/let_go", "places/replace", "logbooks/forget"}
+        "images/extend", "jobs/hold", "jobs/keep", "jobs/let_go", "places/replace", "logbooks/forget"}
     assert all(call.repeatable for call in calls().values() if call.reads)
 
 
