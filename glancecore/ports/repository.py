@@ -20,7 +20,6 @@ from glancecore.domain.lease import Lease
 from glancecore.domain.member import Member, MemberStatus
 from glancecore.domain.quota import Limits, Usage
 from glancecore.ports.job_repository import JobRepository
-from glancecore.ports.logbook_repository import LogbookRepository
 from glancecore.ports.metadef_repository import MetadefRepository
 from glancecore.ports.options import Options, Section
 from glancecore.ports.outbox_repository import EventsRecorded, OutboxRepository
@@ -358,16 +357,9 @@ class Database(Plugin, ABC):
     jobs: JobRepository
     places: PlaceRepository
     records: RecordRepository
-    #: Logbooks of imports for those who can't reach ``logbook``; None: nobody needs it.
-    logbooks: LogbookRepository | None = None
 
     def __init__(self, conf: Section) -> None:
         self.conf = conf
-
-    @property
-    def logbook(self) -> str | None:
-        """An SQLAlchemy URL where TaskFlow may keep its logbook, beside this driver's own tables; None: there is none."""
-        return None
 
     @reads
     @abstractmethod

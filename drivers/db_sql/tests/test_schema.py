@@ -189,6 +189,8 @@ class TestUpgradeToThisRelease:
         empty.images.commit(ImageAdded(image))
         for node in ("http://one.example:9292", "http://two.example:9292"):
             empty.connections.write(lambda db, node=node: db.change("INSERT INTO cached_images (image_id, node) VALUES (?, ?)", image.id, node))
+        for table in ("logbooks", "flowdetails", "atomdetails", "import_logbooks"):  # TaskFlow's came with the first import
+            empty.connections.write(lambda db, table=table: db.change(f"CREATE TABLE {table} (id INTEGER)"))
         nodes = CacheNodes(empty)
         nodes.hold(image.id, "http://two.example:9292")  # by a node of this release, before the schema is expanded
         assert empty.schema_step() is SchemaStep.EXPAND
@@ -197,6 +199,7 @@ class TestUpgradeToThisRelease:
         nodes.replace("http://one.example:9292", [])
         empty.contract()
         assert_expected(empty)
+        assert not {"logbooks", "flowdetails", "atomdetails", "import_logbooks"} & set(inspect(empty.connections.engine).get_table_names())
         assert nodes.nodes(image.id) == ["http://two.example:9292"]
 
 

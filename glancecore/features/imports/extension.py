@@ -18,7 +18,7 @@ from glancecore.features.imports.dispatch.boards import load_board
 from glancecore.features.imports.dispatch.job_dispatcher import JobDispatcher
 from glancecore.features.imports.dispatch.process import ImportProcess
 from glancecore.features.imports.dispatch.runner import ImportRunner
-from glancecore.features.imports.flow.logbooks import logbooks, make_pipeline
+from glancecore.features.imports.flow.logbook import Logbooks, make_pipeline
 from glancecore.features.imports.import_services import ImportServices, ImportSettings
 from glancecore.features.imports.kept_secrets import KeptSecrets
 from glancecore.features.imports.options import STAGING
@@ -43,7 +43,7 @@ class ImportsExtension(CoreExtension):
         services = ImportServices(kernel.database, kernel.stores, staged_data, kernel.operations, kernel.quota, self.methods, steps, kernel.signatures,
                                   KeptSecrets(conf.imports.token_keys), _settings(conf, images.limits))
         #: Runs imports in this process.
-        self.runner = ImportRunner(services, logbooks(conf, kernel.database), make_pipeline)
+        self.runner = ImportRunner(services, Logbooks(kernel.database), make_pipeline)
         #: What hands imports to others, when there are methods: the operator's job board, or else a process of their own.
         self.board = load_board(conf) if self.methods else None
         self.process = ImportProcess(own_command(conf, "glancecore.cmd.import_process")) if (

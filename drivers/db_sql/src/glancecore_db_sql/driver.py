@@ -41,10 +41,6 @@ class SqlDatabase(Database):
         self.places = SqlPlaces(self.connections)
         self.records = SqlRecords(self.connections)
 
-    @property
-    def logbook(self) -> str:
-        return self.connections.url.render_as_string(hide_password=False)
-
     def ping(self) -> None:
         schema.check(self.connections)
 

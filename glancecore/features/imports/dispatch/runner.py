@@ -51,8 +51,6 @@ def _telling(task: Task) -> contextlib.AbstractContextManager[None]:
 class FlowRunner(Protocol):
     """See ``pipeline.Pipeline``."""
 
-    def prepare(self) -> None: ...
-
     def run(self, run: ImportRun, parallel: int) -> None: ...
 
     def undo(self, run: ImportRun) -> None: ...
@@ -120,7 +118,6 @@ class ImportRunner:
             thread.join(max(0.0, end - time.monotonic()))
         if any(x.is_alive() for x in self._threads):
             LOG.warning("an import did not stop in %g s; others take it over when its lease has expired", _PATIENCE)
-        self._logbook.close()
 
     # -- for a job board -----------------------------------------------------------------------------------------------
     def may_take(self, task_id: str) -> bool:
@@ -302,7 +299,7 @@ class ImportRunner:
         self._services.database.tasks.forget(datetime.now(UTC))
         for task_id in [x for x in list(self._left) if self._ended(x)]:  # others went on with them
             self._left.discard(task_id)
-        for book in self._logbook.books():
+        for book in self._logbook.quiet():
             if self._ended(book, _CLOSING):
                 self._forget(book)
         folder = self._services.settings.work_dir
