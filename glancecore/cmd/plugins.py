@@ -171,7 +171,7 @@ def _built(conf: cfg.ConfigOpts) -> list[Row]:
         service.make_app()
         complaints = Loader(conf).one("auth").complaints()
         rows = [_row(kind, name, "broken", why) for (kind, name), why in service.broken.items() if kind != "store"]
-        rows += [_row("store", x.id, "unavailable", x.fault, [x.id]) for x in service.stores if x.fault]
+        rows += [_row("store", x.id, "unavailable", x.unavailable_because, [x.id]) for x in service.stores if x.unavailable_because]
         rows += [_row("store", name, "not configured", text) for name, text in needed_but_not_configured(service.database.places, service.stores.ids).items()]
         rows += [_row("auth", conf.auth_strategy, "wrong", x) for x in complaints]
         service.close()

@@ -200,7 +200,7 @@ class Operations:
             raise
 
     @on_concurrent_change
-    def release(self, lease: Lease, fault: str | None) -> None:
+    def release(self, lease: Lease, last_error: str | None) -> None:
         """Give an operation up: the lease ends, and an image that is in the operation's own status goes back to its stable one, with the reason. What
         somebody else has made of it meanwhile stays.
 
@@ -214,4 +214,4 @@ class Operations:
         if image.status not in TRANSIENT or image.status is lease.stable:
             self.writer.save(LeaseEnded(lease))
         else:
-            self.writer.save(self.writer.image(image, image.give_up(lease.stable, fault)), LeaseEnded(lease))
+            self.writer.save(self.writer.image(image, image.give_up(lease.stable, last_error)), LeaseEnded(lease))

@@ -131,7 +131,7 @@ class LocationHashing:
                 return image.give_up(Status.QUEUED, str(cause))
             if isinstance(cause, errors.StoreError):
                 return image
-            return replace(image.to(Status.DEACTIVATED) if image.status is Status.ACTIVE else image, fault=str(cause))
+            return replace(image.to(Status.DEACTIVATED) if image.status is Status.ACTIVE else image, last_error=str(cause))
 
         self._end(lease, refused, cause)
 

@@ -78,7 +78,7 @@ class Updater(PeriodicJob):
         if after is not None and after.hash_value is not None:
             turn.find("hashed", image.id, f"{after.hash_algo} and size were filled in")
         elif after is not None:
-            turn.fail(f"image {image.id} could not be hashed: {after.fault or 'the log says why'}")
+            turn.fail(f"image {image.id} could not be hashed: {after.last_error or 'the log says why'}")
 
     def _again(self, image: Image) -> Image | None:
         try:

@@ -120,7 +120,7 @@ class Step(_Atom):
             work.close()
         if work.replaced:  # the steps before it have seen the data that is gone
             names = list(run.steps)
-            run.save(image=lambda x: x.worked(*names[:names.index(self.step_name) + 1]))
+            run.save(image=lambda x: x.with_checkpoint(*names[:names.index(self.step_name) + 1]))
         checkpoint("step.done")
 
     def revert(self, token: str, **_: Any) -> None:
