@@ -34,7 +34,7 @@ from glancecore.sdk.checkpoints import checkpoint
 
 LOG = logging.getLogger(__name__)
 #: Seconds for which a request begins again when others come between, and those before each time.
-_PATIENCE, _PAUSE = 10.0, 0.05
+_BUSY_TIMEOUT, _PAUSE = 10.0, 0.05
 #: Seconds between two looks for sessions that nobody asks about any more.
 _SWEEP = 10.0
 #: Sessions of one image that have ended and are still told of.
@@ -370,7 +370,7 @@ class UploadSessions:
 
 def _again() -> Iterator[None]:
     """Once, and again with a pause while there is time."""
-    until = time.monotonic() + _PATIENCE
+    until = time.monotonic() + _BUSY_TIMEOUT
     yield
     while time.monotonic() < until:
         time.sleep(_PAUSE)

@@ -34,7 +34,7 @@ LOG = logging.getLogger(__name__)
 #: Time that a runner has to close the book of a task that has ended.
 _CLOSING = timedelta(seconds=10)
 #: Seconds that running imports have to stop when the process ends.
-_PATIENCE = 5.0
+_STOP_TIMEOUT = 5.0
 _GONE = "the image was deleted"
 
 
@@ -113,11 +113,11 @@ class ImportRunner:
         """Stop what runs at its next piece, and hand it and what waits over: others go on with it at once."""
         self._stopping.set()
         self._waiting.close()
-        end = time.monotonic() + _PATIENCE
+        end = time.monotonic() + _STOP_TIMEOUT
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
         if any(x.is_alive() for x in self._threads):
-            LOG.warning("an import did not stop in %g s; others take it over when its lease has expired", _PATIENCE)
+            LOG.warning("an import did not stop in %g s; others take it over when its lease has expired", _STOP_TIMEOUT)
 
     # -- for a job board -----------------------------------------------------------------------------------------------
     def may_take(self, task_id: str) -> bool:
