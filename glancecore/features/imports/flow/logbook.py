@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from glancecore.domain import errors
 from glancecore.domain.clock import now
-from glancecore.kernel.quiet_imports import quiet_taskflow, without_eventlet
 from glancecore.ports.record_repository import Record, RecordAdded, RecordChanged, RecordRemoved
 from glancecore.ports.repository import Database
-
-if TYPE_CHECKING:
-    from glancecore.features.imports.flow.pipeline import Pipeline
 
 #: No extension's: their names have no blank. The id is the task's.
 COLLECTION = "the service.import_logbooks"
@@ -67,12 +62,3 @@ class Logbooks:
             self._images.commit(RecordRemoved(self._records.get(COLLECTION, task_id)))
         except (errors.RecordNotFound, errors.ConcurrentChange):
             pass
-
-
-def make_pipeline(logbooks: Logbooks) -> Pipeline:
-    """TaskFlow is imported with the first import only."""
-    quiet_taskflow()
-    with without_eventlet():
-        from glancecore.features.imports.flow.pipeline import Pipeline
-
-    return Pipeline(logbooks)
