@@ -156,6 +156,7 @@ def settings(conf: cfg.ConfigOpts, name: str = "glance-api") -> dict[str, Any]:
         "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,  # noqa: S108, PTH112
         # what proxies say is looked at in one place, http/outside.py; gunicorn believes whoever comes by a Unix socket
         "forwarded_allow_ips": "", "secure_scheme_headers": {}, "forwarder_headers": "",
+        "umask": 0o007,  # of a Unix socket: its owner and group may connect
         "control_socket_disable": True, "proc_name": name, "logger_class": "glancecore.server.log.Logger",
         "child_exit": _worker_gone,
         "accesslog": "-" if server.access_log else None,
