@@ -237,6 +237,13 @@ class Extensions(Beside):
         self._tracer = name, tracer
         tracing.install(tracer)
 
+    def end_tracer(self) -> None:
+        """Behind all that may begin a span."""
+        found, self._tracer = self._tracer, None
+        if found is not None:
+            tracing.remove(found[1])
+            found[1].close()
+
     def run(self) -> None:
         """What they do beside requests."""
         for each in self._background:
@@ -251,8 +258,6 @@ class Extensions(Beside):
                 self._background.pop().stop()
             except Exception:
                 LOG.exception("something that an extension does in the background could not be stopped")
-        if self._tracer is not None:
-            tracing.remove(self._tracer[1])
         while self._started:
             name, extension = self._started.pop()
             try:

@@ -82,7 +82,7 @@ def _ending(body: Iterable[bytes], span: Span, wrapper: object) -> Iterable[byte
 
         try:
             body.close = closed  # type: ignore[attr-defined]
-        except AttributeError:  # another server's, of C: what it sends is not measured
+        except (AttributeError, TypeError):  # another server's, of C: what it sends is not measured
             span.end()
         return body
     return _Body(body, span)

@@ -328,7 +328,7 @@ class Extension(Plugin, ABC):
 
     def tracer(self) -> Tracer | None:
         """What records where time goes, in this process; of one extension at most. Asked for once, behind ``start``, in every process: one that is only judged, and
-        one that forks, must not be left with threads. It is used until ``stop``."""
+        one that forks, must not be left with threads. It is closed behind everything else, also behind ``stop``."""
         return None
 
     def subscribe(self, on: Subscriptions) -> None:

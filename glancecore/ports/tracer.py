@@ -60,4 +60,7 @@ class Tracer(ABC):
 
     @abstractmethod
     def resumed(self, carrier: Carrier) -> AbstractContextManager[None]:
-        """Inside, this thread is at what the carrier says."""
+        """Inside, this thread is at what the carrier says; an empty one: outside of any trace."""
+
+    def close(self) -> None:
+        """Nothing begins any more, in a process that ends or has only judged: what waits is told, if that takes seconds at most."""

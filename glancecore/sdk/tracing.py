@@ -13,7 +13,7 @@ from types import TracebackType
 
 from glancecore.ports.tracer import Carrier, Span, SpanKind, Tracer, Value
 
-__all__ = ["Carrier", "Span", "SpanKind", "begin", "carried", "carrier", "continued", "install", "keep", "on", "remove", "resumed", "span", "trace_id", "traceparent"]
+__all__ = ["Carrier", "Span", "SpanKind", "aside", "begin", "carried", "carrier", "continued", "install", "keep", "on", "remove", "resumed", "span", "trace_id", "traceparent"]
 #: Keeps what a thread of a pool is at for as long as the thread lives.
 _OF_THREAD = threading.local()
 _tracer: Tracer | None = None
@@ -117,6 +117,11 @@ def trace_id() -> str:
 def resumed(found: Carrier) -> AbstractContextManager[None]:
     """Inside, this thread is at what the carrier says."""
     return _NOWHERE if _tracer is None else _tracer.resumed(found)
+
+
+def aside() -> AbstractContextManager[None]:
+    """What is done inside is part of nothing: what comes each second would fill a trace."""
+    return resumed({})
 
 
 def carried() -> Callable[[], AbstractContextManager[None]]:

@@ -118,18 +118,24 @@ class Traces(First):
     def tracer(self) -> Any:
         return cast("Any", self)
 
+    def close(self) -> None:
+        CALLS.append(f"{self.name} is closed")
+
 
 class TracesToo(Traces):
     name = "traces-too"
 
 
-def test_a_tracer_is_there_until_its_extension_ends() -> None:
+def test_a_tracer_is_there_until_all_else_has_ended() -> None:
     several = made(First, Traces)
     assert not tracing.on()
     several.start()
-    assert tracing.on()
     several.stop()
+    assert tracing.on()
+    for _ in range(2):
+        several.end_tracer()
     assert not tracing.on()
+    assert CALLS[-2:] == ["first stops", "traces is closed"]
 
 
 def test_two_tracers_stop_the_start() -> None:
@@ -137,4 +143,5 @@ def test_two_tracers_stop_the_start() -> None:
     with pytest.raises(ConfigError, match="traces and traces-too both bring a tracer"):
         several.start()
     several.stop()
+    several.end_tracer()
     assert not tracing.on()

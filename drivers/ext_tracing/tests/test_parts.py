@@ -28,14 +28,19 @@ def collector() -> Iterator[Collector]:
         yield made
 
 
+def made(collector: Collector, ratio: float = 1.0) -> OtelTracer:
+    conf = SimpleNamespace(service_name="parts", queue_size=100, interval=0.05, timeout=5.0, headers={}, ca_file=None, sampling_ratio=ratio, follow_clients=True,
+                           drain_seconds=10.0)
+    return OtelTracer(Sending(collector.url, conf), conf)
+
+
 @pytest.fixture
 def tracer(collector: Collector) -> Iterator[OtelTracer]:
-    conf = SimpleNamespace(service_name="parts", queue_size=100, interval=0.05, timeout=5.0, headers={}, ca_file=None)
-    made = OtelTracer(Sending(collector.url, conf), ratio=1.0, follow_clients=True)
-    tracing.install(made)
-    yield made
-    tracing.remove(made)
-    made.close(5)
+    found = made(collector)
+    tracing.install(found)
+    yield found
+    tracing.remove(found)
+    found.close()
 
 
 @pytest.fixture
@@ -122,19 +127,44 @@ def test_other_threads_are_taken_along(tracer: OtelTracer, collector: Collector)
 
 
 def test_a_span_that_was_not_sampled_or_has_ended_takes_anything(collector: Collector) -> None:
-    conf = SimpleNamespace(service_name="parts", queue_size=100, interval=0.05, timeout=5.0, headers={}, ca_file=None)
-    made = OtelTracer(Sending(collector.url, conf), ratio=0.0, follow_clients=True)
-    try:
-        span = made.begin("x", SpanKind.INTERNAL, {}, {})
-        with span.active():
-            assert not int(made.carrier()["traceparent"][-2:], 16) & 1
-            assert isinstance(made.begin("y", SpanKind.INTERNAL, {"a": 1}, None).active(), object)
-        for _ in range(2):
-            span.named("z")
-            span.note("b", True)
-            span.end(ValueError("secret"))
-    finally:
-        made.close(5)
+    tracer = made(collector, 0.0)
+    span = tracer.begin("x", SpanKind.INTERNAL, {}, {})
+    with span.active():
+        assert not int(tracer.carrier()["traceparent"][-2:], 16) & 1
+        tracer.begin("y", SpanKind.INTERNAL, {"a": 1}, None).end()
+    for _ in range(2):
+        span.named("z")
+        span.note("b", True)
+        span.end(ValueError("secret"))
+    tracer.close()
+    assert collector.spans == []
+
+
+def test_statements_below_a_span_that_has_ended_are_told(tracer: OtelTracer, collector: Collector) -> None:
+    engine = sqlalchemy.create_engine("sqlite://")
+    with tracing.continued("import", {}):
+        trace = tracing.trace_id()
+        with engine.connect() as connection:
+            connection.execute(sqlalchemy.text("SELECT 1"))
+            with tracing.aside():
+                assert tracing.trace_id() == ""
+                connection.execute(sqlalchemy.text("SELECT 2"))
+    engine.dispose()
+    [told] = collector.until(trace, "SELECT")
+    [begun] = collector.until(trace, "import")
+    assert told.parent == begun.id
+    assert len(collector.spans) == 2
+
+
+def test_of_a_tracer_that_was_closed_nothing_is_told(collector: Collector, site: tuple[str, list[str]]) -> None:
+    tracer = made(collector)
+    engine = sqlalchemy.create_engine("sqlite://")
+    with tracer.begin("top", SpanKind.INTERNAL, {}, {}).active():
+        tracer.close()
+        with engine.connect() as connection:
+            connection.execute(sqlalchemy.text("SELECT 1"))
+        assert requests.get(site[0], timeout=10).status_code == 200
+    engine.dispose()
     assert collector.spans == []
 
 
@@ -181,7 +211,7 @@ def test_a_fork_has_a_sender_of_its_own(tracer: OtelTracer, collector: Collector
             try:
                 with tracing.span("child"):
                     pass
-                tracer.close(10)
+                tracer.close()
             finally:
                 os._exit(0)
         os.waitpid(pid, 0)

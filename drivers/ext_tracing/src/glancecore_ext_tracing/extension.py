@@ -27,15 +27,10 @@ class Tracing(Extension):
         from glancecore_ext_tracing.sending import Sending
 
         sending = Sending(_endpoint(self.conf.endpoint), self.conf)
-        self._made = OtelTracer(sending, ratio=self.conf.sampling_ratio, follow_clients=self.conf.follow_clients)
+        self._made = OtelTracer(sending, self.conf)
 
     def tracer(self) -> Tracer | None:
         return self._made
-
-    def stop(self) -> None:
-        made, self._made = self._made, None
-        if made is not None:
-            made.close(self.conf.drain_seconds)
 
 
 def _endpoint(url: str | None) -> str:

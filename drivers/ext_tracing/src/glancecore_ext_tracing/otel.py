@@ -17,8 +17,9 @@ from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from glancecore.ports.options import Section
 from glancecore.ports.tracer import Carrier, Span, SpanKind, Tracer, Value
-from glancecore_ext_tracing.libraries import Libraries
+from glancecore_ext_tracing import libraries
 from glancecore_ext_tracing.sending import Sending
 
 _KINDS = {x: trace.SpanKind[x.name] for x in SpanKind}
@@ -67,12 +68,14 @@ class OtelSpan(Span):
 class OtelTracer(Tracer):
     """What sends spans, and its thread, is made for the first span: a process may fork before."""
 
-    def __init__(self, sending: Sending, *, ratio: float, follow_clients: bool) -> None:
+    def __init__(self, sending: Sending, conf: Section) -> None:
+        """``conf``: the options of the extension."""
         self._sending = sending
-        self._ratio = ratio
-        self._follows = follow_clients
+        self._ratio = conf.sampling_ratio
+        self._follows = conf.follow_clients
+        self._drain_seconds = conf.drain_seconds
         self._lock = threading.Lock()
-        self._libraries = Libraries(self)
+        libraries.tell(self)
         self._made: tuple[int, TracerProvider, trace.Tracer] | None = None
 
     def begin(self, name: str, kind: SpanKind, attributes: Mapping[str, Value], parent: Carrier | None) -> Span:
@@ -82,7 +85,7 @@ class OtelTracer(Tracer):
                 return OtelSpan(trace.INVALID_SPAN)
         else:
             context = Context() if kind is SpanKind.SERVER and not self._follows else _WORDS.extract(parent, Context())
-        return OtelSpan(self._tracer.start_span(name, context, _KINDS[kind], dict(attributes)))
+        return OtelSpan(self.of_sdk.start_span(name, context, _KINDS[kind], dict(attributes)))
 
     def carrier(self) -> Carrier:
         found: dict[str, str] = {}
@@ -92,18 +95,17 @@ class OtelTracer(Tracer):
     def resumed(self, carrier: Carrier) -> _At:
         return _At(_WORDS.extract(carrier, Context()))
 
-    def close(self, seconds: float) -> None:
-        """What waits is sent, as far as it does not take longer."""
-        self._libraries.leave()
+    def close(self) -> None:
+        libraries.leave(self)
         with self._lock:
             made, self._made = self._made, None
         if made is not None and made[0] == os.getpid():
             thread = threading.Thread(target=made[1].shutdown, name="traces-end", daemon=True)
             thread.start()
-            thread.join(seconds)
+            thread.join(self._drain_seconds)
 
     @property
-    def _tracer(self) -> trace.Tracer:
+    def of_sdk(self) -> trace.Tracer:
         made = self._made
         if made is not None and made[0] == os.getpid():
             return made[2]
@@ -112,9 +114,8 @@ class OtelTracer(Tracer):
                 provider = TracerProvider(ParentBased(TraceIdRatioBased(self._ratio)), self._resource(), shutdown_on_exit=False, span_limits=_LIMITS)
                 provider.add_span_processor(self._sending.processor())
                 self._made = os.getpid(), provider, provider.get_tracer("glancecore")
-                self._libraries.listen(provider)
             return self._made[2]
 
     def _resource(self) -> Resource:
         host = socket.gethostname()
-        return Resource({"service.name": self._sending.service, "service.instance.id": f"{host}:{os.getpid()}", "host.name": host, "process.pid": os.getpid()})
+        return Resource.create({"service.name": self._sending.service, "service.instance.id": f"{host}:{os.getpid()}", "host.name": host, "process.pid": os.getpid()})
