@@ -92,7 +92,7 @@ LONG = {
     "hostile": ("hostile/test_cost", "hostile/test_images", "hostile/test_locations", "hostile/test_memory", "hostile/test_step_outputs", "hostile/test_values"),
 }
 #: Drivers whose tests take no server, and long.
-LONG_DRIVERS = ("ext_resumable", "ext_tracing", "osc_glancecore", "step_convert", "step_decompress", "store_file")
+LONG_DRIVERS = ("ext_resumable", "osc_glancecore", "step_convert", "step_decompress", "store_file")
 
 
 def without_long(name: str) -> tuple[str, ...]:
@@ -144,6 +144,7 @@ DRIVER_NEEDS = {
     "ext_console": ("keystone", "mariadb"),
     "ext_families": ("mariadb", "postgresql"),
     "ext_lifecycle": ("mariadb", "postgresql"),
+    "ext_tracing": ("keystone",),
     "ext_trash": ("mariadb", "postgresql"),
     "ext_tus": ("mariadb", "postgresql"),
     "store_http": ("nginx",),
