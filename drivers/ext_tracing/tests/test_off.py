@@ -45,6 +45,18 @@ def test_it_is_when_it_is_on(tmp_path: Path) -> None:
     assert int(done.stdout.split()[1]) > 10
 
 
+@pytest.mark.parametrize(("options", "said"), [
+    ({"headers": "authorization:Bearer secr\u00e9t"}, "[ext_tracing] headers"), ({"headers": "x y:secret"}, "[ext_tracing] headers"),
+    ({"ca_file": "/nowhere/ca.pem"}, "[ext_tracing] ca_file = /nowhere/ca.pem"), ({"sampling_ratio": 1.5}, "sampling_ratio")])
+def test_other_wrong_options_stop_it_as_well(tmp_path: Path, options: dict[str, object], said: str) -> None:
+    config = lab.merged(HEADERS_AUTH, {"DEFAULT": {"enabled_extensions": "tracing"}, "ext_tracing": {"endpoint": "http://127.0.0.1:1/v1/traces", **options}})
+    with lab.service(config, folder=tmp_path, start=False) as made:
+        done = lab.command("glance-api", "--config-file", made.config_file)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "secr" not in done.stderr
+
+
 @pytest.mark.parametrize("endpoint", [None, "127.0.0.1:4318", "grpc://127.0.0.1:4317", "http://", "http://user:secret@127.0.0.1/", "http://a b/", "http://127.0.0.1:x/", "http://ü/"])
 def test_an_endpoint_that_is_none_stops_the_start(tmp_path: Path, endpoint: str | None) -> None:
     config = lab.merged(HEADERS_AUTH, {"DEFAULT": {"enabled_extensions": "tracing"}, "ext_tracing": {"endpoint": endpoint} if endpoint else {}})

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from oslo_config import cfg
 
+from glancecore.ports.options import DictOpt
+
 OPTIONS: list[cfg.Opt] = [
     cfg.StrOpt("endpoint", help="Where spans go: the URL of a collector that takes OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces. Required."),
-    cfg.DictOpt("headers", default={}, secret=True, help="Headers of each request to the collector, such as authorization:Bearer …"),
+    DictOpt("headers", default={}, secret=True, help="Headers of each request to the collector, such as authorization:Bearer …"),
     cfg.StrOpt("ca_file", help="Certificates (PEM) of the authorities that the collector's may be signed by. Default: those that requests trusts."),
     cfg.FloatOpt("sampling_ratio", default=1.0, min=0.0, max=1.0,
                  help="Of the traces that begin here, the part that is sent: 1 for all, 0.01 for one in a hundred, 0 for none. A trace that somebody else has begun is "
