@@ -47,7 +47,7 @@ def _main() -> None:
         _build_once(conf)
         LOG.info("serving on %s port %s, database %s", conf.bind_host, conf.bind_port, conf.database.driver)
         memory.freeze_memory()
-        settings.serve(conf, settings.Program(PROG, lambda: _read(words), lambda: Judgement(PROG), _make_app))
+        settings.serve(conf, settings.Program(PROG, lambda: _read(words), lambda _: Judgement(PROG), _make_app))
 
 
 def judge(words: list[str]) -> None:

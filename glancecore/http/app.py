@@ -19,6 +19,7 @@ from oslo_context import context as log_context
 from werkzeug import exceptions as http_errors
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import parse_etags
+from werkzeug.routing import Rule
 
 from glancecore.domain import errors, text
 from glancecore.domain.context import Context
@@ -62,6 +63,16 @@ class AppSettings:
     resolve: Callable[[Context, str], str | None] | None = None
     own_site: CrossSite = field(default_factory=CrossSite)
     site: Site = field(default_factory=Site)
+
+
+class OneWayRule(Rule):
+    """A rule that no URL is made of, as links have a place of their own: what would make one is most of what a rule costs at the start."""
+
+    def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:  # noqa: ARG002
+        def make(*_args: object, **_values: object) -> tuple[str, str]:
+            raise TypeError(f"no URL is made of {self.rule}")
+
+        return make
 
 
 class Gate:
@@ -185,6 +196,7 @@ def create_app(routes: Sequence[Route], operator: OperatorApi, versions: Version
                settings: AppSettings) -> Flask:
     """The WSGI application, with the auth plugin's middleware around it, and around that the entrances of extensions."""
     app = Flask("glancecore", static_folder=None)
+    app.url_rule_class = OneWayRule
     app.url_map.strict_slashes = True
     app.url_map.merge_slashes = False
     app.url_map.redirect_defaults = False

@@ -249,7 +249,8 @@ class Subscriptions(Protocol):
 
     def checks_image(self, call: Callable[[Context, Image | None, Image | None], None]) -> None:
         """Before a user creates an image (None, after), changes what is said of it, activates or deactivates it (before, after), or deletes it
-        (before, None). Its data is not asked for: uploads, imports and locations. It refuses by raising Forbidden, Conflict, Invalid or
+        (before, None). Its data is not asked for: uploads, imports and locations are what an image is made for, their bytes are known only when they have come, and the
+        policy (``upload_image``, ``set_image_location``, ``add_image_location``) and import steps are there to refuse them. It refuses by raising Forbidden, Conflict, Invalid or
         LimitExceeded."""
 
     def abandoned(self, operation: str, call: Callable[[Lease], None]) -> None:

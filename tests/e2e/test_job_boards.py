@@ -63,7 +63,10 @@ class Cloud:
             board.close()
 
 
-@pytest.fixture(scope="module", params=["redis", "etcd", "zookeeper"])
+BOARDS = ("redis", "etcd", "zookeeper")
+
+
+@pytest.fixture(scope="module", params=BOARDS)
 def cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     folder = tmp_path_factory.mktemp("stores")
     url, name = lab.backend(request.param).url, f"test-{uuid.uuid4().hex[:8]}"
@@ -153,7 +156,8 @@ def test_a_worker_does_what_the_board_has(cloud: Cloud, client: Client) -> None:
 CASES = [*[("web-download", x) for x in PLAIN if x not in ("import.before_intent", "import.after_intent")], *[("failing", x) for x in FAIL_STEPS]]
 
 
-@pytest.mark.parametrize(("method", "step"), CASES)
+# each step on one of the boards: what it leaves behind is in the database and the stores
+@pytest.mark.parametrize(("cloud", "method", "step"), [(BOARDS[number % 3], *x) for number, x in enumerate(CASES)], indirect=["cloud"])
 def test_a_worker_killed_at(cloud: Cloud, client: Client, method: str, step: str) -> None:
     dying = cloud.worker(kill_at=step)
     image_id = begin(client, method)

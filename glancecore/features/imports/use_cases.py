@@ -119,13 +119,14 @@ class Imports:
         Raises what ``Images.create`` and ``start`` raise."""
         self._policy.authorize(ctx, "tasks_api_access")
         self._policy.authorize(ctx, "add_task")
+        self._images.require_creating(ctx)
         uri, new, given = read()
         method = self._methods.get("web-download")
         if method is None:
             raise errors.UnknownMethod("import method web-download is not enabled in this deployment")
         wanted = ImportRequest({"name": "web-download", "uri": uri}, body={"method": {"name": "web-download", "uri": uri}}, given=given)
         self._check(ctx, method, MethodRequest(wanted.method))
-        image = self._images.create(ctx, new)
+        image = self._images.create(ctx, lambda: new)
         task = self._start(ctx, image, wanted)
         if task is None:
             raise errors.Conflict("there is no store to import to")

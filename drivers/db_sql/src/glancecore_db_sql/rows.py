@@ -68,7 +68,7 @@ def encode(image: Image) -> Row:
         image.visibility.value, int(image.protected), int(image.hidden), image.container_format, image.disk_format,
         image.min_ram, image.min_disk, image.size, image.virtual_size, image.checksum, image.hash_algo, image.hash_value,
         image.version, image.attempt, image.fault, import_state(image), _json(image.tags), _json(dict(image.properties)),
-        _json([{"url": x.url, "store": x.store, "metadata": dict(x.metadata), "status": x.status.value}
+        _json([{"url": x.url, "store": x.store, "metadata": dict(x.metadata), "status": x.status.value, **({"damaged": True} if x.damaged else {})}
                for x in image.locations]) if image.locations else "[]",
         shelf(image))
 
@@ -81,7 +81,7 @@ def decode(scalars: Sequence[Any], tags: list[str], properties: dict[str, str | 
     return Image(
         id_, moment(created), moment(updated), name, owner, _STATUS[status], _VISIBILITY[visibility], protected == 1,
         hidden == 1, container_format, disk_format, min_ram, min_disk, size, virtual_size, checksum, hash_algo, hash_value,
-        tuple(tags), properties, tuple([Location(x["url"], x["store"], x["metadata"], _LOCATION[x["status"]]) for x in locations]),
+        tuple(tags), properties, tuple([Location(x["url"], x["store"], x["metadata"], _LOCATION[x["status"]], "damaged" in x) for x in locations]),
         version, attempt, fault, staged, importing, was, as_member)
 
 
