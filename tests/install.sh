@@ -16,7 +16,7 @@ if ! .venv/bin/python -m pip --version >/dev/null 2>&1 || [[ "$(cat .venv/.at 2>
   echo "$REPO" >.venv/.at
 fi
 say "installing the core, ${#drivers[@]} drivers and clients and the test tools into .venv"
-pip() { .venv/bin/pip install -q --disable-pip-version-check "$@" >"$LAB_DIR/pip.log" 2>&1 </dev/null || {
+pip() { .venv/bin/pip install -q --disable-pip-version-check --no-compile "$@" >"$LAB_DIR/pip.log" 2>&1 </dev/null || {
   tail -20 "$LAB_DIR/pip.log" >&2
   exit 1
 }; }

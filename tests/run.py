@@ -79,7 +79,7 @@ APART = ("api", "e2e", "clients", "console", "container", "deploy", "docs", "hos
 IMPORTS = tuple(f"tests/e2e/test_{name}.py" for name in ("imports", "import_steps", "import_retries", "import_stores", "kill_imports", "store_owners"))
 BOARDS = "tests/e2e/test_job_boards.py"
 PEER = ("tests/e2e/test_adopt.py", "tests/e2e/test_replicator.py")
-PERIODIC = tuple(f"tests/e2e/test_{name}.py" for name in ("periodic", "auditing", "evacuation", "reaping", "replicating"))
+PERIODIC = tuple(f"tests/e2e/test_{name}.py" for name in ("periodic", "auditing", "evacuation", "reaping", "replicating", "year"))
 #: Those that take away what others need.
 OUTAGES = tuple(f"tests/e2e/test_{name}.py" for name in ("notifications", "unified_limits"))
 
@@ -144,6 +144,7 @@ DRIVER_NEEDS = {
     "ext_console": ("keystone", "mariadb"),
     "ext_families": ("mariadb", "postgresql"),
     "ext_lifecycle": ("mariadb", "postgresql"),
+    "ext_tracing": ("keystone",),
     "ext_trash": ("mariadb", "postgresql"),
     "ext_tus": ("mariadb", "postgresql"),
     "store_http": ("nginx",),

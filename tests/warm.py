@@ -1,7 +1,7 @@
 """Starts our commands from a process that has loaded their libraries already, which is most of what a start costs.
 
 ``GLANCECORE_TEST_WARM=1`` switches it on, as ``tests/run.py`` does; without it every command is started as an operator does. The nursery (this
-file, run as a program) imports libraries only, never our own code: what that reads of the environment, it reads in the command's process,
+file, run as a program) imports libraries, and of our own code what is pure: what the rest reads of the environment, it reads in the command's process,
 which is a fork of the nursery. Only the standard library is used on the side of the tests.
 """
 
@@ -10,10 +10,12 @@ from __future__ import annotations
 import array
 import atexit
 import contextlib
+import gc
 import importlib
 import importlib.metadata
 import json
 import os
+import pkgutil
 import select
 import shutil
 import signal
@@ -33,6 +35,10 @@ LIBRARIES = (
     "oslo_config.cfg", "oslo_context.context", "oslo_log.log", "oslo_middleware", "oslo_middleware.cors", "oslo_policy.policy", "oslo_utils.strutils",
     "oslo_utils.timeutils", "psycopg", "pymysql", "requests", "sqlalchemy", "sqlalchemy.dialects.mysql.pymysql",
     "sqlalchemy.dialects.postgresql.psycopg", "sqlalchemy.dialects.sqlite", "stevedore.named", "tenacity", "urllib3", "yaml")
+#: Of our own, with all that is in them.
+PURE = ("glancecore.domain", "glancecore.ports")
+#: What looks at the environment when it is loaded, or must not be there at all.
+NEVER = {"eventlet", "prometheus_client", "glancecore.sdk.checkpoints"}
 VARIABLE = "GLANCECORE_TEST_WARM"
 
 
@@ -123,8 +129,13 @@ def _nursery(ours: socket.socket, folder: Path) -> None:
     for name in LIBRARIES:
         with contextlib.suppress(ImportError):  # a driver's tests run without the others' libraries
             importlib.import_module(name)
-    if found := {"eventlet", "glancecore", "prometheus_client"} & set(sys.modules):
-        raise RuntimeError(f"the libraries have loaded {', '.join(found)}")
+    for package in PURE:
+        for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
+            importlib.import_module(module.name)
+    if found := NEVER & set(sys.modules):
+        raise RuntimeError(f"{', '.join(found)} was loaded")
+    gc.collect()
+    gc.freeze()  # or else each command looks through all of it, and so copies it
     scripts = {x.name: x for x in importlib.metadata.entry_points(group="console_scripts")}
     awake, wake = os.pipe()
     os.set_blocking(wake, False)
@@ -189,6 +200,10 @@ def _become(wanted: Mapping[str, object], streams: Sequence[int], script: import
     for path in reversed([x for x in os.environ.get("PYTHONPATH", "").split(os.pathsep) if x not in sys.path and x]):
         sys.path.insert(1, path)
     time.tzset()
+    if os.environ.get("PYTHONPATH"):  # as Python does at its start
+        sys.modules.pop("sitecustomize", None)
+        with contextlib.suppress(ImportError):
+            importlib.import_module("sitecustomize")
     main = script.load()
     sys.exit(main())
 

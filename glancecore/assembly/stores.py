@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
@@ -119,6 +121,19 @@ def _default_store(conf: cfg.ConfigOpts, wanted: Mapping[str, str]) -> str:
         said = f"{default!r} is none of them" if default else "it is not set"
         raise ConfigError(f"[glance_store] default_backend: {said}; choose one of {', '.join(wanted)}")
     return str(default)
+
+
+def default_store(conf: cfg.ConfigOpts) -> str:
+    """A digest of which store is the default one, and of all its options, to be compared."""
+    wanted: Mapping[str, str] = conf.enabled_backends
+    store_id = _default_store(conf, wanted)
+    try:
+        options = from_glance.in_old_section(conf, load("store", wanted[store_id], "[DEFAULT] enabled_backends").options)
+    except errors.PluginBroken:
+        options = []
+    own = section(conf, store_id, options)
+    told = json.dumps([store_id, wanted[store_id], sorted((x.dest, str(own[x.dest])) for x in options)])
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def make_store(conf: cfg.ConfigOpts, store_id: str, driver: str, loader: Loader | None = None, cls: type[Store] | None = None) -> Store:

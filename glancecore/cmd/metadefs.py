@@ -18,6 +18,7 @@ import orjson
 
 from glancecore.domain.errors import GlanceError, Invalid
 from glancecore.domain.metadef import Namespace
+from glancecore.domain.text import escaped
 from glancecore.features.metadefs import bodies as metadef_bodies
 from glancecore.features.metadefs import responses as metadef_answers
 from glancecore.features.metadefs.catalog import MetadefCatalog, Mode
@@ -166,7 +167,7 @@ def _report(args: argparse.Namespace, found: Iterable[dict[str, str]]) -> int:
         rows.append(row)
         if not args.json:
             if "error" in row:
-                sys.stderr.write(f"error: {row['error']}\n")
+                sys.stderr.write(f"error: {escaped(row['error'])}\n")
             else:
                 print(f"{row['outcome']:10} {row['namespace']}" + (f"  {row['file']}" if "file" in row else ""))
     if args.json:

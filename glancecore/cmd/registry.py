@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import atexit
 import logging
 import sys
 from typing import TYPE_CHECKING
@@ -47,7 +46,7 @@ def _main() -> None:
         _build_once(conf)
         LOG.info("serving on %s port %s, database %s", conf.bind_host, conf.bind_port, conf.database.driver)
         memory.freeze_memory()
-        settings.serve(conf, settings.Program(PROG, lambda: _read(words), lambda: Judgement(PROG), _make_app))
+        settings.serve(conf, settings.Program(PROG, lambda: _read(words), lambda _: Judgement(PROG), _make_app))
 
 
 def judge(words: list[str]) -> None:
@@ -82,8 +81,7 @@ def _make_app(conf: cfg.ConfigOpts) -> Application:
     from glancecore.registry.app import lane_of
 
     service = build_registry(conf)
-    atexit.register(service.close)
-    return settings.Application(service.app, lane_of)
+    return settings.Application(service.app, lane_of, service.close)
 
 
 def refuse_strangers(conf: cfg.ConfigOpts) -> None:

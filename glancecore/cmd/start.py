@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import sys
 from collections.abc import Callable
+from typing import IO, Any
 
 from oslo_config import cfg
 
 from glancecore import conf as configuration
 from glancecore.conf import logs, review
 from glancecore.domain.errors import GlanceError, for_operators
+from glancecore.domain.text import escaped
 
 
 def add_config_arguments(parser: argparse.ArgumentParser, prog: str = "glance-api") -> None:
@@ -38,15 +41,30 @@ def read_config(args: argparse.Namespace, *, log_level: int | None = None, prog:
     return conf
 
 
+class Answers:
+    """Standard output, with what would write lines of its own, steer the terminal or turn the line backwards written out: names and values are their owners'."""
+
+    def __init__(self, out: IO[str]) -> None:
+        self._out = out
+
+    def write(self, text: str) -> int:
+        self._out.write("\n".join("\t".join(map(escaped, line.split("\t"))) for line in text.split("\n")))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._out, name)
+
+
 def run(main: Callable[[], int | None]) -> int:
     """Run a command; the operator's mistakes end in one line on stderr and exit code 1."""
     try:
-        return main() or 0
+        with contextlib.redirect_stdout(Answers(sys.stdout)):
+            return main() or 0
     except (GlanceError, cfg.Error) as exc:
         message = in_one_line(exc)
     except BrokenPipeError:
         return 141
-    sys.stderr.write(f"error: {message}\n")
+    sys.stderr.write(f"error: {escaped(message)}\n")
     return 1
 
 

@@ -18,6 +18,7 @@ from glancecore.assembly.stores import load_stores
 from glancecore.cmd import arguments
 from glancecore.domain import errors
 from glancecore.domain.errors import ConfigError, GlanceError, for_operators
+from glancecore.domain.text import escaped
 from glancecore.features.copies.evacuation import Evacuation, MoveOutcome, MoveResult, Order
 from glancecore.features.copies.inventory import Inventory, being_written_to, held_in
 from glancecore.kernel.transfer.draining import AGE, Draining
@@ -162,7 +163,7 @@ class _Progress:
                               "why": result.why or None}), flush=True)
             return
         if result.outcome in (MoveOutcome.FAILED, MoveOutcome.BUSY):
-            print(f"image {result.image}: {'it is still worked on: ' if result.outcome is MoveOutcome.BUSY else ''}{result.why}", file=sys.stderr)
+            print(escaped(f"image {result.image}: {'it is still worked on: ' if result.outcome is MoveOutcome.BUSY else ''}{result.why}"), file=sys.stderr)
         if time.monotonic() - self._told >= _PROGRESS:
             self._told = time.monotonic()
             print(f"{sum(self._counts.values())} of {self._images} images, {self._bytes >> 20} MiB copied, {self._counts['failed']} failed", file=sys.stderr)

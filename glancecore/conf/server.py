@@ -36,6 +36,10 @@ OPTIONS: dict[str, list[cfg.Opt]] = {
                      help="Seconds that a client may send or take nothing in the middle of a request or an answer."),
         cfg.FloatOpt("header_timeout", default=60.0, min=1.0,
                      help="Seconds that the whole header of a request may take, however steadily its bytes come."),
+        cfg.FloatOpt("lingering_time", default=300.0, min=1.0,
+                     help="Seconds that a client may go on to send which was answered before its whole body had come. Most clients read no answer before they "
+                          "have sent everything, and see a broken connection in its place when they can't. What they send is thrown away, without a "
+                          "thread; they must keep min_transfer_rate."),
         cfg.IntOpt("graceful_timeout", default=30, min=1, help="Seconds that running requests have to end when the server is asked to stop."),
         cfg.IntOpt("reload_timeout", default=86400, min=1,
                    help="Seconds that running requests have to end when their worker is replaced (SIGHUP); a transfer that is still going on then is cut off."),

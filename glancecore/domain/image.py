@@ -67,12 +67,13 @@ class LocationStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where a copy of the data lies. ``store`` is the operator's store id; ``metadata`` is the client's own."""
+    """Where a copy of the data lies. ``store`` is the operator's store id; ``metadata`` is the client's own. ``damaged``: what its status was before it was marked to be removed."""
 
     url: str = field(repr=False)
     store: str
     metadata: Mapping[str, str] = field(default_factory=dict)
     status: LocationStatus = LocationStatus.ACTIVE
+    damaged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,15 +295,16 @@ class Image:
         if not any(x.url != url for x in self.good_locations):
             raise errors.LastLocation(f"image {self.id}: its last copy can't be removed; delete the image instead")
         return replace(self, locations=tuple(
-            replace(x, status=LocationStatus.DELETING) if x.url == url else x for x in self.locations))
+            replace(x, status=LocationStatus.DELETING, damaged=x.status is LocationStatus.DAMAGED) if x.url == url else x for x in self.locations))
 
     def dropped(self) -> Image:
         """Without the marked copies: their bytes are gone."""
         return replace(self, locations=self.live_locations)
 
     def undo_drop(self) -> Image:
-        """The marked copies could not be removed: they are as good as before."""
-        return replace(self, locations=self._turned(LocationStatus.DELETING, LocationStatus.ACTIVE))
+        """The marked copies could not be removed: they are as good, or as bad, as before."""
+        return replace(self, locations=tuple(replace(x, status=LocationStatus.DAMAGED if x.damaged else LocationStatus.ACTIVE, damaged=False)
+                                             if x.status is LocationStatus.DELETING else x for x in self.locations))
 
     def begin_delete(self) -> Image:
         if self.protected:

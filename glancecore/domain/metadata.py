@@ -42,13 +42,13 @@ def check(after: Image, limits: MetadataLimits, before: Image | None = None) -> 
     for field in ("name", "owner"):
         value = getattr(after, field)
         if value is not None and (before is None or value != getattr(before, field)):
-            text.name(field, value)
+            (text.name if field == "name" else text.label)(field, value)
     for name, value in new.items():
-        text.name("property name", name)
+        text.label("property name", name)
         if value is not None:
             text.free(f"property {name}", value)
     for tag in added:
-        text.name("tag", tag)
+        text.label("tag", tag)
     if limits.bytes is not None and (new or added):
         count = size(after)
         if count > limits.bytes and (before is None or count > size(before)):

@@ -1,18 +1,25 @@
-"""What texts may hold: one rule for names, one for free text, the same on every way in and on every database.
+"""What texts may hold: one rule for labels, one for names, one for free text, the same on every way in and on every database.
 
 A name (of an image, a project, a tag, a property …) stands in lines of logs, in headers, in paths and in columns of databases:
-control characters have no place in it. A free text, such as a property's value, may have several lines. A NUL, which
+control characters have no place in it. A label (a tag, a property's name, a project's id, a policy) tells one thing from another, for people and for
+programs, so nothing in it may be unseen, or turn the direction in which it is read. An image's name may have that, as in Glance; it is written out where it is shown. A free text, such as a property's value, may have several lines. A NUL, which
 PostgreSQL can't store, and half a surrogate pair, which is no character, are nowhere allowed.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from glancecore.domain import errors
 
 #: Controls of ASCII and of Latin-1, the separators that Unicode counts as ends of lines, and surrogates.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+#: Format characters that are not seen (zero width, joiners, soft hyphens, tags), or turn the direction of text, and letters that look like nothing.
+_HIDDEN = ("\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb"
+           "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f")
+_UNSEEN = re.compile(f"[{_HIDDEN}]")
+_NOT_SHOWN = re.compile(f"{_CONTROL.pattern[:-1]}{_HIDDEN}]")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -21,6 +28,15 @@ def name(where: str, text: str) -> str:
     found = _CONTROL.search(text)
     if found is not None:
         raise errors.Invalid(f"{where}: control characters are not allowed, and it has {_code(found[0])}")
+    return text
+
+
+def label(where: str, text: str) -> str:
+    """``text`` itself, a name that people and programs choose by. Raises Invalid, naming ``where`` and the character."""
+    found = _UNSEEN.search(name(where, text))
+    if found is not None:
+        raise errors.Invalid(f"{where}: characters that are not seen, or turn the direction of text, are not allowed, and it has U+{ord(found[0]):04X} "
+                             f"({unicodedata.name(found[0], 'without a name').lower()})")
     return text
 
 
@@ -33,8 +49,8 @@ def free(where: str, text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """With control characters written out, for one line of a log."""
-    return _CONTROL.sub(lambda x: _ESCAPES.get(x[0]) or _code(x[0]), text)
+    """With control characters, and those that nobody sees or that turn the direction of text, written out, for one line of a log or a terminal."""
+    return _NOT_SHOWN.sub(lambda x: _ESCAPES.get(x[0]) or _code(x[0]), text)
 
 
 def shortened(text: str, most: int = 80) -> str:
@@ -46,4 +62,4 @@ _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def _code(character: str) -> str:
-    return f"\\u{ord(character):04x}"
+    return f"\\u{ord(character):04x}" if ord(character) < 0x10000 else f"\\U{ord(character):08x}"

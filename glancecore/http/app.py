@@ -10,7 +10,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPMethod
 
@@ -19,6 +19,7 @@ from oslo_context import context as log_context
 from werkzeug import exceptions as http_errors
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import parse_etags
+from werkzeug.routing import Rule
 
 from glancecore.domain import errors, text
 from glancecore.domain.context import Context
@@ -30,12 +31,14 @@ from glancecore.http.identity import CallerIdentity
 from glancecore.http.openapi import document
 from glancecore.http.operator import OperatorApi
 from glancecore.http.routes import Lanes
+from glancecore.http.traced import routed
 from glancecore.http.versions import VersionPaths, Versions
 from glancecore.kernel import metrics
 from glancecore.kernel.notifications import INITIATOR
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.auth import Auth
 from glancecore.ports.http import Route
+from glancecore.sdk import tracing
 
 LOG = logging.getLogger(__name__)
 _METHODS = frozenset(HTTPMethod)
@@ -62,6 +65,16 @@ class AppSettings:
     site: Site = field(default_factory=Site)
 
 
+class OneWayRule(Rule):
+    """A rule that no URL is made of, as links have a place of their own: what would make one is most of what a rule costs at the start."""
+
+    def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:  # noqa: ARG002
+        def make(*_args: object, **_values: object) -> tuple[str, str]:
+            raise TypeError(f"no URL is made of {self.rule}")
+
+        return make
+
+
 class Gate:
     """Runs one route: everything that every request has in common."""
 
@@ -77,6 +90,7 @@ class Gate:
 
         def run(**values: str) -> Response:
             start = time.perf_counter()
+            routed(request.environ, route.method, template)
             ctx = Context(request_id=self._request_id(request))
             if (fault := self._wrong_id(ctx.request_id)) is not None:
                 ctx.request_id = Context().request_id
@@ -99,7 +113,8 @@ class Gate:
                 arguments.check(request, values)
                 if "image_id" in values:
                     values["image_id"] = self._image_id(ctx, values["image_id"])
-                response = route(request, ctx, **values)
+                with tracing.span(route.summary, attributes=_of(ctx, values) if tracing.on() else None):
+                    response = route(request, ctx, **values)
                 if not route.public and not ctx.authorized and response.status_code < 300:
                     raise RuntimeError(f"{route.method} {route.path} answered without asking for permission")
             except Exception as exc:  # noqa: BLE001 (every error becomes an answer; our own are logged there)
@@ -158,6 +173,13 @@ class Gate:
         return given if given.startswith("req-") else f"req-{given}"
 
 
+def _of(ctx: Context, values: Mapping[str, str]) -> dict[str, str]:
+    """What a span tells of a use case. Where no id stands, a name may."""
+    found = {"glance.project.id": ctx.project} if ctx.project else {}
+    image_id = values.get("image_id", "")
+    return {**found, "glance.image.id": image_id} if _UUID.fullmatch(image_id) else found
+
+
 def _conditional(req: Request, response: Response) -> None:
     """An ETag made of the answer itself, and 304 for a client that has it."""
     etag = hashlib.blake2b(response.get_data(), digest_size=16).hexdigest()
@@ -174,6 +196,7 @@ def create_app(routes: Sequence[Route], operator: OperatorApi, versions: Version
                settings: AppSettings) -> Flask:
     """The WSGI application, with the auth plugin's middleware around it, and around that the entrances of extensions."""
     app = Flask("glancecore", static_folder=None)
+    app.url_rule_class = OneWayRule
     app.url_map.strict_slashes = True
     app.url_map.merge_slashes = False
     app.url_map.redirect_defaults = False

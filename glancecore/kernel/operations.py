@@ -155,9 +155,23 @@ class Operations:
         saved = None if after is None else self.writer.image(image, after)
         begun = saved.after if saved else image
         lease = self.leases.new(begun, operation, image.status if saved is None else stable, blobs=blobs, reserved=reserve)
-        self.begin(image, saved, lease, limits, events=events(begun))
+        with self.noting(image if saved else None):
+            self.begin(image, saved, lease, limits, events=events(begun))
         with self._held(Held(self, begun, lease, limits.bytes), lease) as held:
             yield held
+
+    @contextmanager
+    def noting(self, image: Image | None) -> Iterator[None]:
+        """Work that has not begun yet, and is refused for what its data would take: the image, when it stays as it is, tells the reason."""
+        try:
+            yield
+        except (errors.TooLarge, errors.QuotaExceeded) as exc:
+            if image is not None and image.last_error != str(exc):
+                try:
+                    self.writer.save(self.writer.image(image, replace(image, last_error=str(exc))))
+                except errors.GlanceError as other:
+                    LOG.info("image %s: it does not tell why its data was refused: %s", image.id, other)
+            raise
 
     @contextmanager
     def resume(self, lease: Lease) -> Iterator[Held]:

@@ -30,7 +30,7 @@ def checked_project(project: str) -> str:
     """The project's id itself. Raises Invalid for what is none."""
     if not project or len(project) > LONGEST:
         raise errors.Invalid(f"project: {len(project)} characters; an id has 1 to {LONGEST}")
-    return text.name("project", project)
+    return text.label("project", project)
 
 
 def checked_limit(resource: str, value: int) -> int:

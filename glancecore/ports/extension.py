@@ -32,6 +32,7 @@ from glancecore.ports.plugin import Plugin
 from glancecore.ports.record_repository import MOST_KEYS, RecordRepository
 from glancecore.ports.repository import Change, ImagePage, ImageQuery
 from glancecore.ports.site import Entrance, Identity
+from glancecore.ports.tracer import Tracer
 from glancecore.ports.upload_sessions import UploadSessions
 
 if TYPE_CHECKING:
@@ -248,7 +249,8 @@ class Subscriptions(Protocol):
 
     def checks_image(self, call: Callable[[Context, Image | None, Image | None], None]) -> None:
         """Before a user creates an image (None, after), changes what is said of it, activates or deactivates it (before, after), or deletes it
-        (before, None). Its data is not asked for: uploads, imports and locations. It refuses by raising Forbidden, Conflict, Invalid or
+        (before, None). Its data is not asked for: uploads, imports and locations are what an image is made for, their bytes are known only when they have come, and the
+        policy (``upload_image``, ``set_image_location``, ``add_image_location``) and import steps are there to refuse them. It refuses by raising Forbidden, Conflict, Invalid or
         LimitExceeded."""
 
     def abandoned(self, operation: str, call: Callable[[Lease], None]) -> None:
@@ -324,6 +326,11 @@ class Extension(Plugin, ABC):
 
     def background(self) -> Iterable[Background]:
         return ()
+
+    def tracer(self) -> Tracer | None:
+        """What records where time goes, in this process; of one extension at most. Asked for once, behind ``start``, in every process: one that is only judged, and
+        one that forks, must not be left with threads. It is closed behind everything else, also behind ``stop``."""
+        return None
 
     def subscribe(self, on: Subscriptions) -> None:
         """Called once, before ``start``."""

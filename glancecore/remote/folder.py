@@ -22,6 +22,11 @@ def _told(path: Path) -> Iterator[None]:
         raise RemoteError(f"{path}: {exc.strerror}") from exc
 
 
+def _own(path: str, flags: int) -> int:
+    """As the service's own files of images: nobody else reads it, whatever the umask."""
+    return os.open(path, flags, 0o600)
+
+
 class ImageFolder(RemotePlace):
     def __init__(self, path: Path) -> None:
         self.name, self._path = str(path), path
@@ -66,7 +71,7 @@ class ImageFolder(RemotePlace):
     def write(self, record: RemoteRecord, chunks: Iterable[bytes]) -> None:
         part = self._part(record.id)
         with _told(part):
-            file = part.open("ab")
+            file = open(part, "ab", opener=_own)  # noqa: SIM115 (closed below)
         with file:
             for piece in chunks:  # what they raise is the source's trouble, and an OSError, too
                 with _told(part):
@@ -85,7 +90,8 @@ class ImageFolder(RemotePlace):
         with _told(file):
             if file.exists() and file.read_text(encoding="utf-8") == text:
                 return False
-            part.write_text(text, encoding="utf-8")
+            with open(part, "w", encoding="utf-8", opener=_own) as out:
+                out.write(text)
             part.replace(file)
         return True
 

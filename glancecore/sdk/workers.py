@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import queue
 import threading
+from collections import OrderedDict, deque
 from collections.abc import Callable
 
 from glancecore.domain.errors import ServerBusy
@@ -18,45 +18,62 @@ STOP_TIMEOUT = 5.0
 class Workers:
     """At most ``threads`` pieces of work run at once, and ``waiting`` more wait; a ``Background`` of the process. Work must notice ``stopping`` at its
     beginning and at least once a second. The threads are daemons: no pool of the standard library, whose threads are waited for before anybody is told
-    that the process ends."""
+    that the process ends.
+
+    Work for one project waits behind its own: threads take from those that wait in turn, and one project's takes at most half of the room."""
 
     def __init__(self, name: str, threads: int, waiting: int = 100) -> None:
         self.stopping = threading.Event()
         self._name = name
         self._most = threads
         self._waiting = waiting
-        #: None: the end.
-        self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        #: What waits, by project; the one whose turn it is first.
+        self._queues: OrderedDict[str | None, deque[Callable[[], None]]] = OrderedDict()
         self._threads: list[threading.Thread] = []
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
 
     def start(self) -> None:
         """The threads begin with the first work."""
 
     def stop(self) -> None:
-        with self._lock:
+        with self._changed:
             self.stopping.set()
-            self._queue.put(None)
+            self._changed.notify_all()
         for thread in self._threads:
             thread.join(STOP_TIMEOUT / max(1, len(self._threads)))
 
-    def submit(self, work: Callable[[], None]) -> None:
-        """Raises ServerBusy when too much waits, or the process ends."""
-        with self._lock:
+    def submit(self, work: Callable[[], None], project: str | None = None) -> None:
+        """``project``: for whom; None: for nobody, or it is not known. Raises ServerBusy when too much waits, or the process ends."""
+        with self._changed:
             if self.stopping.is_set():
                 raise ServerBusy("this process ends; try again")
-            if self._queue.qsize() >= self._waiting:
+            if sum(map(len, self._queues.values())) >= self._waiting:
                 raise ServerBusy("too much waits already; try again later")
-            self._queue.put(log_lines.carried(work))
+            queue = self._queues.setdefault(project, deque())
+            if project is not None and len(queue) >= max(1, self._waiting // 2):
+                raise ServerBusy("too much of your project waits already; try again later")
+            queue.append(log_lines.carried(work))
             if len(self._threads) < self._most:
                 thread = threading.Thread(target=self._loop, name=f"{self._name}-{len(self._threads)}", daemon=True)
                 self._threads.append(thread)
                 thread.start()
+            self._changed.notify()
 
     def _loop(self) -> None:
-        while (work := self._queue.get()) is not None:
+        while (work := self._next()) is not None:
             try:
                 work()
             except Exception:
                 LOG.exception("work of %s failed", self._name)
-        self._queue.put(None)  # for the other threads
+
+    def _next(self) -> Callable[[], None] | None:
+        """None: the end; what waits then is begun all the same, so that it notices."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._queues or self.stopping.is_set())
+            if not self._queues:
+                return None
+            project, queue = self._queues.popitem(last=False)
+            work = queue.popleft()
+            if queue:
+                self._queues[project] = queue
+            return work

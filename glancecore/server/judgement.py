@@ -10,6 +10,8 @@ import time
 
 #: What the process that judges says when nothing is wrong, and seconds that it may take.
 FINE, WITHIN = "fine", 120
+#: Tells it which default store is served from now, as ``assembly.stores.default_store`` has it.
+SERVED = "GLANCECORE_SERVED_STORE"
 
 
 class Judgement:
@@ -18,10 +20,11 @@ class Judgement:
     Its verdict has a pipe of its own: what logs and plugins write to standard output goes where this process's goes.
     """
 
-    def __init__(self, prog: str) -> None:
+    def __init__(self, prog: str, served: str = "") -> None:
+        """``served``: see ``SERVED``."""
         self._ends = time.monotonic() + WITHIN
         self._said = b""
-        environ = {name: value for name, value in os.environ.items() if name != "PROMETHEUS_MULTIPROC_DIR"}
+        environ = {name: value for name, value in os.environ.items() if name != "PROMETHEUS_MULTIPROC_DIR"} | {SERVED: served}
         self._answer, verdict = os.pipe()
         try:
             os.set_blocking(self._answer, False)

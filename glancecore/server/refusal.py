@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-import ssl
+import socket
 from http import HTTPStatus
 
-from glancecore.server.connection import READ, Connection
+from glancecore.server.connection import Connection
 
-#: Seconds, and bytes, for which a client is heard that was told something before it had sent everything.
-LINGER_SECONDS, LINGER_BYTES = 2.0, 4 << 20
+#: Seconds of silence after which a client that was told something before it had sent everything is taken to have read it.
+LINGER_SILENCE = 2.0
+#: Where what nobody wants is put over a Unix socket; of TCP the kernel throws it away.
+_WASTE = bytearray(1 << 20)
 
 
 def refusal(status: HTTPStatus, code: str, message: str) -> bytes:
@@ -21,12 +23,12 @@ def refusal(status: HTTPStatus, code: str, message: str) -> bytes:
 
 
 def still_sends(connection: Connection) -> bool:
-    """Throw away what has come; whether the client is to be heard further."""
+    """Throw away what has come, as it came: nothing is decrypted, nor copied. Whether the client may send more."""
     try:
-        data = connection.sock.recv(READ)
-    except (BlockingIOError, ssl.SSLWantReadError):
-        data = b"\0"
+        count = socket.socket.recv_into(connection.sock, _WASTE, len(_WASTE), socket.MSG_TRUNC)
+    except BlockingIOError:
+        return True
     except OSError:
-        data = b""
-    connection.seen += len(data)
-    return bool(data) and connection.seen <= LINGER_BYTES
+        return False
+    connection.seen += count
+    return count > 0

@@ -38,11 +38,13 @@ AT_START_ONLY = ("bind_host", "bind_port", "backlog")
 
 class Application:
     """What is served: ``lane`` tells from a request's method and path which threads it gets. ``replaced`` is called, in a thread, when other workers serve
-    in this one's place: what need not go on beside its last requests ends."""
+    in this one's place: what need not go on beside its last requests ends. ``close`` is called when nothing is served any more: it ends all that goes on,
+    threads of plugins' libraries too, for which Python would wait."""
 
-    def __init__(self, app: WSGIApplication, lane: Callable[[str, str], Lane], replaced: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, app: WSGIApplication, lane: Callable[[str, str], Lane], close: Callable[[], None], replaced: Callable[[], None] = lambda: None) -> None:
         self._app = app
         self.lane = lane
+        self.close = close
         self.replaced = replaced
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -51,12 +53,12 @@ class Application:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What serves. ``name``: how the process is called; ``read``: the configuration, as it is now; ``judge`` begins to judge that;
-    ``make_app`` is called in each worker after the fork."""
+    """What serves. ``name``: how the process is called; ``read``: the configuration, as it is now; ``judge`` begins to judge that, and is told
+    which one serves; ``make_app`` is called in each worker after the fork."""
 
     name: str
     read: Callable[[], cfg.ConfigOpts]
-    judge: Callable[[], Judgement]
+    judge: Callable[[cfg.ConfigOpts], Judgement]
     make_app: Callable[[cfg.ConfigOpts], Application]
 
 
@@ -88,7 +90,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         """Begin to judge the configuration as it is now."""
         LOG.info("the configuration is read again")
         try:
-            return self._program.judge()
+            return self._program.judge(self._conf)
         except OSError as exc:
             self.read_again(f"no process to judge the configuration can be started: {exc}")
             return None
@@ -156,6 +158,7 @@ def settings(conf: cfg.ConfigOpts, name: str = "glance-api") -> dict[str, Any]:
         "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,  # noqa: S108, PTH112
         # what proxies say is looked at in one place, http/outside.py; gunicorn believes whoever comes by a Unix socket
         "forwarded_allow_ips": "", "secure_scheme_headers": {}, "forwarder_headers": "",
+        "umask": 0o007,  # of a Unix socket: its owner and group may connect
         "control_socket_disable": True, "proc_name": name, "logger_class": "glancecore.server.log.Logger",
         "child_exit": _worker_gone,
         "accesslog": "-" if server.access_log else None,

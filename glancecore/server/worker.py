@@ -24,12 +24,12 @@ from gunicorn.workers.gthread import PollableMethodQueue
 
 from glancecore.domain import errors
 from glancecore.kernel import metrics
-from glancecore.kernel.pace import Pace, TooSlow
+from glancecore.kernel.pace import Pace, PaceLimits, TooSlow
 from glancecore.ports.http import Lane
 from glancecore.server.connection import Connection, State
 from glancecore.server.limits import ServerLimits
 from glancecore.server.paced_socket import TICK
-from glancecore.server.refusal import LINGER_SECONDS, refusal, still_sends
+from glancecore.server.refusal import LINGER_SILENCE, refusal, still_sends
 from glancecore.server.serving import Served, Serving
 from glancecore.server.shares import Shares
 from glancecore.server.stopping import STOP_EARLY, StoppingWorker
@@ -73,6 +73,8 @@ class Worker(StoppingWorker):
             if self.booted or self.age <= self.app.first_workers:
                 raise
             self._try_again_later(exc)
+        finally:
+            self._leave()
 
     def _try_again_later(self, exc: Exception) -> None:
         """Something that was right at the start is not any more, such as a policy file. gunicorn would end the whole service; another worker takes this one's
@@ -81,6 +83,13 @@ class Worker(StoppingWorker):
         end = time.monotonic() + BEGIN_AGAIN
         while self.alive and time.monotonic() < end and self.ppid == os.getppid():
             time.sleep(TICK)
+
+    def _leave(self) -> None:
+        """Nothing is served any more."""
+        for pool in self._pools.values():
+            pool.shutdown()
+        if (app := getattr(self, "wsgi", None)) is not None:  # or else it could not begin
+            app.close()
 
     # -- the loop ------------------------------------------------------------------------------------------------------
     def run(self) -> None:
@@ -225,6 +234,8 @@ class Worker(StoppingWorker):
             states[state] += 1
             if state is State.SENDING:
                 self._look_at_taker(connection)
+            elif state is State.LINGERING and not connection.sends_enough():
+                self._end(connection)
             elif state is not State.RUNNING and connection.deadline < now:
                 if state is State.BODY:
                     self._refuse(connection, HTTPStatus.REQUEST_TIMEOUT, "truncated_body", "the body came too slowly", "slow body")
@@ -354,8 +365,9 @@ class Worker(StoppingWorker):
         self._expect(connection, 0)
         connection.buffer.clear()
         connection.state = State.LINGERING
-        connection.within(LINGER_SECONDS)
-        connection.seen = 0
+        connection.within(self._limits.lingering_time)
+        pace = self._limits.pace
+        connection.pace, connection.seen = Pace(PaceLimits(LINGER_SILENCE, pace.least_rate, pace.window)), 0
         try:
             socket.socket.shutdown(connection.sock, socket.SHUT_WR)
         except OSError:
@@ -371,23 +383,15 @@ class Worker(StoppingWorker):
 
     # -- answers that wait for their client --------------------------------------------------------------------------------
     def _park(self, connection: Connection) -> None:
-        assert connection.answer is not None  # noqa: S101
-        connection.state = State.SENDING
-        if connection.pace is None:
-            connection.pace = Pace(self._limits.pace)
-            connection.seen = connection.taken()
-        self._watch(connection, connection.answer.wants, self._takes_more)
+        self._watch(connection, connection.sending(self._limits.pace).wants, self._takes_more)
 
     def _takes_more(self, connection: Connection) -> None:
         self._submit(connection, Lane.TRANSFER, self._serving.go_on)
 
     def _look_at_taker(self, connection: Connection) -> None:
         """It may take bytes for long before there is room for more."""
-        assert connection.pace is not None  # noqa: S101
         try:
-            taken = connection.taken()
-            connection.pace.add(TICK, max(0, taken - connection.seen))
-            connection.seen = taken
+            connection.takes_enough()
         except TooSlow as exc:
             self.log.info("a download from %s is broken off: %s", connection.address, exc)
             metrics.SERVER_REFUSED.labels("slow download").inc()

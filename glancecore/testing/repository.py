@@ -200,7 +200,7 @@ class RepositoryConformance:
             str(uuid.uuid4()), after(0.123456), after(5.654321), "name", "ours", Status.ACTIVE, PUBLIC, True, True, "bare",
             "qcow2", 512, 3, 2**40 + 1, 2**62 + 1, "c" * 32, "sha512", "f" * 128, ("a", "b"),
             {"os": "linux", "empty": "", "null": None},
-            (Location("file:///x", "fast", {"k": "v"}), Location("s3://y", "cheap", {}, LocationStatus.DELETING)), 7, 3, "why")
+            (Location("file:///x", "fast", {"k": "v"}), Location("s3://y", "cheap", {}, LocationStatus.DELETING, damaged=True)), 7, 3, "why")
         add(database, image)
         assert database.images.get(image.id) == image
         assert database.images.get_any(image.id) == image

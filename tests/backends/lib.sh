@@ -59,7 +59,8 @@ venv() {
       can_venv
       rm -rf "$dir"
       "$LAB_PYTHON" -m venv "$dir"
-      "$dir/bin/pip" install -q --disable-pip-version-check "$@" >"$dir.log" 2>&1 </dev/null ||
+      # what is never loaded is not compiled
+      "$dir/bin/pip" install -q --no-compile --disable-pip-version-check "$@" >"$dir.log" 2>&1 </dev/null ||
         { tail -20 "$dir.log" >&2; die "pip could not install $*"; }
       printf '%s' "$*" >"$dir/.requirements"
     fi

@@ -28,6 +28,24 @@ def test_the_first_start_explains(visits: Visits) -> None:
     expect(page.get_by_role("heading", name="Upload", level=1)).to_be_visible()
 
 
+def test_a_name_does_not_turn_the_line(rosa: Visit, service: Cloud) -> None:
+    """What nobody sees in it is written out wherever it is shown, and stays as it is where it is changed."""
+    caller, name = service.caller("rosa"), "debian-\u202egnp.\u200bexe\U000e0041"
+    shown = "debian-\\u202egnp.\\u200bexe\\U000e0041"
+    image = caller.image(name, description="free \u2066text")
+    page = rosa.go("/images")
+    expect(page.locator("tbody")).to_contain_text(shown)
+    page.get_by_role("link", name=shown, exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(shown)
+    expect(page.get_by_role("main")).to_contain_text("free \\u2066text")
+    assert page.title().startswith(shown) or shown in page.title()
+    rosa.settled()
+    assert not set("\u202e\u200b\u2066") & set(page.inner_text("body"))
+    rosa.button("Delete").first.click()
+    expect(rosa.dialog).to_contain_text(shown)
+    assert caller.show(image)["name"] == name
+
+
 def test_filters_are_in_the_address(rosa: Visit, service: Cloud) -> None:
     caller = service.caller("rosa")
     caller.image("one", tags=["gold"])

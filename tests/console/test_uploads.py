@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from browsers import Visit, Visits
 from clouds import Cloud, cloud
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, Route, expect
 from waiting import until
 
 #: MiB of the upload that is broken off.
@@ -73,6 +73,30 @@ def test_dropped_and_known_by_its_beginning(rosa: Visit, service: Cloud) -> None
     expect(rosa.page.get_by_role("article", name="an installer")).to_have_attribute("data-state", "done")
     [image] = service.caller("rosa").named("an installer")
     assert (image["disk_format"], image["size"]) == ("iso", 66000)
+
+
+def test_an_answer_that_gets_lost_makes_no_second_image(rosa: Visit, service: Cloud, tmp_path: Path) -> None:
+    path, digest = made(tmp_path, "lost.raw", 100_000)
+    lost: list[int] = []
+
+    def lose(route: Route) -> None:
+        """The service has got it, and made an image."""
+        if route.request.method != "POST" or lost:
+            route.continue_()
+            return
+        lost.append(route.fetch().status)
+        route.abort()
+
+    rosa.page.route("**/v2/images", lose)
+    chosen(rosa, path)
+    rosa.button("Upload 1 file").click()
+    again = rosa.button("Try again", rosa.page.get_by_role("article", name="lost"))
+    expect(again).to_be_visible()
+    assert [x["status"] for x in service.caller("rosa").named("lost")] == ["queued"]
+    again.click()
+    expect(rosa.page.get_by_role("article", name="lost")).to_have_attribute("data-state", "done")
+    [image] = service.caller("rosa").named("lost")
+    assert (lost, image["status"], image["os_hash_value"]) == ([201], "active", digest)
 
 
 def test_other_data_than_expected_is_said(rosa: Visit, tmp_path: Path) -> None:

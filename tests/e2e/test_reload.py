@@ -197,6 +197,24 @@ def test_a_broken_certificate_changes_nothing_and_a_good_one_is_taken(tls: Runni
     assert shown() == second
 
 
+def test_a_default_store_that_is_away_is_not_changed_to(running: Running) -> None:
+    """A start would go on without one that was there before; a service that has it does not give it up for a typing error. While it is away by itself, all else
+    is changed as ever."""
+    client = Client(running.service.url)
+    image_id = client.create()["id"]
+    assert client.upload(image_id, b"data").status_code == 204
+    own = running.service.folder / "images"
+    running.write({"file": {"filesystem_store_datadir": running.service.folder / "imagse"}})
+    running.refused("[glance_store] default_backend", "is away", "imagse")
+    assert client.download(image_id).content == b"data"
+    away = own.rename(own.with_name("away"))
+    running.write({"DEFAULT": {"image_tag_quota": 0}})
+    running.taken()
+    assert client.call("POST", "/v2/images", {"tags": ["x"]}).status_code == 413
+    away.rename(own)
+    until(lambda: client.download(image_id).content == b"data")
+
+
 def test_all_else_goes_on_while_the_configuration_is_judged(tls: Running) -> None:
     (worker,) = tls.serving
     with hanging(tls.folder / "cert.pem"):

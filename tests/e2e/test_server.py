@@ -180,6 +180,7 @@ def test_a_unix_socket(tmp_path: Path) -> None:
             while not path.exists():
                 assert time.monotonic() < end
                 time.sleep(0.1)
+            assert path.stat().st_mode & 0o777 == 0o770, "strangers of the same machine can't connect"
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.connect(str(path))
                 connection.sendall(b"GET /v2/images HTTP/1.1\r\nHost: x\r\nX-Identity-Status: Confirmed\r\nX-User-Id: u\r\n"

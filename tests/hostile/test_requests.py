@@ -50,6 +50,36 @@ def test_no_name_has_a_control_character(anywhere: House, character: str) -> Non
     assert [(n, x.text) for n, x in enumerate(refused) if x.status_code != 400] == []
 
 
+#: Characters that nobody sees, or that turn what follows.
+UNSEEN = ["\u202e", "\u2066", "\u200b", "\u200d", "\ufeff", "\u00ad", "\u3164", "\U000e0041"]
+
+
+@pytest.mark.parametrize("character", UNSEEN, ids=lambda x: f"{ord(x):04x}")
+def test_no_label_has_what_nobody_sees(anywhere: House, character: str) -> None:
+    """It would look like another one, or turn the rest of the line; the character is named."""
+    bad = f"a{character}b"
+    quoted = "".join(f"%{x:02X}" for x in bad.encode())
+    image = anywhere.image("pending").id
+    owner, admin = anywhere.owner, anywhere.admin
+    refused = [
+        owner.call("POST", "/v2/images", {"tags": [bad]}), owner.call("POST", "/v2/images", {bad: "v"}), admin.call("POST", "/v2/images", {"owner": bad}),
+        owner.patch(image, {"op": "replace", "path": "/tags", "value": [bad]}), owner.patch(image, {"op": "add", "path": f"/{bad}", "value": "v"}),
+        admin.patch(image, {"op": "replace", "path": "/owner", "value": bad}),
+        owner.call("PUT", f"/v2/images/{image}/tags/{quoted}"), owner.call("POST", f"/v2/images/{image}/members", {"member": bad}),
+        admin.call("PATCH", f"/v2/quotas/{quoted}", {"image_count_total": 1})]
+    assert [(n, x.text) for n, x in enumerate(refused) if x.status_code != 400 or f"U+{ord(character):04X}" not in x.text] == []
+    made = owner.create(name=bad, description=bad)
+    assert (made["name"], made["description"]) == (bad, bad), "as in Glance"
+
+
+def test_an_image_that_has_one_stays_editable(anywhere: House) -> None:
+    """It may come from Glance."""
+    image = anywhere.image("private", tags=("a\u202eb",), properties={"c\u202ed": "v"})
+    assert anywhere.owner.patch(image.id, {"op": "replace", "path": "/name", "value": "new"}).status_code == 200
+    assert anywhere.owner.call("PUT", f"/v2/images/{image.id}/tags/plain").status_code == 204
+    assert anywhere.owner.call("DELETE", f"/v2/images/{image.id}/tags/a%E2%80%AEb").status_code == 204
+
+
 def test_a_value_may_have_lines(anywhere: House) -> None:
     made = anywhere.owner.create(description="one\ntwo\tthree\r\n")
     assert made["description"] == "one\ntwo\tthree\r\n"
@@ -112,6 +142,8 @@ def test_nobody_writes_lines_into_the_log(logged: io.StringIO) -> None:
     assert not [x for x in lines if x.startswith("2026-01-01")], lines
     assert "no image a\\n2026-01-01" in lines[0]
     assert "\\u001b[2J" in lines[0]
+    log.warning("image %s is deleted", "a\u202egnp.\u200b\U000e0041")
+    assert logged.getvalue().splitlines()[-1].endswith("image a\\u202egnp.\\u200b\\U000e0041 is deleted")
     assert any("Traceback" in x for x in lines), "a traceback keeps its lines"
 
 

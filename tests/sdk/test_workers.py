@@ -68,3 +68,26 @@ def test_a_fault_ends_no_thread(caplog: pytest.LogCaptureFixture) -> None:
     assert done.wait(30)
     assert "work of x failed" in caplog.text
     workers.stop()
+
+
+def test_projects_take_turns() -> None:
+    """Who brings much waits behind himself, and leaves room for others."""
+    workers, gate, begun, done = Workers("x", 1, waiting=8), threading.Event(), threading.Event(), list[str]()
+
+    def first() -> None:
+        begun.set()
+        gate.wait(30)
+
+    workers.submit(first, "greedy")
+    begun.wait(30)
+    for number in range(4):
+        workers.submit(lambda number=number: done.append(f"greedy {number}"), "greedy")  # type: ignore[misc]
+    with pytest.raises(ServerBusy, match="your project"):
+        workers.submit(first, "greedy")
+    for name in ("one", "two"):
+        workers.submit(lambda name=name: done.append(name), name)  # type: ignore[misc]
+    workers.submit(lambda: done.append("nobody"))
+    gate.set()
+    until(lambda: len(done) == 7)
+    assert done == ["greedy 0", "one", "two", "nobody", "greedy 1", "greedy 2", "greedy 3"]
+    workers.stop()

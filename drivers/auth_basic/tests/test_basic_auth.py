@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import bcrypt
@@ -14,6 +17,7 @@ from oslo_config import cfg
 
 from glancecore.domain.errors import ConfigError, NotAuthenticated, TooManyAttempts
 from glancecore.testing.settings import make_section
+from glancecore.testing.waiting import until
 
 
 def _line(user: str, password: str) -> str:
@@ -118,6 +122,78 @@ def test_the_first_72_bytes_are_not_the_password(tmp_path: Path) -> None:
         _auth(tmp_path / "htpasswd").identify(_login("alice", "x" * 73))
 
 
+def _tried(auth: BasicAuth, user: str, password: str, address: str = "192.0.2.1") -> type[Exception] | None:
+    try:
+        auth.identify({**_login(user, password), "REMOTE_ADDR": address})
+    except (NotAuthenticated, TooManyAttempts) as exc:
+        return type(exc)
+    return None
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> tuple[list[int], Callable[[], None]]:
+    """Passwords that are being looked at, and what lets them go."""
+    asked: list[int] = []
+    go_on = threading.Event()
+    checkpw = bcrypt.checkpw
+
+    def waits(given: bytes, stored: bytes) -> bool:
+        asked.append(1)
+        go_on.wait(60)
+        return checkpw(given, stored)
+
+    monkeypatch.setattr(bcrypt, "checkpw", waits)
+    return asked, go_on.set
+
+
+def test_guesses_that_come_together_are_no_more_than_those_one_by_one(users: Path, held: tuple[list[int], Callable[[], None]]) -> None:
+    auth, (asked, go_on) = _auth(users, attempts_per_user=3), held
+    with ThreadPoolExecutor(20) as pool:
+        results = [pool.submit(_tried, auth, "alice", str(x)) for x in range(20)]
+        until(lambda: len(asked) + sum(x.done() for x in results) == 20)
+        go_on()
+        found = [x.result() for x in results]
+    assert (len(asked), found.count(NotAuthenticated), found.count(TooManyAttempts)) == (3, 3, 17)
+    assert _tried(auth, "alice", "sesame") is TooManyAttempts, "those were wrong, and count on"
+
+
+def test_who_sends_much_at_once_with_the_right_password_is_let_in(users: Path, held: tuple[list[int], Callable[[], None]]) -> None:
+    auth, (asked, go_on) = _auth(users, attempts_per_user=3), held
+    with ThreadPoolExecutor(20) as pool:
+        results = [pool.submit(_tried, auth, "alice", "sesame") for _ in range(20)]
+        until(lambda: asked)
+        go_on()
+        assert [x.result() for x in results] == [None] * 20
+    assert len(asked) == 1, "it is looked at once"
+
+
+def test_who_guesses_locks_out_nobody_whose_name_he_does_not_try(users: Path) -> None:
+    """Colleagues have the same address."""
+    auth = _auth(users, attempts_per_user=3, attempts_per_address=6, remember_seconds=0)
+    found = [_tried(auth, name, str(number)) for number in range(5) for name in ("alice", "carol", "dave")]
+    assert (found.count(NotAuthenticated), found.count(TooManyAttempts)) == (6, 9)
+    assert [_tried(auth, "bob", "pass:with:colons \u00fc") for _ in range(5)] == [None] * 5
+    assert _tried(auth, "alice", "sesame") is TooManyAttempts
+    assert _tried(auth, "alice", "sesame", "192.0.2.2") is None
+
+
+def test_one_address_may_not_go_through_all_names(users: Path) -> None:
+    """Whether they are somebody's is not told by that."""
+    auth = _auth(users, attempts_per_user=3, attempts_per_address=6)
+    names = [f"nobody{x}" for x in range(40)]
+    found = [_tried(auth, x, "password") for x in names]
+    assert found == [NotAuthenticated] * 30 + [TooManyAttempts] * 10
+    assert _tried(auth, "bob", "pass:with:colons \u00fc", "192.0.2.2") is None
+
+
+def test_many_addresses_may_not_guess_one_password(users: Path) -> None:
+    auth = _auth(users, attempts_per_user=3, attempts_per_address=6)
+    found = [_tried(auth, "alice", f"{number} {x}", f"192.0.2.{x}") for number in range(2) for x in range(40)]
+    assert found.count(NotAuthenticated) == 30
+    assert _tried(auth, "alice", "sesame", "192.0.2.1") is TooManyAttempts
+    assert _tried(auth, "bob", "pass:with:colons \u00fc", "192.0.2.1") is None
+
+
 def test_attempts_are_limited_by_address_and_user(users: Path) -> None:
     auth = _auth(users, attempts_per_user=3, attempts_per_address=5)
     here, there = {"REMOTE_ADDR": "192.0.2.1"}, {"REMOTE_ADDR": "192.0.2.2"}
@@ -132,7 +208,7 @@ def test_attempts_are_limited_by_address_and_user(users: Path) -> None:
         with pytest.raises(NotAuthenticated):
             auth.identify({**_login(name, "x"), **here})
     with pytest.raises(TooManyAttempts):
-        auth.identify({**_login("eve", "x"), **here})
+        auth.identify({**_login("dave", "y"), **here})
     assert auth.identify({**_login("bob", "pass:with:colons \u00fc"), **here}).user == "bob", "whose password is remembered"
 
 

@@ -76,6 +76,19 @@ def test_the_session_before_ends_with_a_companys_login(service: Service, browser
     assert service.extensions["console"].sessions.find(first) is None  # type: ignore[attr-defined]
 
 
+def test_the_session_before_ends_that_has_changed_its_project_meanwhile(service: Service, browser: Browser) -> None:
+    begin(browser)
+    come_back(browser)
+    begin(browser)
+    kept = service.extensions["console"].sessions  # type: ignore[attr-defined]
+    other = kept.change(kept.find(browser.cookie), LOGIN).cookie
+    browser.client.set_cookie("__Host-glancecore-console", other, secure=True)
+    assert come_back(browser).status_code == 200
+    assert browser.cookie != other
+    assert sessions(service) == 1
+    assert kept.find(other) is None
+
+
 def test_a_session_before_that_has_ended_meanwhile_is_no_error(service: Service, browser: Browser) -> None:
     begin(browser)
     come_back(browser)

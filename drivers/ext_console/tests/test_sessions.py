@@ -275,7 +275,7 @@ def test_a_login_in_place_of_a_session_that_is_gone(behind_proxy: Service) -> No
     sessions = behind_proxy.extensions["console"].sessions  # type: ignore[attr-defined]
     session = sessions.find(browser.cookie)
     sessions.end(session)
-    begun = sessions.begin(session.login, session.record)
+    begun = sessions.begin(session.login, session.line)
     assert [x.id for x in records(behind_proxy)] == [begun.record.id]
 
 
@@ -295,7 +295,7 @@ def test_the_session_before_stays_when_the_new_one_can_not_be_kept(behind_proxy:
 
     monkeypatch.setattr(writer, "save", away)
     with pytest.raises(DatabaseUnavailable):
-        sessions.begin(session.login, session.record) if what == "begin" else sessions.change(session, session.login)
+        sessions.begin(session.login, session.line) if what == "begin" else sessions.change(session, session.login)
     assert [x.id for x in records(behind_proxy)] == [session.record.id]
 
 

@@ -67,12 +67,8 @@ class TestSegments(OnSwift):
     settings = {"swift_store_large_object_size": 1, "swift_store_large_object_chunk_size": 1}
 
 
-class TestManyContainers(OnSwift):
-    settings = {"swift_store_multiple_containers_seed": 2, "swift_store_large_object_chunk_size": 1}
-
-
 class TestWholeObjectsWithKeystone(OnSwift):
-    """The options as they come: up to 5 GiB in one object when the size is known."""
+    """Up to 5 GiB in one object when the size is known, as the options come; in one of 256 containers."""
 
     version = "3"
     big = SMALL + (1 << 20) + 7
@@ -83,7 +79,8 @@ class TestWholeObjectsWithKeystone(OnSwift):
 
     def options(self, proxy):
         account = proxy.client("3").get_auth()[0].rpartition("/")[2]
-        return proxy.keystone(swift_store_endpoint=f"{proxy.url}/v1/{account}", swift_store_create_container_on_put=True, swift_store_timeout=10)
+        return proxy.keystone(swift_store_endpoint=f"{proxy.url}/v1/{account}", swift_store_create_container_on_put=True, swift_store_timeout=10,
+                              swift_store_multiple_containers_seed=2)
 
 
 class OwnerBackdoor(SwiftBackdoor):
@@ -109,7 +106,9 @@ OwnedStore.options = [*SwiftStore.options, cfg.StrOpt("kit_owner", help="The pro
 class TestOwners(OnSwift):
     """Each image in a container of its own, in the account of another project; in segments."""
 
-    settings = {"swift_store_large_object_size": 1, "swift_store_large_object_chunk_size": 1, "swift_store_timeout": 10}
+    @pytest.fixture
+    def proxy(self, proxy_v3):
+        return proxy_v3
 
     @pytest.fixture
     def store(self, proxy, container):
@@ -121,35 +120,9 @@ class TestOwners(OnSwift):
 
     @pytest.fixture
     def backdoor(self, proxy, container):
-        return OwnerBackdoor(proxy, Room(proxy.client("1", "OTHER"), container))
-
-    def options(self, proxy):
-        return proxy.reseller(kit_owner="other", **self.settings)
-
-
-class TestOwnersWithKeystone(TestOwners):
-    big = SMALL + (1 << 20) + 7
-
-    @pytest.fixture
-    def proxy(self, proxy_v3):
-        return proxy_v3
-
-    @pytest.fixture
-    def backdoor(self, proxy, container):
         return OwnerBackdoor(proxy, Room(proxy.client("3", "demo"), container))
 
     def options(self, proxy):
         account, demo = (proxy.client("3", who).get_auth()[0].rpartition("/")[2] for who in ("", "demo"))
         return proxy.keystone(swift_store_endpoint=f"{proxy.url}/v1/{account}", swift_store_create_container_on_put=True, swift_store_timeout=10,
-                              swift_store_multi_tenant=True, kit_owner=demo.removeprefix("KEY_"))
-
-
-class TestNobodysImages(OnSwift):
-    """The same without owners: in the service's own account."""
-
-    @pytest.fixture
-    def backdoor(self, proxy, container):
-        return OwnerBackdoor(proxy, Room(proxy.client("1", "RESELLER"), container))
-
-    def options(self, proxy):
-        return proxy.reseller(swift_store_timeout=10)
+                              swift_store_multi_tenant=True, kit_owner=demo.removeprefix("KEY_"), swift_store_large_object_size=1, swift_store_large_object_chunk_size=1)

@@ -46,7 +46,8 @@ class TestVmwareStore(StoreConformance):
         gc.collect()
 
     reach = frozenset({Reach.PROCESSES, Reach.BREAK})
-    datastores = (("DC0", "LocalDS_0"),)
+    datastores = (("DC0", "LocalDS_0"), ("DC0", "LocalDS_1"), ("DC1", "LocalDS_0"))
+    huge = 64 << 20
 
     @pytest.fixture
     def store(self, vcenter):
@@ -59,8 +60,3 @@ class TestVmwareStore(StoreConformance):
     @pytest.fixture
     def backdoor(self, vcenter):
         return DatastoreBackdoor(vcenter, *self.datastores)
-
-
-class TestSeveralDatastores(TestVmwareStore):
-    datastores = (("DC0", "LocalDS_0"), ("DC0", "LocalDS_1"), ("DC1", "LocalDS_0"))
-    huge = 64 << 20

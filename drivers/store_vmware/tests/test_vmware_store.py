@@ -1,6 +1,7 @@
 """What only this store does: several datastores, sessions that end, reads sent on to a host, settings."""
 
 import os
+import socket
 import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ import pytest
 from glancecore_store_vmware.driver import VmwareStore
 
 from glancecore.domain import errors
+from glancecore.testing.settings import make_section
 from glancecore.testing.store import make_store
 
 
@@ -48,6 +50,22 @@ def test_a_half_written_file_is_no_blob(vcenter):
     store.discard("half")
     assert files(vcenter) == set()
     store.close()
+
+
+@pytest.mark.timeout(120)
+def test_a_ping_does_not_wait_for_the_timeout_of_requests():
+    """Those that ask again meanwhile wait for the same question."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        conf = make_section(VmwareStore.options, vmware_server_host=f"127.0.0.1:{silent.getsockname()[1]}", vmware_server_username="u", vmware_server_password="p",
+                            vmware_datastores=["DC0:LocalDS_0"], vmware_insecure=True, vmware_http_timeout=3600)
+        store = VmwareStore("silent", conf)
+        for _ in range(2):
+            with pytest.raises(errors.StoreUnavailable, match="does not answer"):
+                store.ping()
+        silent.settimeout(0)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
 
 
 def test_a_session_that_the_vcenter_has_ended_is_made_anew(vcenter):

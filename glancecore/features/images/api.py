@@ -148,7 +148,7 @@ class ImagesApi:
         return any(self._images.find(ctx, replace(query, hidden=x)).images for x in (False, True))
 
     def create(self, request: Request, ctx: Context) -> Response:
-        image = self._images.create(ctx, new_image(body.read_json(request, self._settings.max_json_body), self._create_body))
+        image = self._images.create(ctx, lambda: new_image(body.read_json(request, self._settings.max_json_body), self._create_body))
         response = json_response(self._presenter.present(ctx, image), 201)
         response.headers["Location"] = f"{request.root_url}v2/images/{image.id}"
         if self._import_methods:

@@ -64,6 +64,10 @@ class MetadataRules:
     read_only: Collection[str] = ()
 
 
+#: Whose rules are asked before an image is known, the usual one first.
+_VISIBILITIES = sorted(Visibility, key=lambda x: x is not Visibility.SHARED)
+
+
 class Images:
     """Use cases on images without their data."""
 
@@ -149,8 +153,12 @@ class Images:
         raise AssertionError("the last look returns or raises")
 
     # -- changing ----------------------------------------------------------------------------------------------------
-    def create(self, ctx: Context, new: NewImage) -> Image:
-        """Raises Forbidden, ImageExists, QuotaExceeded, LimitExceeded, PropertiesInvalid."""
+    def create(self, ctx: Context, read: Callable[[], NewImage]) -> Image:
+        """The image that ``read`` gives, which is asked when there is one that the caller may create.
+
+        Raises Forbidden, ImageExists, QuotaExceeded, LimitExceeded, PropertiesInvalid, and what ``read`` raises."""
+        self.require_creating(ctx)
+        new = read()
         at = now()
         owner = str(given) if (given := new.fields.get("owner", ctx.project)) is not None else None
         if owner != ctx.project and not ctx.admin:
@@ -176,6 +184,12 @@ class Images:
         self._writer.save(*changes, events=[ImageEvent(EventType.IMAGE_CREATE, image)])
         checkpoint("create.after_commit")
         return image
+
+    def require_creating(self, ctx: Context) -> None:
+        """Raises Forbidden when the policy lets the caller create no image, whatever its visibility. Admins may create for others, so they are asked when it is known for whom."""
+        own = [{"owner": ctx.project, "project_id": ctx.project, "visibility": x.value} for x in _VISIBILITIES]
+        if not ctx.admin and not any(self._policy.allows(ctx, "add_image", x) for x in own):
+            self._policy.authorize(ctx, "add_image", own[0])
 
     def update(self, ctx: Context, image_id: str, read: Callable[[], Sequence[patch.PatchOperation]]) -> Image:
         """Apply a patch, which is read when the caller has been found to be allowed to change the image.
@@ -217,7 +231,7 @@ class Images:
         """Idempotent. Raises Invalid, LimitExceeded."""
         if len(tag) > fields.MAX_NAME:
             raise errors.Invalid(f"tag: at most {fields.MAX_NAME} characters")
-        text.name("tag", tag)
+        text.label("tag", tag)
 
         def change(image: Image) -> Image:
             return image.tagged(*image.tags, tag)

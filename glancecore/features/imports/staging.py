@@ -121,8 +121,9 @@ class Staging:
         self._policy.authorize(ctx, "upload_image", image)
         image.require(Status.QUEUED)
         image.require_formats()
-        if size is not None and size > self._staged_data.cap:
-            raise errors.TooLarge(f"the data has {size} bytes; image_size_cap is {self._staged_data.cap}")
+        with self._operations.noting(image):
+            if size is not None and size > self._staged_data.cap:
+                raise errors.TooLarge(f"the data has {size} bytes; image_size_cap is {self._staged_data.cap}")
         limits = self._quota.limits(image.owner)
         ref = self._staged_data.ref(image_id)
         checkpoint("stage.before_intent")

@@ -26,6 +26,7 @@ from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.import_method import ImportMethod, MethodRequest, Source
 from glancecore.ports.repository import Change
 from glancecore.ports.task_repository import TaskAdded, TaskChanged
+from glancecore.sdk import tracing
 from glancecore.sdk.checkpoints import checkpoint
 
 #: Where an image that is importing came from, and goes back to when the import fails.
@@ -118,13 +119,14 @@ class Imports:
         Raises what ``Images.create`` and ``start`` raise."""
         self._policy.authorize(ctx, "tasks_api_access")
         self._policy.authorize(ctx, "add_task")
+        self._images.require_creating(ctx)
         uri, new, given = read()
         method = self._methods.get("web-download")
         if method is None:
             raise errors.UnknownMethod("import method web-download is not enabled in this deployment")
         wanted = ImportRequest({"name": "web-download", "uri": uri}, body={"method": {"name": "web-download", "uri": uri}}, given=given)
         self._check(ctx, method, MethodRequest(wanted.method))
-        image = self._images.create(ctx, new)
+        image = self._images.create(ctx, lambda: new)
         task = self._start(ctx, image, wanted)
         if task is None:
             raise errors.Conflict("there is no store to import to")
@@ -236,7 +238,7 @@ class Imports:
         task = Task(task_id, kind, at, at, owner=image.owner, image_id=image.id, user_id=ctx.user,
                     request_id=ctx.request_id, progress=Progress("waiting", copies=tuple(Copy(x) for x in stores)),
                     input={"image_id": image.id, "import_req": dict(wanted.body), "backend": list(stores), **(wanted.given or {})},
-                    secrets={"roles": ",".join(request.roles), **self._kept.seal(task_id, request.secrets)})
+                    secrets={"roles": ",".join(request.roles), **self._kept.seal(task_id, request.secrets)}, trace=tracing.carrier())
         kept = failed.kept if failed is not None and failed.keeps(at) else None
         saved = self._operations.writer.image(image, image.begin_import(task.id, stores, kept))
         begun = saved.after

@@ -31,7 +31,7 @@ class Members:
         image = self._image(ctx, image_id)
         self._policy.authorize(ctx, "add_member", image)
         _require_shared(image)
-        project = text.name("member", read())
+        project = text.label("member", read())
         if "/" in project:
             raise errors.Invalid("member: a project id has no slash")
         at = now()

@@ -41,8 +41,7 @@ class MetadefsApi:
                             "schema": "/v2/schemas/metadefs/namespaces"})
 
     def create(self, request: Request, ctx: Context) -> Response:
-        wanted = metadef_bodies.namespace(body.read_json(request, self._settings.max_json_body), ctx.project, now())
-        made = self._metadefs.create(ctx, wanted)
+        made = self._metadefs.create(ctx, lambda: metadef_bodies.namespace(body.read_json(request, self._settings.max_json_body), ctx.project, now()))
         response = json_response(metadef_answers.whole(made), 201)
         response.headers["Location"] = f"{request.root_url.rstrip('/')}{metadef_answers.path(made.name)}"
         return response

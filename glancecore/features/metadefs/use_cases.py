@@ -10,7 +10,7 @@ from glancecore.domain import errors
 from glancecore.domain.clock import now
 from glancecore.domain.context import Context
 from glancecore.domain.events import EventType, MetadefEvent
-from glancecore.domain.metadef import Namespace, Outline, ResourceType
+from glancecore.domain.metadef import MetadefVisibility, Namespace, Outline, ResourceType
 from glancecore.features.metadefs.validation import MetadefValidation, PropertiesVerdict
 from glancecore.kernel.retrying import on_concurrent_change
 from glancecore.kernel.writer import Writer
@@ -68,8 +68,14 @@ class Metadefs:
         return self._validation.check(ctx.project, resource_type, properties)
 
     # -- changing ----------------------------------------------------------------------------------------------------
-    def create(self, ctx: Context, namespace: Namespace) -> Namespace:
-        """With everything that is in it, at once. Raises Forbidden, MetadefExists, LimitExceeded."""
+    def create(self, ctx: Context, read: Callable[[], Namespace]) -> Namespace:
+        """With everything that is in it, at once, as ``read`` gives it, which is asked when there is one that the caller may create.
+
+        Raises Forbidden, MetadefExists, LimitExceeded, and what ``read`` raises."""
+        own = [{"owner": ctx.project, "project_id": ctx.project, "visibility": x.value, "namespace": ""} for x in MetadefVisibility]
+        if not ctx.admin and not any(self._policy.allows(ctx, "add_metadef_namespace", x) for x in own):
+            self._policy.authorize(ctx, "add_metadef_namespace", own[0])
+        namespace = read()
         self._policy.authorize(ctx, "add_metadef_namespace", target(namespace))
         _check_owner(ctx, namespace.owner)
         self._writer.save(NamespaceAdded(namespace.checked()), events=[MetadefEvent(EventType.METADEF_NAMESPACE_CREATE, namespace)])

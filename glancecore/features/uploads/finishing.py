@@ -79,7 +79,7 @@ class UploadFinishing:
         """Make the image of all parts, soon; the turn is ended by that. ``token``: the caller's, where there is one."""
         outcome = Outcome()
         try:
-            self.workers.submit(partial(self._run, turn, token, outcome))
+            self.workers.submit(partial(self._run, turn, token, outcome), turn.session.owner)
         except errors.ServerBusy:
             turn.rest(PAUSE)
             outcome.known.set()

@@ -49,7 +49,8 @@ class Uploads:
         self._policy.authorize(ctx, "upload_image", image)
         image.require(Status.QUEUED)
         image.require_formats()
-        store = self.target(store_id, size)
+        with self._operations.noting(image):
+            store = self.target(store_id, size)
         signature = self.signature(image, ctx.token)
         checkpoint("upload.before_intent")
         saving = image.begin_upload()

@@ -5,21 +5,21 @@ from __future__ import annotations
 import hmac
 import logging
 import secrets
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 import bcrypt
 import webob.exc
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
 from oslo_middleware import basic_auth, exceptions
 
 from glancecore.domain.context import Context
-from glancecore.domain.errors import ConfigError, NotAuthenticated, TooManyAttempts
+from glancecore.domain.errors import ConfigError, NotAuthenticated
 from glancecore.ports.auth import Auth, Scheme
+from glancecore.sdk.attempts import Attempts
 from glancecore_auth_basic.options import OPTIONS
 
 if TYPE_CHECKING:
@@ -56,9 +56,10 @@ class BasicAuth(Auth):
         self._key = secrets.token_bytes(32)
         self._known: dict[bytes, float] = {}
         self._read: tuple[int, dict[str, bytes]] | None = None
-        self._attempts = MovingWindowRateLimiter(MemoryStorage())
-        self._per_user = RateLimitItemPerMinute(self.conf.attempts_per_user) if self.conf.attempts_per_user else None
-        self._per_address = RateLimitItemPerMinute(self.conf.attempts_per_address) if self.conf.attempts_per_address else None
+        self._attempts = Attempts(self.conf.attempts_per_user, self.conf.attempts_per_address)
+        #: One for each password that is looked at: who sends it again meanwhile waits for what is found.
+        self._looking: WeakValueDictionary[bytes, threading.Lock] = WeakValueDictionary()
+        self._lock = threading.Lock()
         for option, user in self._unknown():
             LOG.warning("[auth_basic] %s names %s, who is not in %s: correct the name, or take it out", option, user, path)
 
@@ -91,21 +92,23 @@ class BasicAuth(Auth):
         """Raises NotAuthenticated, with the same words and after the same work whatever is wrong; TooManyAttempts."""
         changed, users = self._users()
         mark = hmac.digest(self._key, b"\0".join((str(changed).encode(), user.encode(), password)), "sha256")
-        now = time.monotonic()
-        if self._known.get(mark, 0) > now:
+        if self._is_known(mark):
             return
-        limits = [(self._per_user, ("user", address, user)), (self._per_address, ("address", address))]
-        if not all(self._attempts.test(limit, *key) for limit, key in limits if limit):
-            raise TooManyAttempts("too many wrong passwords; try again in a minute")
-        if not _right(users, user, password):
-            for limit, key in limits:
-                if limit:
-                    self._attempts.hit(limit, *key)
-            LOG.info("wrong user or password from %s", address or "a Unix socket")
-            raise NotAuthenticated("wrong user or password")
-        if len(self._known) > MOST_KNOWN:
-            self._known = {}
-        self._known[mark] = now + self.conf.remember_seconds
+        with self._lock:
+            looking = self._looking.setdefault(mark, threading.Lock())
+        with looking:
+            if self._is_known(mark):  # a client that sends many requests at once has one password
+                return
+            with self._attempts.one(address, user):
+                if not _right(users, user, password):
+                    LOG.info("wrong user or password from %s", address or "a Unix socket")
+                    raise NotAuthenticated("wrong user or password")
+            if len(self._known) > MOST_KNOWN:
+                self._known = {}
+            self._known[mark] = time.monotonic() + self.conf.remember_seconds
+
+    def _is_known(self, mark: bytes) -> bool:
+        return self._known.get(mark, 0) > time.monotonic()
 
     def _users(self) -> tuple[int, dict[str, bytes]]:
         """When the file was changed, and its hashes by user."""

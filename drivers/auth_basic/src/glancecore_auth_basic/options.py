@@ -20,7 +20,8 @@ OPTIONS: list[cfg.Opt] = [
     cfg.IntOpt("attempts_per_user", default=10, min=0,
                help="Wrong passwords for one user that one address may give in a minute, in each process; then it gets 429. 0: no limit."),
     cfg.IntOpt("attempts_per_address", default=60, min=0,
-               help="Wrong passwords that one address may give in a minute, in each process. 0: no limit."),
+               help="Wrong passwords that one address may give in a minute, and that may be given for one user from all addresses, in each process. Who has given no wrong one for this user "
+                    "from this address in that minute is let try beyond that, up to five times as many. 0: no limit."),
 ]
 
 

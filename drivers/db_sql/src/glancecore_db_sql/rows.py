@@ -68,7 +68,7 @@ def encode(image: Image) -> Row:
         image.visibility.value, int(image.protected), int(image.hidden), image.container_format, image.disk_format,
         image.min_ram, image.min_disk, image.size, image.virtual_size, image.checksum, image.hash_algo, image.hash_value,
         image.version, image.attempt, image.last_error, import_state(image), _json(image.tags), _json(dict(image.properties)),
-        _json([{"url": x.url, "store": x.store, "metadata": dict(x.metadata), "status": x.status.value}
+        _json([{"url": x.url, "store": x.store, "metadata": dict(x.metadata), "status": x.status.value, **({"damaged": True} if x.damaged else {})}
                for x in image.locations]) if image.locations else "[]",
         shelf(image))
 
@@ -81,7 +81,7 @@ def decode(scalars: Sequence[Any], tags: list[str], properties: dict[str, str | 
     return Image(
         id_, moment(created), moment(updated), name, owner, _STATUS[status], _VISIBILITY[visibility], protected == 1,
         hidden == 1, container_format, disk_format, min_ram, min_disk, size, virtual_size, checksum, hash_algo, hash_value,
-        tuple(tags), properties, tuple([Location(x["url"], x["store"], x["metadata"], _LOCATION[x["status"]]) for x in locations]),
+        tuple(tags), properties, tuple([Location(x["url"], x["store"], x["metadata"], _LOCATION[x["status"]], "damaged" in x) for x in locations]),
         version, attempt, fault, staged, importing, was, as_member)
 
 
@@ -173,7 +173,7 @@ def blob_list(blobs: Iterable[BlobRef]) -> str:
 def encode_task(task: Task) -> Row:
     """In the order of TASK_COLUMNS: what tasks are found by, and all else in one document."""
     document = {"input": task.input, "result": task.result, "message": task.message, "error": task.error, "progress": task.progress,
-                "cancelled": task.cancelled, "secrets": task.secrets, "kept": task.kept}
+                "cancelled": task.cancelled, "secrets": task.secrets, "kept": task.kept, **({"trace": task.trace} if task.trace else {})}
     return (task.id, task.type.value, task.status.value, task.owner, task.image_id, task.user_id, task.request_id, micros(task.created_at),
             micros(task.updated_at), None if task.expires_at is None else micros(task.expires_at),
             None if task.kept_until is None else micros(task.kept_until), task.version, _json(document))

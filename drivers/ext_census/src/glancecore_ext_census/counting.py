@@ -40,7 +40,7 @@ class Counting:
         stack = ExitStack()
         held = stack.enter_context(holding)
         try:
-            self.workers.submit(partial(self._run, stack, held, initiator))
+            self.workers.submit(partial(self._run, stack, held, initiator), held.image.owner)
         except BaseException:
             with stack:  # nobody works on it
                 raise

@@ -11,14 +11,13 @@ from keystoneauth1 import exceptions
 from keystoneauth1 import session as keystone_session
 from keystoneauth1.exceptions.auth import MissingAuthMethods
 from keystoneauth1.identity import v3
-from limits import RateLimitItemPerMinute
 
 from glancecore.domain import errors
 from glancecore.domain.errors import ConfigError
 from glancecore.ports.auth import TokenService
 from glancecore.ports.extension import Kernel
 from glancecore.ports.options import Section
-from glancecore_ext_console.attempts import Attempts
+from glancecore.sdk.attempts import Attempts
 from glancecore_ext_console.sessions import Login, Named, Session
 from glancecore_ext_console.ways import Field, Method, Way
 
@@ -36,9 +35,7 @@ class KeystoneWay(Way):
         super().__init__(kernel)
         self._domain = conf.default_domain
         self.protocols: Mapping[str, str] = conf.websso_protocols
-        self._attempts = Attempts()
-        self._per_user = RateLimitItemPerMinute(conf.attempts_per_user) if conf.attempts_per_user else None
-        self._per_address = RateLimitItemPerMinute(conf.attempts_per_address) if conf.attempts_per_address else None
+        self._attempts = Attempts(conf.attempts_per_user, conf.attempts_per_address)
         self._made: tuple[TokenService, keystone_session.Session] | None = None
 
     def methods(self) -> Sequence[Method]:
@@ -139,9 +136,8 @@ class KeystoneWay(Way):
     def _counted(self, environ: WSGIEnvironment, user: str, wrong: str) -> Iterator[None]:
         """Raises TooManyAttempts."""
         address = environ.get("REMOTE_ADDR") or ""
-        limits = [(limit, key) for limit, key in ((self._per_user, ("user", address, user)), (self._per_address, ("address", address))) if limit]
         try:
-            with self._attempts.one(limits), self._told(wrong):
+            with self._attempts.one(address, user), self._told(wrong):
                 yield
         except errors.NotAuthenticated:
             LOG.info("wrong login at Keystone from %s", address or "a Unix socket")

@@ -74,12 +74,12 @@ class KeystoneRoutes:
         origin = quote(f"{request.root_url}{WEBSSO.lstrip('/')}", safe="")
         response = Response("", 302, headers={"Location": f"{self._way.websso_url(quote(protocol, safe=''))}?origin={origin}"}, content_type="text/html; charset=UTF-8")
         former = self._visitors.known(request.environ)
-        cookies.bind(request.environ, response, new_cookie() + ("" if former is None else f".{former.record.id}"), _SOON)
+        cookies.bind(request.environ, response, new_cookie() + ("" if former is None else f".{former.line}"), _SOON)
         return response
 
     def callback(self, request: Request, _ctx: Context) -> Response:
         """The form comes from Keystone's page, so the session's own cookie, which is for this site alone, does not come with it; this one does, and
-        says by the id of its record which session the browser had: that one ends."""
+        says which session the browser had: that one ends, also when it has gone on in another project meanwhile."""
         bound, dot, former = (cookies.read(request.environ, cookies.WEBSSO) or "").partition(".")
         if not is_cookie(bound) or (dot and not is_id(former)):
             raise errors.Forbidden("this login was not begun here, or more than ten minutes ago: begin it again at the login page of the console")
@@ -96,7 +96,7 @@ class KeystoneRoutes:
         except (errors.NotAuthenticated, errors.Forbidden) as exc:
             text = _PAGE.format(title="You are not logged in", text=html.escape(str(exc)), url=f"{root}/console/", link="To the login page")
             return self._unbound(request, Response(text, 403, content_type="text/html; charset=UTF-8"))
-        session = self._sessions.begin(login, self._sessions.former(former) if former else None)
+        session = self._sessions.begin(login, former or None)
         user, project = (html.escape(x.name if x else "") for x in (login.user, login.project))
         text = _PAGE.format(title=f"You are logged in as {user}", text=f"In project {project}. If that is not you, log out at once: somebody has sent you here.",
                             url=f"{root}/console/", link=f"Go on as {user}")

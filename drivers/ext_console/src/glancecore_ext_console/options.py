@@ -18,7 +18,9 @@ OPTIONS: list[cfg.Opt] = [
                help="Hours for which operators can look at what happened (all events but downloads). 0: no event is kept."),
     cfg.IntOpt("attempts_per_user", default=10, min=0,
                help="Wrong passwords for one user of Keystone's that one address may give in a minute, in each process; then it gets 429. 0: no limit."),
-    cfg.IntOpt("attempts_per_address", default=60, min=0, help="Wrong logins at Keystone that one address may try in a minute, in each process. 0: no limit."),
+    cfg.IntOpt("attempts_per_address", default=60, min=0,
+               help="Wrong logins at Keystone that one address may try in a minute, and that may be tried for one user from all addresses, in each process. Who has tried no wrong "
+                    "one for this user from this address in that minute may try beyond that, up to five times as many. 0: no limit."),
     cfg.StrOpt("default_domain", default="Default", help="Name of the Keystone domain of users and projects that name none."),
     DictOpt("websso_protocols", default={},
             help="Federation protocols of Keystone's that users may log in by, protocol:label, such as openid:Company account. Keystone must name "

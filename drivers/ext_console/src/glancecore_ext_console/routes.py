@@ -109,7 +109,7 @@ class Routes:
             raise errors.Invalid(f"method: {said['method']} is none of this service's: {', '.join(x.name for x in self._way.methods())}")
         login = self._way.login(request.environ, said["method"], {name: value for name, value in said.items() if name != "method"})
         before = self._visitors.known(request.environ)
-        return self.shown(request, self._sessions.begin(login, None if before is None else before.record))
+        return self.shown(request, self._sessions.begin(login, None if before is None else before.line))
 
     @for_page
     def logout(self, request: Request, _ctx: Context) -> Response:

@@ -14,7 +14,7 @@ from glancecore.ports.record_repository import Record, RecordAdded, RecordChange
 from glancecore_ext_console.sealing import Keys, is_cookie, new_cookie
 
 LOG = logging.getLogger(__name__)
-SESSIONS = Collection("console.sessions", keys=("user",))
+SESSIONS = Collection("console.sessions", keys=("user", "first"))
 #: Projects that a session remembers to choose from.
 MOST_PROJECTS = 500
 #: What part of the time that a session may be idle passes before its use is noted.
@@ -60,6 +60,11 @@ class Session:
         return self.record.expires_at
 
     @property
+    def line(self) -> str:
+        """By what the sessions that follow each other from one login, in one project after another, are known."""
+        return _first(self.record)
+
+    @property
     def csrf(self) -> str:
         return Keys.csrf(self.cookie)
 
@@ -92,11 +97,13 @@ class Sessions:
         credentials = self._keys.unseal(cookie, str(record.data["sealed"]))
         return None if credentials is None else Session(cookie, record, _login(record.data, credentials))
 
-    def begin(self, login: Login, before: Record | None = None) -> Session:
-        """A new one with a cookie of its own, in place of the one that ``before`` is of, if it is still there: a cookie that somebody else may know leads nowhere."""
+    def begin(self, login: Login, former: str | None = None) -> Session:
+        """A new one with a cookie of its own, in place of what is left of the login that ``former`` is the ``line`` of, in whatever project by now: a cookie that somebody
+        else may know leads nowhere."""
         session = self._made(login, self._kernel.clock() + self._lifetime.whole)
-        while not self._save(session, before):
-            before = None if before is None else self._now(before)
+        while not self._save(session, next(iter(self._of_line(former)), None)):
+            pass
+        self._end_line(former)
         self._end_oldest(session)
         return session
 
@@ -109,13 +116,6 @@ class Sessions:
                 return session
             record = self._now(record)
         raise SessionExpired("the session has ended; log in again")
-
-    def former(self, record_id: str) -> Record | None:
-        """That of a session whose cookie is not at hand: it can be ended, and no more."""
-        try:
-            return self._kernel.records.get(SESSIONS.name, record_id)
-        except errors.RecordNotFound:
-            return None
 
     def used(self, session: Session) -> None:
         """Somebody is there: it ends later."""
@@ -132,10 +132,7 @@ class Sessions:
 
     def log_out(self, session: Session) -> None:
         """Also the one that has taken its place meanwhile, in another project: its cookie is on the way to the same browser."""
-        first = _first(session.record)
-        while found := [x for x in self._of_user(session) if _first(x) == first]:
-            for record in found:
-                self._remove(record)
+        self._end_line(session.line)
 
     def end_all(self, session: Session) -> None:
         """Those of its user."""
@@ -152,7 +149,7 @@ class Sessions:
             ends = min(ends, login.ends)
         data = {"method": login.method, "user": _kept(login.user), "project": _kept(login.project), "projects": [_kept(x) for x in login.projects[:MOST_PROJECTS]],
                 "roles": list(login.roles), "ends": ends.isoformat(), "first": first or record_id, "sealed": self._keys.seal(cookie, login.credentials)}
-        record = Record(SESSIONS.name, record_id, data, (_user_key(login),), expires_at=self._until(ends))
+        record = Record(SESSIONS.name, record_id, data, (_user_key(login), first or record_id), expires_at=self._until(ends))
         return Session(cookie, record, login)
 
     def _until(self, ends: datetime) -> datetime:
@@ -190,6 +187,14 @@ class Sessions:
         for record in found[:max(0, len(found) - self._lifetime.most)]:
             self._remove(record)
 
+    def _of_line(self, line: str | None) -> list[Record]:
+        return self._kernel.records.find(RecordQuery(SESSIONS.name, 1, [line], limit=1000)) if line else []
+
+    def _end_line(self, line: str | None) -> None:
+        while found := self._of_line(line):
+            for record in found:
+                self._remove(record)
+
     def _of_user(self, session: Session) -> list[Record]:
         return self._kernel.records.find(RecordQuery(SESSIONS.name, 0, [str(session.record.keys[0])], limit=1000))
 
@@ -201,7 +206,7 @@ def _user_key(login: Login) -> str:
 
 
 def _first(record: Record) -> str:
-    """By what sessions that followed each other from one login are known."""
+    """See ``Session.line``."""
     return str(record.data.get("first", record.id))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import replace
 
 from glancecore.domain import errors, text
@@ -14,8 +15,10 @@ from glancecore.ports.repository import ImageQuery
 from glancecore_ext_families.family import FAMILIES, NAMES, PUBLIC, VERSIONS, Family, Version, own_id, public_id
 from glancecore_ext_families.references import LATEST, Reference
 
-#: How many of the newest versions are looked at for ``latest``, one look after the other.
+#: How many of the newest versions are looked at for ``latest``, one look after the other, behind the very newest.
 _LOOKS = (4, 50, 100, 100, 100)
+#: What the request that is being answered has been led to: it is shown next.
+_LED_TO: ContextVar[tuple[Context, Family, Version] | None] = ContextVar("families_led_to", default=None)
 
 
 class Catalogue:
@@ -99,6 +102,11 @@ class Catalogue:
         query = RecordQuery(VERSIONS.name, equal=[x.id for x in images], limit=len(images))
         return {x.id: Version.of(x) for x in self._records.find(query)} if images else {}
 
+    def led_to(self, ctx: Context, image_id: str) -> tuple[Family, Version] | None:
+        """Its family and version, when it is what a reference of this request has led to."""
+        found = _LED_TO.get()
+        return found[1:] if found is not None and found[0] is ctx and found[2].image_id == image_id else None
+
     def version(self, ctx: Context, family: Family, label: str) -> Version:
         """Raises RecordNotFound."""
         found = self.labelled(family, label)
@@ -145,6 +153,7 @@ class Catalogue:
         reference = Reference.parse(given)
         if reference is None:
             return None
+        _LED_TO.set(None)
         families = self.by_name(ctx, reference.family)
         bare = reference.channel is None and reference.label is None
         if bare and (not families or self._is_an_images(ctx, given)):
@@ -159,7 +168,7 @@ class Catalogue:
             latest = self.latest(ctx, family)
             if latest is None:
                 raise errors.ImageNotFound(f"no image {given}: family {family.name} has no version that can be used")
-            return latest.image_id
+            return _led(ctx, family, latest)
         return self._channel(ctx, family, given, channel, bare=bare)
 
     def latest(self, ctx: Context, family: Family, without: str | None = None) -> Version | None:
@@ -167,6 +176,8 @@ class Catalogue:
         after: Version | None = None
         for limit in _LOOKS:
             page = self.newest(family, after, limit)
+            if after is None and page and self._is_latest(ctx, page[0], without):  # as it nearly always is
+                return page[0]
             wanted = [x for x in page if x.in_latest and x.image_id != without and x.state(self._kernel.clock()) == "current"]
             if wanted:
                 equal = {"id": tuple(x.image_id for x in wanted), "status": (Status.ACTIVE.value,)}
@@ -177,6 +188,15 @@ class Catalogue:
                 return None
             after = page[-1]
         return None
+
+    def _is_latest(self, ctx: Context, newest: Version, without: str | None) -> bool:
+        if not newest.in_latest or newest.image_id == without or newest.state(self._kernel.clock()) != "current":
+            return False
+        try:
+            image = self._kernel.images.show(ctx, newest.image_id)
+        except errors.ImageNotFound:
+            return False
+        return image.status is Status.ACTIVE and not image.hidden
 
     def why_not(self, image: Image, version: Version | None) -> str | None:
         """Why nobody is led to it, in a word or two; None: it can be used."""
@@ -200,7 +220,7 @@ class Catalogue:
         version = self.version_of(image.id)
         if why := self.why_not(image, version if version is not None and version.family == family.id else None):
             raise errors.Conflict(f"{given}: channel {channel} points to version {found.target.label}, which is {why}; image {image.id} is what it is by id")
-        return image.id
+        return image.id if version is None else _led(ctx, family, version)
 
     def _labelled(self, ctx: Context, family: Family, given: str, label: str) -> str:
         version = self.labelled(family, label)
@@ -212,8 +232,13 @@ class Catalogue:
             raise errors.ImageNotFound(f"no image {given}: family {family.name} has no version {label} for you") from None
         if why := self.why_not(image, version):
             raise errors.Conflict(f"{given}: this version is {why}; image {image.id} is what it is by id")
-        return image.id
+        return image.id if version is None else _led(ctx, family, version)
 
     def _is_an_images(self, ctx: Context, name: str) -> bool:
         """Whether an image that is listed for the caller's project has that name: then it is meant. What others call their private images is nothing to admins."""
         return any(self._kernel.images.find(ctx, ImageQuery(Viewer(ctx.project), hidden=hidden, equal={"name": (name,)}, limit=1)).images for hidden in (False, True))
+
+
+def _led(ctx: Context, family: Family, version: Version) -> str:
+    _LED_TO.set((ctx, family, version))
+    return version.image_id

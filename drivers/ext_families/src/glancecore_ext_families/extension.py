@@ -73,7 +73,8 @@ class Families(Extension):
 
     def present(self, ctx: Context, images: Sequence[Image]) -> Sequence[Mapping[str, object]]:
         """Nothing of families that the caller may not see."""
-        versions = self.versions(images)
+        led = self.catalogue.led_to(ctx, images[0].id) if len(images) == 1 else None
+        versions = self.versions(images) if led is None else {images[0].id: led}
         rows: list[Mapping[str, object]] = []
         for image in images:
             family, version = versions.get(image.id, (None, None))

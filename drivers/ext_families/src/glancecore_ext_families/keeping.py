@@ -22,6 +22,7 @@ from glancecore.ports.record_repository import (
     RecordQuery,
     RecordRemoved,
 )
+from glancecore.sdk.checkpoints import checkpoint
 from glancecore.sdk.records import saving
 from glancecore_ext_families.catalogue import Catalogue
 from glancecore_ext_families.family import (
@@ -65,7 +66,9 @@ class Keeping:
         """The family and ``changes``, if nobody has changed it since it was read. Raises ConcurrentChange; RecordNotFound when it is gone."""
         record = family.saved()
         change: RecordChange = RecordChanged(family.record, record) if family.record else RecordAdded(record)
+        checkpoint("families.before_save")
         self._kernel.writer.save(change, *changes, events=events)
+        checkpoint("families.saved")
         return replace(family, record=record)
 
     # -- families ----------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from glancecore.domain.events import EventName, ExtensionEvent
 from glancecore.domain.image import Image
 from glancecore.ports.extension import Collection, Kernel
 from glancecore.ports.record_repository import Record, RecordChanged
+from glancecore.sdk.checkpoints import checkpoint
 from glancecore_ext_lifecycle.claims import CLAIM_TTL, stamp
 from glancecore_ext_lifecycle.deciding import decide
 from glancecore_ext_lifecycle.facts import Facts
@@ -41,11 +42,14 @@ class Applying:
     def apply(self, ctx: Context, plan: Record, policy: Record) -> Record:
         """What was done of it before, when somebody broke off, is not done again. Raises Conflict, also when somebody else goes on with it."""
         plan = self._claimed(plan, policy)
+        checkpoint("lifecycle.claimed")
         entries: Sequence[Mapping[str, Any]] = plan.data["entries"]  # type: ignore[assignment]
         result: list[object] = [*plan.data["result"]]  # type: ignore[misc]
         for entry in entries[len(result):]:
             result.append({"image_id": entry["image_id"], "action": entry["action"], **self._applied(ctx, entry, policy)})
+            checkpoint("lifecycle.step_done")
             plan = self._renewed(plan, result)
+            checkpoint("lifecycle.step_noted")
         done = self._next(plan, state="applied", result=result)
         told = {"policy": policy.data["name"], "plan": plan.id, "owner": ctx.project, "user": ctx.user,
                 "done": sum(x["done"] is True for x in result), "images": len(result)}  # type: ignore[index]

@@ -15,6 +15,7 @@ from glancecore.domain.events import EventName, ExtensionEvent
 from glancecore.ports.extension import Kernel
 from glancecore.ports.options import Section
 from glancecore.ports.record_repository import Record, RecordAdded, RecordChanged, RecordQuery, RecordRemoved
+from glancecore.sdk.checkpoints import checkpoint
 from glancecore_ext_lifecycle.applying import PLANS, POLICIES, Applying
 from glancecore_ext_lifecycle.claims import Claims, again, stamp
 from glancecore_ext_lifecycle.deciding import decide
@@ -88,6 +89,7 @@ class Plans:
         old = self.plans_of(policy.id)[int(self._conf.plans_per_policy) - 1:]
         told = {"policy": policy.data["name"], "plan": plan.id, "owner": ctx.project, "user": ctx.user, "images": len(entries)}
         self._kernel.writer.save(RecordAdded(plan), events=[ExtensionEvent(PLANNED, policy.id, told)])
+        checkpoint("lifecycle.planned")
         for each in old:
             if each.data["state"] != "applying":
                 with suppress(errors.RecordNotFound, errors.ConcurrentChange):  # somebody else has, or applies it

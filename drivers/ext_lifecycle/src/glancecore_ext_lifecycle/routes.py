@@ -92,7 +92,7 @@ class Routes:
 def _body(request: Request) -> Mapping[str, Any]:
     found: dict[str, Any] = request_body.read_json(request, _MOST_BODY)
     _CHECK.check(found)
-    text.name("name", found["name"])
+    text.label("name", found["name"])
     for at, step in enumerate(found["steps"]):
         if not {"age_days", "unused_days", "beyond", "past"} & step.keys():
             raise errors.Invalid(f"steps.{at}: {step['action']} needs age_days, unused_days, beyond or past")

@@ -12,6 +12,7 @@ from glancecore.domain.context import Context
 from glancecore.domain.image import Image
 from glancecore.ports.extension import Collection, Kernel
 from glancecore.ports.record_repository import Record, RecordAdded, RecordChanged, RecordQuery, RecordRemoved
+from glancecore.sdk.checkpoints import checkpoint
 from glancecore.sdk.records import saving
 
 #: By image: who has deleted it, or wanted to.
@@ -63,6 +64,7 @@ class DeletedImages:
         if deleter and deleter.get("project") != image.owner and not self._kernel.policy.allows(ctx, "trash_overrule", _target(image.owner)):
             raise errors.Forbidden("an admin of another project has deleted this image; ask an admin to restore it")
         restored = self._kernel.trash.restore(image.id)
+        checkpoint("trash.restored")
         for record in self._kernel.records.find(RecordQuery(DELETIONS.name, equal=[image.id], limit=1)):
             with suppress(errors.ConcurrentChange, errors.RecordNotFound):  # it is being deleted anew
                 self._kernel.writer.save(RecordRemoved(record))
@@ -119,6 +121,7 @@ class DeletedImages:
                                          else RecordChanged(before, replace(before, data=data, version=before.version + 1)))
             except (errors.ConcurrentChange, errors.RecordExists, errors.RecordNotFound):
                 continue
+            checkpoint("trash.noted")
             return
         raise errors.Conflict(f"image {image.id} is being changed by others all the time; try again")
 

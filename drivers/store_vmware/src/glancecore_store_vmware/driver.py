@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,6 +20,9 @@ from glancecore.ports.store import MARKER, MARKER_SIZE, Cap, PlaceMarker, Store,
 from glancecore_store_vmware.options import OPTIONS
 from glancecore_store_vmware.session import Session
 from glancecore_store_vmware.web import Web
+
+#: Seconds that ``ping`` waits, which the port allows 5.
+PING = 4.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,9 @@ class VmwareStore(Store):
         self._folder = f"/{conf.vmware_store_image_dir.strip('/')}"
         self._session = Session(name, conf)
         self._web = Web(name, self._session, conf.vmware_http_timeout)
+        self._lock = threading.Lock()
+        #: What the last ``ping`` has asked, in a thread: a vCenter that does not answer makes a question wait for vmware_http_timeout.
+        self._asked: Future[None] | None = None
 
     def create(self) -> None:
         try:
@@ -99,7 +107,23 @@ class VmwareStore(Store):
             content.fileManager.MakeDirectory(name=datastore.file(self._folder), datacenter=center, createParentDirectories=True)
 
     def ping(self) -> None:
-        self._session.call(lambda content: content.sessionManager.currentSession.key)
+        with self._lock:
+            if self._asked is None or self._asked.done():
+                self._asked = Future()
+                threading.Thread(target=self._ask, args=(self._asked,), name=f"ping-{self.name}", daemon=True).start()
+            asked = self._asked
+        try:
+            asked.result(PING)
+        except TimeoutError:
+            raise errors.StoreUnavailable(f"store {self.name}: the vCenter does not answer", self.name, "ping") from None
+
+    def _ask(self, answer: Future[None]) -> None:
+        try:
+            self._session.call(lambda content: content.sessionManager.currentSession.key)
+        except BaseException as exc:  # noqa: BLE001 (whoever waits is told)
+            answer.set_exception(exc)
+        else:
+            answer.set_result(None)
 
     @property
     def place(self) -> str:

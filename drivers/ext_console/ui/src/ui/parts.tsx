@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { ApiError } from "../api/errors.ts";
 import { ago, bytes, moment, parsed, percent } from "../format.ts";
 import { has, t, tw, type Key } from "../text.ts";
+import { written } from "./unseen.ts";
 
 export type Tone = "plain" | "good" | "warn" | "bad" | "busy";
 
@@ -100,7 +101,7 @@ export function Screen({ title, about, actions, children }: { title: string; abo
   const heading = useRef<HTMLHeadingElement>(null);
   const first = useRef(true);
   useEffect(() => {
-    document.title = t("page.title", { title });
+    document.title = written(t("page.title", { title }));
     if (first.current && opened) heading.current?.focus({ preventScroll: true });
     first.current = false;
     opened = true;

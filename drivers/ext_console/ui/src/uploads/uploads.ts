@@ -23,6 +23,8 @@ const transfers = new Map<number, { upload: Upload | null; stop: () => void }>()
 /** Where each goes on. */
 const urls = new Map<number, string>();
 const digests = new Map<number, Promise<string>>();
+/** Of the images that are made for them. */
+const ids = new Map<number, string>();
 let last = 0;
 
 export async function add(file: File, wanted: Wanted): Promise<void> {
@@ -126,7 +128,7 @@ async function run(one: Item): Promise<void> {
   change(one.id, { state: "making", error: null });
   next();
   try {
-    const image = one.image ?? (await make(one.wanted));
+    const image = one.image ?? (await make(one));
     change(one.id, { image });
     if (item(one.id)?.state !== "making") return;
     if (session.value?.service.upload.tus !== null && session.value?.service.upload.tus !== undefined) await inPieces(one, image);
@@ -145,10 +147,32 @@ async function run(one: Item): Promise<void> {
   }
 }
 
-async function make(wanted: Wanted): Promise<string> {
-  const { name, disk_format, container_format, visibility, tags, min_disk, min_ram } = wanted;
-  const body = { name, disk_format, container_format, visibility, tags, min_disk, min_ram } as never;
-  return (await data(client.POST("/v2/images", { body }))).id as string;
+/** The id is chosen here: an answer that gets lost makes no second image. */
+async function make(one: Item): Promise<string> {
+  const { name, disk_format, container_format, visibility, tags, min_disk, min_ram } = one.wanted;
+  const id = ids.get(one.id) ?? newId();
+  ids.set(one.id, id);
+  const body = { id, name, disk_format, container_format, visibility, tags, min_disk, min_ram } as never;
+  try {
+    await data(client.POST("/v2/images", { body }));
+  } catch (error) {
+    if (!(error instanceof ApiError && error.status === 409)) throw error;
+    const { data: found } = await client.GET("/v2/images/{image_id}", { params: { path: { image_id: id } } });
+    if (found?.status !== "queued") {
+      ids.delete(one.id); // it was deleted meanwhile: the next attempt takes another one
+      throw error;
+    }
+  }
+  return id;
+}
+
+/** A UUID; the browser's own maker of them is for pages by TLS alone. */
+function newId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40;
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+  const hex = Array.from(bytes, (x) => x.toString(16).padStart(2, "0")).join("");
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
 }
 
 function inPieces(one: Item, image: string): Promise<void> {
