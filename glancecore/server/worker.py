@@ -24,12 +24,12 @@ from gunicorn.workers.gthread import PollableMethodQueue
 
 from glancecore.domain import errors
 from glancecore.kernel import metrics
-from glancecore.kernel.pace import Pace, PaceLimits, TooSlow
+from glancecore.kernel.pace import Pace, TooSlow
 from glancecore.ports.http import Lane
 from glancecore.server.connection import Connection, State
 from glancecore.server.limits import ServerLimits
 from glancecore.server.paced_socket import TICK
-from glancecore.server.refusal import LINGER_SILENCE, refusal, still_sends
+from glancecore.server.refusal import is_worth_hearing, patience, refusal, still_sends
 from glancecore.server.serving import Served, Serving
 from glancecore.server.shares import Shares
 from glancecore.server.stopping import STOP_EARLY, StoppingWorker
@@ -225,7 +225,7 @@ class Worker(StoppingWorker):
             states[state] += 1
             if state is State.SENDING:
                 self._look_at_taker(connection)
-            elif state is State.LINGERING and not self._is_worth_hearing(connection):
+            elif state is State.LINGERING and not is_worth_hearing(connection):
                 self._end(connection)
             elif state is not State.RUNNING and connection.deadline < now:
                 if state is State.BODY:
@@ -357,8 +357,7 @@ class Worker(StoppingWorker):
         connection.buffer.clear()
         connection.state = State.LINGERING
         connection.within(self._limits.lingering_time)
-        pace = self._limits.pace
-        connection.pace, connection.seen = Pace(PaceLimits(LINGER_SILENCE, pace.least_rate, pace.window)), 0
+        connection.pace, connection.seen = patience(self._limits.pace), 0
         try:
             socket.socket.shutdown(connection.sock, socket.SHUT_WR)
         except OSError:
@@ -371,16 +370,6 @@ class Worker(StoppingWorker):
             self._watch(connection, select.EPOLLIN, self._still_sends)
         else:
             self._end(connection)
-
-    def _is_worth_hearing(self, connection: Connection) -> bool:
-        """It keeps the least rate, and is not silent: most clients read no answer before they have sent all."""
-        assert connection.pace is not None  # noqa: S101
-        count, connection.seen = connection.seen, 0
-        try:
-            connection.pace.add(TICK, count)
-        except TooSlow:
-            return False
-        return True
 
     # -- answers that wait for their client --------------------------------------------------------------------------------
     def _park(self, connection: Connection) -> None:
