@@ -144,6 +144,7 @@ DRIVER_NEEDS = {
     "ext_console": ("keystone", "mariadb"),
     "ext_families": ("mariadb", "postgresql"),
     "ext_lifecycle": ("mariadb", "postgresql"),
+    "ext_tracing": ("keystone",),
     "ext_trash": ("mariadb", "postgresql"),
     "ext_tus": ("mariadb", "postgresql"),
     "store_http": ("nginx",),

@@ -20,6 +20,7 @@ from glancecore.http.identity import CallerIdentity
 from glancecore.kernel import metrics
 from glancecore.kernel.core import CoreTools, Startup
 from glancecore.kernel.project_quota import ProjectQuota, QuotaTable
+from glancecore.kernel.quiet_imports import without_opentelemetry
 from glancecore.kernel.transfer.places import needed_but_not_configured
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.auth import Auth
@@ -35,7 +36,8 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, tolerate_ou
     classes = extensions.load(conf)
     policy = Authorizer(conf, [*list_rules(), *extensions.rules(classes)], metrics.POLICY_VALID.set, extensions.idle_rules(classes))
     loader = Loader(conf, _count_broken)
-    auth: Auth = loader.one("auth")
+    with without_opentelemetry():
+        auth: Auth = loader.one("auth")
     database = database or load_database(conf, loader)
     quota = ProjectQuota(loader.one("quota"), QuotaTable(database))
     if not tolerate_outages:

@@ -47,6 +47,8 @@ from glancecore.ports.periodic import PeriodicJob
 from glancecore.ports.record_repository import RecordRepository
 from glancecore.ports.repository import ImageRepository
 from glancecore.ports.site import Entrance
+from glancecore.ports.tracer import Tracer
+from glancecore.sdk import tracing
 
 if TYPE_CHECKING:
     from flask import Request, Response
@@ -207,6 +209,7 @@ class Extensions(Beside):
                 with faults("extension", name):
                     self._made[name].subscribe(on)
         self._background: list[Background] = []
+        self._tracer: tuple[str, Tracer] | None = None
         self._started: list[tuple[str, Extension]] = []
 
     def __iter__(self) -> Iterator[tuple[str, Extension]]:
@@ -223,6 +226,23 @@ class Extensions(Beside):
                 self._plugins.in_time("extension", name, extension.start, lambda _: None)
                 with faults("extension", name):
                     self._background += extension.background()
+                    tracer = extension.tracer()
+                self._trace(name, tracer)
+
+    def _trace(self, name: str, tracer: Tracer | None) -> None:
+        if tracer is None:
+            return
+        if self._tracer is not None:
+            raise ConfigError(f"{OPTION}: {self._tracer[0]} and {name} both bring a tracer; enable one of the two")
+        self._tracer = name, tracer
+        tracing.install(tracer)
+
+    def end_tracer(self) -> None:
+        """Behind all that may begin a span."""
+        found, self._tracer = self._tracer, None
+        if found is not None:
+            tracing.remove(found[1])
+            found[1].close()
 
     def run(self) -> None:
         """What they do beside requests."""

@@ -12,6 +12,8 @@ from prometheus_client import REGISTRY, CollectorRegistry, multiprocess
 
 from glancecore.assembly.extensions import Extensions
 from glancecore.kernel.core import CoreKernel
+from glancecore.kernel.quiet_imports import without_opentelemetry
+from glancecore.sdk import tracing
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -55,6 +57,10 @@ class WebMaker:
             conf.max_request_id_length, conf.allow_anonymous_access, cross_site if auth.ambient else None, self._extensions.resolver,
             replace(cross_site, origins=frozenset()), Site(self._extensions.entrances(routes), self._extensions.site_headers())))
         app.wsgi_app = _outermost(conf, app.wsgi_app)  # type: ignore[assignment, method-assign]
+        if tracing.on():
+            from glancecore.http.traced import Traced
+
+            app.wsgi_app = Traced(app.wsgi_app)  # type: ignore[method-assign]
         return app
 
 
@@ -69,7 +75,8 @@ def metrics_registry() -> CollectorRegistry:
 
 def _outermost(conf: cfg.ConfigOpts, app: WSGIApplication) -> WSGIApplication:
     """CORS, when the operator has switched it on, and what proxies in front say. Raises ConfigError."""
-    from oslo_middleware import cors, http_proxy_to_wsgi
+    with without_opentelemetry():
+        from oslo_middleware import cors, http_proxy_to_wsgi
 
     from glancecore.http.outside import Outside, OutsideSettings
 
@@ -84,7 +91,8 @@ def _outermost(conf: cfg.ConfigOpts, app: WSGIApplication) -> WSGIApplication:
 
 def _cross_site(conf: cfg.ConfigOpts, *, inside: bool) -> CrossSite:
     """``inside``: whoever reaches us may do everything."""
-    from oslo_middleware import cors, http_proxy_to_wsgi
+    with without_opentelemetry():
+        from oslo_middleware import cors, http_proxy_to_wsgi
 
     from glancecore.http.cross_site import CrossSite
     from glancecore.server import checks

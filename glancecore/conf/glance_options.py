@@ -139,10 +139,10 @@ _LOST: dict[tuple[str, str], str] = {
         ("disable_by_file_paths", "only disable_by_file_path"), ("enable_by_file_paths", "only disable_by_file_path"),
         ("ignore_proxied_requests", "requests through proxies are answered, without details"))},
     **{("oslo_reports", x): "there are no reports; see /metrics and the log" for x in ("file_event_handler", "file_event_handler_interval", "log_dir")},
-    **{("profiler", x): "there are no traces" for x in (
+    **{("profiler", x): "traces are the extension tracing's, by OpenTelemetry" for x in (
         "connection_string", "enabled", "es_doc_type", "es_scroll_size", "es_scroll_time", "filter_error_trace", "hmac_keys", "sentinel_service_name",
         "socket_timeout", "trace_requests", "trace_sqlalchemy", "trace_wsgi_transport")},
-    **{(f"profiler_{x}", y): "there are no traces" for x, y in (("jaeger", "process_tags"), ("jaeger", "service_name_prefix"), ("otlp", "service_name_prefix"))},
+    **{(f"profiler_{x}", y): "traces are the extension tracing's, by OpenTelemetry" for x, y in (("jaeger", "process_tags"), ("jaeger", "service_name_prefix"), ("otlp", "service_name_prefix"))},
 }
 #: Drivers that Glance has and this service has not: options that begin so.
 LOST_DRIVERS = {"cinder_": "there is no driver for Cinder's volumes"}

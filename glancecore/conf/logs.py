@@ -13,7 +13,7 @@ from oslo_log import formatters, log
 
 from glancecore.domain.errors import ConfigError
 from glancecore.domain.text import escaped
-from glancecore.sdk import log_lines
+from glancecore.sdk import log_lines, tracing
 
 
 class OneLine(logging.Formatter):
@@ -57,6 +57,18 @@ def _opened(handler: logging.FileHandler) -> io.TextIOWrapper:
 _levelled: set[str] = set()
 
 
+class _Trace(logging.Filter):
+    """For formats that write ``extra``: JSON and Fluent."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if trace := tracing.trace_id():
+            record.extra = {**getattr(record, "extra", {}), "trace_id": trace}
+        return True
+
+
+_TRACE = _Trace()
+
+
 def setup(conf: cfg.ConfigOpts) -> None:
     """Log as the operator's options say, and no longer as they said before. Raises ConfigError."""
     for name in _levelled:
@@ -71,6 +83,8 @@ def setup(conf: cfg.ConfigOpts) -> None:
     _levelled.clear()
     _levelled.update(x.partition("=")[0] for x in conf.default_log_levels)
     for handler in logging.getLogger().handlers:
+        if isinstance(handler.formatter, (formatters.JSONFormatter, formatters.FluentFormatter)):
+            handler.addFilter(_TRACE)  # a logger has each filter once
         if isinstance(handler, logging.FileHandler) and not conf.log_config_append:
             handler._open = partial(_opened, handler)  # type: ignore[method-assign] # noqa: SLF001 (what its subclasses override)
         if handler.formatter is not None and not isinstance(handler.formatter, (OneLine, formatters.JSONFormatter, formatters.FluentFormatter)):

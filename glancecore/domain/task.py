@@ -71,7 +71,8 @@ class Task:
     """One task. Times are aware UTC. ``version`` counts saves and is the compare-and-set key.
 
     ``input`` is what the caller asked for, as JSON, without secrets; ``secrets`` are what must not be shown (they go when the task ends);
-    ``error`` is a stable code for programs, ``message`` the sentence for people. ``kept`` is the data that a failed import has fetched, and
+    ``error`` is a stable code for programs, ``message`` the sentence for people. ``trace`` is the context of the trace that it belongs to, in the words of
+    W3C Trace Context; whoever works on it goes on in that. ``kept`` is the data that a failed import has fetched, and
     made something of, for another attempt until ``kept_until``.
     """
 
@@ -95,6 +96,7 @@ class Task:
     kept: Staged | None = None
     kept_until: datetime | None = None
     version: int = 1
+    trace: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def finished(self) -> bool:

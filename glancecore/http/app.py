@@ -10,7 +10,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPMethod
 
@@ -31,12 +31,14 @@ from glancecore.http.identity import CallerIdentity
 from glancecore.http.openapi import document
 from glancecore.http.operator import OperatorApi
 from glancecore.http.routes import Lanes
+from glancecore.http.traced import routed
 from glancecore.http.versions import VersionPaths, Versions
 from glancecore.kernel import metrics
 from glancecore.kernel.notifications import INITIATOR
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.auth import Auth
 from glancecore.ports.http import Route
+from glancecore.sdk import tracing
 
 LOG = logging.getLogger(__name__)
 _METHODS = frozenset(HTTPMethod)
@@ -88,6 +90,7 @@ class Gate:
 
         def run(**values: str) -> Response:
             start = time.perf_counter()
+            routed(request.environ, route.method, template)
             ctx = Context(request_id=self._request_id(request))
             if (fault := self._wrong_id(ctx.request_id)) is not None:
                 ctx.request_id = Context().request_id
@@ -110,7 +113,8 @@ class Gate:
                 arguments.check(request, values)
                 if "image_id" in values:
                     values["image_id"] = self._image_id(ctx, values["image_id"])
-                response = route(request, ctx, **values)
+                with tracing.span(route.summary, attributes=_of(ctx, values) if tracing.on() else None):
+                    response = route(request, ctx, **values)
                 if not route.public and not ctx.authorized and response.status_code < 300:
                     raise RuntimeError(f"{route.method} {route.path} answered without asking for permission")
             except Exception as exc:  # noqa: BLE001 (every error becomes an answer; our own are logged there)
@@ -167,6 +171,13 @@ class Gate:
         if not given:
             return Context().request_id
         return given if given.startswith("req-") else f"req-{given}"
+
+
+def _of(ctx: Context, values: Mapping[str, str]) -> dict[str, str]:
+    """What a span tells of a use case. Where no id stands, a name may."""
+    found = {"glance.project.id": ctx.project} if ctx.project else {}
+    image_id = values.get("image_id", "")
+    return {**found, "glance.image.id": image_id} if _UUID.fullmatch(image_id) else found
 
 
 def _conditional(req: Request, response: Response) -> None:

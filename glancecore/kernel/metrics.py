@@ -8,9 +8,9 @@ from importlib.metadata import version
 
 from prometheus_client import Counter, Gauge, Histogram, multiprocess
 
-from glancecore.sdk.measures import DATABASE_CONNECTIONS, DATABASE_CONNECTIONS_LIMIT
+from glancecore.sdk.measures import DATABASE_CONNECTIONS, DATABASE_CONNECTIONS_LIMIT, TRACING_SPANS
 
-__all__ = ["DATABASE_CONNECTIONS", "DATABASE_CONNECTIONS_LIMIT"]  # which drivers count, here for whoever looks for all
+__all__ = ["DATABASE_CONNECTIONS", "DATABASE_CONNECTIONS_LIMIT", "TRACING_SPANS"]  # which drivers count, here for whoever looks for all
 
 BUILD_INFO = Gauge("glance_build_info", "1; the labels tell what runs.", ["version", "python"], multiprocess_mode="mostrecent")
 BUILD_INFO.labels(version("glancecore"), platform.python_version()).set(1)

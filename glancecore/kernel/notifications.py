@@ -17,6 +17,7 @@ from glancecore.kernel.subscriptions import Subscriptions
 from glancecore.ports.notifier import Destination, Notification, Notifier
 from glancecore.ports.outbox_repository import EventsRecorded, OutboxEvent
 from glancecore.ports.repository import ImageRepository
+from glancecore.sdk import tracing
 from glancecore.sdk.checkpoints import checkpoint
 
 LOG = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ class Notifications:
         if names:
             id_, about, data = str(uuid.uuid4()), subject(event), payload(event, notification.at)
             for name in names:
-                yield OutboxEvent(id_, name, about, event.type.value, notification.at, data, notification.initiator)
+                yield OutboxEvent(id_, name, about, event.type.value, notification.at, data, notification.initiator, tracing.traceparent())
 
     def _tell(self, pending: PendingEvents) -> None:
         if pending.changes:

@@ -6,11 +6,13 @@ when its claim has expired, so that an event arrives at least once. Nobody waits
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -21,7 +23,9 @@ from glancecore.kernel import metrics
 from glancecore.kernel.outages import Outage
 from glancecore.ports.notifier import Destination, NotDelivered
 from glancecore.ports.outbox_repository import DeliveryOutcome, OutboxRepository, Parcel
+from glancecore.sdk import tracing
 from glancecore.sdk.checkpoints import checkpoint
+from glancecore.sdk.tracing import SpanKind
 
 LOG = logging.getLogger(__name__)
 #: So many failures after one another, whatever each says, and the destination gets a pause.
@@ -191,7 +195,8 @@ class Courier:
 
     def _try(self, parcel: Parcel) -> DeliveryOutcome:
         try:
-            self._destination.deliver(parcel.event)
+            with self._traced(parcel):
+                self._destination.deliver(parcel.event)
         except NotDelivered as exc:
             return self._failed(parcel, str(exc), exc)
         except Exception as exc:  # whatever a plugin raises: the event stays
@@ -200,6 +205,14 @@ class Courier:
         self._failures = 0
         metrics.OUTBOX_DELIVERIES.labels(self.name, "sent").inc()
         return DeliveryOutcome(parcel.position, parcel.token, delivered=True)
+
+    def _traced(self, parcel: Parcel) -> AbstractContextManager[object]:
+        """In the trace that it happened in, if any."""
+        event = parcel.event
+        if not tracing.on() or event.traceparent is None:
+            return contextlib.nullcontext()
+        return tracing.span(f"deliver {event.type}", SpanKind.PRODUCER, {
+            "messaging.message.id": event.id, "messaging.destination.name": self.name, "glance.delivery.attempt": parcel.attempts}, {"traceparent": event.traceparent})
 
     def _failed(self, parcel: Parcel, why: str, cause: NotDelivered | None) -> DeliveryOutcome:
         event = parcel.event

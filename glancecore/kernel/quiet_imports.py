@@ -1,4 +1,4 @@
-"""Loading the libraries of imports and periodic jobs, late and light."""
+"""Loading libraries late and light."""
 
 from __future__ import annotations
 
@@ -18,15 +18,28 @@ def without_eventlet() -> Iterator[None]:
     """TaskFlow, tooz and the futurist of both import eventlet wherever something else has brought it, and use nothing of it here: ten
     megabytes in a process that serves, its warning, and a second copy of ``threading``, which takes the thread that loads it for its main
     thread: nobody could ever wait for that one's end."""
+    with _without("eventlet"):
+        yield
+
+
+@contextlib.contextmanager
+def without_opentelemetry() -> Iterator[None]:
+    """oslo.middleware imports it wherever it is installed, and uses nothing of it here: who has traces switched off shall not pay for them."""
+    with _without("opentelemetry"):
+        yield
+
+
+@contextlib.contextmanager
+def _without(name: str) -> Iterator[None]:
     with _ONE:
-        absent = "eventlet" not in sys.modules
+        absent = name not in sys.modules
         if absent:
-            sys.modules["eventlet"] = None  # type: ignore[assignment]
+            sys.modules[name] = None  # type: ignore[assignment]
         try:
             yield
         finally:
             if absent:
-                sys.modules.pop("eventlet", None)
+                sys.modules.pop(name, None)
 
 
 def quiet_taskflow() -> None:

@@ -32,6 +32,7 @@ from glancecore.ports.plugin import Plugin
 from glancecore.ports.record_repository import MOST_KEYS, RecordRepository
 from glancecore.ports.repository import Change, ImagePage, ImageQuery
 from glancecore.ports.site import Entrance, Identity
+from glancecore.ports.tracer import Tracer
 from glancecore.ports.upload_sessions import UploadSessions
 
 if TYPE_CHECKING:
@@ -325,6 +326,11 @@ class Extension(Plugin, ABC):
 
     def background(self) -> Iterable[Background]:
         return ()
+
+    def tracer(self) -> Tracer | None:
+        """What records where time goes, in this process; of one extension at most. Asked for once, behind ``start``, in every process: one that is only judged, and
+        one that forks, must not be left with threads. It is closed behind everything else, also behind ``stop``."""
+        return None
 
     def subscribe(self, on: Subscriptions) -> None:
         """Called once, before ``start``."""

@@ -20,7 +20,8 @@ from glancecore.ports.repeating import reads
 class OutboxEvent:
     """An event for one ``destination``. ``id`` stays the same however often it is delivered, and is the same for all
     destinations. Events of one ``subject`` (an image, a namespace) reach a destination in the order of their commits.
-    ``data`` is JSON; ``initiator`` who made it happen, None for the service itself."""
+    ``data`` is JSON; ``initiator`` who made it happen, None for the service itself; ``traceparent`` the trace that it happened in (W3C Trace Context),
+    None: in none."""
 
     id: str
     destination: str
@@ -29,6 +30,7 @@ class OutboxEvent:
     at: datetime
     data: Mapping[str, object]
     initiator: Initiator | None = None
+    traceparent: str | None = None
 
 
 # -- changes ---------------------------------------------------------------------------------------------------------------

@@ -17,8 +17,10 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, urljoin
 
 from glancecore.domain import errors
+from glancecore.sdk import tracing
 from glancecore.sdk.address_filter import PORTS, AddressFilter, Target
 from glancecore.sdk.deadline import CUTTER, PATIENCE, Deadline
+from glancecore.sdk.tracing import SpanKind
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 #: Seconds in which a piece of a body grows to its full size.
@@ -209,6 +211,14 @@ class Fetcher:
         raise _final(f"the URL leads through more than {self._settings.redirects} redirects")
 
     def _ask(self, method: str, target: Target, headers: Mapping[str, str], deadline: Deadline) -> Body:
+        # the header is waited for; the trace's context is not sent: whose server it is, a user has said
+        with tracing.span(method, SpanKind.CLIENT, {"http.request.method": method, "url.scheme": target.scheme, "server.address": target.host,
+                                                    "server.port": target.port} if tracing.on() else None) as span:
+            body = self._answer(method, target, headers, deadline)
+            span.note("http.response.status_code", body.status)
+            return body
+
+    def _answer(self, method: str, target: Target, headers: Mapping[str, str], deadline: Deadline) -> Body:
         try:
             sock = self._connect(target, deadline)
         except _UNAVAILABLE as exc:

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 from oslo_context import context
 
+from glancecore.sdk import tracing
+
 T = TypeVar("T")
 
 
@@ -49,8 +51,8 @@ def portable() -> Mapping[str, Any] | None:
 
 def about() -> str:
     """What a line that is logged now says in front of its message."""
-    found = context.get_current()
-    return found.about if isinstance(found, Work) else ""
+    found, trace = context.get_current(), tracing.trace_id()
+    return f"{found.about if isinstance(found, Work) else ''}{f'[trace {trace}] ' if trace else ''}"
 
 
 def kept() -> contextlib.AbstractContextManager[None]:
@@ -59,11 +61,11 @@ def kept() -> contextlib.AbstractContextManager[None]:
 
 
 def carried(call: Callable[..., T]) -> Callable[..., T]:
-    """The same, to be called in another thread: what it logs there tells of what this thread is at now."""
-    found = context.get_current()
+    """The same, to be called in another thread: what it logs there tells of what this thread is at now, and its spans are part of that."""
+    found, traced = context.get_current(), tracing.carried()
 
     def run(*args: Any, **named: Any) -> T:
-        with _in(lambda: found):
+        with _in(lambda: found), traced():
             return call(*args, **named)
 
     return run
@@ -71,8 +73,13 @@ def carried(call: Callable[..., T]) -> Callable[..., T]:
 
 def carry() -> Callable[[], None]:
     """The same for all threads of a pool that works for this thread only: what each of them calls first."""
-    found = context.get_current()
-    return lambda: _put(found)
+    found, traced = context.get_current(), tracing.carried()
+
+    def begin() -> None:
+        _put(found)
+        tracing.keep(traced())
+
+    return begin
 
 
 def of_nobody() -> None:

@@ -26,7 +26,8 @@ from glancecore.testing.repository import TEXTS, race
 
 def make_event(subject: str = "s", second: float = 0, destination: str = "d", **fields: Any) -> OutboxEvent:
     given: dict[str, Any] = {"id": str(uuid.uuid4()), "type": "image.update", "data": {"id": subject},
-                             "initiator": Initiator("user", "project", "req-1", "192.0.2.1", ("admin", "member"), "PUT /v2/images/x"), **fields}
+                             "initiator": Initiator("user", "project", "req-1", "192.0.2.1", ("admin", "member"), "PUT /v2/images/x"),
+                             "traceparent": f"00-{'4b' * 16}-{'7a' * 8}-01", **fields}
     return OutboxEvent(destination=destination, subject=subject, at=after(second), **given)
 
 
@@ -65,7 +66,9 @@ class OutboxConformance:
     def test_an_event_is_claimed_as_it_was_recorded(self, database: Database) -> None:
         event = make_event(str(uuid.uuid4()), 1.25, type="image.create", data={"id": "x", "tags": ["a", "b"], "size": None, "properties": {"k": "v"},
                                                                           "min_ram": 1 << 40, "protected": True})
-        record(database, event)
+        record(database, event, make_event("of no trace", 2, "none", initiator=None, traceparent=None))
+        untraced = only(database.outbox.find("none")).event
+        assert (untraced.initiator, untraced.traceparent) == (None, None)
         parcel = only(database.outbox.find("d"))
         assert (parcel.event, parcel.attempts, parcel.error, parcel.token) == (event, 0, None, None)
         claimed = only(database.outbox.claim("d", 10, 60))

@@ -48,7 +48,7 @@ class TaskConformance:
         progress = Progress("write:fast", 7, 10, (Copy("fast", CopyState.WRITING, 7), Copy("slow", CopyState.FAILED, 0, "it is full")))
         task = make_task(1.25, image_id=str(uuid.uuid4()), user_id="u", request_id="req-1", input={"import_req": {"method": {"name": "x"}}},
                          result={"a": 1}, message="Copied 7 MiB", error="fetch_failed", expires_at=after(9), progress=progress,
-                         cancelled=True, secrets={"token": "t"}, status=R, kept=STAGED, kept_until=after(8))
+                         cancelled=True, secrets={"token": "t"}, status=R, kept=STAGED, kept_until=after(8), trace={"traceparent": f"00-{'4b' * 16}-{'7a' * 8}-01", "tracestate": "a=b"})
         database.images.commit(TaskAdded(task))
         assert database.tasks.get(task.id) == task
 

@@ -14,6 +14,7 @@ from glancecore.domain.errors import ConfigError
 from glancecore.kernel.subscriptions import Subscriptions
 from glancecore.ports.extension import Background, Dialect, Extension
 from glancecore.ports.http import Lane, Route
+from glancecore.sdk import tracing
 
 CALLS: list[str] = []
 
@@ -109,3 +110,38 @@ def test_a_dialect_is_asked_first() -> None:
 def test_a_dialect_of_no_route_stops_the_start() -> None:
     with pytest.raises(ConfigError, match=r"fourth.*PUT /things/<name>, which is no route"):
         made(Fourth).in_other_words([])
+
+
+class Traces(First):
+    name = "traces"
+
+    def tracer(self) -> Any:
+        return cast("Any", self)
+
+    def close(self) -> None:
+        CALLS.append(f"{self.name} is closed")
+
+
+class TracesToo(Traces):
+    name = "traces-too"
+
+
+def test_a_tracer_is_there_until_all_else_has_ended() -> None:
+    several = made(First, Traces)
+    assert not tracing.on()
+    several.start()
+    several.stop()
+    assert tracing.on()
+    for _ in range(2):
+        several.end_tracer()
+    assert not tracing.on()
+    assert CALLS[-2:] == ["first stops", "traces is closed"]
+
+
+def test_two_tracers_stop_the_start() -> None:
+    several = made(Traces, TracesToo)
+    with pytest.raises(ConfigError, match="traces and traces-too both bring a tracer"):
+        several.start()
+    several.stop()
+    several.end_tracer()
+    assert not tracing.on()

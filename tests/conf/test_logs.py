@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import logging.handlers
 import os
@@ -93,3 +94,19 @@ def test_the_sample_tells_what_needs_a_restart() -> None:
 def test_the_options_say_it_themselves() -> None:
     said = {(group, x.dest) for group, options in opts.list_opts() for x in options if "Read at the start only" in (x.help or "")}
     assert said == {("DEFAULT", x) for x in AT_START_ONLY}
+
+
+@pytest.mark.parametrize("how", ["use_json = true", ""])
+def test_lines_have_the_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    _set_up(tmp_path, f"log_file = {tmp_path}/log\n{how}\n")
+    monkeypatch.setattr(logs.tracing, "trace_id", lambda: "4b" * 16)
+    logging.getLogger("glancecore.x").warning("within", extra={"more": 1})
+    monkeypatch.setattr(logs.tracing, "trace_id", str)
+    logging.getLogger("glancecore.x").warning("without")
+    within, without = [x for x in (tmp_path / "log").read_text().splitlines() if "with" in x]
+    if how:
+        assert json.loads(within)["extra"] == {"trace_id": "4b" * 16}
+        assert json.loads(without)["extra"] == {}
+    else:
+        assert f"[trace {'4b' * 16}] within" in within
+        assert "trace" not in without

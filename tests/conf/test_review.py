@@ -156,7 +156,7 @@ def test_the_log_has_each_once(tmp_path: Path, caplog: pytest.LogCaptureFixture)
     with caplog.at_level(logging.INFO):
         review.tell(_read(tmp_path, "[DEFAULT]\nworkers = 3\nscrub_pool_size = 2\n[profiler]\nenabled = true\n"))
     said = [(x.levelname, x.getMessage().rpartition("glance-api.conf: ")[2]) for x in caplog.records if "glance-api.conf: [" in x.getMessage()]
-    assert said == [("INFO", "[DEFAULT] scrub_pool_size: not needed: one image is removed after the other"), ("WARNING", "[profiler] enabled: not supported: there are no traces")]
+    assert said == [("INFO", "[DEFAULT] scrub_pool_size: not needed: one image is removed after the other"), ("WARNING", "[profiler] enabled: not supported: traces are the extension tracing's, by OpenTelemetry")]
 
 
 @pytest.mark.parametrize(("text", "says"), [

@@ -244,7 +244,7 @@ def test_what_becomes_of_a_glance_deployments_options(tmp_path: Path) -> None:
     assert code == 0
     assert lines[1:] == [f"[DEFAULT] workers same {file}", f"[DEFAULT] scrub_pool_size not needed one image is removed after the other {file}",
                          f"[image_import_opts] max_parallel_stores renamed [imports] max_parallel_stores {file}",
-                         f"[profiler] enabled not supported there are no traces {file}"]
+                         f"[profiler] enabled not supported traces are the extension tracing's, by OpenTelemetry {file}"]
     file.write_text(file.read_text() + "enabeld = true\n")
     code, lines = check()
     assert code == 1

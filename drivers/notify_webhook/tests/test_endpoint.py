@@ -45,9 +45,15 @@ def test_an_event_is_a_cloud_event(receiver: Receiver, endpoint: Make, mode: str
     assert attributes == {"specversion": "1.0", "id": EVENT.id, "source": "/image", "type": "org.openstack.glance.image.create",
                           "subject": EVENT.subject, "time": EVENT.at, "datacontenttype": "application/json", "authtype": "user",
                           "authid": "ann", "projectid": "project", "requestid": "req-1", "clientaddress": "192.0.2.1", "roles": "admin,member",
-                          "request": "PUT /v2/images/x/file"}
+                          "request": "PUT /v2/images/x/file", "traceparent": EVENT.traceparent}
     assert (got.path, got.headers["authorization"], got.headers["user-agent"]) == ("/events?tenant=7", "Bearer t0ken", "glancecore")
     assert got.headers["content-type"] == ("application/cloudevents+json" if mode == "structured" else "application/json")
+
+
+def test_an_event_of_no_trace_says_nothing_of_one(receiver: Receiver, endpoint: Make) -> None:
+    endpoint(url=receiver.url).deliver(replace(EVENT, traceparent=None))
+    assert "traceparent" not in _parsed(receiver.got[0])[0]
+    assert "traceparent" not in receiver.got[0].headers
 
 
 @pytest.mark.parametrize(("initiator", "said"), [

@@ -25,6 +25,7 @@ from glancecore.ports.import_method import ImportMethod, MethodRequest, Source
 from glancecore.ports.import_step import ImportStep
 from glancecore.ports.repository import Change, LeaseChanged, LeaseEnded, WithinLimits
 from glancecore.ports.task_repository import TaskChanged
+from glancecore.sdk import tracing
 
 
 def _too_busy(state: tenacity.RetryCallState) -> None:
@@ -110,7 +111,7 @@ class ImportRun:
 
     def refresh(self) -> None:
         """Look whether the user has cancelled."""
-        with self._lock:
+        with self._lock, tracing.aside():
             self._task = self.services.database.tasks.get(self._task.id)
 
     # -- writing down ------------------------------------------------------------------------------------------------
@@ -195,5 +196,6 @@ class ImportRun:
                     task = task.copy(store, bytes=count)
                 return replace(task, message=message, progress=replace(task.progress, bytes=count, total=total))
 
-            self.save(task=told)
+            with tracing.aside():
+                self.save(task=told)
         self.check_alive()

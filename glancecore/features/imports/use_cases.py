@@ -26,6 +26,7 @@ from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.import_method import ImportMethod, MethodRequest, Source
 from glancecore.ports.repository import Change
 from glancecore.ports.task_repository import TaskAdded, TaskChanged
+from glancecore.sdk import tracing
 from glancecore.sdk.checkpoints import checkpoint
 
 #: Where an image that is importing came from, and goes back to when the import fails.
@@ -237,7 +238,7 @@ class Imports:
         task = Task(task_id, kind, at, at, owner=image.owner, image_id=image.id, user_id=ctx.user,
                     request_id=ctx.request_id, progress=Progress("waiting", copies=tuple(Copy(x) for x in stores)),
                     input={"image_id": image.id, "import_req": dict(wanted.body), "backend": list(stores), **(wanted.given or {})},
-                    secrets={"roles": ",".join(request.roles), **self._kept.seal(task_id, request.secrets)})
+                    secrets={"roles": ",".join(request.roles), **self._kept.seal(task_id, request.secrets)}, trace=tracing.carrier())
         kept = failed.kept if failed is not None and failed.keeps(at) else None
         saved = self._operations.writer.image(image, image.begin_import(task.id, stores, kept))
         begun = saved.after

@@ -16,9 +16,14 @@ from glancecore.domain import errors
 from glancecore.domain.image import Location
 from glancecore.kernel import metrics
 from glancecore.kernel.outages import Outage
+from glancecore.kernel.transfer.streams import MeteredSource, part
 from glancecore.ports.store import Cap, Store, StoredBlob
+from glancecore.sdk import tracing
+from glancecore.sdk.tracing import Span
 
 LOG = logging.getLogger(__name__)
+#: They yield from inside: what begins meanwhile is somebody else's.
+_STREAMS = frozenset({"read", "list"})
 #: Seconds that a store which was full is not tried again, where another one may take the data.
 _FULL_FOR = 60.0
 
@@ -82,6 +87,11 @@ class StoreFacade:
         return self.settings.id
 
     @property
+    def _told(self) -> Mapping[str, str]:
+        """What spans tell of it."""
+        return {"glance.store.id": self.id, "glance.store.driver": self.settings.driver}
+
+    @property
     def _store(self) -> Store | None:
         return held.store if (held := self._held) else None
 
@@ -131,9 +141,10 @@ class StoreFacade:
 
     def put(self, key: str, chunks: Iterable[bytes], size: int | None = None, *, owner: str | None = None) -> Location:
         """Store the bytes of a project's image; see ``Store.put_for``. The exceptions of ``chunks`` pass unchanged."""
-        source = _Source(chunks)
-        with self._wrapped("put", source), self._noting_refusals():
+        source = MeteredSource(chunks)
+        with self._wrapped("put", source) as span, self._noting_refusals():
             url = self._writable("put").put_for(owner, key, source, size)
+            span.note("glance.store.bytes", source.seen)
         metrics.STORE_BYTES.labels(self.id, "in").inc(source.seen)
         return self.location(url)
 
@@ -150,7 +161,7 @@ class StoreFacade:
             if (offset == 0 and length is None) or Cap.RANGE in store.caps:
                 pieces = store.open(url, offset, length)
             else:
-                pieces = _part(store.open(url), offset, length)
+                pieces = part(store.open(url), offset, length)
         return self._reading(pieces, held)
 
     @property
@@ -320,10 +331,11 @@ class StoreFacade:
     def _reading(self, pieces: Iterator[bytes], held: _Held) -> Generator[bytes, None, None]:
         seen = 0
         try:
-            with self._wrapped("read"):
+            with self._wrapped("read") as span:
                 for piece in pieces:
                     seen += len(piece)
                     yield piece
+                span.note("glance.store.bytes", seen)
         finally:
             metrics.STORE_BYTES.labels(self.id, "out").inc(seen)
             close = getattr(pieces, "close", None)
@@ -332,12 +344,13 @@ class StoreFacade:
             del held
 
     @contextlib.contextmanager
-    def _wrapped(self, operation: str, source: _Source | None = None) -> Iterator[None]:
+    def _wrapped(self, operation: str, source: MeteredSource | None = None) -> Iterator[Span]:
         held = self._held  # as long as this lasts
         start = time.monotonic()
         outcome = "ok"
         try:
-            yield
+            with tracing.span(f"store {operation}", attributes=self._told if tracing.on() else None, current=operation not in _STREAMS) as span:
+                yield span
         except GeneratorExit:
             raise
         except BaseException as exc:
@@ -360,40 +373,3 @@ def _close_left(store_id: str, store: Store) -> None:
         store.close()
     except Exception:  # whatever a plugin raises
         LOG.exception("the former driver of store %s could not be closed", store_id)
-
-
-class _Source:
-    """Remembers what its source raised, so that the facade can tell it from what the driver raised."""
-
-    def __init__(self, chunks: Iterable[bytes]) -> None:
-        self._chunks = chunks
-        self.failure: BaseException | None = None
-        self.seen = 0
-
-    def __iter__(self) -> Iterator[bytes]:
-        try:
-            for piece in self._chunks:
-                self.seen += len(piece)
-                yield piece
-        except GeneratorExit:
-            raise
-        except BaseException as exc:
-            self.failure = exc
-            raise
-
-
-def _part(pieces: Iterator[bytes], offset: int, length: int | None) -> Iterator[bytes]:
-    """Bytes ``offset`` to ``offset + length`` of a stream that can only be read from its beginning."""
-    at, end = 0, None if length is None else offset + length
-    try:
-        for piece in pieces:
-            first, at = at, at + len(piece)
-            if at <= offset:
-                continue
-            yield piece[max(0, offset - first):None if end is None else end - first]
-            if end is not None and at >= end:
-                return
-    finally:
-        close = getattr(pieces, "close", None)
-        if close:
-            close()

@@ -22,9 +22,11 @@ from urllib3.exceptions import TimeoutError as LateError
 
 from glancecore.domain import errors
 from glancecore.ports.options import Section
+from glancecore.sdk import tracing
 from glancecore.sdk.registry import codec as wire
 from glancecore.sdk.registry import signing as proof
 from glancecore.sdk.registry.calls import PROTOCOL, Call, calls
+from glancecore.sdk.tracing import SpanKind
 from glancecore_db_registry.connections import NotMet, PlainConnection, TlsConnection
 from glancecore_db_registry.proving import Prover, Unproved
 
@@ -81,6 +83,10 @@ class RegistryClient:
 
     def once(self, call: Call, args: Sequence[Any], *, repeat: bool) -> Any:
         """The same, but Lost when the outcome can't be known; ``repeat``: unless another attempt tells it."""
+        with tracing.span(f"registry {call.name}", SpanKind.CLIENT):
+            return self._once(call, args, repeat=repeat)
+
+    def _once(self, call: Call, args: Sequence[Any], *, repeat: bool) -> Any:
         body = call.request(args)
         path = f"/{PROTOCOL}/{call.name}"
         try:

@@ -30,7 +30,7 @@ _STEP = 1000
 
 
 def record(db: Session, change: EventsRecorded) -> None:
-    rows = [(x.id, x.destination, x.subject, x.type, micros(x.at), orjson.dumps({"data": x.data, "initiator": x.initiator}).decode()) for x in change.events]
+    rows = [(x.id, x.destination, x.subject, x.type, micros(x.at), _document(x)) for x in change.events]
     for start in range(0, len(rows), _STEP):
         part = rows[start:start + _STEP]
         # 0: due at once, whatever the clocks say
@@ -39,13 +39,19 @@ def record(db: Session, change: EventsRecorded) -> None:
                   *(value for row in part for value in row))
 
 
+def _document(event: OutboxEvent) -> str:
+    """An older release knows no ``traceparent``: it is there only where traces are."""
+    traced = {} if event.traceparent is None else {"traceparent": event.traceparent}
+    return orjson.dumps({"data": event.data, "initiator": event.initiator, **traced}).decode()
+
+
 def _parcel(row: Row) -> Parcel:
     position, id_, destination, subject, type_, at, attempts, error, token, document = row
     found = orjson.loads(document)
-    if found.keys() != {"data", "initiator"}:  # recorded by an older release: the data alone
+    if found.keys() - {"traceparent"} != {"data", "initiator"}:  # recorded by an older release: the data alone
         found = {"data": found, "initiator": None}
     initiator = None if found["initiator"] is None else _initiator(found["initiator"])
-    return Parcel(position, OutboxEvent(id_, destination, subject, type_, moment(at), found["data"], initiator), attempts, error, token)
+    return Parcel(position, OutboxEvent(id_, destination, subject, type_, moment(at), found["data"], initiator, found.get("traceparent")), attempts, error, token)
 
 
 def _initiator(found: Mapping[str, Any]) -> Initiator:

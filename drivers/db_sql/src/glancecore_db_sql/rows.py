@@ -173,7 +173,7 @@ def blob_list(blobs: Iterable[BlobRef]) -> str:
 def encode_task(task: Task) -> Row:
     """In the order of TASK_COLUMNS: what tasks are found by, and all else in one document."""
     document = {"input": task.input, "result": task.result, "message": task.message, "error": task.error, "progress": task.progress,
-                "cancelled": task.cancelled, "secrets": task.secrets, "kept": task.kept}
+                "cancelled": task.cancelled, "secrets": task.secrets, "kept": task.kept, **({"trace": task.trace} if task.trace else {})}
     return (task.id, task.type.value, task.status.value, task.owner, task.image_id, task.user_id, task.request_id, micros(task.created_at),
             micros(task.updated_at), None if task.expires_at is None else micros(task.expires_at),
             None if task.kept_until is None else micros(task.kept_until), task.version, _json(document))

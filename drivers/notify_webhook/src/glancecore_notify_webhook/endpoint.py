@@ -16,7 +16,7 @@ from cloudevents.core.v1.event import CloudEvent
 from glancecore.domain.context import Initiator
 from glancecore.ports.notifier import Destination, NotDelivered
 from glancecore.ports.outbox_repository import OutboxEvent
-from glancecore.sdk import event_types
+from glancecore.sdk import event_types, tracing
 from glancecore_notify_webhook import signing
 from glancecore_notify_webhook.posting import Poster, Unanswered
 
@@ -55,7 +55,7 @@ class Endpoint(Destination):
 
     def deliver(self, event: OutboxEvent) -> None:
         message = self._message(event)
-        headers = {"User-Agent": "glancecore", **message.headers,
+        headers = {"User-Agent": "glancecore", **message.headers, **tracing.carrier(),
                    **signing.headers(event.id, int(time.time()), message.body, self._settings.keys)}
         if self._settings.authorization:
             headers["Authorization"] = self._settings.authorization
@@ -80,7 +80,7 @@ class Endpoint(Destination):
     def _message(self, event: OutboxEvent) -> HTTPMessage:
         attributes: dict[str, Any] = {
             "specversion": "1.0", "id": event.id, "source": self._settings.source, "type": f"{self._settings.type_prefix}{event.type}",
-            "time": event.at, "datacontenttype": "application/json", **({"subject": event.subject} if event.subject else {}), **_who(event.initiator)}
+            "time": event.at, "datacontenttype": "application/json", **({"subject": event.subject} if event.subject else {}), **_who(event.initiator), **_traced(event)}
         made = CloudEvent(attributes, dict(event.data))
         return to_binary_event(made) if self._settings.binary else to_structured_event(made)
 
@@ -92,6 +92,11 @@ def _who(initiator: Initiator | None) -> dict[str, str]:
     known = {"authid": initiator.user, "projectid": initiator.project, "requestid": initiator.request_id, "clientaddress": initiator.address,
              "roles": ",".join(initiator.roles) or None, "request": initiator.request}
     return {"authtype": "user" if initiator.user else "unknown", **{name: value for name, value in known.items() if value is not None}}
+
+
+def _traced(event: OutboxEvent) -> dict[str, str]:
+    """CloudEvents' Distributed Tracing extension: what it happened in; the header of the same name is of its delivery."""
+    return {} if event.traceparent is None else {"traceparent": event.traceparent}
 
 
 def _seconds(wish: str) -> float | None:

@@ -27,7 +27,7 @@ from glancecore.features.imports.run import ImportRun
 from glancecore.kernel.retrying import on_concurrent_change
 from glancecore.ports.repository import LeaseEnded, LeaseTaken
 from glancecore.ports.task_repository import TaskChanged
-from glancecore.sdk import log_lines
+from glancecore.sdk import log_lines, tracing
 from glancecore.sdk.checkpoints import checkpoint
 
 LOG = logging.getLogger(__name__)
@@ -201,6 +201,8 @@ class ImportRunner:
             try:
                 task = self._services.database.tasks.get(task_id)
                 telling.enter_context(_telling(task))
+                telling.enter_context(tracing.continued("import", task.trace, {
+                    "glance.image.id": lease.image_id, "glance.task.id": task.id, "glance.import.stage": task.progress.stage}))
                 run = self._begin(task, lease)
                 if run is not None:
                     self._work(run)

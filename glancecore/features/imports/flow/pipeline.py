@@ -35,7 +35,7 @@ from glancecore.features.imports.stages.watch import Watch
 from glancecore.features.imports.stages.work import StepWork
 from glancecore.features.imports.staging import enforce
 from glancecore.kernel.quiet_imports import without_eventlet
-from glancecore.sdk import log_lines
+from glancecore.sdk import log_lines, tracing
 from glancecore.sdk.checkpoints import checkpoint
 
 LOG = logging.getLogger(__name__)
@@ -63,7 +63,8 @@ class _Atom(task.Task):  # type: ignore[misc]
         run, expected = _RUNS[token]
         try:
             run.check_alive()
-            self.work(run, expected)
+            with tracing.span(f"import {self.stage}"):
+                self.work(run, expected)
         except _STOPS as exc:
             raise _Stopped from exc
         except (Exception, SystemExit) as exc:  # a plugin may call sys.exit

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from glancecore.domain import errors
 from glancecore.features.imports.run import ImportRun
-from glancecore.sdk import log_lines
+from glancecore.sdk import log_lines, tracing
 from glancecore.sdk.deadline import CUTTER, Cutter
 
 LOG = logging.getLogger(__name__)
@@ -53,9 +53,10 @@ class Watch:
     def _look(self) -> None:
         while not self._over.wait(LOOK):
             try:
-                self._run.refresh()
-                self._run.check_alive()
-                self._run.image()
+                with tracing.aside():
+                    self._run.refresh()
+                    self._run.check_alive()
+                    self._run.image()
             except errors.DatabaseUnavailable:
                 LOG.debug("image %s: can't look whether its import is still wanted", self._run.image_id)
             except errors.GlanceError as exc:
