@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
 import sys
@@ -88,5 +87,4 @@ def _make_app(conf: cfg.ConfigOpts) -> Application:
     service.start()
     if conf.periodic.embedded:
         service.start_jobs()
-    atexit.register(service.close)  # running imports are handed over
-    return settings.Application(service.app, service.app.extensions[LANES], service.stop_jobs)
+    return settings.Application(service.app, service.app.extensions[LANES], service.close, service.stop_jobs)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import atexit
 import logging
 import sys
 from typing import TYPE_CHECKING
@@ -82,8 +81,7 @@ def _make_app(conf: cfg.ConfigOpts) -> Application:
     from glancecore.registry.app import lane_of
 
     service = build_registry(conf)
-    atexit.register(service.close)
-    return settings.Application(service.app, lane_of)
+    return settings.Application(service.app, lane_of, service.close)
 
 
 def refuse_strangers(conf: cfg.ConfigOpts) -> None:

@@ -38,11 +38,13 @@ AT_START_ONLY = ("bind_host", "bind_port", "backlog")
 
 class Application:
     """What is served: ``lane`` tells from a request's method and path which threads it gets. ``replaced`` is called, in a thread, when other workers serve
-    in this one's place: what need not go on beside its last requests ends."""
+    in this one's place: what need not go on beside its last requests ends. ``close`` is called when nothing is served any more: it ends all that goes on,
+    threads of plugins' libraries too, for which Python would wait."""
 
-    def __init__(self, app: WSGIApplication, lane: Callable[[str, str], Lane], replaced: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, app: WSGIApplication, lane: Callable[[str, str], Lane], close: Callable[[], None], replaced: Callable[[], None] = lambda: None) -> None:
         self._app = app
         self.lane = lane
+        self.close = close
         self.replaced = replaced
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

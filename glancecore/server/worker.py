@@ -73,6 +73,8 @@ class Worker(StoppingWorker):
             if self.booted or self.age <= self.app.first_workers:
                 raise
             self._try_again_later(exc)
+        finally:
+            self._leave()
 
     def _try_again_later(self, exc: Exception) -> None:
         """Something that was right at the start is not any more, such as a policy file. gunicorn would end the whole service; another worker takes this one's
@@ -81,6 +83,13 @@ class Worker(StoppingWorker):
         end = time.monotonic() + BEGIN_AGAIN
         while self.alive and time.monotonic() < end and self.ppid == os.getppid():
             time.sleep(TICK)
+
+    def _leave(self) -> None:
+        """Nothing is served any more."""
+        for pool in self._pools.values():
+            pool.shutdown()
+        if (app := getattr(self, "wsgi", None)) is not None:  # or else it could not begin
+            app.close()
 
     # -- the loop ------------------------------------------------------------------------------------------------------
     def run(self) -> None:

@@ -156,15 +156,33 @@ def test_a_worker_does_what_the_board_has(cloud: Cloud, client: Client) -> None:
 CASES = [*[("web-download", x) for x in PLAIN if x not in ("import.before_intent", "import.after_intent")], *[("failing", x) for x in FAIL_STEPS]]
 
 
-# each step on one of the boards: what it leaves behind is in the database and the stores
-@pytest.mark.parametrize(("cloud", "method", "step"), [(BOARDS[number % 3], *x) for number, x in enumerate(CASES)], indirect=["cloud"])
-def test_a_worker_killed_at(cloud: Cloud, client: Client, method: str, step: str) -> None:
+@pytest.mark.parametrize("each", range(0, len(CASES), len(BOARDS)))
+def test_a_worker_killed_at(cloud: Cloud, client: Client, each: int) -> None:
+    """Each step on one of the boards: what it leaves behind is in the database and the stores."""
+    method, step = CASES[(each + [cloud.url.startswith(x) for x in BOARDS].index(True)) % len(CASES)]
     dying = cloud.worker(kill_at=step)
     image_id = begin(client, method)
     assert dying.wait(30) == -signal.SIGKILL, "the step was passed"
     cloud.worker()
     check(client, image_id, method)
     nothing_left(cloud, client)
+
+
+def test_a_node_that_has_posted_stops_when_it_is_told_to(cloud: Cloud) -> None:
+    """Nothing waits for threads of the board's library."""
+    config = lab.merged(cloud.service.config, {"DEFAULT": {"bind_port": lab.free_port()}, "server": {"graceful_timeout": 600}})
+    file = cloud.service.folder / "other.conf"
+    file.write_text(lab.config_text(config))
+    port = int(str(config["DEFAULT"]["bind_port"]))
+    with (cloud.service.folder / "other.log").open("ab") as log:
+        other = lab.launch("glance-api", "--config-file", file, cwd=cloud.service.folder, log=log)
+    assert lab.answers(port, 30, other)
+    client = Client(f"http://127.0.0.1:{port}", roles="admin,member,reader")
+    image_id = begin(client, "web-download")
+    lab.end(other, signal.SIGTERM)
+    assert other.returncode == 0, "it was killed"
+    cloud.worker()
+    check(Client(cloud.service.url, roles="admin,member,reader"), image_id, "web-download")
 
 
 def until_asleep(worker: lab.Process) -> None:
