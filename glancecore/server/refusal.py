@@ -6,6 +6,7 @@ import json
 import socket
 from http import HTTPStatus
 
+from glancecore.kernel.pace import Pace, PaceLimits
 from glancecore.server.connection import Connection
 
 #: Seconds of silence after which a client that was told something before it had sent everything is taken to have read it.
@@ -32,3 +33,8 @@ def still_sends(connection: Connection) -> bool:
         return False
     connection.seen += count
     return count > 0
+
+
+def patience(limits: PaceLimits) -> Pace:
+    """Of those that were refused: for ``Connection.sends_enough``. Most clients read no answer before they have sent all."""
+    return Pace(PaceLimits(LINGER_SILENCE, limits.least_rate, limits.window))

@@ -24,12 +24,12 @@ from gunicorn.workers.gthread import PollableMethodQueue
 
 from glancecore.domain import errors
 from glancecore.kernel import metrics
-from glancecore.kernel.pace import Pace, PaceLimits, TooSlow
+from glancecore.kernel.pace import TooSlow
 from glancecore.ports.http import Lane
 from glancecore.server.connection import Connection, State
 from glancecore.server.limits import ServerLimits
 from glancecore.server.paced_socket import TICK
-from glancecore.server.refusal import LINGER_SILENCE, refusal, still_sends
+from glancecore.server.refusal import patience, refusal, still_sends
 from glancecore.server.serving import Served, Serving
 from glancecore.server.shares import Shares
 from glancecore.server.stopping import STOP_EARLY, StoppingWorker
@@ -366,8 +366,7 @@ class Worker(StoppingWorker):
         connection.buffer.clear()
         connection.state = State.LINGERING
         connection.within(self._limits.lingering_time)
-        pace = self._limits.pace
-        connection.pace, connection.seen = Pace(PaceLimits(LINGER_SILENCE, pace.least_rate, pace.window)), 0
+        connection.pace, connection.seen = patience(self._limits.pace), 0
         try:
             socket.socket.shutdown(connection.sock, socket.SHUT_WR)
         except OSError:
