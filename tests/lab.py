@@ -357,7 +357,7 @@ def _sync(made: Service) -> None:
     """By glance-manage, once for each state of the code; then a copy of what it made, when that is a new SQLite file: most services want one,
     and the schema takes seconds of CPU."""
     file = made.folder / "glance.sqlite"
-    plain = made.config["database"] == {"connection": f"sqlite:///{quote(str(made.folder))}/glance.sqlite"} and "logbook" not in made.config.get("imports", {})
+    plain = made.config["database"] == {"connection": f"sqlite:///{quote(str(made.folder))}/glance.sqlite"}
     template = LAB / "services" / f"empty-{_code()}.sqlite"
     if plain and not file.exists() and template.exists():
         shutil.copy(template, file)  # with the rights that glance-manage gave it

@@ -116,7 +116,7 @@ def _with_data(made: Image, row: Row, properties: Mapping[str, str | None], find
         why = _UNFINISHED[row["status"]]
         findings.append(AdoptionFinding(Trouble.UNFINISHED, made.id, f"status {row['status']}: {why}"))
         # the next upload gets another key: bytes of the first may lie in a store
-        return replace(made, properties=own, fault=why, attempt=1)
+        return replace(made, properties=own, last_error=why, attempt=1)
     if copying:
         findings.append(AdoptionFinding(Trouble.UNFINISHED, made.id, f"it was being copied to {copying}; copy it again"))
     status = Status(row["status"])

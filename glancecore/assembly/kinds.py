@@ -36,7 +36,8 @@ class Kind:
     name it; ``wanted``: the names there, each with its option. ``handed``: what the class is called with, in order. ``starts``: it has a
     method ``start``. ``means``: the sentence about a broken one. ``common``: options that the service adds to the section.
     ``judge``: what is wrong with the class, or the object made of it; empty: nothing. ``shipped``: this project's plugins, and the distribution
-    that each comes with. ``kit`` and ``guide``: of ``glancecore.testing``, of ``docs``.
+    that each comes with. ``of_core``: those that the core's capabilities bring, name -> ``module:class``. ``kit`` and ``guide``: of
+    ``glancecore.testing``, of ``docs``.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Kind:
     common: Callable[[Any], Sequence[cfg.Opt]] = lambda _cls: ()
     judge: Callable[[Any], str] = lambda _plugin: ""
     shipped: Mapping[str, str] = field(default_factory=dict)
+    of_core: Callable[[], Mapping[str, str]] = dict
     kit: tuple[str, ...] = ()
     guide: str = ""
 
@@ -103,6 +105,12 @@ def _of_jobs(cls: Any) -> Sequence[cfg.Opt]:
     from glancecore.ports.periodic import job_options
 
     return [x for x in job_options(cls.interval, cls.options) if x not in cls.options]
+
+
+def _jobs_of_core() -> Mapping[str, str]:
+    from glancecore.assembly.core import JOBS  # all capabilities: what makes plugins of other kinds only does without
+
+    return JOBS
 
 
 # -- what may be wrong with one ------------------------------------------------------------------------------------------
@@ -157,7 +165,7 @@ _KINDS = (
          option="[database] driver", wanted=lambda conf: _one("[database] driver", conf.database.driver), handed=("section",), starts=False,
          broken=Broken.STOPS, means="the service does not start", judge=_judge_database,
          shipped={"registry": "glancecore-db-registry", "sql": "glancecore-db-sql"},
-         kit=("repository", "cached_repository", "job_repository", "metadefs", "outbox_repository", "place_repository", "task_repository"), guide="writing-a-plugin.md"),
+         kit=("repository", "job_repository", "metadefs", "outbox_repository", "place_repository", "record_repository", "task_repository"), guide="writing-a-plugin.md"),
     Kind(name="store", group="glancecore.stores", base="glancecore.ports.store:Store", section="",
          option="[DEFAULT] enabled_backends, staging_driver", wanted=_wanted_stores, handed=("id", "section"), starts=True, broken=Broken.LEFT_OUT,
          means="it is not available and the others serve; one whose start failed is tried again; without the default store, unless it was in use "
@@ -207,7 +215,7 @@ _KINDS = (
     Kind(name="periodic", group="glancecore.periodic", base="glancecore.ports.periodic:PeriodicJob", section="periodic_{name}",
          option="[periodic] enabled_jobs", wanted=lambda conf: _each("[periodic] enabled_jobs", conf.periodic.enabled_jobs),
          handed=("section", "tools"), starts=False, broken=Broken.LEFT_OUT, means="it does not run; the other jobs do", common=_of_jobs,
-         judge=_judge_job, kit=("periodic",), guide="writing-a-plugin.md"),
+         judge=_judge_job, of_core=_jobs_of_core, kit=("periodic",), guide="writing-a-plugin.md"),
     Kind(name="extension", group="glancecore.extensions", base="glancecore.ports.extension:Extension", section="ext_{word}",
          option="[DEFAULT] enabled_extensions", wanted=lambda conf: _each("[DEFAULT] enabled_extensions", conf.enabled_extensions),
          handed=("section", "kernel"), starts=True, broken=Broken.STOPS, means="the service does not start: it may be what refuses things",

@@ -1,4 +1,4 @@
-"""The certificate that a store's package may ship: what the kit tested of it, and what not."""
+"""The certificate that a plugin's package may ship: what the kit tested of it, and what not."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def summary(told: Mapping[str, Any] | None, distribution: str) -> str:
     if told is None:
         return ""
     setups = [x for x in told["setups"] if isinstance(x, dict)]
-    gaps = {"no back door": not all(x.get("back_door") for x in setups),
+    gaps = {"no back door": not all(x.get("back_door", True) for x in setups),
             f"{len(told.get('not_tested_anywhere', ()))} rules not tested": bool(told.get("not_tested_anywhere")),
             "rules switched off": any(x.get("switched_off") for x in setups)}
-    words = [f"{'passed' if told.get('passed') is True else 'not passed'} the store kit of glancecore {told.get('glancecore', '?')}", *(x for x, there in gaps.items() if there)]
+    words = [f"{'passed' if told.get('passed') is True else 'not passed'} the {told.get('certificate', 'kit')} of glancecore {told.get('glancecore', '?')}", *(x for x, there in gaps.items() if there)]
     made_for = sorted({str(x.get("distribution")) for x in setups} - {distribution})
     return ", ".join(words + [f"but as {', '.join(made_for)}"] * bool(made_for))

@@ -1,6 +1,6 @@
 """Finds, loads, makes and starts plugins of every kind; the only file that imports stevedore.
 
-A plugin is an entry point in the group of its kind (``glancecore.assembly.kinds``). To want one that is not installed is the operator's mistake
+A plugin is an entry point in the group of its kind (``glancecore.assembly.kinds``); the core's capabilities name theirs themselves. To want one that is not installed is the operator's mistake
 (ConfigError: what is installed, what was probably meant, what to install), and so are settings that are wrong. Whatever else is wrong with a plugin,
 in its distribution, its class, its constructor or its ``start``, is PluginBroken with the cause, and the kind says what that means for the service.
 """
@@ -73,7 +73,14 @@ def _catalog() -> Mapping[str, Sequence[Installed]]:
 
 def installed(kind: str) -> Sequence[Installed]:
     """Every installed plugin of a kind, by name; nothing is imported. A name that several distributions use is there several times."""
-    return _catalog()[kind]
+    return sorted([*_catalog()[kind], *_of_capabilities(kind)], key=lambda x: x.name)
+
+
+@functools.cache
+def _of_capabilities(kind: str) -> Sequence[Installed]:
+    """What the core's own capabilities bring."""
+    here = f"{CORE} {importlib.metadata.version(CORE)}"
+    return [Installed(kind, name, here, target, ours=True) for name, target in KINDS[kind].of_core().items()]
 
 
 def plugin_sections() -> dict[str, str]:
@@ -107,7 +114,7 @@ def load(kind: str, name: str, option: str) -> Any:
     if fault := fault_of_distribution(kind, name):
         raise PluginBroken(f"{kind} plugin {name!r} is broken: {fault}")
     with faults(kind, name, named_too=False):
-        cls = _imported(KINDS[kind].group, name)
+        cls = _imported(KINDS[kind].group, found)
         fault = _fault_of_class(KINDS[kind], cls, found)
     if fault:
         raise PluginBroken(f"{kind} plugin {name!r} ({found.distribution}) is broken: {fault}")
@@ -263,14 +270,16 @@ def _reason(exc: BaseException) -> str:
     return " ".join(f"{type(exc).__name__}: {exc}".split()).removesuffix(":")
 
 
-def _imported(group: str, name: str) -> Any:
+def _imported(group: str, found: Installed) -> Any:
+    if found.ours:
+        return importlib.metadata.EntryPoint(found.name, found.target, group).load()
     failures: list[BaseException] = []
     manager: named.NamedExtensionManager[Any] = named.NamedExtensionManager(
-        group, [name], on_load_failure_callback=lambda _manager, _entry, exc: failures.append(exc),
+        group, [found.name], on_load_failure_callback=lambda _manager, _entry, exc: failures.append(exc),
         on_missing_entrypoints_callback=lambda _names: None)
     if failures:
         raise failures[0]
-    return manager[name].plugin
+    return manager[found.name].plugin
 
 
 def _fault_of_class(kind: Kind, cls: Any, found: Installed) -> str:

@@ -101,7 +101,7 @@ class _Look:
 
     def _run(self, store: StoreFacade) -> None:
         found = replace(self._found, why="")
-        if not store.available and store.fault is None:
+        if not store.available and store.unavailable_because is None:
             self._found = replace(found, state="unused", why="no process has started it yet")
             return
         try:
@@ -109,7 +109,7 @@ class _Look:
                 store.ping()
                 self._found = replace(found, state="up", writable=store.takes_data, free=store.free())
             else:
-                self._found = replace(found, why=store.fault or "")
+                self._found = replace(found, why=store.unavailable_because or "")
         except errors.GlanceError as exc:
             self._found = replace(found, why=for_operators(exc))
 

@@ -9,7 +9,6 @@ from oslo_config import cfg
 from glancecore.assembly.kernel import load_database
 from glancecore.assembly.web import metrics_registry
 from glancecore.domain.errors import ConfigError
-from glancecore.features.imports.flow.logbook import LogbookDatabase, LogbookTable
 from glancecore.ports.repository import Database
 from glancecore.registry.app import RegistryApp, RegistrySettings
 from glancecore.registry.probes import Probes
@@ -38,9 +37,6 @@ def build_registry(conf: cfg.ConfigOpts, database: Database | None = None) -> Re
             raise ConfigError(f"[registry] secrets: one has {len(secret)} characters; take at least {SHORTEST_SECRET}, such as the output "
                               "of: openssl rand -hex 32")
     database = database or load_database(conf)
-    logbook = conf.imports.logbook or database.logbook
-    if database.logbooks is None and logbook:
-        database.logbooks = LogbookTable(LogbookDatabase(str(logbook)))
     probes = Probes(database, metrics_registry(), conf.healthcheck.ready_cache_seconds,
                     conf.metrics.allowed_networks if conf.metrics.enabled else None)
     return RegistryService(RegistryApp(database, RegistrySettings(conf.registry.secrets, conf.registry.max_body), probes), database)

@@ -92,7 +92,7 @@ def _load_staging(conf: cfg.ConfigOpts, loader: Loader, default: StoreFacade, de
 
 def _without_staging(conf: cfg.ConfigOpts, exc: errors.GlanceError, start: Callable[[], Store] | None) -> StoreFacade:
     LOG.error("[%s] is not available: %s; there are no imports until it is", STAGING, exc)
-    return StoreFacade(StoreSettings(STAGING, conf.staging_driver, fault=str(exc)), None, start)
+    return StoreFacade(StoreSettings(STAGING, conf.staging_driver, unavailable_because=str(exc)), None, start)
 
 
 def _started(store: Store, *, create: bool) -> Store:
@@ -154,7 +154,7 @@ def store_options(conf: cfg.ConfigOpts, loader: Loader) -> dict[str, set[str]]:
 def _load_store(conf: cfg.ConfigOpts, loader: Loader, places: Places | None, store_id: str, driver: str, others: Sequence[StoreFacade],
                 drains: Container[str], *, required: bool, tolerate_outages: bool, look: bool) -> StoreFacade:
     store: Store | None = None
-    fault: str | None = None
+    because: str | None = None
     missing, made = False, False
     options: cfg.ConfigOpts.GroupAttr = section(conf, store_id, PER_STORE)
 
@@ -183,19 +183,19 @@ def _load_store(conf: cfg.ConfigOpts, loader: Loader, places: Places | None, sto
         if isinstance(exc, errors.PluginBroken):
             loader.note("store", store_id, str(exc))
             LOG.debug("how the store %s broke", store_id, exc_info=exc)
-        fault, missing = errors.for_operators(exc), isinstance(exc, errors.PlaceMissing)
+        because, missing = errors.for_operators(exc), isinstance(exc, errors.PlaceMissing)
         if look and missing and not (places is not None and places.used(store_id)):
-            LOG.debug("store %s: a start makes its place: %s", store_id, fault)
-            fault = None
+            LOG.debug("store %s: a start makes its place: %s", store_id, because)
+            because = None
     except (ConfigError, errors.DatabaseUnavailable) as exc:
         if not tolerate_outages:
             raise
-        fault = errors.for_operators(exc)
-    if fault is not None:
+        because = errors.for_operators(exc)
+    if because is not None:
         if required and not tolerate_outages and not (places is not None and places.known(store_id)):
-            raise ConfigError(f"[glance_store] default_backend = {store_id}: {fault}")
-        LOG.error("store %s is not available: %s; the others serve", store_id, fault)
-    settings = StoreSettings(store_id, driver, options.store_description, options.weight, options.read_only, fault,
+            raise ConfigError(f"[glance_store] default_backend = {store_id}: {because}")
+        LOG.error("store %s is not available: %s; the others serve", store_id, because)
+    settings = StoreSettings(store_id, driver, options.store_description, options.weight, options.read_only, because,
                              DirectDownload(options.direct_download), options.direct_download_seconds)
     if store is not None and settings.direct_download is not DirectDownload.NEVER and Cap.PRESIGN not in store.caps:
         raise ConfigError(f"[{store_id}] direct_download = {settings.direct_download}: the driver {driver} can't sign URLs; remove the option")

@@ -73,7 +73,7 @@ def _build_once(conf: cfg.ConfigOpts, *, look: bool = False) -> str | None:
     service.make_app()
     checks.refuse_open_access(conf, open_to_all=service.open_to_all)
     service.database.ping()
-    fault = service.stores.get(service.stores.default_id).fault
+    fault = service.stores.get(service.stores.default_id).unavailable_because
     service.close()
     review.tell(conf)
     return fault

@@ -8,37 +8,37 @@ from datetime import UTC, datetime, timedelta
 
 from glancecore.cmd import arguments
 from glancecore.domain.errors import Invalid
-from glancecore.ports.outbox_repository import Parcel, Waiting
+from glancecore.ports.outbox_repository import Backlog, Delivery
 from glancecore.ports.repository import Database
 
 
 def _list(args: argparse.Namespace, database: Database) -> int:
     now = datetime.now(UTC)
     waiting = [x for x in database.outbox.waiting() if args.destination in (None, x.destination)]
-    parcels = database.outbox.find(args.destination, args.limit)
+    deliveries = database.outbox.find(args.destination, args.limit)
     if args.json:
-        print(json.dumps({"waiting": [_counted(x, now) for x in waiting], "events": [_told(x) for x in parcels]}))
+        print(json.dumps({"waiting": [_counted(x, now) for x in waiting], "events": [_told(x) for x in deliveries]}))
         return 0
     for x in waiting:
         age = timedelta(seconds=int((now - x.oldest).total_seconds()))
         print(f"{x.destination}: {x.count} waiting, {x.failed} tried in vain, the oldest for {age}")
-    for parcel in parcels:
-        event, why = parcel.event, "being delivered" if parcel.token else parcel.error or "not tried yet"
-        print(f"  {event.at:%Y-%m-%dT%H:%M:%SZ} {event.destination} {event.type} {event.subject} {event.id} attempts={parcel.attempts}: {why}")
+    for delivery in deliveries:
+        event, why = delivery.event, "being delivered" if delivery.token else delivery.error or "not tried yet"
+        print(f"  {event.at:%Y-%m-%dT%H:%M:%SZ} {event.destination} {event.type} {event.subject} {event.id} attempts={delivery.attempts}: {why}")
     if not waiting:
         print("nothing waits")
     return 0
 
 
-def _counted(waiting: Waiting, now: datetime) -> dict[str, object]:
+def _counted(waiting: Backlog, now: datetime) -> dict[str, object]:
     return {"destination": waiting.destination, "count": waiting.count, "failed": waiting.failed, "oldest": waiting.oldest.isoformat(),
             "oldest_seconds": int((now - waiting.oldest).total_seconds())}
 
 
-def _told(parcel: Parcel) -> dict[str, object]:
-    event = parcel.event
+def _told(delivery: Delivery) -> dict[str, object]:
+    event = delivery.event
     return {"id": event.id, "destination": event.destination, "type": event.type, "subject": event.subject, "at": event.at.isoformat(),
-            "attempts": parcel.attempts, "error": parcel.error, "being_delivered": parcel.token is not None, "data": dict(event.data)}
+            "attempts": delivery.attempts, "error": delivery.error, "being_delivered": delivery.token is not None, "data": dict(event.data)}
 
 
 def _retry(args: argparse.Namespace, database: Database) -> int:

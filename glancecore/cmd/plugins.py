@@ -81,7 +81,7 @@ def _rows(kind: Kind, conf: cfg.ConfigOpts, *, everything: bool) -> list[Row]:
             sections = about["sections"] or sections
             if about["fault"]:
                 state, reason = "broken", about["fault"]
-        certified = summary(certificate(found.target), found.distribution) if kind.name == "store" else ""
+        certified = summary(certificate(found.target), found.distribution)
         rows.append({**_row(kind.name, found.name, state, reason, sections, found.distribution), "certificate": certified})
     missing = sorted(set(wanted) - {x.name for x in installed(kind.name)})
     return rows + [{**_row(kind.name, x, "missing", f"named by {wanted[x]}", _known_sections(kind, conf, x)), "certificate": ""} for x in missing]
@@ -112,7 +112,7 @@ def _show(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
     [found] = [x for x in installed(args.kind) if x.name == args.name]
     about = {"kind": args.kind, "name": args.name, "distribution": found.distribution, "target": found.target, "option": kind.option,
              "sections": about["sections"], "description": about["description"], "options": about["options"],
-             "certificate": certificate(found.target) if kind.name == "store" else None}
+             "certificate": certificate(found.target)}
     if args.json:
         print(json.dumps(about, indent=1))
         return 0
@@ -171,7 +171,7 @@ def _built(conf: cfg.ConfigOpts) -> list[Row]:
         service.make_app()
         complaints = Loader(conf).one("auth").complaints()
         rows = [_row(kind, name, "broken", why) for (kind, name), why in service.broken.items() if kind != "store"]
-        rows += [_row("store", x.id, "unavailable", x.fault, [x.id]) for x in service.stores if x.fault]
+        rows += [_row("store", x.id, "unavailable", x.unavailable_because, [x.id]) for x in service.stores if x.unavailable_because]
         rows += [_row("store", name, "not configured", text) for name, text in needed_but_not_configured(service.database.places, service.stores.ids).items()]
         rows += [_row("auth", conf.auth_strategy, "wrong", x) for x in complaints]
         service.close()

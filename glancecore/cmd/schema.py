@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 
 from glancecore.cmd import arguments, backup, metadefs
 from glancecore.domain.errors import ConfigError, Invalid, SchemaUnknown
-from glancecore.features.imports.flow.logbooks import prepare_logbook
 from glancecore.ports.repository import Database
 from glancecore.ports.rolling_schema import RollingSchema, SchemaStep
 
@@ -46,7 +45,6 @@ def _sync(args: argparse.Namespace, database: Database) -> int:
     before = database.version()
     wanted = args.version or args.revision or "head"
     database.sync("head" if wanted in NEWEST else wanted)
-    prepare_logbook(args.conf, database)
     _tell(args, {"before": before, "now": database.version()}, "schema {before} -> {now}")
     return 0
 
@@ -62,7 +60,6 @@ def _expand(args: argparse.Namespace, database: Database) -> int:
         raise Invalid(f"db expand: the schema is at {before}, on which nodes of the release before this one do not serve; stop all nodes, then run "
                       "glance-manage db sync")
     database.expand()
-    prepare_logbook(args.conf, database)
     _tell(args, {"before": before, "now": database.version(), "next": database.schema_step().value}, "schema {before} -> {now}")
     return 0
 

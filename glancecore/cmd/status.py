@@ -69,7 +69,7 @@ def _stores(conf: cfg.ConfigOpts) -> tuple[str, str]:
         return "Failure", for_operators(exc)
     finally:
         database.close()
-    missing = [f"{x.id} ({x.fault})" for x in stores if x.fault]
+    missing = [f"{x.id} ({x.unavailable_because})" for x in stores if x.unavailable_because]
     stores.close()
     if unknown:
         return "Failure", "; ".join(unknown.values())

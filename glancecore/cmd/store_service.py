@@ -72,11 +72,11 @@ def _state(database: Database, store: StoreFacade | None, store_id: str) -> dict
                                "draining": Draining(database).since(store_id) is not None, "free": None}
     if store is None:
         return told
-    if not store.available and store.fault is None:
+    if not store.available and store.unavailable_because is None:
         return {**told, "state": "unused", "why": "no process has started it yet"}
     try:
         if not store.available:
-            return {**told, "state": "down", "why": store.fault}
+            return {**told, "state": "down", "why": store.unavailable_because}
         store.ping()
         return {**told, "state": "up", "why": "", "writable": store.takes_data, "free": store.free()}
     except GlanceError as exc:

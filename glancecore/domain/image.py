@@ -97,7 +97,7 @@ class Image:
     """One image. Times are aware UTC; sizes bytes; ``min_ram`` MiB; ``min_disk`` GiB.
 
     ``version`` counts saves and is the compare-and-set key; ``attempt`` counts uploads and makes blob keys unique,
-    so that a writer that has lost its lease can never touch a later attempt's bytes. ``fault`` says in a user's
+    so that a writer that has lost its lease can never touch a later attempt's bytes. ``last_error`` says in a user's
     words why the last transient operation was given up.
     """
 
@@ -124,11 +124,11 @@ class Image:
     locations: tuple[Location, ...] = ()
     version: int = 1
     attempt: int = 0
-    fault: str | None = None
+    last_error: str | None = None
     staged: Staged | None = None
     importing: Importing | None = None
     #: The status that an image in pending_delete had, and gets back when that is undone.
-    was: Status | None = None
+    status_before_delete: Status | None = None
     #: The viewer's project when the image is shared with it; told by the repository, not part of the image.
     as_member: str | None = None
 
@@ -173,16 +173,16 @@ class Image:
     def begin_upload(self) -> Image:
         self.require(Status.QUEUED)
         self.require_formats()
-        return replace(self.to(Status.SAVING), attempt=self.attempt + 1, fault=None)
+        return replace(self.to(Status.SAVING), attempt=self.attempt + 1, last_error=None)
 
     def finish_upload(self, digests: Digests, locations: tuple[Location, ...]) -> Image:
         return replace(
             self.to(Status.ACTIVE), size=digests.size, virtual_size=digests.virtual_size, checksum=digests.checksum,
-            hash_algo=digests.hash_algo, hash_value=digests.hash_value, locations=locations, fault=None)
+            hash_algo=digests.hash_algo, hash_value=digests.hash_value, locations=locations, last_error=None)
 
-    def give_up(self, stable: Status, fault: str | None) -> Image:
-        """Back to ``stable`` as if the operation had not begun; ``fault`` tells the user why."""
-        back = replace(self.to(stable), fault=fault)
+    def give_up(self, stable: Status, last_error: str | None) -> Image:
+        """Back to ``stable`` as if the operation had not begun; ``last_error`` tells the user why."""
+        back = replace(self.to(stable), last_error=last_error)
         if stable is Status.QUEUED:
             back = replace(back, size=None, virtual_size=None, checksum=None, hash_algo=None, hash_value=None,
                            locations=(), staged=None)
@@ -192,7 +192,7 @@ class Image:
     def begin_stage(self) -> Image:
         self.require(Status.QUEUED)
         self.require_formats()
-        return replace(self.to(Status.UPLOADING), fault=None)
+        return replace(self.to(Status.UPLOADING), last_error=None)
 
     def finish_stage(self, staged: Staged) -> Image:
         """The data is there and waits for an import; the image rests."""
@@ -202,17 +202,17 @@ class Image:
     def begin_import(self, task: str, stores: tuple[str, ...], kept: Staged | None = None) -> Image:
         """From queued or uploading: importing; ``kept`` is what an earlier import has left for this one. An image that has data stays as it
         is and gets more copies."""
-        begun = self if self.status in (Status.ACTIVE, Status.DEACTIVATED) else replace(self.to(Status.IMPORTING), fault=None)
+        begun = self if self.status in (Status.ACTIVE, Status.DEACTIVATED) else replace(self.to(Status.IMPORTING), last_error=None)
         begun = replace(begun, attempt=self.attempt + 1, importing=Importing(task, stores, formats=(self.disk_format, self.container_format)))
         if kept is not None:
-            begun = begun.takes(kept)
+            begun = begun.with_staged(kept)
         worked = begun.staged.worked if begun.staged is not None else None
         if worked is None:
             return begun
         disk_format, container_format = worked.formats
-        return replace(begun, disk_format=disk_format, container_format=container_format).given(dict(worked.properties))
+        return replace(begun, disk_format=disk_format, container_format=container_format).with_import_properties(dict(worked.properties))
 
-    def worked(self, *steps: str) -> Image:
+    def with_checkpoint(self, *steps: str) -> Image:
         """What this import has done until now is noted with the staged data: it needs no more of these steps."""
         if self.staged is None:
             return self
@@ -220,11 +220,11 @@ class Image:
         given = tuple((name, self.properties[name]) for name in names if name in self.properties)
         return replace(self, staged=replace(self.staged, worked=ImportCheckpoint(steps, (self.disk_format, self.container_format), given)))
 
-    def takes(self, staged: Staged | None) -> Image:
+    def with_staged(self, staged: Staged | None) -> Image:
         """Other staged data: fetched, or made by a step."""
         return replace(self, staged=staged, size=staged.digests.size if staged else self.size)
 
-    def given(self, properties: Mapping[str, str | None]) -> Image:
+    def with_import_properties(self, properties: Mapping[str, str | None]) -> Image:
         """With these properties, which it loses again when the import fails."""
         marks = self.importing or Importing()
         noted = {name for name, _ in marks.properties}
@@ -248,7 +248,7 @@ class Image:
             return replace(self, importing=marks)
         return replace(self.finish_upload(digests, self.locations), importing=marks, staged=None)
 
-    def fail_import(self, stable: Status, fault: str, copies: frozenset[str]) -> Image:
+    def fail_import(self, stable: Status, last_error: str, copies: frozenset[str]) -> Image:
         """Back to ``stable``, without the copies in these stores."""
         before = self.importing or Importing()
         marks = replace(before, task=None, stores_left=(), formats=(), properties=())
@@ -260,7 +260,7 @@ class Image:
             return kept
         if before.formats:
             kept = replace(kept, disk_format=before.formats[0], container_format=before.formats[1])
-        return kept.give_up(stable, fault)
+        return kept.give_up(stable, last_error)
 
     def _without(self, store: str) -> Image:
         marks = self.importing or Importing()
@@ -287,7 +287,7 @@ class Image:
             return copied
         self.require_formats()
         return replace(copied.to(to), size=data.size, virtual_size=data.virtual_size, checksum=data.checksum,
-                       hash_algo=data.hash_algo, hash_value=data.hash_value, fault=None)
+                       hash_algo=data.hash_algo, hash_value=data.hash_value, last_error=None)
 
     def drop(self, url: str, *, deactivated: bool = False) -> Image:
         """One copy is marked: nobody reads it any more. ``deactivated``: also of a deactivated image. Raises WrongStatus, LastLocation."""
@@ -319,13 +319,13 @@ class Image:
         """Deleted for everybody, but its data stays for a while. Raises ProtectedImage, WrongStatus."""
         if self.protected:
             raise errors.ProtectedImage(f"image {self.id} is protected: set protected to false before deleting it")
-        return replace(self.to(Status.PENDING_DELETE), was=self.status,
+        return replace(self.to(Status.PENDING_DELETE), status_before_delete=self.status,
                        locations=self._turned(LocationStatus.ACTIVE, LocationStatus.PENDING_DELETE))
 
     def restore(self) -> Image:
         """As it was before it was deleted. Raises WrongStatus."""
         self.require(Status.PENDING_DELETE)
-        return replace(self.to(self.was or Status.ACTIVE), was=None,
+        return replace(self.to(self.status_before_delete or Status.ACTIVE), status_before_delete=None,
                        locations=self._turned(LocationStatus.PENDING_DELETE, LocationStatus.ACTIVE))
 
     # -- what audits find ------------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ class PartRun:
 @dataclass(frozen=True, slots=True)
 class UploadSession:
     """``id`` can't be guessed. ``offset``: bytes that are durable, and where the next one goes. ``length``: of the whole in bytes, None while it is not known.
-    ``note``: what the dialect wants to remember, texts by name. ``fault``: why it was given up, in a user's words. ``cleaned``: it has ended, and none of its
+    ``note``: what the dialect wants to remember, texts by name. ``last_error``: why it was given up, in a user's words. ``cleaned``: it has ended, and none of its
     bytes is left. Times are aware UTC.
 
     ``tag`` tells its parts from those of others; ``parts`` are those that count, ``next`` is a number that no part has had. ``target`` is the store that
@@ -68,7 +68,7 @@ class UploadSession:
     length: int | None = None
     state: SessionState = SessionState.OPEN
     note: Mapping[str, str] = field(default_factory=dict)
-    fault: str | None = None
+    last_error: str | None = None
     parts: tuple[PartRun, ...] = ()
     next: int = 0
     initiator: Initiator = field(default_factory=Initiator)
@@ -135,10 +135,10 @@ class UploadSession:
         return errors.LimitExceeded(f"the upload has {self.offset} bytes in too many pieces; end it, and begin again with larger ones")
 
     def finishing(self) -> UploadSession:
-        return replace(self, state=SessionState.FINISHING, fault=None)
+        return replace(self, state=SessionState.FINISHING, last_error=None)
 
-    def ended(self, state: SessionState, fault: str | None = None) -> UploadSession:
-        return replace(self, state=state, fault=fault)
+    def ended(self, state: SessionState, last_error: str | None = None) -> UploadSession:
+        return replace(self, state=state, last_error=last_error)
 
     def emptied(self) -> UploadSession:
         """Its bytes are gone."""

@@ -14,7 +14,7 @@ from glancecore.sdk import log_lines
 
 LOG = logging.getLogger(__name__)
 #: Seconds that a part has to answer.
-PATIENCE = 5.0
+PROBE_TIMEOUT = 5.0
 
 
 class Health:
@@ -31,7 +31,7 @@ class Health:
             found = {}
             for part, future in waiting.items():
                 try:
-                    future.result(PATIENCE)
+                    future.result(PROBE_TIMEOUT)
                     found[part] = "ok"
                 except TooLate:
                     found[part] = "no answer"

@@ -136,6 +136,8 @@ class CoreExtension:
     """One capability of the core; one instance in a process. What it needs of others it asks the kernel for when it is made."""
 
     rules: ClassVar[Sequence[RuleDefault]] = ()
+    #: Periodic jobs by name, each as ``module:class``: a job knows its capability, so the capability does not import its jobs.
+    jobs: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, kernel: CoreKernel) -> None:
         """Make the use cases, once, and subscribe. Starts nothing. Raises ConfigError with option and fix."""

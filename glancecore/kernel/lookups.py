@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from glancecore.domain import errors
 from glancecore.sdk import log_lines
-from glancecore.sdk.deadline import PATIENCE
+from glancecore.sdk.deadline import DEADLINE
 
 Answer = TypeVar("Answer")
 #: Called between two questions and between two pieces of data. Raises StoreUnavailable when nobody waits for the answer any more.
@@ -73,7 +73,7 @@ class _Asked(Generic[Answer]):
         self._failure: BaseException | None = None
 
     def run(self) -> None:
-        PATIENCE.set(self._end)
+        DEADLINE.set(self._end)
         try:
             self._answers.append(self._call(self._check))
         except BaseException as exc:  # noqa: BLE001 (raised again by ``answer``)

@@ -17,7 +17,7 @@ from glancecore.ports.notifier import Notification, Notifier
 
 LOG = logging.getLogger(__name__)
 #: Each with its bytes.
-Waiting = queue.Queue[tuple[Notification, int] | None]
+Pending = queue.Queue[tuple[Notification, int] | None]
 #: Most bytes of events that wait for one notifier, but for those of the last one.
 MOST_BYTES = 64 << 20
 
@@ -35,7 +35,7 @@ class NotifierQueue:
         self._size = size
         self._drain_seconds = drain_seconds
         self._guard = threading.Lock()
-        self._waiting: Waiting = queue.Queue()
+        self._waiting: Pending = queue.Queue()
         self._thread: threading.Thread | None = None
         self._pid = 0
         self._closed = False
@@ -90,7 +90,7 @@ class NotifierQueue:
         self._thread.start()
         atexit.register(self.close)
 
-    def _run(self, waiting: Waiting) -> None:
+    def _run(self, waiting: Pending) -> None:
         while (found := waiting.get()) is not None:
             notification, weight = found
             try:

@@ -166,9 +166,9 @@ class Operations:
         try:
             yield
         except (errors.TooLarge, errors.QuotaExceeded) as exc:
-            if image is not None and image.fault != str(exc):
+            if image is not None and image.last_error != str(exc):
                 try:
-                    self.writer.save(self.writer.image(image, replace(image, fault=str(exc))))
+                    self.writer.save(self.writer.image(image, replace(image, last_error=str(exc))))
                 except errors.GlanceError as other:
                     LOG.info("image %s: it does not tell why its data was refused: %s", image.id, other)
             raise
@@ -214,7 +214,7 @@ class Operations:
             raise
 
     @on_concurrent_change
-    def release(self, lease: Lease, fault: str | None) -> None:
+    def release(self, lease: Lease, last_error: str | None) -> None:
         """Give an operation up: the lease ends, and an image that is in the operation's own status goes back to its stable one, with the reason. What
         somebody else has made of it meanwhile stays.
 
@@ -228,4 +228,4 @@ class Operations:
         if image.status not in TRANSIENT or image.status is lease.stable:
             self.writer.save(LeaseEnded(lease))
         else:
-            self.writer.save(self.writer.image(image, image.give_up(lease.stable, fault)), LeaseEnded(lease))
+            self.writer.save(self.writer.image(image, image.give_up(lease.stable, last_error)), LeaseEnded(lease))

@@ -1,6 +1,6 @@
 """Delivers what waits in the outbox: a thread for each destination, and one that counts and drops what is too old.
 
-Any number of processes may do it at once: each parcel is worked on by one of them. What a dead one has taken is due again
+Any number of processes may do it at once: each delivery is worked on by one of them. What a dead one has taken is due again
 when its claim has expired, so that an event arrives at least once. Nobody waits for a receiver but its own thread.
 """
 
@@ -22,16 +22,16 @@ from glancecore.domain import errors
 from glancecore.kernel import metrics
 from glancecore.kernel.outages import Outage
 from glancecore.ports.notifier import Destination, NotDelivered
-from glancecore.ports.outbox_repository import DeliveryOutcome, OutboxRepository, Parcel
+from glancecore.ports.outbox_repository import Delivery, DeliveryOutcome, OutboxRepository
 from glancecore.sdk import tracing
 from glancecore.sdk.checkpoints import checkpoint
 from glancecore.sdk.tracing import SpanKind
 
 LOG = logging.getLogger(__name__)
 #: So many failures after one another, whatever each says, and the destination gets a pause.
-PATIENCE = 10
+MAX_FAILURES = 10
 #: Seconds between two looks at what waits.
-CARE = 10.0
+HOUSEKEEPING_INTERVAL = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class OutboxSettings:
 
 class Outbox:
     def __init__(self, repository: OutboxRepository, destinations: Sequence[Destination], settings: OutboxSettings) -> None:
-        self.couriers = [Courier(repository, x, settings) for x in destinations]
+        self.workers = [DeliveryWorker(repository, x, settings) for x in destinations]
         self._repository = repository
         self._settings = settings
         self._stopping = threading.Event()
@@ -57,8 +57,8 @@ class Outbox:
 
     def start(self) -> None:
         """Nothing runs when there is no destination."""
-        if self.couriers:
-            self._threads = [threading.Thread(target=x.run, name=f"outbox-{x.name}", daemon=True) for x in self.couriers]
+        if self.workers:
+            self._threads = [threading.Thread(target=x.run, name=f"outbox-{x.name}", daemon=True) for x in self.workers]
             self._threads.append(threading.Thread(target=self._care, name="outbox-care", daemon=True))
             for thread in self._threads:
                 thread.start()
@@ -66,15 +66,15 @@ class Outbox:
     def stop(self) -> None:
         """What is being sent is sent to its end; what was only taken is given back."""
         self._stopping.set()
-        for courier in self.couriers:
-            courier.stop()
+        for worker in self.workers:
+            worker.stop()
         for thread in self._threads:
-            thread.join(max((x.patience for x in self.couriers), default=0.0))
+            thread.join(max((x.patience for x in self.workers), default=0.0))
 
     def recorded(self) -> None:
         """This process has put something into the outbox."""
-        for courier in self.couriers:
-            courier.wake()
+        for worker in self.workers:
+            worker.wake()
 
     # -- inside ------------------------------------------------------------------------------------------------------
     def _care(self) -> None:
@@ -87,14 +87,14 @@ class Outbox:
                 database.began(str(exc))
             except Exception:
                 LOG.exception("the outbox could not be counted")
-            if self._stopping.wait(CARE):
+            if self._stopping.wait(HOUSEKEEPING_INTERVAL):
                 return
 
     def care(self) -> None:
         """Count what waits, and drop what is too old."""
         now = datetime.now(UTC)
         waiting = {x.destination: x for x in self._repository.waiting()}
-        self._told |= set(waiting) | {x.name for x in self.couriers}
+        self._told |= set(waiting) | {x.name for x in self.workers}
         for name in self._told:
             found = waiting.get(name)
             metrics.OUTBOX_WAITING.labels(name).set(found.count if found else 0)
@@ -106,14 +106,14 @@ class Outbox:
 
     def _drop(self, before: datetime) -> None:
         while dropped := self._repository.forget(before):
-            for parcel in dropped:
-                event = parcel.event
+            for delivery in dropped:
+                event = delivery.event
                 LOG.error("event %s %s of %s was not delivered to %s within %g seconds and is dropped; attempts: %d, the last one: %s", event.type,
-                          event.id, event.subject, event.destination, self._settings.max_age, parcel.attempts, parcel.error)
+                          event.id, event.subject, event.destination, self._settings.max_age, delivery.attempts, delivery.error)
                 metrics.OUTBOX_DELIVERIES.labels(event.destination, "dropped").inc()
 
 
-class Courier:
+class DeliveryWorker:
     """Brings events to one destination, in order for each subject. ``run`` is a thread's; ``turn`` is one look.
 
     One that the receiver refuses waits longer each time, and with it only what is behind it. When the receiver can't be
@@ -167,63 +167,63 @@ class Courier:
 
     def turn(self) -> float:
         """Deliver a batch; after how many seconds to look again."""
-        parcels = self._repository.claim(self.name, 1 if self._down else self._settings.batch, self._settings.claim)
-        if not parcels:
+        deliveries = self._repository.claim(self.name, 1 if self._down else self._settings.batch, self._settings.claim)
+        if not deliveries:
             return self._settings.interval
         checkpoint("outbox.claimed")
-        outcomes = self._deliver(parcels)
+        outcomes = self._deliver(deliveries)
         checkpoint("outbox.sent")
         self._settle(outcomes)
         return self._rest() if self._down else 0.0
 
-    def _deliver(self, parcels: Sequence[Parcel]) -> list[DeliveryOutcome]:
+    def _deliver(self, deliveries: Sequence[Delivery]) -> list[DeliveryOutcome]:
         outcomes: list[DeliveryOutcome] = []
         held: set[str] = set()
         until = time.monotonic() + self._settings.claim - self._destination.timeout
         down, self._down = self._down, False
-        for parcel in parcels:
-            if self._down or self._stopping.is_set() or parcel.event.subject in held or time.monotonic() > until:
-                outcomes.append(DeliveryOutcome(parcel.position, parcel.token, delivered=False))
+        for delivery in deliveries:
+            if self._down or self._stopping.is_set() or delivery.event.subject in held or time.monotonic() > until:
+                outcomes.append(DeliveryOutcome(delivery.position, delivery.token, delivered=False))
                 continue
-            outcome = self._try(parcel)
+            outcome = self._try(delivery)
             outcomes.append(outcome)
             if not outcome.delivered:
-                held.add(parcel.event.subject)
+                held.add(delivery.event.subject)
         if down and not self._down and self._failures == 0:
             LOG.info("%s takes events again", self.name)
         return outcomes
 
-    def _try(self, parcel: Parcel) -> DeliveryOutcome:
+    def _try(self, delivery: Delivery) -> DeliveryOutcome:
         try:
-            with self._traced(parcel):
-                self._destination.deliver(parcel.event)
+            with self._traced(delivery):
+                self._destination.deliver(delivery.event)
         except NotDelivered as exc:
-            return self._failed(parcel, str(exc), exc)
+            return self._failed(delivery, str(exc), exc)
         except Exception as exc:  # whatever a plugin raises: the event stays
             LOG.exception("delivering an event to %s failed", self.name)
-            return self._failed(parcel, f"{type(exc).__name__} in the plugin; the log says more", None)
+            return self._failed(delivery, f"{type(exc).__name__} in the plugin; the log says more", None)
         self._failures = 0
         metrics.OUTBOX_DELIVERIES.labels(self.name, "sent").inc()
-        return DeliveryOutcome(parcel.position, parcel.token, delivered=True)
+        return DeliveryOutcome(delivery.position, delivery.token, delivered=True)
 
-    def _traced(self, parcel: Parcel) -> AbstractContextManager[object]:
+    def _traced(self, delivery: Delivery) -> AbstractContextManager[object]:
         """In the trace that it happened in, if any."""
-        event = parcel.event
+        event = delivery.event
         if not tracing.on() or event.traceparent is None:
             return contextlib.nullcontext()
         return tracing.span(f"deliver {event.type}", SpanKind.PRODUCER, {
-            "messaging.message.id": event.id, "messaging.destination.name": self.name, "glance.delivery.attempt": parcel.attempts}, {"traceparent": event.traceparent})
+            "messaging.message.id": event.id, "messaging.destination.name": self.name, "glance.delivery.attempt": delivery.attempts}, {"traceparent": event.traceparent})
 
-    def _failed(self, parcel: Parcel, why: str, cause: NotDelivered | None) -> DeliveryOutcome:
-        event = parcel.event
+    def _failed(self, delivery: Delivery, why: str, cause: NotDelivered | None) -> DeliveryOutcome:
+        event = delivery.event
         self._failures += 1
         self._asked = cause.retry_after if cause else None
         metrics.OUTBOX_DELIVERIES.labels(self.name, "failed").inc()
-        self._down = self._failures >= PATIENCE or (cause is not None and cause.unreachable)
-        delay = self._rest() if cause is not None and cause.unreachable else max(self._pause(parcel.attempts), self._asked or 0.0)
+        self._down = self._failures >= MAX_FAILURES or (cause is not None and cause.unreachable)
+        delay = self._rest() if cause is not None and cause.unreachable else max(self._pause(delivery.attempts), self._asked or 0.0)
         LOG.warning("event %s %s of %s was not delivered to %s (attempt %d: %s); again in %.1f seconds", event.type, event.id, event.subject, self.name,
-                    parcel.attempts, why, delay)
-        return DeliveryOutcome(parcel.position, parcel.token, delivered=False, delay=delay, error=why)
+                    delivery.attempts, why, delay)
+        return DeliveryOutcome(delivery.position, delivery.token, delivered=False, delay=delay, error=why)
 
     def _rest(self) -> float:
         """How long the destination is left alone."""

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 #: A run that failed or was cut off is tried again after so many seconds, or its interval when that is shorter.
-AGAIN = 300.0
+RETRY_AFTER = 300.0
 #: Seconds that jobs have to notice that their process ends.
-PATIENCE = 5.0
+STOP_TIMEOUT = 5.0
 #: Most seconds between two looks whether a job is due.
-LOOK = 5.0
+POLL_INTERVAL = 5.0
 #: Seconds between two tries of a wanted run.
-SOON = 0.5
+BUSY_RETRY = 0.5
 #: Alarms and errors of a run that its line in the log has; the report has them all.
 _TOLD = 5
 #: In the JobRepository, beside the leader's name.
@@ -68,7 +68,7 @@ class Leader(Protocol):
     def close(self) -> None: ...
 
 
-class Wanted:
+class RunRequests:
     """Jobs that somebody wants to be run: once, by a run that begins after the last wish."""
 
     def __init__(self) -> None:
@@ -118,7 +118,7 @@ class PeriodicRunner:
         self._due: dict[str, float] = {}
         self._holds: dict[str, float] = {}
         self._holding = threading.Lock()
-        self._wanted = Wanted()
+        self._wanted = RunRequests()
 
     @property
     def scheduled(self) -> list[Scheduled]:
@@ -143,7 +143,7 @@ class PeriodicRunner:
         self._stopping.set()
         if self._worker is not None:
             self._worker.stop()
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + STOP_TIMEOUT
         while self._holds and time.monotonic() < end:
             time.sleep(0.02)
         if self._leadership is not None:
@@ -157,7 +157,7 @@ class PeriodicRunner:
 
     def _work(self) -> None:
         while not self._candidate.take():
-            if self._stopping.wait(min(LOOK, self._ttl / 3)):
+            if self._stopping.wait(min(POLL_INTERVAL, self._ttl / 3)):
                 return
         self._leadership = self._make_leadership()
         with without_eventlet():
@@ -166,7 +166,7 @@ class PeriodicRunner:
         self._beat()
         calls: list[tuple[Callable[..., Any], tuple[Any, ...] | None, dict[str, Any] | None]] = [
             (_every(self._ttl / 3, self._beat), None, None)]
-        calls += [(_every(min(x.interval, LOOK), self._look), (x,), None) for x in self._scheduled.values()]
+        calls += [(_every(min(x.interval, POLL_INTERVAL), self._look), (x,), None) for x in self._scheduled.values()]
         self._worker = PeriodicWorker(calls, executor_factory=_Threads, schedule_strategy="last_finished", log=LOG)
         if not self._stopping.is_set():
             self._worker.start()
@@ -212,7 +212,7 @@ class PeriodicRunner:
             try:
                 self.run(scheduled, dry_run=scheduled.dry_run)
             except errors.ImageBusy:
-                self._stopping.wait(SOON)
+                self._stopping.wait(BUSY_RETRY)
                 continue
             except errors.GlanceError as exc:
                 LOG.warning("periodic job %s: %s", scheduled.name, exc)
@@ -227,7 +227,7 @@ class PeriodicRunner:
         if record.ended_at is None:  # cut off
             return 0.0
         failed = (record.report or {}).get("outcome") != RunOutcome.DONE.value
-        spell = min(scheduled.interval, AGAIN) if failed else scheduled.interval
+        spell = min(scheduled.interval, RETRY_AFTER) if failed else scheduled.interval
         return (record.started_at + timedelta(seconds=spell) - datetime.now(UTC)).total_seconds()
 
     def _leads(self) -> bool:

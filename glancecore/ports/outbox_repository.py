@@ -43,7 +43,7 @@ class EventsRecorded:
 
 # -- answers ---------------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class Delivery:
     """An event in the outbox. ``position`` is its place and its key; ``attempts`` counts the claims; ``error`` says why the
     last delivery failed; ``token`` is the claim's, None when nobody works on it."""
 
@@ -56,7 +56,7 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryOutcome:
-    """What became of the parcel at ``position`` under the claim ``token``: delivered, or to be tried again after ``delay``
+    """What became of the delivery at ``position`` under the claim ``token``: delivered, or to be tried again after ``delay``
     seconds because of ``error`` (None: it was not tried)."""
 
     position: int
@@ -67,7 +67,7 @@ class DeliveryOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class Backlog:
     """How much waits for a destination: ``count`` events, the ``oldest`` recorded at that time; ``failed`` of them have
     been tried in vain."""
 
@@ -81,34 +81,34 @@ class OutboxRepository(ABC):
     """Thread-safe. Any method may raise DatabaseUnavailable."""
 
     @abstractmethod
-    def claim(self, destination: str, limit: int, ttl: float) -> list[Parcel]:
-        """Take at most ``limit`` parcels that are due, the first positions first; for ``ttl`` seconds by the database's clock
+    def claim(self, destination: str, limit: int, ttl: float) -> list[Delivery]:
+        """Take at most ``limit`` deliveries that are due, the first positions first; for ``ttl`` seconds by the database's clock
         they are nobody else's, after that they are due again.
 
-        Of each subject only the parcels up to the first one that is not due: what comes behind one that somebody else
-        works on, or that waits for its next attempt, waits too. Other subjects don't. Two claims at once share no parcel.
+        Of each subject only the deliveries up to the first one that is not due: what comes behind one that somebody else
+        works on, or that waits for its next attempt, waits too. Other subjects don't. Two claims at once share no delivery.
         Costs no write when nothing is due.
         """
 
     @abstractmethod
     def settle(self, outcomes: Sequence[DeliveryOutcome]) -> None:
         """Remove what was delivered; let the rest be claimed again after its delay, with its error (None: the one before
-        stays). A parcel whose claim is not the stored one any more is left alone."""
+        stays). A delivery whose claim is not the stored one any more is left alone."""
 
     @reads
     @abstractmethod
-    def waiting(self) -> list[Waiting]:
+    def waiting(self) -> list[Backlog]:
         """Of each destination for which something waits, by name."""
 
     @reads
     @abstractmethod
-    def find(self, destination: str | None = None, limit: int = 100, behind: int = 0) -> list[Parcel]:
-        """At most ``limit`` parcels, the first positions first, from behind position ``behind``."""
+    def find(self, destination: str | None = None, limit: int = 100, behind: int = 0) -> list[Delivery]:
+        """At most ``limit`` deliveries, the first positions first, from behind position ``behind``."""
 
     @abstractmethod
     def retry(self, destination: str | None = None) -> int:
         """Make due what waits for its next attempt; not what somebody works on. How many."""
 
     @abstractmethod
-    def forget(self, before: datetime, destination: str | None = None, limit: int = 1000) -> list[Parcel]:
-        """Remove at most ``limit`` parcels recorded before that time, the first positions first, also claimed ones. Which."""
+    def forget(self, before: datetime, destination: str | None = None, limit: int = 1000) -> list[Delivery]:
+        """Remove at most ``limit`` deliveries recorded before that time, the first positions first, also claimed ones. Which."""

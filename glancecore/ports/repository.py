@@ -19,9 +19,7 @@ from glancecore.domain.image import Image, Status, Visibility
 from glancecore.domain.lease import Lease
 from glancecore.domain.member import Member, MemberStatus
 from glancecore.domain.quota import Limits, Usage
-from glancecore.ports.cached_repository import CachedRepository
 from glancecore.ports.job_repository import JobRepository
-from glancecore.ports.logbook_repository import LogbookRepository
 from glancecore.ports.metadef_repository import MetadefRepository
 from glancecore.ports.options import Options, Section
 from glancecore.ports.outbox_repository import EventsRecorded, OutboxRepository
@@ -355,21 +353,13 @@ class Database(Plugin, ABC):
     images: ImageRepository
     metadefs: MetadefRepository
     tasks: TaskRepository
-    cached: CachedRepository
     outbox: OutboxRepository
     jobs: JobRepository
     places: PlaceRepository
     records: RecordRepository
-    #: Logbooks of imports for those who can't reach ``logbook``; None: nobody needs it.
-    logbooks: LogbookRepository | None = None
 
     def __init__(self, conf: Section) -> None:
         self.conf = conf
-
-    @property
-    def logbook(self) -> str | None:
-        """An SQLAlchemy URL where TaskFlow may keep its logbook, beside this driver's own tables; None: there is none."""
-        return None
 
     @reads
     @abstractmethod

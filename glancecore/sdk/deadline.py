@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from types import TracebackType
 
 #: When the one who asked stops waiting (``time.monotonic()``): nothing that is fetched for him goes on for longer.
-PATIENCE: ContextVar[float] = ContextVar("patience", default=math.inf)
+DEADLINE: ContextVar[float] = ContextVar("deadline", default=math.inf)
 
 
 class Cutter:
@@ -46,7 +46,7 @@ class Deadline:
     """``with Deadline(end) as deadline``: from ``end`` (``time.monotonic()``) on, the watched connection is cut and ``passed`` is true."""
 
     def __init__(self, end: float) -> None:
-        self._end = min(end, PATIENCE.get())
+        self._end = min(end, DEADLINE.get())
         self._lock = threading.Lock()
         self._sock: socket.socket | None = None
         self._timer: threading.Timer | None = None

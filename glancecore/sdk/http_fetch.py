@@ -19,7 +19,7 @@ from urllib.parse import quote, urljoin
 from glancecore.domain import errors
 from glancecore.sdk import tracing
 from glancecore.sdk.address_filter import PORTS, AddressFilter, Target
-from glancecore.sdk.deadline import CUTTER, PATIENCE, Deadline
+from glancecore.sdk.deadline import CUTTER, DEADLINE, Deadline
 from glancecore.sdk.tracing import SpanKind
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -261,7 +261,7 @@ class Fetcher:
                 sock.close()
                 failure = exc
                 continue
-            sock.settimeout(max(0.01, min(self._settings.timeout, PATIENCE.get() - time.monotonic())))
+            sock.settimeout(max(0.01, min(self._settings.timeout, DEADLINE.get() - time.monotonic())))
             return sock
         raise failure
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from gunicorn.util import split_request_uri
 
-from glancecore.kernel.pace import Pace
+from glancecore.kernel.pace import Pace, PaceLimits, TooSlow
 from glancecore.server.answer import GRACE, Answer
 from glancecore.server.paced_socket import TICK
 from glancecore.server.shares import Transfer
@@ -169,6 +169,31 @@ class Connection:
         assert self.answer is not None  # noqa: S101
         waiting = struct.unpack("i", fcntl.ioctl(self.sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"))[0]
         return self.answer.sent - int(waiting)
+
+    def sending(self, limits: PaceLimits) -> Answer:
+        """The answer, which waits until the client takes more of it."""
+        assert self.answer is not None  # noqa: S101
+        self.state = State.SENDING
+        if self.pace is None:
+            self.pace, self.seen = Pace(limits), self.taken()
+        return self.answer
+
+    def takes_enough(self) -> None:
+        """Since the last look, a ``TICK`` ago. Raises TooSlow, OSError."""
+        assert self.pace is not None  # noqa: S101
+        taken = self.taken()
+        self.pace.add(TICK, max(0, taken - self.seen))
+        self.seen = taken
+
+    def sends_enough(self) -> bool:
+        """It keeps the least rate, and is not silent: most clients read no answer before they have sent all."""
+        assert self.pace is not None  # noqa: S101
+        count, self.seen = self.seen, 0
+        try:
+            self.pace.add(TICK, count)
+        except TooSlow:
+            return False
+        return True
 
     def close(self) -> None:
         self.state = State.CLOSED

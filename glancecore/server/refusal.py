@@ -6,9 +6,8 @@ import json
 import socket
 from http import HTTPStatus
 
-from glancecore.kernel.pace import Pace, PaceLimits, TooSlow
+from glancecore.kernel.pace import Pace, PaceLimits
 from glancecore.server.connection import Connection
-from glancecore.server.paced_socket import TICK
 
 #: Seconds of silence after which a client that was told something before it had sent everything is taken to have read it.
 LINGER_SILENCE = 2.0
@@ -37,16 +36,5 @@ def still_sends(connection: Connection) -> bool:
 
 
 def patience(limits: PaceLimits) -> Pace:
-    """For ``is_worth_hearing``."""
+    """Of those that were refused: for ``Connection.sends_enough``. Most clients read no answer before they have sent all."""
     return Pace(PaceLimits(LINGER_SILENCE, limits.least_rate, limits.window))
-
-
-def is_worth_hearing(connection: Connection) -> bool:
-    """Asked each ``TICK``: it keeps the least rate, and is not silent. Most clients read no answer before they have sent all."""
-    assert connection.pace is not None  # noqa: S101
-    count, connection.seen = connection.seen, 0
-    try:
-        connection.pace.add(TICK, count)
-    except TooSlow:
-        return False
-    return True

@@ -23,12 +23,12 @@ from gunicorn.workers.gthread import PollableMethodQueue
 
 from glancecore.domain import errors
 from glancecore.kernel import metrics
-from glancecore.kernel.pace import Pace, TooSlow
+from glancecore.kernel.pace import TooSlow
 from glancecore.ports.http import Lane
 from glancecore.server.connection import Connection, State
 from glancecore.server.limits import ServerLimits
 from glancecore.server.paced_socket import TICK
-from glancecore.server.refusal import is_worth_hearing, patience, refusal, still_sends
+from glancecore.server.refusal import patience, refusal, still_sends
 from glancecore.server.serving import Served, Serving
 from glancecore.server.shares import Shares
 from glancecore.server.stopping import STOP_EARLY, StoppingWorker
@@ -216,7 +216,7 @@ class Worker(StoppingWorker):
             states[state] += 1
             if state is State.SENDING:
                 self._look_at_taker(connection)
-            elif state is State.LINGERING and not is_worth_hearing(connection):
+            elif state is State.LINGERING and not connection.sends_enough():
                 self._end(connection)
             elif state is not State.RUNNING and connection.deadline < now:
                 if state is State.BODY:
@@ -364,23 +364,15 @@ class Worker(StoppingWorker):
 
     # -- answers that wait for their client --------------------------------------------------------------------------------
     def _park(self, connection: Connection) -> None:
-        assert connection.answer is not None  # noqa: S101
-        connection.state = State.SENDING
-        if connection.pace is None:
-            connection.pace = Pace(self._limits.pace)
-            connection.seen = connection.taken()
-        self._watch(connection, connection.answer.wants, self._takes_more)
+        self._watch(connection, connection.sending(self._limits.pace).wants, self._takes_more)
 
     def _takes_more(self, connection: Connection) -> None:
         self._submit(connection, Lane.TRANSFER, self._serving.go_on)
 
     def _look_at_taker(self, connection: Connection) -> None:
         """It may take bytes for long before there is room for more."""
-        assert connection.pace is not None  # noqa: S101
         try:
-            taken = connection.taken()
-            connection.pace.add(TICK, max(0, taken - connection.seen))
-            connection.seen = taken
+            connection.takes_enough()
         except TooSlow as exc:
             self.log.info("a download from %s is broken off: %s", connection.address, exc)
             metrics.SERVER_REFUSED.labels("slow download").inc()

@@ -59,7 +59,7 @@ from glancecore.testing.waiting import until
 __all__ = ["ExtensionConformance", "Running", "until"]
 
 #: Seconds for what must end within seconds; far more than it takes.
-PATIENCE = 30.0
+TIMEOUT = 30.0
 #: A process without routes, as a worker is.
 _BARE = """
 import sys
@@ -415,7 +415,7 @@ class ExtensionConformance:
                 image_id = service.image()
                 repository = service.service.database.images
                 repository.commit(LeaseTaken(Lease(image_id, operation, "a process that is no more", Status.ACTIVE, "owners"), 0.0))
-                until(lambda: repository.lease(image_id) is None, seconds=PATIENCE,  # noqa: B023 (it is called here)
+                until(lambda: repository.lease(image_id) is None, seconds=TIMEOUT,  # noqa: B023 (it is called here)
                       said=f"an image that a dead process held for {operation} stays held: resume it, and let it end, where Subscriptions.abandoned tells")
                 shown = service.owner.call("GET", f"/v2/images/{image_id}").json or {}
                 assert shown["status"] == "active", f"after {operation} of a dead process the image is {shown['status']}"
@@ -426,15 +426,15 @@ class ExtensionConformance:
                     answers.append(service.owner.call("DELETE", f"/v2/images/{image_id}").status_code)  # noqa: B023
                     return answers[-1] == 204  # noqa: B023
 
-                until(deleted, lambda: f"after {operation} of a dead process the image can't be deleted: {answers[-1]}", PATIENCE)  # noqa: B023
+                until(deleted, lambda: f"after {operation} of a dead process the image can't be deleted: {answers[-1]}", TIMEOUT)  # noqa: B023
 
     def test_background_ends(self, bench: Bench) -> None:
         with bench.running(background=False) as service:
             image_id = service.image()
             before = set(threading.enumerate())
-            within(PATIENCE, service.service.extensions.run, "the start of its background")
+            within(TIMEOUT, service.service.extensions.run, "the start of its background")
             self.work(service, image_id)
-            within(PATIENCE, service.service.extensions.stop, "the stop of its background")
+            within(TIMEOUT, service.service.extensions.stop, "the stop of its background")
 
             def left() -> list[str]:
                 return [x.name for x in threading.enumerate() if x not in before and not x.name.startswith(_OURS)]

@@ -5,10 +5,8 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cached_property
 
 from glancecore.domain import errors, metadata
 from glancecore.domain.context import EVERYTHING, Viewer
@@ -21,7 +19,6 @@ from glancecore.ports import outbox_repository as outbox_port
 from glancecore.ports import record_repository as record_port
 from glancecore.ports import repository as port
 from glancecore.ports import task_repository as task_port
-from glancecore.ports.cached_repository import CachedRepository
 from glancecore.ports.job_repository import JobRecord, JobRepository
 from glancecore.ports.options import Section
 from glancecore.ports.place_repository import PlaceRepository, StorePlaces
@@ -59,10 +56,6 @@ class MemoryDatabase(port.Database):
     @property
     def tasks(self) -> MemoryTasks:  # type: ignore[override]  # the tests put other images in
         return MemoryTasks(self.images)
-
-    @cached_property
-    def cached(self) -> MemoryCached:  # type: ignore[override]  # as above
-        return MemoryCached(self)
 
     @property
     def records(self) -> memory_records.MemoryRecords:  # type: ignore[override]
@@ -457,28 +450,6 @@ class MemoryTasks(task_port.TaskRepository):
 
     def _alive(self, now: datetime) -> list[Task]:
         return [x for x in self._images.state.tasks.values() if x.expires_at is None or x.expires_at > now]
-
-
-class MemoryCached(CachedRepository):
-    def __init__(self, database: MemoryDatabase) -> None:
-        self._database = database
-        self._held: set[tuple[str, str]] = set()
-
-    def hold(self, image_id: str, node: str) -> None:
-        with self._database.images.lock:
-            if image_id in self._database.images.state.images:
-                self._held.add((image_id, node))
-
-    def replace(self, node: str, image_ids: Collection[str]) -> None:
-        with self._database.images.lock:
-            self._held = {x for x in self._held if x[1] != node}
-            for image_id in image_ids:
-                self.hold(image_id, node)
-
-    def nodes(self, image_id: str) -> list[str]:
-        with self._database.images.lock:
-            there = image_id in self._database.images.state.images
-            return sorted(node for id_, node in self._held if id_ == image_id and there)
 
 
 class MemoryJobs(JobRepository):

@@ -27,9 +27,9 @@ from glancecore.testing.examples import make_image
 
 AnyStep = TypeVar("AnyStep", bound=ImportStep)
 #: Most bytes that may be read or made between two calls of check_alive or progress.
-PATIENCE = 32 << 20
+MOST_UNCHECKED = 32 << 20
 #: Most bytes that may be made before room for them is asked for.
-ROOM_PATIENCE = 4 << 20
+MOST_UNRESERVED = 4 << 20
 
 
 def make_step(cls: type[AnyStep], **options: Any) -> AnyStep:
@@ -208,7 +208,7 @@ class ImportStepConformance:
             return
         work = bench()
         step.run(work)
-        assert work.calls >= max(1, len(self.good) // PATIENCE), "call check_alive at least once a second"
+        assert work.calls >= max(1, len(self.good) // MOST_UNCHECKED), "call check_alive at least once a second"
 
     def test_it_asks_for_room_before_it_writes(self, step: ImportStep, bench: Make) -> None:
         """``reserve``, as it goes: what a project may not have is not written first."""
@@ -220,7 +220,7 @@ class ImportStepConformance:
         with pytest.raises(errors.QuotaExceeded):
             step.run(work)
         written = sum(x.stat().st_blocks * 512 for x in work.scratch.iterdir())
-        assert written <= ROOM_PATIENCE, f"{written} bytes were written before it asked for room: call reserve"
+        assert written <= MOST_UNRESERVED, f"{written} bytes were written before it asked for room: call reserve"
         assert not work.replaced
 
     @pytest.mark.parametrize("data", [b"", b"\x00", os.urandom(5000), b"QFI\xfb" + bytes(600), b"\x1f\x8b\x08junk", b"PK\x03\x04junk",

@@ -16,15 +16,15 @@ from glancecore.ports import outbox_repository as port
 if TYPE_CHECKING:
     from glancecore.testing.fakes import MemoryImages
 
-#: By position: a parcel, and the moment from which on it is due, by the monotonic clock.
-Kept = dict[int, tuple[port.Parcel, float]]
+#: By position: a delivery, and the moment from which on it is due, by the monotonic clock.
+Kept = dict[int, tuple[port.Delivery, float]]
 _positions = itertools.count(1)
 
 
 def record(kept: Kept, change: port.EventsRecorded) -> None:
     for event in change.events:
         position = next(_positions)
-        kept[position] = (port.Parcel(position, event), 0.0)
+        kept[position] = (port.Delivery(position, event), 0.0)
 
 
 class MemoryOutbox(port.OutboxRepository):
@@ -35,24 +35,24 @@ class MemoryOutbox(port.OutboxRepository):
     def kept(self) -> Kept:
         return self._images.state.outbox
 
-    def claim(self, destination: str, limit: int, ttl: float) -> list[port.Parcel]:
+    def claim(self, destination: str, limit: int, ttl: float) -> list[port.Delivery]:
         now, token = time.monotonic(), uuid.uuid4().hex
         with self._images.lock:
             claimed = [replace(x, attempts=x.attempts + 1, token=token) for x in self.due(destination, now)[:max(limit, 0)]]
             self.kept.update({x.position: (x, now + ttl) for x in claimed})
         return claimed
 
-    def due(self, destination: str, now: float) -> list[port.Parcel]:
+    def due(self, destination: str, now: float) -> list[port.Delivery]:
         """Of each subject those before the first that is not due."""
         held: set[str] = set()
         found = []
-        for _, (parcel, due) in sorted(self.kept.items()):
-            if parcel.event.destination != destination:
+        for _, (delivery, due) in sorted(self.kept.items()):
+            if delivery.event.destination != destination:
                 continue
             if due > now:
-                held.add(parcel.event.subject)
-            elif parcel.event.subject not in held:
-                found.append(parcel)
+                held.add(delivery.event.subject)
+            elif delivery.event.subject not in held:
+                found.append(delivery)
         return found
 
     def settle(self, outcomes: Sequence[port.DeliveryOutcome]) -> None:
@@ -68,15 +68,15 @@ class MemoryOutbox(port.OutboxRepository):
                     left = replace(stored[0], error=stored[0].error if outcome.error is None else outcome.error, token=None)
                     self.kept[position] = (left, time.monotonic() + outcome.delay)
 
-    def waiting(self) -> list[port.Waiting]:
+    def waiting(self) -> list[port.Backlog]:
         with self._images.lock:
-            by_name: defaultdict[str, list[port.Parcel]] = defaultdict(list)
-            for parcel, _ in self.kept.values():
-                by_name[parcel.event.destination].append(parcel)
-        return [port.Waiting(name, len(found), min(x.event.at for x in found), sum(x.error is not None for x in found))
+            by_name: defaultdict[str, list[port.Delivery]] = defaultdict(list)
+            for delivery, _ in self.kept.values():
+                by_name[delivery.event.destination].append(delivery)
+        return [port.Backlog(name, len(found), min(x.event.at for x in found), sum(x.error is not None for x in found))
                 for name, found in sorted(by_name.items())]
 
-    def find(self, destination: str | None = None, limit: int = 100, behind: int = 0) -> list[port.Parcel]:
+    def find(self, destination: str | None = None, limit: int = 100, behind: int = 0) -> list[port.Delivery]:
         with self._images.lock:
             found = [x for position, (x, _) in sorted(self.kept.items())
                      if position > behind and destination in (None, x.event.destination)]
@@ -89,7 +89,7 @@ class MemoryOutbox(port.OutboxRepository):
             self.kept.update({x.position: (x, now) for x in late})
         return len(late)
 
-    def forget(self, before: datetime, destination: str | None = None, limit: int = 1000) -> list[port.Parcel]:
+    def forget(self, before: datetime, destination: str | None = None, limit: int = 1000) -> list[port.Delivery]:
         with self._images.lock:
             old = [x for x in self.find(destination, len(self.kept)) if x.event.at < before][:max(limit, 0)]
             for x in old:

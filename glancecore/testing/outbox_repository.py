@@ -18,7 +18,7 @@ import pytest
 from glancecore.domain import errors
 from glancecore.domain.context import Initiator
 from glancecore.ports.metadef_repository import NamespaceAdded
-from glancecore.ports.outbox_repository import DeliveryOutcome, EventsRecorded, OutboxEvent, Parcel, Waiting
+from glancecore.ports.outbox_repository import Backlog, Delivery, DeliveryOutcome, EventsRecorded, OutboxEvent
 from glancecore.ports.repository import Database, ImageAdded
 from glancecore.testing.examples import after, make_image, make_namespace
 from glancecore.testing.repository import TEXTS, race
@@ -36,25 +36,25 @@ def record(database: Database, *events: OutboxEvent) -> None:
         database.images.commit(EventsRecorded((event,)))
 
 
-def events(parcels: list[Parcel]) -> list[OutboxEvent]:
-    return [x.event for x in parcels]
+def events(deliveries: list[Delivery]) -> list[OutboxEvent]:
+    return [x.event for x in deliveries]
 
 
-def failed(parcel: Parcel, delay: float = 60, error: str | None = "no answer") -> DeliveryOutcome:
-    return DeliveryOutcome(parcel.position, parcel.token, delivered=False, delay=delay, error=error)
+def failed(delivery: Delivery, delay: float = 60, error: str | None = "no answer") -> DeliveryOutcome:
+    return DeliveryOutcome(delivery.position, delivery.token, delivered=False, delay=delay, error=error)
 
 
-def delivered(parcel: Parcel) -> DeliveryOutcome:
-    return DeliveryOutcome(parcel.position, parcel.token, delivered=True)
+def delivered(delivery: Delivery) -> DeliveryOutcome:
+    return DeliveryOutcome(delivery.position, delivery.token, delivered=True)
 
 
-def several(count: int, parcels: list[Parcel]) -> list[Parcel]:
-    assert len(parcels) == count, f"{count} expected, but there are {len(parcels)}"
-    return parcels
+def several(count: int, deliveries: list[Delivery]) -> list[Delivery]:
+    assert len(deliveries) == count, f"{count} expected, but there are {len(deliveries)}"
+    return deliveries
 
 
-def only(parcels: list[Parcel]) -> Parcel:
-    return several(1, parcels)[0]
+def only(deliveries: list[Delivery]) -> Delivery:
+    return several(1, deliveries)[0]
 
 
 class OutboxConformance:
@@ -69,10 +69,10 @@ class OutboxConformance:
         record(database, event, make_event("of no trace", 2, "none", initiator=None, traceparent=None))
         untraced = only(database.outbox.find("none")).event
         assert (untraced.initiator, untraced.traceparent) == (None, None)
-        parcel = only(database.outbox.find("d"))
-        assert (parcel.event, parcel.attempts, parcel.error, parcel.token) == (event, 0, None, None)
+        delivery = only(database.outbox.find("d"))
+        assert (delivery.event, delivery.attempts, delivery.error, delivery.token) == (event, 0, None, None)
         claimed = only(database.outbox.claim("d", 10, 60))
-        assert (claimed.event, claimed.position, claimed.attempts, claimed.error) == (event, parcel.position, 1, None)
+        assert (claimed.event, claimed.position, claimed.attempts, claimed.error) == (event, delivery.position, 1, None)
         assert claimed.token is not None
         assert database.outbox.find("d") == [claimed]
 
@@ -132,10 +132,10 @@ class OutboxConformance:
         assert second.token != first.token
         assert database.outbox.claim("d", 10, 60) == []
 
-    def test_parallel_claims_share_no_parcel(self, database: Database) -> None:
+    def test_parallel_claims_share_no_delivery(self, database: Database) -> None:
         made = [make_event(str(n % 10)) for n in range(30)]
         database.images.commit(EventsRecorded(tuple(made)))
-        taken: list[list[Parcel]] = []
+        taken: list[list[Delivery]] = []
         told = race(8, lambda _: taken.append(database.outbox.claim("d", 7, 60)))
         assert told == [None] * 8
         while claimed := database.outbox.claim("d", 7, 60):
@@ -145,9 +145,9 @@ class OutboxConformance:
             x.position for x in database.outbox.find() if x.token is None)
         for part in taken:
             assert part == sorted(part, key=lambda x: x.position)
-            for parcel in part:
-                before = [x for x in database.outbox.find() if x.event.subject == parcel.event.subject and x.position < parcel.position]
-                assert {x.token for x in before} <= {parcel.token}, "two work on one subject"
+            for delivery in part:
+                before = [x for x in database.outbox.find() if x.event.subject == delivery.event.subject and x.position < delivery.position]
+                assert {x.token for x in before} <= {delivery.token}, "two work on one subject"
 
     # -- order -------------------------------------------------------------------------------------------------------
     def test_what_is_claimed_holds_back_its_subject_only(self, database: Database) -> None:
@@ -186,14 +186,14 @@ class OutboxConformance:
 
     def test_what_has_failed_comes_again_after_its_delay_with_its_error(self, database: Database) -> None:
         record(database, make_event())
-        parcel = only(database.outbox.claim("d", 10, 60))
-        database.outbox.settle([failed(parcel, 0.3, "it's \"full\" 😀")])
+        delivery = only(database.outbox.claim("d", 10, 60))
+        database.outbox.settle([failed(delivery, 0.3, "it's \"full\" 😀")])
         assert database.outbox.claim("d", 10, 60) == []
         waiting = only(database.outbox.find())
         assert (waiting.error, waiting.token, waiting.attempts) == ("it's \"full\" 😀", None, 1)
         time.sleep(0.4)
         again = only(database.outbox.claim("d", 10, 60))
-        assert (again.event.id, again.attempts, again.error) == (parcel.event.id, 2, "it's \"full\" 😀")
+        assert (again.event.id, again.attempts, again.error) == (delivery.event.id, 2, "it's \"full\" 😀")
         database.outbox.settle([failed(again, 0, None)])
         last = only(database.outbox.claim("d", 10, 60))
         assert last.error == "it's \"full\" 😀", "not tried: the error before stays"
@@ -216,9 +216,9 @@ class OutboxConformance:
         assert database.outbox.waiting() == []
         record(database, make_event("one", 5), make_event("two", 3), make_event("three", 4, "e"))
         first, _ = several(2, database.outbox.claim("d", 10, 60))
-        assert database.outbox.waiting() == [Waiting("d", 2, after(3)), Waiting("e", 1, after(4))]
+        assert database.outbox.waiting() == [Backlog("d", 2, after(3)), Backlog("e", 1, after(4))]
         database.outbox.settle([failed(first)])
-        assert database.outbox.waiting() == [Waiting("d", 2, after(3), 1), Waiting("e", 1, after(4))]
+        assert database.outbox.waiting() == [Backlog("d", 2, after(3), 1), Backlog("e", 1, after(4))]
 
     def test_pages_give_each_once_in_order(self, database: Database) -> None:
         made = [make_event(str(n), destination="d" if n % 2 else "e") for n in range(9)]

@@ -27,7 +27,7 @@ from glancecore.testing._plugin import check_hidden, check_options, configured, 
 
 AnyJob = TypeVar("AnyJob", bound=PeriodicJob)
 #: Seconds that a run may take, all in all, and from when it was told to stop.
-PATIENCE, STOPPING = 60.0, 5.0
+RUN_TIMEOUT, STOPPING = 60.0, 5.0
 #: Bytes of a remembered state, and kinds of counts and findings that one job may have: they are words for programs, not ids.
 MOST_STATE, MOST_KINDS = 1 << 16, 20
 #: Characters of such a word.
@@ -301,14 +301,14 @@ def run(place: Place, state: Mapping[str, object] | None = None, *, dry_run: boo
     """A whole run of a new process."""
     place.rest()
     turn = KitTurn(place, state, dry_run=dry_run)
-    within(PATIENCE, lambda: place.job().run(turn), "a run")
+    within(RUN_TIMEOUT, lambda: place.job().run(turn), "a run")
     return turn
 
 
 def cut_off(place: Place, turn: KitTurn) -> None:
     """A run up to the point where it is stopped or killed. One that has to wait for others may have fewer points than the one before: it ends."""
     try:
-        within(PATIENCE, lambda: place.job().run(turn), "a run")
+        within(RUN_TIMEOUT, lambda: place.job().run(turn), "a run")
     except (errors.JobStopped, Killed):
         return
     assert turn.stopped is None, "it was told to stop, and JobStopped did not pass"

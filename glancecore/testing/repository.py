@@ -215,7 +215,7 @@ class RepositoryConformance:
     @pytest.mark.parametrize("text", TEXTS)
     def test_any_text_is_kept(self, database: Database, text: str) -> None:
         image = make_image(name=text, owner=f"o{text}", tags=(text, f"{text}2"), properties={text: text, "p": text},
-                           fault=text, locations=(Location(f"file:///{text}", "fast", {text: text}),))
+                           last_error=text, locations=(Location(f"file:///{text}", "fast", {text: text}),))
         lease = make_lease(image, holder=text, blobs=(BlobRef("fast", text),))
         member = make_member(image, f"m{text}")
         database.images.commit(ImageAdded(image), LeaseTaken(lease, 60), MemberAdded(member))
@@ -689,7 +689,7 @@ class RepositoryConformance:
     def test_a_change_replaces_the_image(self, database: Database) -> None:
         image = make_image(name="one", tags=("a",), properties={"k": "v"}, locations=(make_location("x"),))
         add(database, image)
-        changed = saved(image, name=None, visibility=COMMUNITY, protected=True, status=Status.ACTIVE, size=3, fault="f",
+        changed = saved(image, name=None, visibility=COMMUNITY, protected=True, status=Status.ACTIVE, size=3, last_error="f",
                         tags=(), properties={}, locations=(make_location("y", "cheap"), make_location("x")), attempt=2)
         database.images.commit(ImageChanged(image, changed))
         assert database.images.get(image.id) == changed

@@ -20,6 +20,7 @@ from glancecore.assembly.lifecycle import Service
 from glancecore.domain import errors
 from glancecore.features.cache.extension import CacheExtension
 from glancecore.features.cache.jobs import CacheCleaner, CacheJob, CachePrefetcher, WholeCacheCleaner
+from glancecore.features.cache.nodes import CacheNodes
 from glancecore.features.cache.use_cases import Caching
 from glancecore.periodic.job_run import RunOutcome
 from glancecore.periodic.runner import Scheduled
@@ -198,7 +199,7 @@ def test_nodes(owner: Person, admin: Person, service: Service) -> None:
     end = time.monotonic() + 10
     while nodes() != [NODE]:
         assert time.monotonic() < end
-    service.database.cached.hold(image_id, "http://two.example:9292")
+    CacheNodes(service.database).hold(image_id, "http://two.example:9292")
     assert nodes() == [NODE, "http://two.example:9292"]
     assert admin.call("DELETE", f"/v2/cache/{image_id}").status_code == 204
     assert nodes() == ["http://two.example:9292"]

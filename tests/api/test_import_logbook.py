@@ -1,4 +1,4 @@
-"""A process that dies at any write of TaskFlow's logbook, wherever that is kept: who takes the import over finds its way."""
+"""A process that dies at any write of TaskFlow's logbook: who takes the import over finds its way."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy
 from api import Person
 from conftest import built
 
@@ -21,8 +20,9 @@ from glancecore.domain import errors
 from glancecore.domain.image import Location
 from glancecore.features.imports.dispatch.runner import JobOutcome
 from glancecore.features.imports.extension import ImportsExtension
-from glancecore.features.imports.flow.logbook import LogbookDatabase, LogbookDocuments, LogbookTable
+from glancecore.features.imports.flow.logbook import COLLECTION, Logbook, Logbooks
 from glancecore.kernel.transfer.store_facade import StoreFacade
+from glancecore.ports.record_repository import RecordQuery
 
 DATA = os.urandom(300_000)
 GOOD = {"sha256": hashlib.sha256(DATA).hexdigest()}
@@ -33,35 +33,32 @@ class Died(BaseException):
     """As far as TaskFlow can tell."""
 
 
-class Logbook:
-    """Dies at its ``at``-th commit from now on."""
+class DyingLogbooks(Logbooks):
+    """Dies at its ``at``-th write from now on: before it is done, or behind it."""
 
-    def __init__(self, service: Service, *, documents: bool) -> None:
-        self.at = 0
-        books = service.of(ImportsExtension).runner._logbook
-        assert isinstance(books, LogbookDatabase)
-        self._engine = books.engine
-        sqlalchemy.event.listen(self._engine, "commit", self._committing)
-        if documents:
-            service.of(ImportsExtension).runner._logbook = LogbookDocuments(LogbookTable(books))
+    at, saved = 0, False
 
-    def spoil(self) -> None:
-        """It names a flow that nobody has, as after a change of versions."""
-        factory = "glancecore.features.imports.flow.pipeline.make_flow"
-        with self._engine.begin() as connection:
-            for table, column in (("flowdetails", "meta"), ("import_logbooks", "document")):
-                if sqlalchemy.inspect(connection).has_table(table):
-                    connection.exec_driver_sql(f"UPDATE {table} SET {column} = replace({column}, '{factory}', 'no.such')")
-
-    def _committing(self, _connection: object) -> None:
+    def put(self, task_id: str, logbook: Logbook) -> None:
         self.at -= 1
+        if self.at == 0 and not self.saved:
+            raise Died
+        super().put(task_id, logbook)
         if self.at == 0:
             raise Died
 
+    def spoil(self, task_id: str) -> None:
+        """It names a flow that nobody has, as after a change of versions."""
+        book, factory = self.get(task_id), "glancecore.features.imports.flow.pipeline.make_flow"
+        assert book is not None
+        spoilt = {path: text.replace(factory, "no.such") for path, text in book.items.items()}
+        assert spoilt != book.items
+        super().put(task_id, Logbook(book.version + 1, spoilt))
 
-@pytest.fixture(params=["tables", "documents"])
-def service(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     """Imports that begin wait for the test to take them."""
+    monkeypatch.setattr("glancecore.features.imports.flow.logbook.QUIET", timedelta())
     monkeypatch.setattr("glancecore.features.imports.dispatch.runner._CLOSING", timedelta())
     with built("sqlite", {"imports": {"max_parallel_stores": 2}, "image_import_opts": {"image_import_plugins": "[inject_image_metadata]"},
                           "inject_metadata_properties": {"inject": "os_distro:debian", "ignore_user_roles": "nobody"}}) as made:
@@ -69,9 +66,12 @@ def service(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         yield made
 
 
-@pytest.fixture
-def logbook(request: pytest.FixtureRequest, service: Service) -> Logbook:
-    return Logbook(service, documents="documents" in request.node.name)
+@pytest.fixture(params=["before", "behind"])
+def logbooks(request: pytest.FixtureRequest, service: Service) -> DyingLogbooks:
+    made = DyingLogbooks(service.database)
+    made.saved = request.param == "behind"
+    service.of(ImportsExtension).runner._logbook = made
+    return made
 
 
 def begun(owner: Person, expected: dict[str, str], stores: list[str]) -> tuple[str, str]:
@@ -82,22 +82,26 @@ def begun(owner: Person, expected: dict[str, str], stores: list[str]) -> tuple[s
     return image_id, task(owner, image_id)["id"]
 
 
+def left(service: Service) -> list[str]:
+    return [x.id for x in service.database.records.find(RecordQuery(COLLECTION))]
+
+
 def task(owner: Person, image_id: str) -> dict[str, Any]:
     return dict((owner.call("GET", f"/v2/images/{image_id}/tasks").json or {})["tasks"][0])
 
 
 @pytest.mark.parametrize(("expected", "stores"), [(GOOD, ["fast"]), (GOOD, ["fast", "slow"]), (BAD, ["fast"])], ids=["one", "two", "bad"])
-def test_death_at_each_write(service: Service, logbook: Logbook, expected: dict[str, str], stores: list[str]) -> None:
+def test_death_at_each_write(service: Service, logbooks: DyingLogbooks, expected: dict[str, str], stores: list[str]) -> None:
     owner, at, died = Person(service.app), 0, True
     while died:
         at += 1
         image_id, task_id = begun(owner, expected, stores)
-        logbook.at = at
+        logbooks.at = at
         try:
             service.of(ImportsExtension).runner.take(task_id)
             died = False
         except Died:
-            logbook.at = 0
+            logbooks.at = 0
             assert service.of(ImportsExtension).runner.take(task_id) is JobOutcome.ENDED, at
         found, image = task(owner, image_id), dict(owner.call("GET", f"/v2/images/{image_id}").json or {})
         if expected is GOOD:
@@ -107,22 +111,22 @@ def test_death_at_each_write(service: Service, logbook: Logbook, expected: dict[
             assert (found["status"], found["error"], image["status"]) == ("failure", "hash_mismatch", "queued"), (at, found)
         assert owner.call("DELETE", f"/v2/images/{image_id}").status_code == 204
     assert at > 10, "it went through the logbook"
-    logbook.at = 0
+    logbooks.at = 0
     service.of(ImportsExtension).runner.tidy()
-    assert not service.of(ImportsExtension).runner._logbook.books()
+    assert left(service) == []
 
 
-def test_a_logbook_that_cannot_be_read(service: Service, logbook: Logbook) -> None:
+def test_a_logbook_that_cannot_be_read(service: Service, logbooks: DyingLogbooks) -> None:
     owner = Person(service.app)
     image_id, task_id = begun(owner, GOOD, ["fast", "slow"])
-    logbook.at = 8
+    logbooks.at = 8
     with pytest.raises(Died):
         service.of(ImportsExtension).runner.take(task_id)
-    logbook.spoil()
+    logbooks.spoil(task_id)
     assert service.of(ImportsExtension).runner.take(task_id) is JobOutcome.ENDED
     assert task(owner, image_id)["status"] == "success"
     service.of(ImportsExtension).runner.tidy()
-    assert not service.of(ImportsExtension).runner._logbook.books()
+    assert left(service) == []
 
 
 def test_a_process_that_takes_over_from_itself(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

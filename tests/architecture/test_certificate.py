@@ -1,4 +1,4 @@
-"""The certificate says what the store kit could not test, and what the driver's author did not want tested."""
+"""The certificate says what a kit could not test, and what the driver's author did not want tested."""
 
 import json
 import os
@@ -47,9 +47,44 @@ class TestMore(TestQuiet):
 '''
 
 
-def run(folder: Path, *words: str) -> tuple[dict, str, str]:
+OTHERS = '''
+import pytest
+from glancecore.builtin.config_quota import ConfigQuota
+from glancecore.domain.quota import Limits
+from glancecore.testing.fakes import MemoryDatabase
+from glancecore.testing.quota import QuotaConformance, make_quota
+from glancecore.testing.record_repository import RecordConformance
+
+
+class TestQuota(QuotaConformance):
+    patience = 60.0
+    secrets = ("sesame",)
+    test_many_threads_are_not_mixed_up = None  # it has none
+
+    @pytest.fixture
+    def quota(self):
+        return make_quota(ConfigQuota, config())
+
+    @pytest.fixture
+    def expected(self):
+        return {}
+
+
+class TestRecords(RecordConformance):
+    @pytest.fixture
+    def database(self):
+        return MemoryDatabase()
+
+
+def config():
+    from glancecore import conf
+    return conf.new(args=[], files=[])
+'''
+
+
+def run(folder: Path, *words: str, tests: str = TESTS) -> tuple[dict, str, str]:
     file = folder / "test_quiet.py"
-    file.write_text(TESTS)
+    file.write_text(tests)
     wanted = folder / "certificate.json"
     done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "glancecore.testing.certificate", "-c", os.devnull,
                            "--rootdir", folder, "--certificate", wanted, *words, file], capture_output=True, text=True, check=False, cwd=folder)
@@ -95,11 +130,26 @@ def test_what_was_left_out_of_the_run_is_said(tmp_path):
     assert "NOT PASSED" in text
 
 
+def test_every_kit_has_one(tmp_path):
+    told, text, _ = run(tmp_path, "-k", "TestQuota and options or TestRecords", tests=OTHERS)
+    assert told["certificate"] == "quota, record kits"
+    quota, records = told["setups"]
+    assert (quota["kit"], quota["driver"], quota["distribution"]) == ("quota", "glancecore.builtin.config_quota:ConfigQuota", "glancecore 1.0.0")
+    assert (quota["rules"]["test_options_can_be_declared_and_shown"], quota["rules"]["test_no_secret_is_told"]) == ("passed", "not run")
+    assert quota["switched_off"] == {"test_many_threads_are_not_mixed_up": "it has none"}
+    assert (quota["replaced"], quota["bounds"]) == ([], {"patience": {"here": 60.0, "kit": 15.0}})
+    assert (records["kit"], records["passed"], told["passed"]) == ("record", True, False)
+    assert "quota: test_no_secret_is_told" in told["not_tested_anywhere"]
+    assert not any(x.startswith("record: ") for x in told["not_tested_anywhere"])
+    assert "BACK DOOR" not in text
+    assert summary(told, "glancecore 1.0.0").startswith("not passed the quota, record kits of glancecore 1.0.0, ")
+
+
 def test_of_a_package_that_ships_one_it_is_told_without_an_import(tmp_path, monkeypatch):
     package = tmp_path / "kit_certified"
     package.mkdir()
     (package / "__init__.py").write_text("raise RuntimeError('imported')")
-    told = {"glancecore": "1.0.0", "passed": True, "not_tested_anywhere": ["test_x"],
+    told = {"certificate": "store kit", "glancecore": "1.0.0", "passed": True, "not_tested_anywhere": ["test_x"],
             "setups": [{"distribution": "kit 1.0", "back_door": None, "switched_off": {}}]}
     (package / "certificate.json").write_text(json.dumps(told))
     monkeypatch.syspath_prepend(tmp_path)

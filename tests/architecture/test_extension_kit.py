@@ -120,7 +120,7 @@ CAUGHT: Mapping[str, tuple[str, str]] = {
 def test_the_kit_catches(saboteur: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     test, said = CAUGHT[saboteur]
     monkeypatch.setenv(VARIABLE, saboteur)
-    monkeypatch.setattr(kit, "PATIENCE", 3.0)
+    monkeypatch.setattr(kit, "TIMEOUT", 3.0)
     monkeypatch.setattr(Gate, "_identified", Gate._identified)  # one of them replaces it
     tested = TestGood()
     rule = getattr(ExtensionConformance, test)

@@ -3,6 +3,7 @@
 import ast
 from collections import defaultdict
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,46 @@ def test_a_name_means_one_class() -> None:
     assert shared.keys() == SHARED.keys(), shared
 
 
-@pytest.mark.parametrize("folder", sorted(x.parent for x in [*REPO.glob("drivers/*/src"), *REPO.glob("glancecore/templates/*/src")]), ids=lambda x: x.name)
+def graph(package: Path) -> dict[str, set[str]]:
+    """Module -> those of its own package that it imports when it is loaded."""
+    found: dict[str, set[str]] = {}
+    for path in package.rglob("*.py"):
+        name = ".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__")
+        nodes = [x for x in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(x, ast.ImportFrom) and x.module and x.module.split(".")[0] == package.name]
+        found[name] = {y for x in nodes for y in ([f"{x.module}.{z.name}" for z in x.names] if x.module == package.name else [str(x.module)])} - {name}
+    return found
+
+
+def circle(package: Path) -> list[str]:
+    """Empty: there is none."""
+    try:
+        TopologicalSorter(graph(package)).prepare()
+    except CycleError as exc:
+        return list(exc.args[1])
+    return []
+
+
+PLUGINS = sorted(x.parent for x in [*REPO.glob("drivers/*/src"), *REPO.glob("glancecore/templates/*/src")])
+
+
+@pytest.mark.parametrize("folder", PLUGINS, ids=lambda x: x.name)
+def test_plugins_have_no_circles(folder: Path) -> None:
+    packages = [x.parent for x in folder.glob("src/*/__init__.py")]
+    assert packages
+    assert [circle(x) for x in packages] == [[]] * len(packages)
+
+
+def test_a_circle_is_seen(tmp_path: Path) -> None:
+    package = tmp_path / "odd"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "one.py").write_text("from odd.two import x\n")
+    (package / "two.py").write_text("from odd import three\n")
+    (package / "three.py").write_text("from odd.one import y\n")
+    assert set(circle(package)) == {"odd.one", "odd.two", "odd.three"}
+
+
+@pytest.mark.parametrize("folder", PLUGINS, ids=lambda x: x.name)
 def test_plugins_import_what_is_theirs(folder: Path) -> None:
     files = [*folder.glob("src/**/*.py")]
     found = {f"{x.relative_to(REPO)}: glancecore.{name}" for x in files for name in imported(x) if name not in OF_PLUGINS}

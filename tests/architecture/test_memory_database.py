@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from glancecore.testing.cached_repository import CachedConformance
 from glancecore.testing.fakes import MemoryDatabase
 from glancecore.testing.job_repository import JobConformance
 from glancecore.testing.place_repository import PlaceConformance
@@ -20,12 +19,6 @@ class TestMemoryDatabase(RepositoryConformance):
 
 
 class TestMemoryTasks(TaskConformance):
-    @pytest.fixture
-    def database(self) -> MemoryDatabase:
-        return MemoryDatabase()
-
-
-class TestMemoryCached(CachedConformance):
     @pytest.fixture
     def database(self) -> MemoryDatabase:
         return MemoryDatabase()

@@ -53,40 +53,40 @@ class RecordsBeforeNamespaces(MemoryMetadefs):
 class NeverTaken(MemoryOutbox):
     """A claim is not noted."""
 
-    def claim(self, destination: str, limit: int, ttl: float) -> list[port.Parcel]:
+    def claim(self, destination: str, limit: int, ttl: float) -> list[port.Delivery]:
         return [replace(x, attempts=x.attempts + 1, token="t") for x in self.due(destination, time.monotonic())[:limit]]
 
 
 class ForEver(MemoryOutbox):
-    def claim(self, destination: str, limit: int, ttl: float) -> list[port.Parcel]:
+    def claim(self, destination: str, limit: int, ttl: float) -> list[port.Delivery]:
         return super().claim(destination, limit, 1e9)
 
 
 class Greedy(MemoryOutbox):
-    def claim(self, destination: str, limit: int, ttl: float) -> list[port.Parcel]:
+    def claim(self, destination: str, limit: int, ttl: float) -> list[port.Delivery]:
         return super().claim(destination, limit + 1, ttl)
 
 
 class OutOfOrder(MemoryOutbox):
-    def due(self, destination: str, now: float) -> list[port.Parcel]:
+    def due(self, destination: str, now: float) -> list[port.Delivery]:
         return [x for _, (x, due) in sorted(self.kept.items()) if due <= now and x.event.destination == destination]
 
 
 class HoldsAll(MemoryOutbox):
     """One that waits holds back everything."""
 
-    def due(self, destination: str, now: float) -> list[port.Parcel]:
+    def due(self, destination: str, now: float) -> list[port.Delivery]:
         return [] if any(due > now for x, due in self.kept.values() if x.event.destination == destination) else super().due(destination, now)
 
 
 class HoldsOtherDestinations(MemoryOutbox):
-    def due(self, destination: str, now: float) -> list[port.Parcel]:
+    def due(self, destination: str, now: float) -> list[port.Delivery]:
         held = {x.event.subject for x, due in self.kept.values() if due > now}
         return [x for x in super().due(destination, now) if x.event.subject not in held]
 
 
 class FoldsCase(MemoryOutbox):
-    def due(self, destination: str, now: float) -> list[port.Parcel]:
+    def due(self, destination: str, now: float) -> list[port.Delivery]:
         held = {x.event.subject.casefold().strip() for x, due in self.kept.values() if due > now and x.event.destination == destination}
         return [x for x in super().due(destination, now) if x.event.subject.casefold().strip() not in held]
 
@@ -113,17 +113,17 @@ class LosesTheError(MemoryOutbox):
 
 
 class NewIds(MemoryOutbox):
-    def claim(self, destination: str, limit: int, ttl: float) -> list[port.Parcel]:
+    def claim(self, destination: str, limit: int, ttl: float) -> list[port.Delivery]:
         return [replace(x, event=replace(x.event, id=f"{x.event.id}-{x.attempts}")) for x in super().claim(destination, limit, ttl)]
 
 
 class CountsNewest(MemoryOutbox):
-    def waiting(self) -> list[port.Waiting]:
+    def waiting(self) -> list[port.Backlog]:
         return [replace(x, oldest=max(y.event.at for y, _ in self.kept.values())) for x in super().waiting()]
 
 
 class RepeatsThePage(MemoryOutbox):
-    def find(self, destination: str | None = None, limit: int = 100, behind: int = 0) -> list[port.Parcel]:
+    def find(self, destination: str | None = None, limit: int = 100, behind: int = 0) -> list[port.Delivery]:
         return super().find(destination, limit, behind - 1)
 
 
@@ -135,7 +135,7 @@ class RetriesWhatIsWorkedOn(MemoryOutbox):
 
 
 class ForgetsEverything(MemoryOutbox):
-    def forget(self, before: datetime, destination: str | None = None, limit: int = 1000) -> list[port.Parcel]:
+    def forget(self, before: datetime, destination: str | None = None, limit: int = 1000) -> list[port.Delivery]:
         return super().forget(before, None, limit)
 
 
@@ -144,12 +144,12 @@ class ForgetsEverything(MemoryOutbox):
     (Backwards, Kit.test_several_of_one_commit_keep_their_order, ()),
     (RecordsBeforeNamespaces, Kit.test_the_same_holds_for_metadata_definitions, ()),
     (NeverTaken, Kit.test_a_claim_takes_the_first_up_to_its_limit_of_its_destination, ()),
-    (NeverTaken, Kit.test_parallel_claims_share_no_parcel, ()),
+    (NeverTaken, Kit.test_parallel_claims_share_no_delivery, ()),
     (ForEver, Kit.test_what_is_claimed_is_due_again_when_its_time_is_over, ()),
     (Greedy, Kit.test_a_claim_takes_the_first_up_to_its_limit_of_its_destination, ()),
     (OutOfOrder, Kit.test_what_is_claimed_holds_back_its_subject_only, ()),
     (OutOfOrder, Kit.test_what_has_failed_holds_back_its_subject_only, ()),
-    (OutOfOrder, Kit.test_parallel_claims_share_no_parcel, ()),
+    (OutOfOrder, Kit.test_parallel_claims_share_no_delivery, ()),
     (HoldsAll, Kit.test_what_is_claimed_holds_back_its_subject_only, ()),
     (HoldsAll, Kit.test_what_has_failed_holds_back_its_subject_only, ()),
     (HoldsOtherDestinations, Kit.test_what_is_claimed_holds_back_its_subject_only, ()),

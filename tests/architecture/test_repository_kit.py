@@ -192,7 +192,7 @@ class HurriesTheScrubber(MemoryImages):
 
 class ForgetsWhatItWas(MemoryImages):
     def change_image(self, state: _State, change: port.ImageChanged) -> None:
-        super().change_image(state, replace(change, after=replace(change.after, was=None)))
+        super().change_image(state, replace(change, after=replace(change.after, status_before_delete=None)))
 
 
 class CountsReservations(MemoryImages):

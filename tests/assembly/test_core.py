@@ -5,8 +5,14 @@ import sys
 from pathlib import Path
 
 import lab
+import plugin_saboteurs as saboteurs
+import pytest
+import strangers
 
-from glancecore.assembly.core import CORE, list_rules
+from glancecore.assembly.core import CORE, JOBS, list_job_options, list_rules
+from glancecore.assembly.loader import load
+from glancecore.conf.periodic import OPTIONS as PERIODIC
+from glancecore.domain.errors import PluginBroken
 from glancecore.testing.service import basic, merged, synced, written
 from glancecore.testing.service import read as read_config
 
@@ -51,3 +57,19 @@ def test_each_capability_is_there_once_and_each_rule_has_one() -> None:
     there = {x.parent.name for x in Path(sys.modules["glancecore.assembly.core"].__file__ or "").parents[1].glob("features/*/extension.py")}
     assert sorted(folders) == sorted(there)
     assert len(names) == len(set(names))
+
+
+def test_each_job_of_a_capability_is_one_that_operators_enable() -> None:
+    [enabled] = [x.default for x in PERIODIC["periodic"] if x.name == "enabled_jobs"]
+    assert sorted(JOBS) == sorted(enabled)
+    assert sum(len(x.jobs) for x in CORE) == len(JOBS), "two capabilities have a job of one name"
+    assert [group for group, _ in list_job_options()] == [f"periodic_{name}" for name in JOBS]
+    for name, target in JOBS.items():
+        cls = load("periodic", name, "[x] y")
+        assert f"{cls.__module__}:{cls.__name__}" == target
+
+
+def test_a_plugin_does_not_replace_a_job_of_the_core(tmp_path: Path) -> None:
+    saboteurs.write(tmp_path, "periodic", {"reaper": saboteurs.OF_ALL["sys.exit at import"]})
+    with strangers.installed(tmp_path), pytest.raises(PluginBroken, match=r"stranger-periodic 1\.0 .* and glancecore 1\.0\.0"):
+        load("periodic", "reaper", "[x] y")

@@ -35,8 +35,8 @@ def told(database: MemoryDatabase, capsys: pytest.CaptureFixture[str], *words: s
 
 
 def test_list(database: MemoryDatabase, capsys: pytest.CaptureFixture[str]) -> None:
-    (parcel, *_) = database.outbox.claim("webhook:a", 1, 60)
-    database.outbox.settle([failed(parcel, 60, "it answered 500")])
+    (delivery, *_) = database.outbox.claim("webhook:a", 1, 60)
+    database.outbox.settle([failed(delivery, 60, "it answered 500")])
     found = told(database, capsys, "list", "--limit", "3")
     assert [(x["destination"], x["count"], x["failed"], x["oldest_seconds"] // 86400) for x in found["waiting"]] == [
         ("webhook:a", 3, 1, 5), ("webhook:b", 3, 0, 4)]

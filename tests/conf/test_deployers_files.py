@@ -18,7 +18,6 @@ from glancecore.assembly.build import build
 from glancecore.assembly.kernel import load_database
 from glancecore.conf import beside, review
 from glancecore.features.cache.options import cache_driver
-from glancecore.features.imports.flow.logbooks import prepare_logbook
 from glancecore.sdk.config_files import files_of
 
 FILES = Path(__file__).with_name("deployers")
@@ -39,7 +38,6 @@ def conf(request: pytest.FixtureRequest, tmp_path: Path) -> cfg.ConfigOpts:
 def app(conf: cfg.ConfigOpts) -> Iterator[Flask]:
     database = load_database(conf)
     database.sync()
-    prepare_logbook(conf, database)
     service = build(conf, database)
     yield service.app
     service.close()

@@ -150,18 +150,14 @@ def until_settled(service: lab.Service, *more: str) -> None:
     end = time.monotonic() + 30
     questions = ("select image_id, operation from leases",
                  "select id from images where status in ('saving', 'deleting', 'importing')",
-                 "select id from tasks where status in ('pending', 'processing')", "select uuid from logbooks",
-                 "select uuid from flowdetails", "select uuid from atomdetails", *more)
+                 "select id from tasks where status in ('pending', 'processing')", "select id from records where collection = 'the service.import_logbooks'", *more)
     while left := [x for x in questions if rows(service, x)]:
         assert time.monotonic() < end, [(x, rows(service, x)) for x in left]
         time.sleep(0.05)
 
 
 def rows(service: lab.Service, statement: str) -> list[tuple[Any, ...]]:
-    table = statement.split(" from ")[1].split()[0]
     with sqlite3.connect(service.folder / "glance.sqlite", timeout=30) as connection:
-        if not connection.execute("select 1 from sqlite_master where name = ?", (table,)).fetchall():
-            return []  # TaskFlow's tables come with the first import
         return connection.execute(statement).fetchall()
 
 

@@ -23,6 +23,7 @@ from glancecore_db_registry.driver import RegistryDatabase
 from glancecore_db_registry.options import OPTIONS
 from registries import SECRET, Registry, registry
 
+from glancecore.features.imports.flow.logbook import Logbooks
 from glancecore.sdk.checkpoints import VARIABLE
 from glancecore.testing.settings import make_section
 
@@ -91,8 +92,8 @@ def _check_imported(client: Client, cloud: Cloud, image_id: str) -> None:
     assert client.download(image_id).content == DATA
     [task] = client.call("GET", f"/v2/images/{image_id}/tasks").json()["tasks"]
     assert task["status"] == "success"
-    books = RegistryDatabase(make_section(OPTIONS, registry_urls=[cloud.registry.url], registry_secret=SECRET)).logbooks
-    _until(lambda: books is not None and task["id"] not in books.ids(), "its logbook is left behind")
+    books = Logbooks(RegistryDatabase(make_section(OPTIONS, registry_urls=[cloud.registry.url], registry_secret=SECRET)))
+    _until(lambda: books.get(task["id"]) is None, "its logbook is left behind")
     assert client.delete(image_id).status_code == 204
 
 

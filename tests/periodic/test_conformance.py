@@ -25,6 +25,7 @@ from glancecore.assembly.lifecycle import Service
 from glancecore.domain.image import Image, Location, Status
 from glancecore.features.cache.extension import CacheExtension
 from glancecore.features.cache.jobs import CachePruner
+from glancecore.features.cache.nodes import CacheNodes
 from glancecore.ports.cache import Fill, Seal
 from glancecore.ports.periodic import PeriodicJob
 from glancecore.ports.repository import ImageAdded
@@ -206,7 +207,7 @@ class CachePlace(ServicePlace):
         return super().seen(), sorted(x.image_id for x in self.driver.entries()), sorted(self.driver.queued()), sorted(x.stat().st_size for x in data)
 
     def elsewhere(self) -> object:
-        return [sorted(set(self.service.database.cached.nodes(_id(number))) - {NODE}) for number in range(10)]
+        return [sorted(set(CacheNodes(self.service.database).nodes(_id(number))) - {NODE}) for number in range(10)]
 
     def cached(self, number: int) -> None:
         data = _data(number)
@@ -216,7 +217,7 @@ class CachePlace(ServicePlace):
         fill.publish()
 
     def cached_elsewhere(self) -> None:
-        self.service.database.cached.hold(_id(0), OTHER_NODE)
+        CacheNodes(self.service.database).hold(_id(0), OTHER_NODE)
 
 
 class CacheKit(JobKit):

@@ -40,14 +40,14 @@ def test_only_what_is_about_the_place_itself_is_not_served() -> None:
 
 def test_all_but_changes_may_be_repeated() -> None:
     assert {name for name, call in calls().items() if not call.repeatable} == {
-        "images/commit", "images/recount", "metadefs/commit", "tasks/forget", "database/purge", "logbooks/put",
+        "images/commit", "images/recount", "metadefs/commit", "tasks/forget", "database/purge",
         "outbox/claim", "outbox/settle", "outbox/retry", "outbox/forget"}
 
 
 def test_each_call_that_only_reads_says_so_and_no_other() -> None:
     """A call that changes something and may be repeated is not reported as one that changes nothing."""
     assert {name for name, call in calls().items() if call.repeatable and not call.reads} == {
-        "images/extend", "cached/hold", "cached/replace", "jobs/hold", "jobs/keep", "jobs/let_go", "places/replace", "logbooks/forget"}
+        "images/extend", "jobs/hold", "jobs/keep", "jobs/let_go", "places/replace"}
     assert all(call.repeatable for call in calls().values() if call.reads)
 
 

@@ -180,7 +180,7 @@ def test_images_that_somebody_works_on_are_named_last(cloud: Cloud) -> None:
     cloud.change(saving, status=Status.SAVING)
     cloud.images.commit(LeaseTaken(make_lease(cloud.images.get_any(saving), blobs=(BlobRef("fast", saving),)), 60))
     deleted = cloud.image(b"4", "fast")
-    cloud.change(deleted, status=Status.PENDING_DELETE, was=Status.ACTIVE)
+    cloud.change(deleted, status=Status.PENDING_DELETE, status_before_delete=Status.ACTIVE)
     found = cloud.run()
     assert {x for x, row in found.items() if row[0] is MoveOutcome.BUSY} == {leased, importing, saving}
     assert found[deleted][0] is MoveOutcome.FAILED

@@ -45,7 +45,7 @@ def writable(stores: Stores) -> dict[str, float | None]:
 
 
 def test_the_metric_tells_whether_stores_take_data() -> None:
-    away = StoreFacade(StoreSettings("away", "memory", fault="away"), None)
+    away = StoreFacade(StoreSettings("away", "memory", unavailable_because="away"), None)
     stores = Stores([facade("good")[0], facade("empty", 10)[0], facade("full", 0)[0], facade("read", read_only=True)[0], away], "good")
     assert writable(stores) == {"good": 1, "empty": 1, "full": 0, "read": 0, "away": 0}
 

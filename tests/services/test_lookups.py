@@ -11,7 +11,7 @@ import pytest
 
 from glancecore.domain import errors
 from glancecore.kernel.lookups import Check, Lookups
-from glancecore.sdk.deadline import PATIENCE
+from glancecore.sdk.deadline import DEADLINE
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_who_goes_on_is_told_that_nobody_waits(ended: threading.Event) -> None:
     told = threading.Event()
 
     def work(check: Check) -> None:
-        assert PATIENCE.get() <= time.monotonic() + 0.1
+        assert DEADLINE.get() <= time.monotonic() + 0.1
         ended.wait(60)
         with contextlib.suppress(errors.StoreUnavailable):
             check()

@@ -100,7 +100,7 @@ def test_it_fails() -> None:
 
     with pytest.raises(errors.StoreFull):
         cloud.work(fail)
-    assert (cloud.stored().status, cloud.stored().fault, cloud.images.lease(cloud.image.id), cloud.removed) == (Status.QUEUED, "no room", None, 1)
+    assert (cloud.stored().status, cloud.stored().last_error, cloud.images.lease(cloud.image.id), cloud.removed) == (Status.QUEUED, "no room", None, 1)
 
 
 def test_its_metadata_is_changed_meanwhile() -> None:
@@ -185,7 +185,7 @@ def test_what_somebody_makes_of_the_image_meanwhile_stays() -> None:
 
     with pytest.raises(errors.StoreUnavailable):
         counted(cloud, deactivate_and_fail)
-    assert (cloud.stored().status, cloud.stored().fault, cloud.images.lease(cloud.image.id)) == (Status.DEACTIVATED, None, None)
+    assert (cloud.stored().status, cloud.stored().last_error, cloud.images.lease(cloud.image.id)) == (Status.DEACTIVATED, None, None)
 
 
 def test_it_ends_well_although_the_image_was_deactivated() -> None:

@@ -72,7 +72,7 @@ def test_a_store_that_stays_away_is_told_once(clock: list[float], said: Said, fa
             raise fault
         return make_store(MemoryStore)
 
-    store = StoreFacade(StoreSettings("slow", "memory", fault="away"), None, start)
+    store = StoreFacade(StoreSettings("slow", "memory", unavailable_because="away"), None, start)
     for _ in range(4):
         store.revive({}, 0)
         with pytest.raises(errors.StoreUnavailable):

@@ -1,4 +1,4 @@
-"""Couriers over an outbox in memory, and what of an event is in a commit."""
+"""DeliveryWorker over an outbox in memory, and what of an event is in a commit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from glancecore.domain import errors
 from glancecore.domain.events import Event, EventType, ImageEvent, ImageSent
 from glancecore.kernel.notifications import Notifications
-from glancecore.kernel.outbox import PATIENCE, Courier, Outbox, OutboxSettings
+from glancecore.kernel.outbox import MAX_FAILURES, DeliveryWorker, Outbox, OutboxSettings
 from glancecore.ports.notifier import Destination, NotDelivered, Notification, Notifier
 from glancecore.ports.outbox_repository import EventsRecorded, OutboxEvent
 from glancecore.ports.repository import ImageAdded
@@ -129,16 +129,16 @@ def test_a_change_that_fails_tells_nobody() -> None:
     assert database.outbox.find() == []
 
 
-# -- couriers ----------------------------------------------------------------------------------------------------------
-def courier(database: MemoryDatabase, destination: Told, settings: OutboxSettings = NEVER) -> Courier:
-    return Courier(database.outbox, destination, settings)
+# -- workers ----------------------------------------------------------------------------------------------------------
+def worker(database: MemoryDatabase, destination: Told, settings: OutboxSettings = NEVER) -> DeliveryWorker:
+    return DeliveryWorker(database.outbox, destination, settings)
 
 
 def test_everything_arrives_once_and_in_order() -> None:
     database, told = MemoryDatabase(), Told()
     made = [make_event(str(n % 3)) for n in range(20)]
     record(database, *made, make_event(destination="another"))
-    one = courier(database, told, replace(NEVER, batch=6))
+    one = worker(database, told, replace(NEVER, batch=6))
     while one.turn() == 0:
         pass
     assert told.taken == made
@@ -152,7 +152,7 @@ def test_a_refused_event_holds_back_its_subject_only() -> None:
 
     database, told = MemoryDatabase(), Told(answer=answer)
     record(database, make_event("one", id="bad"), make_event("two", id="a"), make_event("one", id="behind"), make_event("two", id="b"))
-    one = courier(database, told)
+    one = worker(database, told)
     assert one.turn() == 0
     assert one.turn() > 0
     assert [x.id for x in told.taken] == ["a", "b"]
@@ -167,7 +167,7 @@ def test_one_that_is_unreachable_is_left_alone_and_asked_with_one_event() -> Non
     database, told = MemoryDatabase(), Told(answer=vanish)
     made = [make_event(str(n)) for n in range(5)]
     record(database, *made)
-    one = courier(database, told, replace(QUICK, first_pause=0.05, longest_pause=0.05))
+    one = worker(database, told, replace(QUICK, first_pause=0.05, longest_pause=0.05))
     assert 0.02 <= one.turn() <= 0.05
     assert told.tried == made[:1], "the others of its batch are not tried"
     for _ in range(3):
@@ -181,7 +181,7 @@ def test_one_that_is_unreachable_is_left_alone_and_asked_with_one_event() -> Non
 
 
 def test_pauses_grow_and_are_never_longer_than_the_longest_or_shorter_than_asked() -> None:
-    one = courier(MemoryDatabase(), Told(), OutboxSettings(first_pause=1, longest_pause=60))
+    one = worker(MemoryDatabase(), Told(), OutboxSettings(first_pause=1, longest_pause=60))
     for failures, longest in ((1, 1), (2, 2), (4, 8), (7, 60), (5000, 60)):
         found = [one._pause(failures) for _ in range(200)]
         assert longest / 2 <= min(found) < max(found) <= longest
@@ -191,16 +191,16 @@ def test_pauses_grow_and_are_never_longer_than_the_longest_or_shorter_than_asked
 
     database, told = MemoryDatabase(), Told(answer=busy)
     record(database, make_event())
-    assert courier(database, told, QUICK).turn() == 500
+    assert worker(database, told, QUICK).turn() == 500
     assert database.outbox.claim("d", 10, 60) == []
 
 
 def test_one_that_refuses_everything_is_left_alone_as_well() -> None:
     database, told = MemoryDatabase(), Told(answer=refuse)
-    record(database, *(make_event(str(n)) for n in range(3 * PATIENCE)))
-    one = courier(database, told)
+    record(database, *(make_event(str(n)) for n in range(3 * MAX_FAILURES)))
+    one = worker(database, told)
     assert one.turn() > 0
-    assert len(told.tried) == PATIENCE
+    assert len(told.tried) == MAX_FAILURES
 
 
 def test_a_mistake_in_a_plugin_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
@@ -209,7 +209,7 @@ def test_a_mistake_in_a_plugin_loses_nothing(caplog: pytest.LogCaptureFixture) -
 
     database, told = MemoryDatabase(), Told(answer=broken)
     record(database, make_event())
-    assert courier(database, told).turn() == 0
+    assert worker(database, told).turn() == 0
     (left,) = database.outbox.find()
     assert "KeyError" in str(left.error)
     assert "delivering an event to d failed" in caplog.text
@@ -218,7 +218,7 @@ def test_a_mistake_in_a_plugin_loses_nothing(caplog: pytest.LogCaptureFixture) -
 def test_a_batch_that_takes_too_long_is_given_back_before_its_claim_expires() -> None:
     database, told = MemoryDatabase(), Told(answer=lambda _: time.sleep(0.15))
     record(database, *(make_event(str(n)) for n in range(20)))
-    one = courier(database, told, replace(NEVER, claim=told.timeout + 0.25))
+    one = worker(database, told, replace(NEVER, claim=told.timeout + 0.25))
     assert one.turn() == 0
     assert 1 <= len(told.taken) <= 3
     assert {x.token for x in database.outbox.find()} == {None}

@@ -303,7 +303,7 @@ def test_a_ping_finds_that_the_data_is_away_and_it_comes_back(places: Places, tm
     with pytest.raises(errors.StoreUnavailable):
         store.ping()
     assert not store.available
-    assert "is it mounted?" in str(store.fault)
+    assert "is it mounted?" in str(store.unavailable_because)
     with pytest.raises(errors.StoreUnavailable):
         store.put("new", [b"new"])
     store.revive({}, 0)

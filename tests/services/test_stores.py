@@ -29,7 +29,7 @@ class Away:
 
 @pytest.mark.parametrize("fault", [errors.StoreUnavailable("away", "slow"), errors.ConfigError("no such folder"), RuntimeError("whatever a plugin raises")])
 def test_it_is_tried_until_it_starts(fault: Exception) -> None:
-    store = StoreFacade(StoreSettings("slow", "memory", fault="away"), None, Away(3, fault))
+    store = StoreFacade(StoreSettings("slow", "memory", unavailable_because="away"), None, Away(3, fault))
     for _ in range(2):
         store.revive({}, 0)
         assert not store.available
@@ -53,7 +53,7 @@ def test_it_is_not_tried_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_one_that_can_not_be_started_stays_away() -> None:
-    store = StoreFacade(StoreSettings("slow", "memory", fault="its plugin is broken"), None)
+    store = StoreFacade(StoreSettings("slow", "memory", unavailable_because="its plugin is broken"), None)
     store.revive({}, 0)
     assert not store.available
 
@@ -61,7 +61,7 @@ def test_one_that_can_not_be_started_stays_away() -> None:
 def test_one_that_lies_where_another_does_stays_away() -> None:
     """Deleting in one would destroy the other's data."""
     fast = StoreFacade(StoreSettings("fast", "memory"), make_store(MemoryStore, memory_store_place="here"))
-    slow = StoreFacade(StoreSettings("slow", "memory", fault="away"), None, lambda: make_store(MemoryStore, memory_store_place="here"))
+    slow = StoreFacade(StoreSettings("slow", "memory", unavailable_because="away"), None, lambda: make_store(MemoryStore, memory_store_place="here"))
     every = Stores([fast, slow], "fast")
     for _ in range(2):
         every.revive(0)

@@ -1025,7 +1025,7 @@ def test_a_request_that_others_always_overtake_ends(cloud: Cloud, monkeypatch: p
     def overtaken(*_: object, **__: object) -> None:
         raise errors.ConcurrentChange("another was faster")
 
-    monkeypatch.setattr(upload_sessions, "_PATIENCE", 0.2)
+    monkeypatch.setattr(upload_sessions, "_BUSY_TIMEOUT", 0.2)
     monkeypatch.setattr(cloud.uploads()._turns, "take", overtaken)
     with pytest.raises(errors.ImageBusy):
         cloud.append(session, 0, DATA)

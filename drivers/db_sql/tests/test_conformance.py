@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from glancecore_db_sql.driver import SqlDatabase
 
-from glancecore.testing.cached_repository import CachedConformance
 from glancecore.testing.job_repository import JobConformance
 from glancecore.testing.metadefs import MetadefConformance
 from glancecore.testing.outbox_repository import OutboxConformance
@@ -28,12 +27,6 @@ class TestSqlMetadefs(MetadefConformance):
 
 
 class TestSqlTasks(TaskConformance):
-    @pytest.fixture
-    def database(self, database: SqlDatabase) -> SqlDatabase:
-        return database
-
-
-class TestSqlCached(CachedConformance):
     @pytest.fixture
     def database(self, database: SqlDatabase) -> SqlDatabase:
         return database

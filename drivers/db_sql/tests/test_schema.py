@@ -27,6 +27,7 @@ from glancecore.domain import errors
 from glancecore.domain.image import Image, Visibility
 from glancecore.domain.staged import Digests, Staged
 from glancecore.domain.task import Task, TaskType
+from glancecore.features.cache.nodes import CacheNodes
 from glancecore.ports.repository import ImageAdded, ImageQuery, Sort, SortField
 from glancecore.ports.rolling_schema import SchemaStep
 from glancecore.testing.examples import ADMIN, FRIEND, make_image
@@ -179,6 +180,27 @@ def _killed_at_the_first(number: int) -> None:
     """Behind the note of who serves, which is one commit of its own."""
     if number > 1:
         raise Killed
+
+
+class TestUpgradeToThisRelease:
+    def test_what_nodes_have_cached_is_a_record_from_0012_on(self, empty: SqlDatabase) -> None:
+        empty.sync("0011")
+        image = make_image()
+        empty.images.commit(ImageAdded(image))
+        for node in ("http://one.example:9292", "http://two.example:9292"):
+            empty.connections.write(lambda db, node=node: db.change("INSERT INTO cached_images (image_id, node) VALUES (?, ?)", image.id, node))
+        for table in ("logbooks", "flowdetails", "atomdetails", "import_logbooks"):  # TaskFlow's came with the first import
+            empty.connections.write(lambda db, table=table: db.change(f"CREATE TABLE {table} (id INTEGER)"))
+        nodes = CacheNodes(empty)
+        nodes.hold(image.id, "http://two.example:9292")  # by a node of this release, before the schema is expanded
+        assert empty.schema_step() is SchemaStep.EXPAND
+        empty.expand()
+        assert nodes.nodes(image.id) == ["http://one.example:9292", "http://two.example:9292"]
+        nodes.replace("http://one.example:9292", [])
+        empty.contract()
+        assert_expected(empty)
+        assert not {"logbooks", "flowdetails", "atomdetails", "import_logbooks"} & set(inspect(empty.connections.engine).get_table_names())
+        assert nodes.nodes(image.id) == ["http://two.example:9292"]
 
 
 class TestSyncedSchema:

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from glancecore_store_file import driver, options, patience
+from glancecore_store_file import driver, options, timeouts
 from glancecore_store_file.driver import FileStore, Reader
 from glancecore_store_file.folder import BLOCK, data_runs
 from glancecore_store_file.trouble import store_error
@@ -339,7 +339,7 @@ def test_error_numbers(number, kind):
 
 def test_read_error_is_unavailable():
     """The kernel gives EIO for an address that is not mapped."""
-    reader = Reader(patience.Direct("fast", "open"), os.open("/proc/self/mem", os.O_RDONLY), 0, 10, 10, "fast")
+    reader = Reader(timeouts.Direct("fast", "open"), os.open("/proc/self/mem", os.O_RDONLY), 0, 10, 10, "fast")
     with pytest.raises(errors.StoreUnavailable):
         next(reader)
     reader.close()
@@ -465,7 +465,7 @@ def test_file_system_that_hangs_is_unavailable(disk):
 
 
 def test_too_many_hanging_operations_are_refused_at_once(disk, monkeypatch):
-    monkeypatch.setattr(patience, "MAX_STUCK", 2)
+    monkeypatch.setattr(timeouts, "MAX_STUCK", 2)
     store = at(disk, filesystem_store_timeout=0.2)
     run("fsfreeze", "-f", disk)
     for _ in range(2):

@@ -23,6 +23,11 @@ _OPTION = "[DEFAULT] image_cache_driver"
 
 class CacheExtension(CoreExtension):
     rules = rules.RULES
+    jobs = {
+        "cache_prefetcher": "glancecore.features.cache.jobs:CachePrefetcher",
+        "cache_pruner": "glancecore.features.cache.jobs:CachePruner",
+        "cache_cleaner": "glancecore.features.cache.jobs:CacheCleaner",
+    }
 
     def __init__(self, kernel: CoreKernel) -> None:
         super().__init__(kernel)

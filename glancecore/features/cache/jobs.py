@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from glancecore.domain.errors import ConfigError
 from glancecore.features.cache.extension import CacheExtension
-from glancecore.features.cache.options import JOBS
+from glancecore.features.cache.options import CLEANER, PREFETCHER
 from glancecore.features.cache.use_cases import Caching, Fetched
 from glancecore.kernel.core import CoreTools
 from glancecore.periodic.pace import JobPace
@@ -37,7 +37,7 @@ class CacheJob(PeriodicJob):
 class CachePrefetcher(CacheJob):
     """Caches what is queued, in that order, also what is queued meanwhile."""
 
-    options, interval = JOBS["cache_prefetcher"]
+    options, interval = PREFETCHER, 300.0
     summary = "caches the queued images"
 
     def run(self, turn: JobContext) -> None:
@@ -68,7 +68,7 @@ class CachePrefetcher(CacheJob):
 class CachePruner(CacheJob):
     """Shrinks the cache to its bound."""
 
-    options, interval = JOBS["cache_pruner"]
+    interval = 3600.0
     summary = "shrinks the cache to image_cache_max_size, when that was lowered"
 
     def run(self, turn: JobContext) -> None:
@@ -80,7 +80,7 @@ class CachePruner(CacheJob):
 class CacheCleaner(CacheJob):
     """Removes what nobody needs or nobody should get."""
 
-    options, interval = JOBS["cache_cleaner"]
+    options, interval = CLEANER, 3600.0
     summary = "removes leftovers, entries of images that are no more, and damaged entries"
 
     def run(self, turn: JobContext) -> None:

@@ -37,12 +37,6 @@ CLEANER: list[cfg.Opt] = [
                  help="Hash entries that were not hashed for so many seconds, and drop damaged ones. 0: never."),
     cfg.IntOpt("bytes_per_second", default=50_000_000, min=0, help="What is read for this in a second, on the average; 0: as fast as it comes."),
 ]
-#: Job -> its options, and seconds from one start to the next.
-JOBS: dict[str, tuple[list[cfg.Opt], float]] = {
-    "cache_prefetcher": (PREFETCHER, 300.0),
-    "cache_pruner": ([], 3600.0),
-    "cache_cleaner": (CLEANER, 3600.0),
-}
 
 
 def cache_driver(conf: cfg.ConfigOpts) -> str | None:

@@ -15,6 +15,7 @@ from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.domain.image import Image, Status
 from glancecore.features.cache.image_cache import ImageCache, sealed
+from glancecore.features.cache.nodes import CacheNodes
 from glancecore.kernel.transfer.downloads import Downloads
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.cache import CachedImage, Removed
@@ -68,7 +69,7 @@ class Caching:
     def __init__(self, database: Database, authorizer: Authorizer, downloads: Downloads, cache: ImageCache,
                  settings: CachingSettings) -> None:
         self._repository = database.images
-        self._cached = database.cached
+        self._nodes = CacheNodes(database)
         self._policy = authorizer
         self._downloads = downloads
         self._cache = cache
@@ -137,7 +138,7 @@ class Caching:
         self._repository.get(image_id, ctx.viewer)
         if self._settings.node is None:
             raise errors.NoNodeData("which nodes have images cached is not recorded: [DEFAULT] worker_self_reference_url is not set")
-        return self._cached.nodes(image_id)
+        return self._nodes.nodes(image_id)
 
     # -- what jobs use -----------------------------------------------------------------------------------------------
     def queued(self) -> list[str]:
@@ -190,7 +191,7 @@ class Caching:
     def tell(self) -> None:
         """What this node has, no more and no less."""
         if self._settings.node is not None:
-            self._cached.replace(self._settings.node, [x.image_id for x in self._cache.driver.entries()])
+            self._nodes.replace(self._settings.node, [x.image_id for x in self._cache.driver.entries()])
 
     def close(self) -> None:
         self._cache.driver.close()
@@ -199,7 +200,7 @@ class Caching:
     def _filled(self, image_id: str) -> None:
         if self._settings.node is not None:
             try:
-                self._cached.hold(image_id, self._settings.node)
+                self._nodes.hold(image_id, self._settings.node)
             except errors.GlanceError as exc:  # said again by the next job
                 LOG.warning("image %s: that it is cached is not recorded now: %s", image_id, exc)
 

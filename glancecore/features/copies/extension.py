@@ -9,6 +9,13 @@ from glancecore.kernel.core import CoreExtension, CoreKernel
 
 
 class CopiesExtension(CoreExtension):
+    jobs = {
+        "orphans": "glancecore.features.copies.jobs.orphans:Orphans",
+        "auditor": "glancecore.features.copies.jobs.auditor:Auditor",
+        "replicator": "glancecore.features.copies.jobs.replicator:Replicator",
+        "updater": "glancecore.features.copies.jobs.updater:Updater",
+    }
+
     def __init__(self, kernel: CoreKernel) -> None:
         super().__init__(kernel)
         self.use_cases = Copies(kernel.database.images, kernel.stores, kernel.leases, kernel.writer)

@@ -31,10 +31,3 @@ REPLICATOR: list[cfg.Opt] = [
 UPDATER: list[cfg.Opt] = [
     cfg.BoolOpt("usage", default=True, help="Count anew what each project uses, and correct what is kept of it."),
 ]
-#: Job -> its options, and seconds from one start to the next.
-JOBS: dict[str, tuple[list[cfg.Opt], float]] = {
-    "orphans": (ORPHANS, 86400.0),
-    "replicator": (REPLICATOR, 600.0),
-    "updater": (UPDATER, 3600.0),
-    "auditor": (AUDITOR, 7 * 86400.0),
-}

@@ -44,7 +44,7 @@ class Discovery:
     def stores_detail(self, ctx: Context) -> list[dict[str, object]]:
         self._policy.authorize(ctx, "stores_info_detail")
         return [{**self._brief(x), "type": x.settings.driver, "weight": x.settings.weight, "properties": _properties(x),
-                 **({"unavailable-because": x.fault or "unknown"} if not x.available else {})} for x in self._stores]
+                 **({"unavailable-because": x.unavailable_because or "unknown"} if not x.available else {})} for x in self._stores]
 
     def usage(self, ctx: Context) -> dict[str, dict[str, int]]:
         """Usage and limit of the caller's project by resource; sizes in MiB as Keystone's limits count them, begun ones of a limit as whole. Empty where

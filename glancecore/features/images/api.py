@@ -63,8 +63,8 @@ class ImagePresenter:
     def _row(self, ctx: Context, image: Image) -> dict[str, object]:
         path = f"/v2/images/{image.id}"
         row: dict[str, object] = {x: y for x, y in self._protection.readable(ctx, image).items() if x not in self._settings.formats.shown}
-        if image.fault:
-            row["os_glance_last_error"] = image.fault
+        if image.last_error:
+            row["os_glance_last_error"] = image.last_error
         if image.importing is not None:
             if image.importing.task is not None:
                 row["os_glance_import_task"] = image.importing.task

@@ -29,6 +29,7 @@ class ImagesExtension(CoreExtension):
     """What all other capabilities may use."""
 
     rules = rules.RULES
+    jobs = {"reaper": "glancecore.features.images.jobs:ReaperJob"}
 
     def __init__(self, kernel: CoreKernel) -> None:
         super().__init__(kernel)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from glancecore.domain import errors
 from glancecore.domain.lease import Operation
 from glancecore.features.images.extension import ImagesExtension
-from glancecore.features.images.options import JOBS
+from glancecore.features.images.options import REAPER
 from glancecore.kernel.core import CoreTools
 from glancecore.ports.options import Section
 from glancecore.ports.periodic import JobContext, PeriodicJob
@@ -57,7 +57,7 @@ class Scrubber(PeriodicJob):
 class ReaperJob(PeriodicJob):
     """Deletes for good what was deleted some time ago, takes over what dead processes left, forgets expired tasks and removed ids."""
 
-    options, interval = JOBS["reaper"]
+    options, interval = REAPER, 300.0
     summary = "deletes for good what was deleted some time ago, ends what dead processes left, forgets what has expired"
 
     def __init__(self, conf: Section, tools: CoreTools) -> None:

@@ -38,7 +38,7 @@ AT_ONCE = 2
 #: Somebody who makes the data can make other data with the same digest: where he may change it, such a digest proves nothing.
 WEAK = frozenset({"md5", "sha1"})
 #: Seconds that a process which ends waits for each to notice.
-PATIENCE = 5.0
+STOP_TIMEOUT = 5.0
 
 
 class LocationHashing:
@@ -64,7 +64,7 @@ class LocationHashing:
         """The process ends: what is read at this moment is left to another one, when its lease has expired."""
         self._stopping.set()
         for thread in list(self._threads):
-            thread.join(PATIENCE)
+            thread.join(STOP_TIMEOUT)
 
     def _run(self, lease: Lease) -> None:
         try:
@@ -131,7 +131,7 @@ class LocationHashing:
                 return image.give_up(Status.QUEUED, str(cause))
             if isinstance(cause, errors.StoreError):
                 return image
-            return replace(image.to(Status.DEACTIVATED) if image.status is Status.ACTIVE else image, fault=str(cause))
+            return replace(image.to(Status.DEACTIVATED) if image.status is Status.ACTIVE else image, last_error=str(cause))
 
         self._end(lease, refused, cause)
 

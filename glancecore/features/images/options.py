@@ -69,10 +69,6 @@ REAPER: list[cfg.Opt] = [
                help="Forget images that were removed so many days ago: their ids may then be used again. 0: never; glance-manage db purge does "
                     "it by hand."),
 ]
-#: Job -> its options, and seconds from one start to the next.
-JOBS: dict[str, tuple[list[cfg.Opt], float]] = {
-    "reaper": (REAPER, 300.0),
-}
 
 
 def bound(value: int) -> int | None:

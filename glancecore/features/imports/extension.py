@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from oslo_config import cfg
 
@@ -18,7 +19,7 @@ from glancecore.features.imports.dispatch.boards import load_board
 from glancecore.features.imports.dispatch.job_dispatcher import JobDispatcher
 from glancecore.features.imports.dispatch.process import ImportProcess
 from glancecore.features.imports.dispatch.runner import ImportRunner
-from glancecore.features.imports.flow.logbooks import logbooks, make_pipeline
+from glancecore.features.imports.flow.logbook import Logbooks
 from glancecore.features.imports.import_services import ImportServices, ImportSettings
 from glancecore.features.imports.kept_secrets import KeptSecrets
 from glancecore.features.imports.options import STAGING
@@ -27,9 +28,13 @@ from glancecore.features.imports.steps import load_steps
 from glancecore.features.imports.use_cases import Imports
 from glancecore.kernel.core import CoreExtension, CoreKernel
 from glancecore.kernel.own_command import own_command
+from glancecore.kernel.quiet_imports import quiet_taskflow, without_eventlet
 from glancecore.kernel.transfer.signatures import Signatures
 from glancecore.ports.http import Route
 from glancecore.ports.import_method import ImportMethod, Source
+
+if TYPE_CHECKING:
+    from glancecore.features.imports.flow.pipeline import Pipeline
 
 
 class ImportsExtension(CoreExtension):
@@ -43,16 +48,16 @@ class ImportsExtension(CoreExtension):
         services = ImportServices(kernel.database, kernel.stores, staged_data, kernel.operations, kernel.quota, self.methods, steps, kernel.signatures,
                                   KeptSecrets(conf.imports.token_keys), _settings(conf, images.limits))
         #: Runs imports in this process.
-        self.runner = ImportRunner(services, logbooks(conf, kernel.database), make_pipeline)
+        self.runner = ImportRunner(services, Logbooks(kernel.database), _make_pipeline)
         #: What hands imports to others, when there are methods: the operator's job board, or else a process of their own.
         self.board = load_board(conf) if self.methods else None
         self.process = ImportProcess(own_command(conf, "glancecore.cmd.import_process")) if (
             kernel.startup.serving and self.methods and not self.board and conf.imports.own_process) else None
         jobs = self.board or self.process
-        engine = JobDispatcher(self.runner, jobs, services) if jobs else self.runner
+        executor = JobDispatcher(self.runner, jobs, services) if jobs else self.runner
         self.staging = Staging(kernel.database.images, kernel.policy, kernel.quota, staged_data, kernel.operations)
-        self.use_cases = Imports(services, kernel.policy, engine, images.use_cases, kernel.lookups)
-        kernel.on.abandoned(Operation.IMPORT, engine.resume)
+        self.use_cases = Imports(services, kernel.policy, executor, images.use_cases, kernel.lookups)
+        kernel.on.abandoned(Operation.IMPORT, executor.resume)
         kernel.on.every_pass(self.runner.tidy)
         kernel.hooks.import_methods = tuple(self.methods)
         kernel.hooks.copy_image = self.use_cases.copy
@@ -92,3 +97,12 @@ def _settings(conf: cfg.ConfigOpts, limits: MetadataLimits) -> ImportSettings:
                           min_rate=imports.min_fetch_rate, rate_window=imports.fetch_rate_window, fetch_timeout=imports.fetch_timeout,
                           takeovers=imports.max_takeovers,
                           niceness=imports.niceness, work_dir=Path(work_dir), metadata=limits)
+
+
+def _make_pipeline(logbooks: Logbooks) -> Pipeline:
+    """TaskFlow is imported with the first import only."""
+    quiet_taskflow()
+    with without_eventlet():
+        from glancecore.features.imports.flow.pipeline import Pipeline
+
+    return Pipeline(logbooks)

@@ -59,9 +59,6 @@ OPTIONS: dict[str, list[cfg.Opt]] = {
         cfg.StrOpt("work_dir", help="Folder where steps make their files; by default .work in the staging folder, or else a folder in the "
                                     "system's one for temporary files. There must be room for the largest image. When it lies on the file system of the staging store, "
                                     "results are not copied."),
-        cfg.StrOpt("logbook", secret=True,
-                   help="SQLAlchemy URL of the database where TaskFlow keeps how far each import is. By default the database of "
-                        "[database], when its driver speaks SQL; with driver = registry, the registry keeps it."),
     ],
     "jobboard": [
         cfg.StrOpt("url", secret=True,

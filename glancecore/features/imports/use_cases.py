@@ -34,11 +34,11 @@ _STABLE = {Status.QUEUED: Status.QUEUED, Status.UPLOADING: Status.UPLOADING, Sta
            Status.DEACTIVATED: Status.DEACTIVATED}
 
 
-class Engine(Protocol):
-    """Whoever runs imports."""
+class ImportExecutor(Protocol):
+    """Who runs imports, here or elsewhere."""
 
     def submit(self, task: Task, lease: Lease) -> None:
-        """Run it soon; the lease is the engine's from here on."""
+        """Run it soon; the lease is the executor's from here on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class ImportRequest:
 
 
 class Imports:
-    def __init__(self, services: ImportServices, authorizer: Authorizer, engine: Engine, images: Images, lookups: Lookups) -> None:
+    def __init__(self, services: ImportServices, authorizer: Authorizer, executor: ImportExecutor, images: Images, lookups: Lookups) -> None:
         self._repository = services.database.images
         self._tasks = services.database.tasks
         self._policy = authorizer
@@ -69,7 +69,7 @@ class Imports:
         self._operations = services.operations
         self._methods = services.methods
         self._steps = services.steps
-        self._engine = engine
+        self._executor = executor
         self._images = images
         self._lookups = lookups
         self._kept = services.kept
@@ -251,5 +251,5 @@ class Imports:
         checkpoint("import.before_intent")
         self._operations.begin(image, saved, lease, limits, *changes, events=task_events(None, task))
         checkpoint("import.after_intent")
-        self._engine.submit(task, lease)
+        self._executor.submit(task, lease)
         return task

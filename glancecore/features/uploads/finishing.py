@@ -194,14 +194,14 @@ class UploadFinishing:
             LOG.warning("image %s: what was stored for it can't be removed now (%s); its lease names it", image.id, exc)
 
     # -- the end without an image ----------------------------------------------------------------------------------------
-    def end(self, turn: Turn, fault: str | None, *, told: bool = True) -> None:
-        """Nothing stays of the upload, and the image is queued again, with ``fault`` as the reason. ``told``: who asks for the session learns it for a while.
+    def end(self, turn: Turn, last_error: str | None, *, told: bool = True) -> None:
+        """Nothing stays of the upload, and the image is queued again, with ``last_error`` as the reason. ``told``: who asks for the session learns it for a while.
         Raises StoreError, DatabaseUnavailable: the lease is still held."""
         session = turn.session
         if session.live:
             until = min(session.expires_at, now() + timedelta(seconds=TOLD_FOR)) if told else session.expires_at
             checkpoint("session.before_end")
-            turn.save(replace(session.ended(SessionState.FAILED, fault), expires_at=until))
+            turn.save(replace(session.ended(SessionState.FAILED, last_error), expires_at=until))
         self._parts.discard(turn.session)
         for ref in turn.lease.blobs[1:]:
             self.stores.discard(ref)
@@ -215,5 +215,5 @@ class UploadFinishing:
         image = self._images.get_any(turn.session.image_id)
         changes: list[Change] = [changed(turn.session, turn.session.emptied()) if told else removed(turn.session)]
         if image.status is Status.SAVING:
-            changes.append(self._operations.writer.image(image, image.give_up(Status.QUEUED, turn.session.fault)))
+            changes.append(self._operations.writer.image(image, image.give_up(Status.QUEUED, turn.session.last_error)))
         self._operations.writer.save(*changes, LeaseEnded(turn.lease))

@@ -91,7 +91,7 @@ def removed(session: UploadSession) -> RecordRemoved:
 def _record(session: UploadSession) -> Record:
     data: dict[str, object] = {
         "tag": session.tag, "target": session.target, "staging": session.staging, "offset": session.offset, "length": session.length,
-        "state": session.state.value, "note": dict(session.note), "fault": session.fault, "next": session.next, "initiator": asdict(session.initiator),
+        "state": session.state.value, "note": dict(session.note), "fault": session.last_error, "next": session.next, "initiator": asdict(session.initiator),
         "parts": [[x.first, x.count, x.size, x.url] for x in session.parts], "owner": session.owner, "cleaned": session.cleaned}
     keys = (session.owner or "" if session.live else None, None if session.cleaned else session.place)
     return Record(COLLECTION, session.id, data, keys, session.image_id, session.expires_at, session.version)

@@ -34,7 +34,7 @@ from glancecore.sdk.checkpoints import checkpoint
 
 LOG = logging.getLogger(__name__)
 #: Seconds for which a request begins again when others come between, and those before each time.
-_PATIENCE, _PAUSE = 10.0, 0.05
+_BUSY_TIMEOUT, _PAUSE = 10.0, 0.05
 #: Seconds between two looks for sessions that nobody asks about any more.
 _SWEEP = 10.0
 #: Sessions of one image that have ended and are still told of.
@@ -294,7 +294,7 @@ class UploadSessions:
     def _nothing_more(self, ctx: Context, session: UploadSession, offset: int, size: int | None) -> UploadSession:
         """A request for a session that takes no more bytes: one without any is answered as the last one was."""
         if session.state is SessionState.FAILED:
-            raise errors.UploadGone(f"the upload has ended without its data: {session.fault or 'it was ended'}")
+            raise errors.UploadGone(f"the upload has ended without its data: {session.last_error or 'it was ended'}")
         if offset != session.offset:
             raise errors.OffsetMismatch(f"the upload has all of its {session.offset} bytes", session.offset)
         if size != 0:
@@ -327,7 +327,7 @@ class UploadSessions:
         turn = self._turns.took_over(session, lease)
         if session.state is SessionState.FAILED or session.expires_at <= now():
             LOG.info("image %s: its upload of %d bytes has ended", session.image_id, session.offset)
-            self._finishing.end(turn, session.fault or _EXPIRED, told=session.state is SessionState.FAILED)
+            self._finishing.end(turn, session.last_error or _EXPIRED, told=session.state is SessionState.FAILED)
         elif session.state is SessionState.FINISHING:
             LOG.info("image %s: it is made of its upload", session.image_id)
             self._finishing.submit(turn, None)
@@ -370,7 +370,7 @@ class UploadSessions:
 
 def _again() -> Iterator[None]:
     """Once, and again with a pause while there is time."""
-    until = time.monotonic() + _PATIENCE
+    until = time.monotonic() + _BUSY_TIMEOUT
     yield
     while time.monotonic() < until:
         time.sleep(_PAUSE)

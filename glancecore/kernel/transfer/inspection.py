@@ -99,7 +99,7 @@ class Inspector:
         """What the data's beginning says, without the rest: the virtual size in bytes where it is known by now.
 
         Raises FormatMismatch and UnsafeContent for what is certain already; what only the end can tell is left to
-        ``conclude``."""
+        ``finish``."""
         found = self._checked(final=False)
         if self._must_match:
             self._check_match({x.NAME for x in found}, final=False)

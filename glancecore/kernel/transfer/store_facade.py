@@ -38,14 +38,14 @@ class DirectDownload(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
-    """The operator's word about one store. ``fault``: why its driver could not be loaded or started."""
+    """The operator's word about one store. ``unavailable_because``: why its driver could not be loaded or started."""
 
     id: str
     driver: str
     description: str | None = None
     weight: int = 0
     read_only: bool = False
-    fault: str | None = None
+    unavailable_because: str | None = None
     direct_download: DirectDownload = DirectDownload.NEVER
     #: How long a signed URL is good.
     direct_seconds: float = 300
@@ -78,8 +78,8 @@ class StoreFacade:
         #: When the last data was refused, if it was; and whether for want of room.
         self._refused_at: float | None = None
         self._refused_full = False
-        self.fault = settings.fault
-        self._outage = Outage(LOG, f"store {settings.id}", known=settings.fault is not None)
+        self.unavailable_because = settings.unavailable_because
+        self._outage = Outage(LOG, f"store {settings.id}", known=settings.unavailable_because is not None)
         self._tried = time.monotonic()
 
     @property
@@ -256,8 +256,8 @@ class StoreFacade:
         try:
             started = self._start()
         except errors.GlanceError as exc:
-            self.fault, self._missing = errors.for_operators(exc), isinstance(exc, errors.PlaceMissing)
-            self._outage.began(self.fault)
+            self.unavailable_because, self._missing = errors.for_operators(exc), isinstance(exc, errors.PlaceMissing)
+            self._outage.began(self.unavailable_because)
         except Exception as exc:  # noqa: BLE001 (whatever a plugin raises; it is logged)
             self._outage.began(f"{type(exc).__name__}: {exc}", unexpected=True)
         else:
@@ -268,7 +268,7 @@ class StoreFacade:
                 self._start = None
             else:
                 with self._swapping:
-                    self._held, self.fault, self._missing = _Held(started), None, False
+                    self._held, self.unavailable_because, self._missing = _Held(started), None, False
                 self._outage.ended()
                 return True
         return False
@@ -284,8 +284,8 @@ class StoreFacade:
         with self._swapping:
             if self._held is not held:
                 return False
-            self._held, self.fault, self._missing = None, errors.for_operators(exc), True
-        self._outage.began(self.fault)
+            self._held, self.unavailable_because, self._missing = None, errors.for_operators(exc), True
+        self._outage.began(self.unavailable_because)
         weakref.finalize(held, _close_left, self.id, held.store).atexit = False
         return True
 
@@ -295,7 +295,7 @@ class StoreFacade:
     def _driver_held(self) -> _Held:
         held = self._held
         if held is None:
-            LOG.debug("store %s is asked for while it is not available: %s", self.id, self.fault)
+            LOG.debug("store %s is asked for while it is not available: %s", self.id, self.unavailable_because)
             if self._missing:
                 raise errors.PlaceMissing(f"store {self.id} is not available: its data is not there", self.id)
             raise errors.StoreUnavailable(f"store {self.id} is not available", self.id)

@@ -10,7 +10,6 @@ from glancecore.ports.options import Section
 from glancecore.ports.repository import Database
 from glancecore.ports.rolling_schema import SchemaStep
 from glancecore_db_sql import backup, rows, schema
-from glancecore_db_sql.cached import SqlCached
 from glancecore_db_sql.engine import Connections, Session
 from glancecore_db_sql.images import SqlImages
 from glancecore_db_sql.jobs import SqlJobs
@@ -37,15 +36,10 @@ class SqlDatabase(Database):
         self.images = SqlImages(self.connections)
         self.metadefs = SqlMetadefs(self.connections)
         self.tasks = SqlTasks(self.connections)
-        self.cached = SqlCached(self.connections)
         self.outbox = SqlOutbox(self.connections)
         self.jobs = SqlJobs(self.connections)
         self.places = SqlPlaces(self.connections)
         self.records = SqlRecords(self.connections)
-
-    @property
-    def logbook(self) -> str:
-        return self.connections.url.render_as_string(hide_password=False)
 
     def ping(self) -> None:
         schema.check(self.connections)

@@ -1,6 +1,6 @@
 """The outbox on SQL. Events are recorded by the commits, in one statement; what is claimed is decided by the database's clock.
 
-A claim is a time until which a parcel is not due, and a token. So is a failed delivery, without a token.
+A claim is a time until which a delivery is not due, and a token. So is a failed delivery, without a token.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import orjson
 
 from glancecore.domain.context import Initiator
 from glancecore.ports.outbox_repository import (
+    Backlog,
+    Delivery,
     DeliveryOutcome,
     EventsRecorded,
     OutboxEvent,
     OutboxRepository,
-    Parcel,
-    Waiting,
 )
 from glancecore_db_sql.engine import Connections, Session
 from glancecore_db_sql.rows import Row, micros, moment
@@ -45,13 +45,13 @@ def _document(event: OutboxEvent) -> str:
     return orjson.dumps({"data": event.data, "initiator": event.initiator, **traced}).decode()
 
 
-def _parcel(row: Row) -> Parcel:
+def _delivery(row: Row) -> Delivery:
     position, id_, destination, subject, type_, at, attempts, error, token, document = row
     found = orjson.loads(document)
     if found.keys() - {"traceparent"} != {"data", "initiator"}:  # recorded by an older release: the data alone
         found = {"data": found, "initiator": None}
     initiator = None if found["initiator"] is None else _initiator(found["initiator"])
-    return Parcel(position, OutboxEvent(id_, destination, subject, type_, moment(at), found["data"], initiator, found.get("traceparent")), attempts, error, token)
+    return Delivery(position, OutboxEvent(id_, destination, subject, type_, moment(at), found["data"], initiator, found.get("traceparent")), attempts, error, token)
 
 
 def _initiator(found: Mapping[str, Any]) -> Initiator:
@@ -70,7 +70,7 @@ class SqlOutbox(OutboxRepository):
         self._now = connections.dialect.now
 
     # -- claims ------------------------------------------------------------------------------------------------------
-    def claim(self, destination: str, limit: int, ttl: float) -> list[Parcel]:
+    def claim(self, destination: str, limit: int, ttl: float) -> list[Delivery]:
         due = self._on.read(lambda db: self._due(db, destination, limit)) if limit > 0 else []
         return self._on.write(lambda db: self._claim(db, destination, due, ttl)) if due else []
 
@@ -81,7 +81,7 @@ class SqlOutbox(OutboxRepository):
             ") ORDER BY o.position LIMIT ?"])
         return [position for (position,) in db.rows(text, destination, limit)]
 
-    def _claim(self, db: Session, destination: str, due: Sequence[int], ttl: float) -> list[Parcel]:
+    def _claim(self, db: Session, destination: str, due: Sequence[int], ttl: float) -> list[Delivery]:
         token = uuid.uuid4().hex
         # Another claim may have taken some since they were looked for: it has made them not due.
         claimed = db.change(" ".join([
@@ -89,11 +89,11 @@ class SqlOutbox(OutboxRepository):
             self._now]), token, int(ttl * 1_000_000), *due)
         if not claimed:
             return []
-        mine = [_parcel(x) for x in db.rows(" ".join(
+        mine = [_delivery(x) for x in db.rows(" ".join(
             ["SELECT", _COLUMNS, "FROM outbox WHERE position IN", _marks(due), "AND token = ? ORDER BY position"]), *due, token)]
         return mine if claimed == len(due) else self._in_turn(db, destination, mine)
 
-    def _in_turn(self, db: Session, destination: str, mine: Sequence[Parcel]) -> list[Parcel]:
+    def _in_turn(self, db: Session, destination: str, mine: Sequence[Delivery]) -> list[Delivery]:
         """Of what was claimed, give back what is behind another claim's of the same subject."""
         subjects = sorted({x.event.subject for x in mine})
         foreign = db.rows(" ".join([
@@ -122,25 +122,25 @@ class SqlOutbox(OutboxRepository):
                 db.change(again, x.error, int(x.delay * 1_000_000), x.position, x.token)
 
     # -- for operators -----------------------------------------------------------------------------------------------
-    def waiting(self) -> list[Waiting]:
+    def waiting(self) -> list[Backlog]:
         text = "SELECT destination, COUNT(*), MIN(at), COUNT(error) FROM outbox GROUP BY destination ORDER BY destination"
-        return [Waiting(name, count, moment(oldest), failed) for name, count, oldest, failed in self._on.read(lambda db: db.rows(text))]
+        return [Backlog(name, count, moment(oldest), failed) for name, count, oldest, failed in self._on.read(lambda db: db.rows(text))]
 
-    def find(self, destination: str | None = None, limit: int = 100, behind: int = 0) -> list[Parcel]:
+    def find(self, destination: str | None = None, limit: int = 100, behind: int = 0) -> list[Delivery]:
         where, values = _of(destination)
         text = " ".join(["SELECT", _COLUMNS, "FROM outbox WHERE position > ?", where, "ORDER BY position LIMIT ?"])
-        return [_parcel(x) for x in self._on.read(lambda db: db.rows(text, behind, *values, max(limit, 0)))]
+        return [_delivery(x) for x in self._on.read(lambda db: db.rows(text, behind, *values, max(limit, 0)))]
 
     def retry(self, destination: str | None = None) -> int:
         where, values = _of(destination)
         text = " ".join(["UPDATE outbox SET due_at = 0 WHERE token IS NULL AND due_at >", self._now, where])
         return self._on.write(lambda db: db.change(text, *values))
 
-    def forget(self, before: datetime, destination: str | None = None, limit: int = 1000) -> list[Parcel]:
+    def forget(self, before: datetime, destination: str | None = None, limit: int = 1000) -> list[Delivery]:
         where, values = _of(destination)
 
-        def work(db: Session) -> list[Parcel]:
-            old = [_parcel(x) for x in db.rows(" ".join([
+        def work(db: Session) -> list[Delivery]:
+            old = [_delivery(x) for x in db.rows(" ".join([
                 "SELECT", _COLUMNS, "FROM outbox WHERE at < ?", where, "ORDER BY position LIMIT ?", db.dialect.for_update]),
                 micros(before), *values, max(limit, 0))]
             if old:

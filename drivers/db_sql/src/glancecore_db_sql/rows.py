@@ -67,7 +67,7 @@ def encode(image: Image) -> Row:
         image.id, micros(image.created_at), micros(image.updated_at), image.name, image.owner, image.status.value,
         image.visibility.value, int(image.protected), int(image.hidden), image.container_format, image.disk_format,
         image.min_ram, image.min_disk, image.size, image.virtual_size, image.checksum, image.hash_algo, image.hash_value,
-        image.version, image.attempt, image.fault, import_state(image), _json(image.tags), _json(dict(image.properties)),
+        image.version, image.attempt, image.last_error, import_state(image), _json(image.tags), _json(dict(image.properties)),
         _json([{"url": x.url, "store": x.store, "metadata": dict(x.metadata), "status": x.status.value, **({"damaged": True} if x.damaged else {})}
                for x in image.locations]) if image.locations else "[]",
         shelf(image))
@@ -87,9 +87,9 @@ def decode(scalars: Sequence[Any], tags: list[str], properties: dict[str, str | 
 
 def import_state(image: Image) -> str | None:
     """A JSON text of what an import, or a postponed deletion, keeps with its image; null for the many that have to do with neither."""
-    if image.staged is None and image.importing is None and image.was is None:
+    if image.staged is None and image.importing is None and image.status_before_delete is None:
         return None
-    return _json({"staged": image.staged, "importing": image.importing, "was": image.was})
+    return _json({"staged": image.staged, "importing": image.importing, "was": image.status_before_delete})
 
 
 def _import_state(text: str) -> tuple[Staged | None, Importing | None, Status | None]:

@@ -22,11 +22,11 @@ from glancecore_db_sql.records import SqlRecords
 
 #: All revisions of this driver, in order; a test compares them with the migrations.
 REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010",
-             "0011")
+             "0011", "0012", "0013")
 #: The newest of the release before, which this one serves on as well: its nodes may come before `db expand`.
 OLDEST = "0011"
 #: Those of this release that take away what the release before needs; they are the last ones.
-CONTRACTS: frozenset[str] = frozenset()
+CONTRACTS: frozenset[str] = frozenset({"0013"})
 #: Where migrations lie, as Alembic names folders.
 FOLDERS = ["glancecore_db_sql:migrations/versions"]
 #: Of records, which are there since 0011: the oldest revision whose release serves on this schema.

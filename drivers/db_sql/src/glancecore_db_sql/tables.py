@@ -167,15 +167,6 @@ tasks = Table(
     Index("tasks_status", "status", "created_at"),
 )
 
-cached_images = Table(
-    "cached_images", METADATA,
-    Column("image_id", text(36), ForeignKey("images.id", ondelete="CASCADE"), nullable=False),
-    # The URL of a node that has it in its cache.
-    Column("node", text(255), nullable=False),
-    PrimaryKeyConstraint("image_id", "node"),
-    Index("cached_images_node", "node"),
-)
-
 outbox = Table(
     "outbox", METADATA,
     # Counted up by the database: the order of the commits of one image. SQLite counts in columns of this very type only.

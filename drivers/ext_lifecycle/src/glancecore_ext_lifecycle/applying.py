@@ -17,7 +17,7 @@ from glancecore.domain.image import Image
 from glancecore.ports.extension import Collection, Kernel
 from glancecore.ports.record_repository import Record, RecordChanged
 from glancecore.sdk.checkpoints import checkpoint
-from glancecore_ext_lifecycle.claims import PATIENCE, stamp
+from glancecore_ext_lifecycle.claims import CLAIM_TTL, stamp
 from glancecore_ext_lifecycle.deciding import decide
 from glancecore_ext_lifecycle.facts import Facts
 from glancecore_ext_lifecycle.policy import Action, Entry
@@ -73,7 +73,7 @@ class Applying:
         state, since = plan.data["state"], plan.data["applied_at"]
         if state == "applied":
             raise errors.Conflict(f"plan {plan.id} was applied at {since}: a plan is applied once; make another one")
-        if state == "applying" and now < _moment(str(since)) + PATIENCE:
+        if state == "applying" and now < _moment(str(since)) + CLAIM_TTL:
             raise errors.Conflict(f"plan {plan.id} is being applied since {since}")
         if plan.expires_at is not None and now >= plan.expires_at:
             raise errors.Conflict(f"plan {plan.id} was made at {plan.data['made_at']}, which is too long ago; make another one")

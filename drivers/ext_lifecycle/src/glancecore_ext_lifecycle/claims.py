@@ -23,7 +23,7 @@ PROJECTS = Collection("lifecycle.projects")
 #: Which project's images are looked through for a plan.
 PLANNING = Collection("lifecycle.planning")
 #: How long somebody of whom nothing is heard is waited for, before somebody else may go on.
-PATIENCE = timedelta(minutes=10)
+CLAIM_TTL = timedelta(minutes=10)
 _ATTEMPTS = 30
 
 
@@ -68,7 +68,7 @@ class Claims:
     def planning(self, owner: str | None) -> Iterator[Callable[[], None]]:
         """One at a time looks through a project's images. Gives what is to be called from time to time. Raises Conflict."""
         now = self._kernel.clock()
-        claim = Record(PLANNING.name, _digest(owner), {"since": stamp(now)}, expires_at=now + PATIENCE)
+        claim = Record(PLANNING.name, _digest(owner), {"since": stamp(now)}, expires_at=now + CLAIM_TTL)
         try:
             before = self._records.get(claim.collection, claim.id)
         except errors.RecordNotFound:
@@ -79,8 +79,8 @@ class Claims:
             held = [self._saved(owner, before, claim)]
 
         def renew() -> None:
-            at = self._kernel.clock() + PATIENCE
-            if held[0].expires_at is None or at - held[0].expires_at > PATIENCE / 10:
+            at = self._kernel.clock() + CLAIM_TTL
+            if held[0].expires_at is None or at - held[0].expires_at > CLAIM_TTL / 10:
                 held[0] = self._saved(owner, held[0], Record(claim.collection, claim.id, claim.data, expires_at=at))
 
         try:

@@ -67,7 +67,7 @@ class Routes:
         self._authorize(ctx, image_id)
         session = self._uploads.show(ctx, image_id, upload_id)
         if session.state is SessionState.FAILED:
-            raise errors.UploadGone(f"the upload has ended without its data: {session.fault or 'it was ended'}")
+            raise errors.UploadGone(f"the upload has ended without its data: {session.last_error or 'it was ended'}")
         response = self._described(empty(204), session)
         if session.length is not None:
             response.headers["Upload-Length"] = str(session.length)

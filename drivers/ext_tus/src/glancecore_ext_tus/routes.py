@@ -75,7 +75,7 @@ class Routes:
         self._authorize(ctx, image_id)
         return json_response({"uploads": [{
             "id": x.id, "url": _url(request, x), "state": x.state.value, "offset": x.offset, "length": x.length,
-            "expires_at": x.expires_at.strftime("%Y-%m-%dT%H:%M:%SZ"), "message": x.fault} for x in self._uploads.of_image(ctx, image_id)]})
+            "expires_at": x.expires_at.strftime("%Y-%m-%dT%H:%M:%SZ"), "message": x.last_error} for x in self._uploads.of_image(ctx, image_id)]})
 
     @resumable
     def create(self, request: Request, ctx: Context, image_id: str) -> Response:
@@ -109,7 +109,7 @@ class Routes:
         self._authorize(ctx, image_id)
         session = self._uploads.show(ctx, image_id, upload_id)
         if session.state is SessionState.FAILED:
-            raise errors.UploadGone(f"the upload has ended without its data: {session.fault or 'it was ended'}")
+            raise errors.UploadGone(f"the upload has ended without its data: {session.last_error or 'it was ended'}")
         response = _told(empty(200), session)
         if session.length is None:
             response.headers["Upload-Defer-Length"] = "1"

@@ -84,7 +84,7 @@ class UnifiedQuota(Quota):
             enforcer = self._connected()
             found = dict(_registered(enforcer))
             if project is not None:
-                found |= dict(enforcer.get_project_limits(project, None))  # type: ignore[arg-type]
+                found |= _of_project(enforcer, project)
         except _AWAY as exc:
             LOG.error("Keystone doesn't tell limits: %s", exc)
             raise QuotaUnavailable("Keystone doesn't tell the project's limits now; try again later") from exc
@@ -101,6 +101,15 @@ class UnifiedQuota(Quota):
 def _registered(enforcer: limit.Enforcer) -> Collection[tuple[str, int]]:
     """All of the service and region: None is oslo.limit's word for that, and costs one request."""
     return enforcer.get_registered_limits(None)  # type: ignore[arg-type]
+
+
+def _of_project(enforcer: limit.Enforcer, project: str) -> dict[str, int]:
+    """Its own ones. What Keystone takes for no id is no project that has any: it is not away for the others."""
+    try:
+        return dict(enforcer.get_project_limits(project, None))  # type: ignore[arg-type]
+    except (sdk.BadRequestException, UnicodeError) as exc:
+        LOG.info("Keystone knows no limits of a project %.64r: %s", project, exc)
+        return {}
 
 
 def _limit(number: int, shift: int = 0) -> int | None:

@@ -22,7 +22,7 @@ from glancecore.domain import errors
 #: What qemu calls the formats that images are declared to be. An ISO is for booting as a CD: it stays one.
 NAMES = {"raw": "raw", "qcow2": "qcow2", "vmdk": "vmdk", "vhd": "vpc", "vhdx": "vhdx", "vdi": "vdi", "ploop": "parallels"}
 #: Seconds between two looks at a running conversion.
-LOOK = 0.2
+POLL_INTERVAL = 0.2
 #: Limits of ``qemu-img info``, which reads headers only.
 INFO_CPU, INFO_MEMORY, INFO_SECONDS = 30, 1 << 30, 60
 
@@ -67,7 +67,7 @@ def info(program: str, path: Path, name: str) -> Info:
 
 def convert(program: str, source: Path, source_format: str, target: Path, target_format: str, limits: Limits,
             look: Callable[[int], None]) -> None:
-    """``look`` is called every ``LOOK`` seconds with the bytes written; what it raises ends the program. Raises ConversionFailed."""
+    """``look`` is called every ``POLL_INTERVAL`` seconds with the bytes written; what it raises ends the program. Raises ConversionFailed."""
     prlimit = processutils.ProcessLimits(cpu_time=int(limits.cpu), address_space=limits.memory, file_size=limits.output)
     words: Sequence[str] = [program, "convert", "-f", source_format, "-O", target_format,
                             str(source), str(target)]
@@ -95,7 +95,7 @@ def _wait(process: subprocess.Popen[bytes], target: Path, limits: Limits, look: 
     end = time.monotonic() + limits.seconds
     while True:
         try:
-            process.wait(LOOK)
+            process.wait(POLL_INTERVAL)
         except subprocess.TimeoutExpired:
             look(_written(target))
             if time.monotonic() > end:

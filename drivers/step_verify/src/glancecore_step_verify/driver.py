@@ -24,7 +24,7 @@ WRONG = {
     "ERRSIG": "a signature that can't be checked (ERRSIG)",
 }
 #: Seconds between two looks at the program while it reads the data.
-LOOK = 0.2
+POLL_INTERVAL = 0.2
 
 
 class Verify(ImportStep):
@@ -60,7 +60,7 @@ class Verify(ImportStep):
             try:
                 while True:
                     try:
-                        process.wait(LOOK)
+                        process.wait(POLL_INTERVAL)
                         break
                     except subprocess.TimeoutExpired:
                         work.check_alive()

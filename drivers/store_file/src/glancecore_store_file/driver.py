@@ -17,7 +17,7 @@ from glancecore.ports.options import Section
 from glancecore.ports.store import Cap, PlaceMarker, Store, StoredBlob
 from glancecore_store_file.folder import KEY, Folder, Part, heads
 from glancecore_store_file.options import OPTIONS
-from glancecore_store_file.patience import Calls, Patience
+from glancecore_store_file.timeouts import Calls, CallTimeout
 
 Made = TypeVar("Made")
 
@@ -38,8 +38,8 @@ class FileStore(Store):
         self._folders = _folders(name, conf)
         self._heads = {head: folder for folder in self._folders for head in folder.heads}
         self._mode = _mode(name, conf.filesystem_store_file_perm)
-        self._patience = Patience(name, conf.filesystem_store_timeout)
-        self._ping = Patience(name, min(conf.filesystem_store_timeout or PING_SECONDS, PING_SECONDS))
+        self._patience = CallTimeout(name, conf.filesystem_store_timeout)
+        self._ping = CallTimeout(name, min(conf.filesystem_store_timeout or PING_SECONDS, PING_SECONDS))
 
     # -- the store itself ------------------------------------------------------------------------------------------------
     def create(self) -> None:

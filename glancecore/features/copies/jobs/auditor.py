@@ -17,7 +17,7 @@ from glancecore.domain import errors
 from glancecore.domain.image import Image, Location, LocationStatus
 from glancecore.features.copies.copying import Copying
 from glancecore.features.copies.extension import CopiesExtension
-from glancecore.features.copies.options import JOBS
+from glancecore.features.copies.options import AUDITOR
 from glancecore.features.copies.use_cases import WITH_DATA, CopyVerdict, Inspected
 from glancecore.kernel.core import CoreTools
 from glancecore.periodic.pace import JobPace
@@ -38,7 +38,7 @@ _REMEMBER = 5.0
 class Auditor(PeriodicJob):
     """Compares stored data with its hashes, marks bad copies, repairs them from good ones."""
 
-    options, interval = JOBS["auditor"]
+    options, interval = AUDITOR, 7 * 86400.0
     alarms = frozenset({"lost"})
     summary = "reads stored data again, marks damaged copies, repairs them from good ones"
 

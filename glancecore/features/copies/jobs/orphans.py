@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from glancecore.domain import errors
 from glancecore.domain.image import Image
 from glancecore.domain.staged import Staged
-from glancecore.features.copies.options import JOBS
+from glancecore.features.copies.options import ORPHANS
 from glancecore.kernel.core import CoreTools
 from glancecore.kernel.restored import restored_at
 from glancecore.kernel.transfer.blobs import image_named_by, names_in
@@ -21,7 +21,7 @@ class Orphans(PeriodicJob):
     """Lists the stores, reports data that belongs to nobody, and deletes it when it is told to. Staged leftovers go in any case, but for those from before the
     database was brought back from a backup: it does not know whose they were."""
 
-    options, interval = JOBS["orphans"]
+    options, interval = ORPHANS, 86400.0
     summary = "finds data in the stores that belongs to no image"
 
     def __init__(self, conf: Section, tools: CoreTools) -> None:

@@ -11,7 +11,7 @@ from glancecore.domain import errors
 from glancecore.domain.image import Image
 from glancecore.features.copies import declared as rules
 from glancecore.features.copies.copying import Copying
-from glancecore.features.copies.options import JOBS
+from glancecore.features.copies.options import REPLICATOR
 from glancecore.features.copies.use_cases import WITH_DATA
 from glancecore.kernel.core import CoreTools
 from glancecore.ports.options import Section
@@ -26,7 +26,7 @@ _OPTION = "[periodic_replicator] rules"
 class Replicator(PeriodicJob):
     """Copies images into more stores until the declared rules are met. A dry run is the plan."""
 
-    options, interval = JOBS["replicator"]
+    options, interval = REPLICATOR, 600.0
     summary = "keeps the declared copies: rules by tag, property or field"
 
     def __init__(self, conf: Section, tools: CoreTools) -> None:

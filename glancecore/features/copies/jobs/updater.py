@@ -6,7 +6,7 @@ from glancecore.domain import errors
 from glancecore.domain.image import Image
 from glancecore.domain.lease import Operation
 from glancecore.domain.quota import Usage
-from glancecore.features.copies.options import JOBS
+from glancecore.features.copies.options import UPDATER
 from glancecore.features.copies.use_cases import WITH_DATA
 from glancecore.features.images.extension import ImagesExtension
 from glancecore.kernel.core import CoreTools
@@ -22,7 +22,7 @@ class Updater(PeriodicJob):
     """Hashes and measures data that nobody has hashed or measured, notes locations as their stores name them, and mends counters of usage
     that are wrong."""
 
-    options, interval = JOBS["updater"]
+    options, interval = UPDATER, 3600.0
     summary = "fills in missing hashes and sizes, counts anew what projects use"
 
     def __init__(self, conf: Section, tools: CoreTools) -> None:
@@ -78,7 +78,7 @@ class Updater(PeriodicJob):
         if after is not None and after.hash_value is not None:
             turn.find("hashed", image.id, f"{after.hash_algo} and size were filled in")
         elif after is not None:
-            turn.fail(f"image {image.id} could not be hashed: {after.fault or 'the log says why'}")
+            turn.fail(f"image {image.id} could not be hashed: {after.last_error or 'the log says why'}")
 
     def _again(self, image: Image) -> Image | None:
         try:

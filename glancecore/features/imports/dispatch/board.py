@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from taskflow import exceptions as flow_errors
@@ -18,19 +18,9 @@ from taskflow.conductors.backends.impl_nonblocking import NonBlockingConductor
 
 from glancecore.domain.errors import ConfigError, StoreUnavailable
 from glancecore.features.imports.dispatch.fair_queue import FairQueue
-from glancecore.features.imports.dispatch.runner import JobOutcome
+from glancecore.features.imports.dispatch.runner import ImportRunner, JobOutcome
 
 LOG = logging.getLogger(__name__)
-
-
-class Workplace(Protocol):
-    """Who runs what the board gives."""
-
-    def may_take(self, task_id: str) -> bool:
-        """Nobody works on it, or it has ended."""
-
-    def take(self, task_id: str) -> JobOutcome:
-        """Take the image over and run the import, in the caller's thread."""
 
 
 class Board:
@@ -65,15 +55,15 @@ class Board:
         except Exception as exc:
             raise ConfigError(f"[jobboard] url: the board can't be reached: {type(exc).__name__}; start it, or correct the address") from exc
 
-    def conduct(self, workplace: Workplace, workers: int, share: int, who: str) -> None:
+    def conduct(self, runner: ImportRunner, workers: int, share: int, who: str) -> None:
         """Work on jobs until ``stop``; ``workers`` at once, ``share`` of one project."""
         shares: FairQueue[str] = FairQueue(share)
         threading.Thread(target=self._extend, name="claims", daemon=True).start()
         while not self._done.is_set():
             try:
                 board = self._board()
-                _guard(board, workplace, shares, self._ttl if self._expires else None)
-                self._conductor = _Conductor(who, board, workplace, shares, workers)
+                _guard(board, runner, shares, self._ttl if self._expires else None)
+                self._conductor = _Conductor(who, board, runner, shares, workers)
                 if not self._done.is_set():
                     self._conductor.run()
             except Exception as exc:  # noqa: BLE001 (each board has its own errors; it may come back)
@@ -122,9 +112,9 @@ class Board:
 class _Conductor(NonBlockingConductor):  # type: ignore[misc]
     """Claims, bounds and consumes as TaskFlow does it; what is dispatched is the import of the task that a job names."""
 
-    def __init__(self, who: str, board: Any, workplace: Workplace, shares: FairQueue[str], workers: int) -> None:
+    def __init__(self, who: str, board: Any, runner: ImportRunner, shares: FairQueue[str], workers: int) -> None:
         super().__init__(who, board, max_simultaneous_jobs=workers)
-        self._workplace = workplace
+        self._runner = runner
         self._shares = shares
         self.running: set[Any] = set()
 
@@ -132,7 +122,7 @@ class _Conductor(NonBlockingConductor):  # type: ignore[misc]
         """Whether the job is to be consumed. Raises nothing: TaskFlow would throw the job away."""
         self.running.add(job)
         try:
-            return self._workplace.take(str(job.details["task_id"])) is JobOutcome.ENDED
+            return self._runner.take(str(job.details["task_id"])) is JobOutcome.ENDED
         except Exception:
             LOG.exception("job %s failed; it stays on the board", job.name)
             return False
@@ -145,13 +135,13 @@ def _project(job: Any) -> str:
     return str(job.details.get("project") or "")
 
 
-def _guard(board: Any, workplace: Workplace, shares: FairQueue[str], ttl: float | None) -> None:
+def _guard(board: Any, runner: ImportRunner, shares: FairQueue[str], ttl: float | None) -> None:
     """A job is claimed only when its image is free and its project has not its share, and for a limited time where the board lets us say so."""
     claim = board.claim
 
     def careful(job: Any, who: str) -> None:
         try:
-            free = workplace.may_take(str(job.details["task_id"]))
+            free = runner.may_take(str(job.details["task_id"]))
         except Exception as exc:
             raise flow_errors.UnclaimableJob(f"job {job.name} can't be looked at now") from exc
         if not free:

@@ -8,29 +8,20 @@ import select
 import threading
 import time
 from collections.abc import Iterator
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 from glancecore.features.imports.dispatch.fair_queue import FairQueue
+from glancecore.features.imports.dispatch.runner import ImportRunner
 
 LOG = logging.getLogger(__name__)
 #: Seconds without an import after which the parent is told.
 IDLE = 60.0
 
 
-class Runner(Protocol):
-    """See ``runner.ImportRunner``."""
-
-    def may_take(self, task_id: str) -> bool: ...
-
-    def take(self, task_id: str) -> object: ...
-
-    def stop(self) -> None: ...
-
-
 class ImportWorkerLoop:
     """``run`` until the input ends: then what runs is stopped and handed over, and what waits as well."""
 
-    def __init__(self, runner: Runner, workers: int, workers_of_project: int, idle: float = IDLE) -> None:
+    def __init__(self, runner: ImportRunner, workers: int, workers_of_project: int, idle: float = IDLE) -> None:
         self._runner = runner
         self._idle = idle
         self._waiting: FairQueue[str] = FairQueue(workers_of_project)

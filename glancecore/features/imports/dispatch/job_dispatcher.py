@@ -24,7 +24,7 @@ class Jobs(Protocol):
 
 
 class JobDispatcher:
-    """The engine of a process that leaves imports to the workers of a job board."""
+    """The executor of a process that leaves imports to the workers of a job board."""
 
     def __init__(self, runner: ImportRunner, jobs: Jobs, services: ImportServices) -> None:
         self._runner = runner

@@ -19,7 +19,7 @@ from glancecore.kernel import metrics
 
 LOG = logging.getLogger(__name__)
 #: Seconds that it has to hand over what it runs.
-_PATIENCE = 10.0
+_STOP_TIMEOUT = 10.0
 
 
 class ImportProcess:
@@ -60,9 +60,9 @@ class ImportProcess:
         if process is None:
             return
         try:
-            process.wait(_PATIENCE)
+            process.wait(_STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
-            LOG.warning("the process for imports did not stop in %g s; others take over what it ran when its leases have expired", _PATIENCE)
+            LOG.warning("the process for imports did not stop in %g s; others take over what it ran when its leases have expired", _STOP_TIMEOUT)
             process.kill()
 
     def _running(self) -> subprocess.Popen[bytes]:

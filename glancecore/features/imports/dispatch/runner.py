@@ -34,7 +34,7 @@ LOG = logging.getLogger(__name__)
 #: Time that a runner has to close the book of a task that has ended.
 _CLOSING = timedelta(seconds=10)
 #: Seconds that running imports have to stop when the process ends.
-_PATIENCE = 5.0
+_STOP_TIMEOUT = 5.0
 _GONE = "the image was deleted"
 
 
@@ -50,8 +50,6 @@ def _telling(task: Task) -> contextlib.AbstractContextManager[None]:
 
 class FlowRunner(Protocol):
     """See ``pipeline.Pipeline``."""
-
-    def prepare(self) -> None: ...
 
     def run(self, run: ImportRun, parallel: int) -> None: ...
 
@@ -115,12 +113,11 @@ class ImportRunner:
         """Stop what runs at its next piece, and hand it and what waits over: others go on with it at once."""
         self._stopping.set()
         self._waiting.close()
-        end = time.monotonic() + _PATIENCE
+        end = time.monotonic() + _STOP_TIMEOUT
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
         if any(x.is_alive() for x in self._threads):
-            LOG.warning("an import did not stop in %g s; others take it over when its lease has expired", _PATIENCE)
-        self._logbook.close()
+            LOG.warning("an import did not stop in %g s; others take it over when its lease has expired", _STOP_TIMEOUT)
 
     # -- for a job board -----------------------------------------------------------------------------------------------
     def may_take(self, task_id: str) -> bool:
@@ -304,7 +301,7 @@ class ImportRunner:
         self._services.database.tasks.forget(datetime.now(UTC))
         for task_id in [x for x in list(self._left) if self._ended(x)]:  # others went on with them
             self._left.discard(task_id)
-        for book in self._logbook.books():
+        for book in self._logbook.quiet():
             if self._ended(book, _CLOSING):
                 self._forget(book)
         folder = self._services.settings.work_dir

@@ -1,5 +1,5 @@
-"""TaskFlow's logbook in one document for each task, for processes that reach no SQL database: read once, kept in memory, saved
-whole with each step. A process that was overtaken can't save any more.
+"""TaskFlow's logbook in one document for each task: read once, kept in memory, saved whole with each step. A process that was
+overtaken can't save any more.
 
 Imports taskflow, so it is imported with the first import only.
 """
@@ -7,7 +7,6 @@ Imports taskflow, so it is imported with the first import only.
 from __future__ import annotations
 
 import contextlib
-import json
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +15,7 @@ from oslo_serialization import jsonutils
 from taskflow import exceptions as flow_errors
 from taskflow.persistence import path_based
 
-from glancecore.ports.logbook_repository import Logbook, LogbookRepository
+from glancecore.features.imports.flow.logbook import Logbook, Logbooks
 
 
 class DocumentBackend(path_based.PathBasedBackend):  # type: ignore[misc]
@@ -24,14 +23,14 @@ class DocumentBackend(path_based.PathBasedBackend):  # type: ignore[misc]
 
     DEFAULT_PATH = "root"
 
-    def __init__(self, books: LogbookRepository, task_id: str) -> None:
+    def __init__(self, books: Logbooks, task_id: str) -> None:
         super().__init__({})
         self._books = books
         self._task_id = task_id
         found = books.get(task_id)
-        self._serial = found.serial if found else 0
+        self._version = found.version if found else 0
         #: Path -> JSON; "" for a link.
-        self.items: dict[str, str] = json.loads(found.document) if found else {}
+        self.items: dict[str, str] = dict(found.items) if found else {}
         self.lock = threading.RLock()
 
     def get_connection(self) -> BookConnection:
@@ -41,8 +40,8 @@ class DocumentBackend(path_based.PathBasedBackend):  # type: ignore[misc]
         """Nothing is open."""
 
     def save(self) -> None:
-        self._books.put(self._task_id, Logbook(self._serial + 1, json.dumps(self.items)))
-        self._serial += 1
+        self._books.put(self._task_id, Logbook(self._version + 1, self.items))
+        self._version += 1
 
 
 class BookConnection(path_based.PathBasedConnection):  # type: ignore[misc]

@@ -1,160 +1,64 @@
-"""Where TaskFlow's logbooks are, for what needs no TaskFlow: which books there are, and throwing one away.
-
-TaskFlow is imported with the first import only: it is large, and most processes never run one.
-"""
+"""TaskFlow's logbooks as records: how far the import of each task is. For what needs no TaskFlow, which is large: most processes never run an import."""
 
 from __future__ import annotations
 
-import threading
-from typing import Any, Protocol
-
-import sqlalchemy
-from sqlalchemy import event, exc, inspect, text
-from sqlalchemy.dialects.mysql import LONGTEXT
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 
 from glancecore.domain import errors
-from glancecore.ports.logbook_repository import Logbook, LogbookRepository
+from glancecore.domain.clock import now
+from glancecore.ports.record_repository import Record, RecordAdded, RecordChanged, RecordRemoved
+from glancecore.ports.repository import Database
 
-_AWAY = "the logbook of imports can't be used at the moment"
-
-
-class Logbooks(Protocol):
-    """Each book is named by its task's id. Both methods raise DatabaseUnavailable."""
-
-    def books(self) -> list[str]: ...
-
-    def forget(self, task_id: str) -> None: ...
-
-    def close(self) -> None: ...
+#: No extension's: their names have no blank. The id is the task's.
+COLLECTION = "the service.import_logbooks"
+#: After which a book is looked at that is not written into: its task may have ended.
+QUIET = timedelta(seconds=10)
+#: Books that are looked at in one go.
+_MOST = 1000
 
 
-class LogbookDocuments:
-    """Kept by somebody else, who has a database."""
+@dataclass(frozen=True, slots=True)
+class Logbook:
+    """``version`` counts saves and is the compare-and-set key. ``items``: path -> JSON."""
 
-    def __init__(self, repository: LogbookRepository) -> None:
-        self.repository = repository
-
-    def books(self) -> list[str]:
-        return self.repository.ids()
-
-    def forget(self, task_id: str) -> None:
-        self.repository.forget(task_id)
-
-    def close(self) -> None:
-        """It is not ours."""
+    version: int
+    items: Mapping[str, str]
 
 
-class LogbookDatabase:
-    """Each book is named by its task's id. Thread-safe."""
+class Logbooks:
+    """One for each task. Thread-safe. Every method raises DatabaseUnavailable."""
 
-    def __init__(self, url: str) -> None:
-        made = sqlalchemy.make_url(url)
-        sqlite = made.get_backend_name() == "sqlite"
-        more: dict[str, Any] = {"isolation_level": "READ COMMITTED"}
-        if sqlite:
-            more = {"connect_args": {"timeout": 60, "check_same_thread": False}}
-        self.engine = sqlalchemy.create_engine(made, hide_parameters=True, pool_recycle=3600, pool_pre_ping=True, **more)
-        if sqlite:
-            event.listen(self.engine, "connect", _sqlite_connected)
-            event.listen(self.engine, "begin", _sqlite_begin)
-
-    def books(self) -> list[str]:
-        """Raises DatabaseUnavailable."""
-        try:
-            with self.engine.connect() as connection:
-                if not inspect(connection).has_table("logbooks"):
-                    return []
-                return [str(id_) for (id_,) in connection.execute(text("SELECT uuid FROM logbooks"))]
-        except exc.SQLAlchemyError as error:
-            raise errors.DatabaseUnavailable(_AWAY) from error
-
-    def forget(self, task_id: str) -> None:
-        """The task has ended: its book is not needed any more. Its flows and atoms go with it. Raises DatabaseUnavailable."""
-        try:
-            with self.engine.begin() as connection:
-                connection.execute(text("DELETE FROM logbooks WHERE uuid = :id"), {"id": task_id})
-        except exc.SQLAlchemyError as error:
-            raise errors.DatabaseUnavailable(_AWAY) from error
-
-    def close(self) -> None:
-        self.engine.dispose()
-
-
-def _sqlite_connected(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # the driver must not begin transactions by itself
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.execute("PRAGMA synchronous = NORMAL")
-    cursor.close()
-
-
-def _sqlite_begin(connection: Any) -> None:
-    """A transaction that reads first and writes then would be refused when another one wrote in between."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-class LogbookTable(LogbookRepository):
-    """Documents in a table of an SQL database; it is made at the first use when it is not there."""
-
-    def __init__(self, database: LogbookDatabase) -> None:
-        self._database = database
-        self._lock = threading.Lock()
-        self._ready = False
-
-    def prepare(self) -> None:
-        """Make the table. Raises DatabaseUnavailable."""
-        with self._lock:
-            if not self._ready:
-                try:
-                    _DOCUMENTS.metadata.create_all(self._database.engine)
-                except exc.SQLAlchemyError as error:
-                    if not self._is_there():  # another process may have made it at this moment
-                        raise errors.DatabaseUnavailable(_AWAY) from error
-                self._ready = True
-
-    def _is_there(self) -> bool:
-        try:
-            return bool(inspect(self._database.engine).has_table(_DOCUMENTS.name))
-        except exc.SQLAlchemyError:
-            return False
+    def __init__(self, database: Database) -> None:
+        self._images = database.images
+        self._records = database.records
 
     def get(self, task_id: str) -> Logbook | None:
-        columns = _DOCUMENTS.c
-        found = self._run(sqlalchemy.select(columns.serial, columns.document).where(columns.task_id == task_id)).first()
-        return None if found is None else Logbook(int(found[0]), str(found[1]))
+        """None: the task has none."""
+        try:
+            found = self._records.get(COLLECTION, task_id)
+        except errors.RecordNotFound:
+            return None
+        return Logbook(found.version, {path: str(text) for path, text in found.data.items()})
 
     def put(self, task_id: str, logbook: Logbook) -> None:
-        columns, refused = _DOCUMENTS.c, errors.ConcurrentChange(f"task {task_id} is worked on by somebody else")
-        if logbook.serial == 1:
-            try:
-                self._run(sqlalchemy.insert(_DOCUMENTS).values(task_id=task_id, serial=1, document=logbook.document))
-            except exc.IntegrityError as error:
-                raise refused from error
-        elif not self._run(sqlalchemy.update(_DOCUMENTS).where(columns.task_id == task_id, columns.serial == logbook.serial - 1)
-                           .values(serial=logbook.serial, document=logbook.document)).rowcount:
-            raise refused
+        """Durable when it returns. Raises ConcurrentChange unless the one before is stored: that of ``version - 1``, or none for 1. After
+        DatabaseUnavailable it may have been saved."""
+        after = Record(COLLECTION, task_id, logbook.items, expires_at=now() + QUIET, version=logbook.version)
+        before = Record(COLLECTION, task_id, version=logbook.version - 1)
+        try:
+            self._images.commit(RecordChanged(before, after) if before.version else RecordAdded(after))
+        except (errors.RecordExists, errors.RecordNotFound) as exc:
+            raise errors.ConcurrentChange(f"task {task_id} is worked on by somebody else") from exc
 
-    def ids(self) -> list[str]:
-        return [str(id_) for (id_,) in self._run(sqlalchemy.select(_DOCUMENTS.c.task_id)).all()]
+    def quiet(self) -> list[str]:
+        """The tasks into whose books nobody has written lately."""
+        return [x.id for x in self._records.expired(COLLECTION, now(), _MOST)]
 
     def forget(self, task_id: str) -> None:
-        self._run(sqlalchemy.delete(_DOCUMENTS).where(_DOCUMENTS.c.task_id == task_id))
-
-    def close(self) -> None:
-        self._database.close()
-
-    def _run(self, statement: sqlalchemy.Executable) -> Any:
-        self.prepare()
+        """The task has ended: its book is not needed any more. Nothing happens when there is none, or somebody writes into it at this moment."""
         try:
-            with self._database.engine.begin() as connection:
-                found = connection.execute(statement)
-                return found.freeze()() if found.returns_rows else found
-        except exc.IntegrityError:
-            raise
-        except exc.SQLAlchemyError as error:
-            raise errors.DatabaseUnavailable(_AWAY) from error
-
-
-_DOCUMENTS = sqlalchemy.Table(
-    "import_logbooks", sqlalchemy.MetaData(), sqlalchemy.Column("task_id", sqlalchemy.String(64), primary_key=True),
-    sqlalchemy.Column("serial", sqlalchemy.BigInteger, nullable=False), sqlalchemy.Column("document", sqlalchemy.Text().with_variant(LONGTEXT(), "mysql", "mariadb"), nullable=False))
+            self._images.commit(RecordRemoved(self._records.get(COLLECTION, task_id)))
+        except (errors.RecordNotFound, errors.ConcurrentChange):
+            pass

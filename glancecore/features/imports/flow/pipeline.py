@@ -8,26 +8,22 @@ logbook as a death of the process would.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import sqlalchemy
 from taskflow import engines, task
 from taskflow import exceptions as flow_errors
 from taskflow.flow import Flow
 from taskflow.patterns import linear_flow, unordered_flow
 from taskflow.persistence import models
-from taskflow.persistence.backends.impl_sqlalchemy import SQLAlchemyBackend
-from taskflow.persistence.backends.sqlalchemy import tables
 
 from glancecore.domain import errors
 from glancecore.features.imports.failure import record_failure
 from glancecore.features.imports.flow.document_logbook import DocumentBackend
-from glancecore.features.imports.flow.logbook import LogbookDatabase, LogbookDocuments, Logbooks
+from glancecore.features.imports.flow.logbook import Logbooks
 from glancecore.features.imports.run import ImportRun
 from glancecore.features.imports.stages import fetching, writing
 from glancecore.features.imports.stages.verification import Expected
@@ -125,7 +121,7 @@ class Step(_Atom):
             work.close()
         if work.replaced:  # the steps before it have seen the data that is gone
             names = list(run.steps)
-            run.save(image=lambda x: x.worked(*names[:names.index(self.step_name) + 1]))
+            run.save(image=lambda x: x.with_checkpoint(*names[:names.index(self.step_name) + 1]))
         checkpoint("step.done")
 
     def revert(self, token: str, **_: Any) -> None:
@@ -185,56 +181,20 @@ def make_flow(steps: Sequence[str], stores: Sequence[str], parallel: int) -> Flo
     return flow
 
 
-class _Backend(SQLAlchemyBackend):  # type: ignore[misc]
-    """Hands out one connection for all: TaskFlow's describes all tables when it is made, and SQLAlchemy compiles each statement of other tables
-    anew, which was more than half of the cost of an import. It holds nothing else but the engine, and its ``close`` does nothing."""
-
-    def __init__(self, conf: Mapping[str, object], engine: sqlalchemy.Engine) -> None:
-        super().__init__(conf, engine=engine)
-        self._connection: Any = None
-
-    def get_connection(self) -> Any:
-        if self._connection is None:
-            self._connection = super().get_connection()
-        return self._connection
-
-
 class Pipeline:
-    """Runs flows; its tables are made at the first use when they are not there."""
+    """Runs flows."""
 
     def __init__(self, logbooks: Logbooks) -> None:
         self._logbooks = logbooks
-        self._database = logbooks if isinstance(logbooks, LogbookDatabase) else None
-        self._documents = logbooks.repository if isinstance(logbooks, LogbookDocuments) else None
-        self._lock = threading.Lock()
-        self._ready = False
-        self._backend_of_all: SQLAlchemyBackend | None = None
-
-    def prepare(self) -> None:
-        """Make the tables. Raises DatabaseUnavailable."""
-        with self._lock:
-            if self._ready or self._database is None:
-                return
-            metadata = sqlalchemy.MetaData()
-            tables.fetch(metadata)
-            for last in (False, True):
-                try:
-                    metadata.create_all(self._database.engine)
-                    break
-                except sqlalchemy.exc.SQLAlchemyError as exc:  # another process makes them at this moment
-                    if last:
-                        raise errors.DatabaseUnavailable("the logbook of imports can't be used at the moment") from exc
-            self._ready = True
 
     def run(self, run: ImportRun, parallel: int) -> None:
         """ImportRun the flow of a task, or go on with it where it was left. Raises something when it has failed, which the task then says
         unless it was no part of it; LeaseLost, ImportSuspended, DatabaseUnavailable when it was only stopped."""
-        self.prepare()
         token = run.lease.token
         _RUNS[token] = run, Expected()
         try:
             # not TaskFlow's own: the end of its threads takes a second
-            with self._stoppable(), self._writers(parallel) as writers:
+            with self._writers(parallel) as writers:
                 self._engine_for(run, parallel, writers).run()
         except _Stopped as exc:
             if isinstance(exc.__cause__, Exception):
@@ -253,16 +213,9 @@ class Pipeline:
     def _writers(parallel: int) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(parallel, f"{threading.current_thread().name}-write", initializer=log_lines.carry())
 
-    @contextlib.contextmanager
-    def _stoppable(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlalchemy.exc.SQLAlchemyError as exc:
-            raise errors.DatabaseUnavailable("the logbook of imports can't be used at the moment") from exc
-
     def _engine_for(self, run: ImportRun, parallel: int, writers: ThreadPoolExecutor) -> Any:
         """From the logbook when the task has been begun before; the task's id names book and flow."""
-        backend = self._backend(run.task.id)
+        backend = DocumentBackend(self._logbooks, run.task.id)
         connection = backend.get_connection()
         try:
             detail = connection.get_logbook(run.task.id).find(run.task.id)
@@ -271,13 +224,13 @@ class Pipeline:
         if detail is not None and detail.meta:
             try:
                 return self._load(run, detail, backend, parallel, writers)
-            except (*_LOGBOOK_FAILURES, sqlalchemy.exc.SQLAlchemyError):
+            except _LOGBOOK_FAILURES:
                 raise
             except Exception as exc:  # noqa: BLE001 (whatever TaskFlow makes of what it can't read)
                 LOG.warning("image %s: the logbook of its import can't be used (%s: %s); it begins anew, with what it has done so far",
                             run.image_id, type(exc).__name__, exc)
                 self._logbooks.forget(run.task.id)
-                backend = self._backend(run.task.id)
+                backend = DocumentBackend(self._logbooks, run.task.id)
                 connection = backend.get_connection()
                 detail = None
         if detail is None:
@@ -297,15 +250,6 @@ class Pipeline:
         # not its `store`: TaskFlow saves that in two steps, and can't load what a death between them leaves
         engine.storage.inject({"token": run.lease.token}, transient=True)
         return engine
-
-    def _backend(self, task_id: str) -> Any:
-        if self._database is not None:
-            if self._backend_of_all is None:
-                self._backend_of_all = _Backend({}, engine=self._database.engine)
-            return self._backend_of_all
-        if self._documents is None:
-            raise errors.ConfigError("[imports] logbook: there is none")
-        return DocumentBackend(self._documents, task_id)
 
     def undo(self, run: ImportRun) -> None:
         """All steps that have begun, the last one first; those that TaskFlow has reverted in this process are done."""

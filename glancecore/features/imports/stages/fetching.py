@@ -39,7 +39,7 @@ def fetch(run: ImportRun, expected: Expected) -> None:
         checkpoint("fetch.before_record")
         known = replace(staged, arrived=digests)
         try:
-            run.save(image=lambda x: x.takes(known).worked(), drop=ref, reserved=staged.digests.size * len(run.task.stores))
+            run.save(image=lambda x: x.with_staged(known).with_checkpoint(), drop=ref, reserved=staged.digests.size * len(run.task.stores))
         except errors.LeaseLost:
             run.disown(ref)
             raise

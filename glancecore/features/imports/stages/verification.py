@@ -39,7 +39,7 @@ class Expected:
                                       f"expect its {' or '.join(sorted(known))}, or send the data again")
         if missing:
             known |= _read_again(run, staged.store, staged.url, missing)
-            run.save(image=lambda x: x if x.staged is None else x.takes(replace(x.staged, arrived=known)))
+            run.save(image=lambda x: x if x.staged is None else x.with_staged(replace(x.staged, arrived=known)))
         if signature:
             signature.verify(known[signature.algorithm])
         for name, digest in expected:

@@ -16,7 +16,7 @@ from glancecore.sdk.deadline import CUTTER, Cutter
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 #: Seconds between two looks.
-LOOK = 0.5
+POLL_INTERVAL = 0.5
 
 
 class Watch:
@@ -51,7 +51,7 @@ class Watch:
             CUTTER.reset(token)
 
     def _look(self) -> None:
-        while not self._over.wait(LOOK):
+        while not self._over.wait(POLL_INTERVAL):
             try:
                 with tracing.aside():
                     self._run.refresh()

@@ -121,7 +121,7 @@ class StepWork:
         old_ref = BlobRef(old.store, old.key)
         done = old.worked.steps if old.worked is not None else ()
         try:
-            run.save(image=lambda x: self._named(x).takes(staged).worked(*done), drop=ref, add=old_ref,
+            run.save(image=lambda x: self._named(x).with_staged(staged).with_checkpoint(*done), drop=ref, add=old_ref,
                      reserved=staged.digests.size * len(run.task.stores))
         except errors.LeaseLost:
             run.disown(ref)
@@ -141,7 +141,7 @@ class StepWork:
         if not self._formats:
             return
         staged = self._run.services.staged_data.judge(self.image, self._staged(), self._run.progress)
-        self._run.save(image=lambda x: self._named(x).takes(staged))
+        self._run.save(image=lambda x: self._named(x).with_staged(staged))
 
     def set_properties(self, **properties: str) -> None:
         _give(self._run, properties)
@@ -179,7 +179,7 @@ def _give(run: ImportRun, properties: dict[str, str]) -> None:
     limits = run.services.settings.metadata
 
     def given(image: Image) -> Image:
-        after = image.given(properties)
+        after = image.with_import_properties(properties)
         metadata.check(after, limits, image)
         return after
 

@@ -50,7 +50,7 @@ class Watched:
     up is still cleaned up. It is a daemon: one that hangs does not keep the process from ending.
     """
 
-    def __init__(self, patience: Patience, operation: str) -> None:
+    def __init__(self, patience: CallTimeout, operation: str) -> None:
         self._patience, self._operation = patience, operation
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._stuck = False
@@ -100,7 +100,7 @@ class Watched:
                 continue
 
 
-class Patience:
+class CallTimeout:
     """How long to wait for the file system of one store."""
 
     def __init__(self, store: str, seconds: float) -> None:

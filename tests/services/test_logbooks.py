@@ -1,0 +1,70 @@
+"""Logbooks of imports as records."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from glancecore.domain import errors
+from glancecore.features.imports.flow import logbook
+from glancecore.features.imports.flow.logbook import Logbook, Logbooks
+from glancecore.testing.fakes import MemoryDatabase
+
+
+@pytest.fixture
+def books() -> Logbooks:
+    return Logbooks(MemoryDatabase())
+
+
+def test_what_was_put_is_got(books: Logbooks) -> None:
+    assert books.get("one") is None
+    for version in (1, 2):
+        made = Logbook(version, {"/flow/one": f"\U0001f600 {version} " + "x" * 100_000, "/link": ""})
+        books.put("one", made)
+        assert books.get("one") == made
+    books.put("two", Logbook(1, {}))
+    books.forget("one")
+    books.forget("never there")
+    assert (books.get("one"), books.get("two")) == (None, Logbook(1, {}))
+
+
+def test_what_is_not_written_into_is_quiet(books: Logbooks, monkeypatch: pytest.MonkeyPatch) -> None:
+    books.put("one", Logbook(1, {}))
+    assert books.quiet() == []
+    monkeypatch.setattr(logbook, "QUIET", -logbook.QUIET)
+    books.put("two", Logbook(1, {}))
+    assert books.quiet() == ["two"]
+    books.put("one", Logbook(2, {}))
+    assert sorted(books.quiet()) == ["one", "two"]
+
+
+@pytest.mark.parametrize("version", [1, 2, 4, 5])
+def test_who_was_overtaken_cannot_save(books: Logbooks, version: int) -> None:
+    books.put("one", Logbook(1, {"a": "1"}))
+    books.put("one", Logbook(2, {"b": "2"}))
+    with pytest.raises(errors.ConcurrentChange):
+        books.put("one", Logbook(version, {"c": "3"}))
+    assert books.get("one") == Logbook(2, {"b": "2"})
+
+
+def test_a_book_that_is_gone_is_not_written_into(books: Logbooks) -> None:
+    books.put("one", Logbook(1, {}))
+    books.forget("one")
+    with pytest.raises(errors.ConcurrentChange):
+        books.put("one", Logbook(2, {}))
+    assert books.get("one") is None
+
+
+def test_one_of_many_saves(books: Logbooks) -> None:
+    def put(number: int) -> bool:
+        try:
+            books.put("one", Logbook(1, {"n": str(number)}))
+        except errors.ConcurrentChange:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(put, range(8)))
+    assert won.count(True) == 1
+    assert books.get("one") == Logbook(1, {"n": str(won.index(True))})
