@@ -16,8 +16,8 @@ PLACE = "{part}"
 MOST_PARTS = 100_000
 #: Of them, runs of equal ones.
 MOST_RUNS = 5_000
-#: Sessions that one is joined of, at most.
-MOST_PARTIALS = 100
+#: Sessions that one is joined of, at most: clients name them all in one header, of which servers take 8 KiB.
+MOST_PARTIALS = 50
 
 
 class SessionState(StrEnum):

@@ -66,7 +66,10 @@ def partials(headers: Headers, image_id: str) -> list[str] | None:
 
 def _partial(url: str, image_id: str) -> str:
     """The id of a partial upload; where the service stands before it does not matter: clients behind proxies see other names."""
-    above, _, found = urlsplit(url).path.rpartition("/")
+    try:
+        above, _, found = urlsplit(url).path.rpartition("/")
+    except ValueError:
+        above = found = ""
     if not above.endswith(f"/v2/images/{image_id}/uploads") or not found:
         raise errors.Invalid(f"Upload-Concat: {url[:300]!r} is no address of an upload to this image, /v2/images/{image_id}/uploads/…")
     return unquote(found)
