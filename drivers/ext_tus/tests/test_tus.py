@@ -38,7 +38,7 @@ def test_options_without_identity(tus: Tus) -> None:
         assert answer.status_code == 204
         assert answer.headers["Tus-Version"] == answer.headers["Tus-Resumable"] == "1.0.0"
         assert set(answer.headers["Tus-Extension"].split(",")) == {
-            "creation", "creation-with-upload", "creation-defer-length", "checksum", "expiration", "termination"}
+            "creation", "creation-with-upload", "creation-defer-length", "checksum", "expiration", "termination", "concatenation"}
         assert int(answer.headers["Tus-Max-Size"]) > 1 << 30
         assert "sha1" in answer.headers["Tus-Checksum-Algorithm"].split(",")
 
