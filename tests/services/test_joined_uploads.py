@@ -443,13 +443,49 @@ def test_an_image_whose_maker_died_is_made_by_another(cloud: Cloud) -> None:
         final = join(cloud, partials)
     finally:
         stopping.clear()
-    assert cloud.stored(final).state is SessionState.FINISHING
+    assert [cloud.stored(x).state for x in (final, *partials)] == [SessionState.FINISHING] * 4
     with pytest.raises(errors.Conflict):
         cloud.terminate(partials[0])
     cloud.expire_lease(final)
     until(lambda: cloud.reap() or cloud.stored(final).state is SessionState.DONE)
     assert cloud.download(final) == DATA
     until(lambda: cloud.staged() == [])
+
+
+def test_what_is_not_named_is_not_reserved_any_more(cloud: Cloud) -> None:
+    partials = parts(cloud, cloud.image())
+    stopping = cloud.uploads()._finishing.workers.stopping
+    stopping.set()
+    try:
+        final = join(cloud, partials[:2])
+        assert cloud.reserved() == (1_900_000, 1)
+    finally:
+        stopping.clear()
+    cloud.terminate(final)
+    cloud.nothing_left(final)
+
+
+def test_what_has_expired_takes_nothing_more(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while its bytes can't be removed."""
+    image_id = cloud.image()
+    one, two = part(cloud, image_id, 1000), part(cloud, image_id, 1000)
+    cloud.append(one, 0, DATA[:10])
+
+    def away(*_: object) -> None:
+        raise errors.StoreUnavailable("it does not answer", "staging")
+
+    with monkeypatch.context() as patched:
+        later(patched, 700)
+        patched.setattr(cloud.uploads(1)._parts, "discard", away)
+        cloud.expire_lease(one)
+        cloud.reap()
+    assert len(cloud.staged()) == 1
+    for session, offset in ((one, 10), (two, 0)):
+        with pytest.raises(errors.UploadGone):
+            cloud.append(session, offset, DATA[offset:1000])
+    cloud.expire_lease(one)
+    cloud.reap()
+    cloud.nothing_left(one)
 
 
 def test_a_final_one_is_given_up(cloud: Cloud) -> None:
