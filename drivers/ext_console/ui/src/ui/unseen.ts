@@ -1,8 +1,9 @@
 /** Names are their owners': what nobody sees in them, or turns the direction of the line, is written out wherever a page shows text. Fields keep it as it is. */
 import { options } from "preact";
 
+/** As `glancecore/domain/text.py` has it: selectors of a form are seen behind what has forms, and before the mark of a key. */
 const UNSEEN =
-  /[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0000}-\u{e007f}]/gu;
+  /[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0000}-\u{e00ff}\u{e01f0}-\u{e0fff}]|(?<![^\0-\u00a8\u00aa-\u00ad\u00af-\u17ff\u180b-\u180d\u180f\ufe00-\ufe0f\u{e0100}-\u{e01ef}])[\u180b-\u180d\u180f\ufe00-\ufe0f\u{e0100}-\u{e01ef}](?!\u20e3)/gu;
 /** Attributes that are read out or shown. */
 const SHOWN = ["title", "aria-label", "alt", "label"];
 
