@@ -1,4 +1,4 @@
-"""How a worker learns that it is to end, and how long what it serves may take then."""
+"""How a worker learns that it is to end, how long what it serves may take then, and what becomes of one that can't begin."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from typing import Any
 
 from gunicorn.workers import base
 
+from glancecore.domain import errors
 from glancecore.server.arbiter import REPLACED
 from glancecore.server.limits import ServerLimits
+from glancecore.server.paced_socket import TICK
 
 #: Seconds before the end of graceful_timeout or reload_timeout at which transfers are broken off, so that they can clean up.
 STOP_EARLY = 2.0
+#: Seconds after which another worker takes the place of one that could not begin.
+BEGIN_AGAIN = 10
 
 
 class StoppingWorker(base.Worker):  # type: ignore[misc]
@@ -34,6 +38,21 @@ class StoppingWorker(base.Worker):  # type: ignore[misc]
         super().init_signals()
         signal.signal(REPLACED, self._handle_replaced)
         signal.siginterrupt(REPLACED, False)
+
+    def _try_again_later(self, exc: Exception) -> None:
+        """Something that was right at the start is not any more, such as a policy file. gunicorn would end the whole service; another worker takes this one's
+        place, after a while, and those that serve go on."""
+        self.log.error("a worker can't begin: %s; tried again in %d seconds", exc, BEGIN_AGAIN, exc_info=not isinstance(exc, errors.GlanceError))
+        end = time.monotonic() + BEGIN_AGAIN
+        while self.alive and time.monotonic() < end and self.ppid == os.getppid():
+            time.sleep(TICK)
+
+    def _leave(self) -> None:
+        """Nothing is served any more."""
+        for pool in self._pools.values():
+            pool.shutdown()
+        if (app := getattr(self, "wsgi", None)) is not None:  # or else it could not begin
+            app.close()
 
     def handle_exit(self, sig: int, frame: Any) -> None:  # noqa: ARG002 (gunicorn's signature)
         self._end_within(self.cfg.graceful_timeout)

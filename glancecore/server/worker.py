@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import select
 import socket
 import ssl
@@ -38,8 +37,6 @@ from glancecore.server.stopping import STOP_EARLY, StoppingWorker
 ACCEPTED_AT_ONCE = 8
 #: Seconds that idle connections are kept by a worker that was asked to stop: a request may be on its way.
 STOP_IDLE = 2.0
-#: Seconds after which another worker takes the place of one that could not begin.
-BEGIN_AGAIN = 10
 PROBE_THREADS = 2
 #: Bytes of bodies that are waited for without a thread.
 WAITING_BODIES = 64 << 20
@@ -75,21 +72,6 @@ class Worker(StoppingWorker):
             self._try_again_later(exc)
         finally:
             self._leave()
-
-    def _try_again_later(self, exc: Exception) -> None:
-        """Something that was right at the start is not any more, such as a policy file. gunicorn would end the whole service; another worker takes this one's
-        place, after a while, and those that serve go on."""
-        self.log.error("a worker can't begin: %s; tried again in %d seconds", exc, BEGIN_AGAIN, exc_info=not isinstance(exc, errors.GlanceError))
-        end = time.monotonic() + BEGIN_AGAIN
-        while self.alive and time.monotonic() < end and self.ppid == os.getppid():
-            time.sleep(TICK)
-
-    def _leave(self) -> None:
-        """Nothing is served any more."""
-        for pool in self._pools.values():
-            pool.shutdown()
-        if (app := getattr(self, "wsgi", None)) is not None:  # or else it could not begin
-            app.close()
 
     # -- the loop ------------------------------------------------------------------------------------------------------
     def run(self) -> None:

@@ -159,7 +159,7 @@ CASES = [*[("web-download", x) for x in PLAIN if x not in ("import.before_intent
 @pytest.mark.parametrize("each", range(0, len(CASES), len(BOARDS)))
 def test_a_worker_killed_at(cloud: Cloud, client: Client, each: int) -> None:
     """Each step on one of the boards: what it leaves behind is in the database and the stores."""
-    method, step = CASES[(each + [cloud.url.startswith(x) for x in BOARDS].index(True)) % len(CASES)]
+    method, step = CASES[(each + [cloud.board.startswith(x) for x in BOARDS].index(True)) % len(CASES)]
     dying = cloud.worker(kill_at=step)
     image_id = begin(client, method)
     assert dying.wait(30) == -signal.SIGKILL, "the step was passed"
