@@ -23,7 +23,7 @@ from glancecore.features.uploads.records import UploadRecords, changed, removed
 from glancecore.features.uploads.turns import Turn, UploadTurns
 from glancecore.kernel.retrying import on_concurrent_change
 from glancecore.ports.quota import Quota
-from glancecore.ports.repository import WithinLimits
+from glancecore.ports.repository import Change, WithinLimits
 from glancecore.sdk.checkpoints import checkpoint
 
 #: Seconds until the reaper looks at a joint session on which a request has failed.
@@ -106,16 +106,20 @@ class Joining:
         target = self._finishing.uploads.target(store or joint.target, sum(x.offset for x in found))
         after = replace(joint.joining(found, target.id, dict(note or {})), expires_at=self._until())
         checkpoint("join.before_join")
-        turn = self._taken(joint, after, found)
+        turn = self._taken(joint, after, [changed(x, x.finishing()) for x in found])
         checkpoint("join.after_join")
         return turn
 
     # -- what is looked after ----------------------------------------------------------------------------------------------
-    def kept_until(self, session: UploadSession) -> datetime:
-        """When it expires: a joint session with the last of those that it may be joined of."""
-        if session.state is not SessionState.OPEN:
-            return session.expires_at
-        return max([session.expires_at, *(x.expires_at for x in self._parts.partials(session) if x.live)])
+    @on_concurrent_change
+    def closed(self, turn: Turn, over: Callable[[UploadSession], bool], last_error: str | None) -> bool:
+        """Whether each partial session that may still be joined is ``over``: then none of them takes a byte any more. What comes to one meanwhile is seen."""
+        partials = [x for x in self._parts.partials(turn.session) if x.state is SessionState.OPEN]
+        if not all(map(over, partials)):
+            return False
+        if partials:
+            turn.save(turn.session, *(changed(x, x.ended(SessionState.FAILED, last_error)) for x in partials))
+        return True
 
     def go_on(self, turn: Turn) -> None:
         """The reaper has taken an open joint session over: it rests again, without those that somebody has not come to the end of removing."""
@@ -124,6 +128,19 @@ class Joining:
         except BaseException:
             turn.rest(_PAUSE)
             raise
+
+    def taken_empty(self, session: UploadSession) -> Turn | None:
+        """One that was empty, for this process to end, and nothing comes to it any more; None when a byte has come, or is on its way. Raises ConcurrentChange,
+        LeaseLost."""
+        turn = self._turns.take(session, session)
+        try:
+            if self.closed(turn, lambda x: not x.offset and not x.busy, None):
+                return turn
+        except BaseException:
+            turn.rest(_PAUSE)
+            raise
+        turn.rest()
+        return None
 
     def empty(self, session: UploadSession) -> bool:
         """Whether no byte has come, and none is on its way."""
@@ -134,14 +151,17 @@ class Joining:
         """Its joint session, on which nobody works."""
         for session in self._records.uncleaned(image.id):
             if session.joined is not None and session.state is SessionState.OPEN and session.owner == image.owner:
-                settled = self._turns.settled(session)
+                try:
+                    settled = self._turns.settled(session)
+                except errors.UploadNotFound:  # its last one was given up just now
+                    continue
                 if settled.state is SessionState.OPEN:
                     return settled
         return None
 
-    def _taken(self, joint: UploadSession, after: UploadSession | None = None, joined: Sequence[UploadSession] = ()) -> Turn:
+    def _taken(self, joint: UploadSession, after: UploadSession | None = None, changes: Sequence[Change] = ()) -> Turn:
         try:
-            return self._turns.take(joint, joint if after is None else after, *(changed(x, x.finishing()) for x in joined), reserved=None if after is None else after.length)
+            return self._turns.take(joint, joint if after is None else after, *changes, reserved=None if after is None else after.length)
         except (errors.LeaseLost, errors.RecordNotFound) as exc:
             raise errors.ConcurrentChange(f"other requests work on the uploads to image {joint.image_id}; try again") from exc
 

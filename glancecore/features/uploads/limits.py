@@ -26,6 +26,12 @@ class UploadLimits:
         if size is not None and session.offset + size > self.cap:
             raise errors.TooLarge(f"with these bytes the data has {session.offset + size}; image_size_cap is {self.cap}")
 
+    def check_partial(self, length: int | None) -> None:
+        """Of a partial session. Raises Invalid, TooLarge."""
+        if length is None:
+            raise errors.Invalid("a partial upload must tell its length at its beginning")
+        self.check_length(length)
+
     def check_length(self, length: int) -> None:
         """Raises TooLarge."""
         if length > self.cap:

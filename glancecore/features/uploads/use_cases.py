@@ -71,13 +71,15 @@ class UploadSessions:
         """See ``ports.extension.UploadSessions``."""
         image = self._writable(ctx, image_id)
         if partial:
-            if length is None:
-                raise errors.Invalid("a partial upload must tell its length at its beginning")
-            self._limits.check_length(length)
-            found = self._joining.begun(image, length, note, ctx.initiator)
+            self._limits.check_partial(length)
+        image = self._without_empty(image, but_joint=partial)
+        if partial:
+            found = self._joining.begun(image, length or 0, note, ctx.initiator)
             if found is not None:
                 return found
-        image = self._without_empty(image)
+            seen, image = image, self._images.get(image_id, ctx.viewer)  # a joint session may have ended, or begun, just now
+            if image.status is Status.SAVING and image.version != seen.version:
+                return self.begin(ctx, image_id, length, store=store, note=note, partial=True)
         image.require(Status.QUEUED)
         image.require_formats()
         self._forget_oldest(image_id)
@@ -192,12 +194,16 @@ class UploadSessions:
     def _until(self) -> datetime:
         return now() + timedelta(seconds=self._limits.keep_for)
 
-    def _without_empty(self, image: Image) -> Image:
-        """Without a session that has got nothing: whoever began it may not have been told its id."""
+    def _without_empty(self, image: Image, *, but_joint: bool) -> Image:
+        """Without a session that has got nothing: whoever began it may not have been told its id. ``but_joint``: a joint one stays."""
         for session in self._records.uncleaned(image.id) if image.status is Status.SAVING else ():
-            if session.state is SessionState.OPEN and self._turns.rests(session) and self._joining.empty(session):
+            if session.state is not SessionState.OPEN or session.offset or session.partial or (but_joint and session.joined is not None):
+                continue
+            if self._turns.rests(session) and self._joining.empty(session):
                 with contextlib.suppress(errors.ConcurrentChange, errors.LeaseLost):
-                    self._end(self._turns.take(session, session))
+                    turn = self._joining.taken_empty(session)
+                    if turn is not None:
+                        self._end(turn)
         return self._images.get_any(image.id) if image.status is Status.SAVING else image
 
     def _end(self, turn: Turn) -> None:
@@ -233,6 +239,8 @@ class UploadSessions:
         if after.length is not None and session.length is None:
             reserved, limits = after.length, self._quota.limits(image.owner)
             within = [] if limits.bytes is None else [WithinLimits(image.owner, Limits(bytes=limits.bytes))]
+        if session.partial:  # no lease keeps it while its bytes come
+            after = replace(after, expires_at=self._until())
         return self._turns.take(session, after, *within, reserved=reserved)
 
     def _received(self, ctx: Context, turn: Turn, receive: Callable[[Turn], Exception | None], *, last: bool) -> UploadSession:
@@ -332,7 +340,7 @@ class UploadSessions:
             self._operations.leases.forget(lease)
             return None
         turn = self._turns.took_over(session, lease)
-        if session.state is SessionState.FAILED or self._joining.kept_until(session) <= now():
+        if session.state is SessionState.FAILED or (session.expires_at <= now() and self._joining.closed(turn, lambda x: x.expires_at <= now(), _EXPIRED)):
             LOG.info("image %s: its upload of %d bytes has ended", session.image_id, session.offset)
             self._finishing.end(turn, session.last_error or _EXPIRED, told=session.state is SessionState.FAILED)
         elif session.state is SessionState.FINISHING:

@@ -1,0 +1,144 @@
+"""Uploads that are joined, when something else comes in the very middle: no acknowledged byte is lost, and nothing is left. On two nodes of one database, in this
+process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from upload_clouds import DATA, Cloud, clouds
+
+from glancecore.domain import errors
+from glancecore.domain.clock import now
+from glancecore.domain.upload_session import UploadSession
+from glancecore.features.uploads import finishing as upload_finishing
+from glancecore.features.uploads import turns as upload_turns
+from glancecore.features.uploads import use_cases as upload_sessions
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    with clouds(tmp_path_factory.mktemp("cloud")) as made:
+        yield made
+
+
+@pytest.fixture
+def cloud(nodes: Cloud) -> Cloud:
+    return Cloud(nodes.folder, nodes.nodes)
+
+
+def part(cloud: Cloud, image_id: str, length: int, node: int = 0) -> UploadSession:
+    found: UploadSession = cloud.uploads(node).begin(cloud.ctx, image_id, length, partial=True)
+    return found
+
+
+def join(cloud: Cloud, *partials: UploadSession) -> UploadSession:
+    found: UploadSession = cloud.uploads().join(cloud.ctx, partials[0].image_id, [x.id for x in partials])
+    return found
+
+
+def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    at = now() + timedelta(seconds=seconds)
+    for module in (upload_sessions, upload_finishing, upload_turns):
+        monkeypatch.setattr(module, "now", lambda: at)
+
+
+def test_a_byte_comes_while_a_whole_one_begins(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was empty a moment ago gives no way."""
+    image_id = cloud.image()
+    session = part(cloud, image_id, 20)
+    joining = cloud.uploads()._joining
+    empty = joining.empty
+
+    def then_no_more(joint: UploadSession) -> bool:
+        found = bool(empty(joint))
+        assert cloud.append(session, 0, DATA[:10], 1).offset == 10
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(joining, "empty", then_no_more)
+        with pytest.raises(errors.WrongStatus):
+            cloud.uploads().begin(cloud.ctx, image_id, 5)
+    assert (cloud.show(session).offset, cloud.reserved()) == (10, (20, 1))
+    cloud.append(session, 10, DATA[10:20])
+    assert cloud.download(join(cloud, session)) == DATA[:20]
+
+
+def test_several_begin_where_an_empty_whole_one_is(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of them takes the others for that."""
+    whole = cloud.begun(5)
+    uploads = cloud.uploads()
+    found: list[UploadSession] = []
+    without = uploads._without_empty
+
+    def behind_another(*args: Any, **more: Any) -> Any:
+        if not found:
+            found.append(part(cloud, whole.image_id, 10, 1))
+        return without(*args, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(uploads, "_without_empty", behind_another)
+        found.append(part(cloud, whole.image_id, 10))
+    assert cloud.reserved() == (20, 1)
+    for at, session in enumerate(found):
+        cloud.append(session, 0, DATA[at * 10:at * 10 + 10])
+    assert cloud.download(join(cloud, *found)) == DATA[:20]
+
+
+def test_one_begins_while_the_last_one_is_given_up(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    last = part(cloud, cloud.image(), 10)
+    turns = cloud.uploads()._turns
+    settled = turns.settled
+    given_up: list[UploadSession] = []
+
+    def behind_its_end(session: UploadSession, *args: Any) -> Any:
+        if not given_up:
+            given_up.append(last)
+            cloud.terminate(last, 1)
+        return settled(session, *args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(turns, "settled", behind_its_end)
+        session = part(cloud, last.image_id, 20)
+    assert (given_up, cloud.reserved()) == ([last], (20, 1))
+    assert cloud.show(session).offset == 0
+
+
+
+def test_a_request_that_came_in_time_keeps_it(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also before its first bytes are durable."""
+    session = cloud.append(part(cloud, cloud.image(), 1000), 0, DATA[:10])
+
+    def pieces() -> Iterator[bytes]:
+        yield DATA[10:20]
+        later(monkeypatch, 700)
+        cloud.expire_lease(session)
+        cloud.reap()
+        yield DATA[20:1000]
+
+    later(monkeypatch, 500)
+    assert cloud.append(session, 10, pieces()).offset == 1000
+    assert cloud.download(join(cloud, session)) == DATA[:1000]
+
+
+def test_it_expires_at_the_very_moment(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is acknowledged of which nothing stays."""
+    session = cloud.append(part(cloud, cloud.image(), 1000), 0, DATA[:10])
+    told: list[str] = []
+
+    def in_between(step: str) -> None:
+        if step == "session.before_end":
+            try:
+                told.append(f"taken: {cloud.append(session, 10, DATA[10:20]).offset}")
+            except errors.UploadGone:
+                told.append("gone")
+
+    later(monkeypatch, 700)
+    cloud.expire_lease(session)
+    with monkeypatch.context() as patched:
+        patched.setattr(upload_finishing, "checkpoint", in_between)
+        cloud.reap()
+    assert told == ["gone"]
+    cloud.nothing_left(session)
