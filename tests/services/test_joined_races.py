@@ -12,7 +12,7 @@ from upload_clouds import DATA, Cloud, clouds
 
 from glancecore.domain import errors
 from glancecore.domain.clock import now
-from glancecore.domain.upload_session import UploadSession
+from glancecore.domain.upload_session import SessionState, UploadSession
 from glancecore.features.uploads import finishing as upload_finishing
 from glancecore.features.uploads import turns as upload_turns
 from glancecore.features.uploads import use_cases as upload_sessions
@@ -104,6 +104,29 @@ def test_one_begins_while_the_last_one_is_given_up(cloud: Cloud, monkeypatch: py
         session = part(cloud, last.image_id, 20)
     assert (given_up, cloud.reserved()) == ([last], (20, 1))
     assert cloud.show(session).offset == 0
+
+
+def test_what_is_not_named_takes_nothing_more(cloud: Cloud) -> None:
+    """It is not reserved any more, also while the image is not made yet."""
+    image_id = cloud.image()
+    one, other = part(cloud, image_id, 10), part(cloud, image_id, 20)
+    cloud.append(one, 0, DATA[:10])
+    cloud.append(other, 0, DATA[:5])
+    stopping = cloud.uploads()._finishing.workers.stopping
+    stopping.set()
+    try:
+        final = join(cloud, one)
+        assert final.state is SessionState.FINISHING
+        with pytest.raises(errors.UploadGone, match="not named"):
+            cloud.append(other, 5, DATA[5:20], 1)
+        cloud.terminate(other)
+        with pytest.raises(errors.Conflict):
+            cloud.terminate(one)
+    finally:
+        stopping.clear()
+    assert cloud.reserved() == (10, 1)
+    cloud.terminate(final)
+    cloud.nothing_left(final)
 
 
 

@@ -28,6 +28,7 @@ from glancecore.sdk.checkpoints import checkpoint
 
 #: Seconds until the reaper looks at a joint session on which a request has failed.
 _PAUSE = 0.05
+_NOT_NAMED = "the upload was joined of others, and this one was not named"
 
 
 class Joining:
@@ -79,6 +80,8 @@ class Joining:
             self._turns.images.commit(removed(partial))
             return
         if joint.state is SessionState.FINISHING:
+            if not partial.live:  # it was not named, and goes with the others
+                return
             raise errors.Conflict("the upload was joined with others; give up the final one")
         turn = self._taken(joint)
         if turn.session.state is SessionState.FAILED:  # whoever ended it has not come to its end
@@ -106,7 +109,8 @@ class Joining:
         target = self._finishing.uploads.target(store or joint.target, sum(x.offset for x in found))
         after = replace(joint.joining(found, target.id, dict(note or {})), expires_at=self._until())
         checkpoint("join.before_join")
-        turn = self._taken(joint, after, [changed(x, x.finishing()) for x in found])
+        left = [x for x in known.values() if x.live and x not in found]
+        turn = self._taken(joint, after, [*(changed(x, x.finishing()) for x in found), *(changed(x, x.ended(SessionState.FAILED, _NOT_NAMED)) for x in left)])
         checkpoint("join.after_join")
         return turn
 
