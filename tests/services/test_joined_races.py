@@ -3,6 +3,7 @@ process."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from upload_clouds import DATA, Cloud, clouds
 from glancecore.domain import errors
 from glancecore.domain.clock import now
 from glancecore.domain.upload_session import SessionState, UploadSession
+from glancecore.features.images import deletion
 from glancecore.features.uploads import finishing as upload_finishing
 from glancecore.features.uploads import turns as upload_turns
 from glancecore.features.uploads import use_cases as upload_sessions
@@ -128,6 +130,43 @@ def test_what_is_not_named_takes_nothing_more(cloud: Cloud) -> None:
     cloud.terminate(final)
     cloud.nothing_left(final)
 
+
+def test_the_image_is_deleted_during_a_transfer(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes behind the removal of the bytes is not taken, and does not stay."""
+    session = part(cloud, cloud.image(), 2_000_000)
+    waits, go, raised = threading.Event(), threading.Event(), []
+
+    def pieces() -> Iterator[bytes]:
+        yield DATA[:1_000]
+        waits.set()
+        go.wait(60)
+        yield DATA[1_000:2_000_000]
+
+    def run() -> None:
+        try:
+            cloud.append(session, 0, pieces())
+        except BaseException as exc:
+            raised.append(exc)
+
+    def behind(step: str) -> None:
+        if step == "delete.after_bytes":
+            go.set()
+            thread.join(60)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert waits.wait(60)
+    try:
+        assert cloud.owner.call("DELETE", f"/v2/images/{session.image_id}").status_code == 204
+        cloud.expire_lease(session)
+        with monkeypatch.context() as patched:
+            patched.setattr(deletion, "checkpoint", behind)
+            cloud.reap()
+    finally:
+        go.set()
+        thread.join(60)
+    assert isinstance(raised[0], errors.GlanceError)
+    assert (cloud.staged(), cloud.reserved(), cloud.database.images.lease(session.image_id)) == ([], (0, 0), None)
 
 
 def test_a_request_that_came_in_time_keeps_it(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,6 +125,21 @@ class Joining:
             turn.save(turn.session, *(changed(x, x.ended(SessionState.FAILED, last_error)) for x in partials))
         return True
 
+    @on_concurrent_change
+    def closed_for_good(self, session: UploadSession) -> UploadSession:
+        """As it is when its image goes: what a transfer to a partial session still saves fails, so that the transfer removes it."""
+        if not session.partial:
+            return session
+        try:
+            found = self._records.get(session.id)
+            if not found.live:
+                return found
+            after = found.ended(SessionState.FAILED, "the image was deleted")
+            self._turns.images.commit(changed(found, after))
+        except (errors.UploadNotFound, errors.RecordNotFound):
+            return session
+        return replace(after, version=found.version + 1)
+
     def go_on(self, turn: Turn) -> None:
         """The reaper has taken an open joint session over: it rests again, without those that somebody has not come to the end of removing."""
         try:

@@ -382,8 +382,9 @@ class UploadSessions:
 
     def deleting(self, image: Image) -> None:
         """The image goes, and what waits for it. Raises StoreError."""
-        for session in self._records.uncleaned(image.id):
-            self._parts.discard(session)
+        for session in [self._joining.closed_for_good(x) for x in self._records.uncleaned(image.id)]:
+            if session.joined is None:
+                self._parts.discard(session)
 
 
 def _again() -> Iterator[None]:
