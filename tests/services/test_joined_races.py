@@ -204,3 +204,24 @@ def test_it_expires_at_the_very_moment(cloud: Cloud, monkeypatch: pytest.MonkeyP
         cloud.reap()
     assert told == ["gone"]
     cloud.nothing_left(session)
+
+
+def test_given_up_while_its_bytes_can_not_be_removed(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody holds what he could not bring to its end."""
+    session = cloud.append(part(cloud, cloud.image(), 1000), 0, DATA[:10])
+
+    def away(*_: object) -> None:
+        raise errors.StoreUnavailable("it does not answer", "staging")
+
+    with monkeypatch.context() as patched:
+        for node in (0, 1):
+            patched.setattr(cloud.uploads(node)._parts, "discard", away)
+        later(patched, 700)
+        cloud.expire_lease(session)
+        cloud.reap()
+        with pytest.raises(errors.StoreUnavailable):
+            cloud.terminate(session)
+        assert cloud.database.images.lease(session.image_id).holder == upload_turns.RESTING
+    cloud.expire_lease(session)
+    cloud.reap()
+    cloud.nothing_left(session)

@@ -84,11 +84,11 @@ class Joining:
                 return
             raise errors.Conflict("the upload was joined with others; give up the final one")
         turn = self._taken(joint)
-        if turn.session.state is SessionState.FAILED:  # whoever ended it has not come to its end
-            self._finishing.end(turn, turn.session.last_error, told=False)
-            return
         try:
-            self._without(turn, partial.id)
+            if turn.session.state is SessionState.FAILED:  # whoever ended it has not come to its end
+                self._finishing.end(turn, turn.session.last_error, told=False)
+            else:
+                self._without(turn, partial.id)
         except BaseException:
             turn.rest(_PAUSE)
             raise
