@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from upload_clouds import DATA, Cloud, clouds
+from waiting import until
 
 from glancecore.domain import errors
 from glancecore.domain.clock import now
@@ -225,3 +226,38 @@ def test_given_up_while_its_bytes_can_not_be_removed(cloud: Cloud, monkeypatch: 
     cloud.expire_lease(session)
     cloud.reap()
     cloud.nothing_left(session)
+
+
+def test_another_one_begins_before_the_bytes_of_one_are_gone(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are not kept, nor reserved, for as long as that one."""
+    image_id = cloud.image()
+    one, two = part(cloud, image_id, 1000), part(cloud, image_id, 2000)
+    cloud.append(one, 0, DATA[:10])
+
+    def away(*_: object) -> None:
+        raise errors.StoreUnavailable("it does not answer", "staging")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cloud.uploads()._parts, "discard", away)
+        with pytest.raises(errors.StoreUnavailable):
+            cloud.terminate(one)
+    three = part(cloud, image_id, 4000)
+    until(lambda: cloud.reap() or cloud.reserved() == (6000, 1))
+    assert cloud.staged() == []
+    assert [cloud.show(x).offset for x in (two, three)] == [0, 0]
+
+
+def test_what_a_dead_process_has_left_is_seen_soon(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when a request that is refused has taken its lease."""
+    monkeypatch.setattr(upload_turns, "SETTLE", 0.2)
+    image_id = cloud.image()
+    one = cloud.append(part(cloud, image_id, 1000), 0, DATA[:10])
+    part(cloud, image_id, 2000)
+    joint = cloud.uploads()._records.at([one.leased])
+    dead = cloud.uploads(1)._turns.take(joint, joint)
+    cloud.uploads(1)._joining._mark(dead, one.id)
+    dead.end()
+    with pytest.raises(errors.QuotaExceeded):
+        part(cloud, image_id, 10_000_000)
+    until(lambda: cloud.reap() or cloud.reserved() == (2000, 1))
+    assert cloud.staged() == []

@@ -55,7 +55,8 @@ class Joining:
         joint = self._open_of(image)
         if joint is None:
             return None
-        if len(self._records.partials(joint)) >= MOST_PARTIALS:
+        others = self._records.partials(joint)
+        if len(others) >= MOST_PARTIALS:
             raise errors.LimitExceeded(f"the image has {MOST_PARTIALS} partial uploads, and may have no more; join them, or end some")
         partial = self.partial(joint, length, note, initiator)
         limit = self._quota.limits(image.owner).bytes
@@ -63,7 +64,7 @@ class Joining:
         after = replace(joint, length=(joint.length or 0) + length, expires_at=partial.expires_at)
         checkpoint("join.before_partial")
         try:
-            self._turns.joined_by(joint, after, partial, *within)
+            self._turns.joined_by(joint, after, partial, *within, seen=not all(x.live for x in others))
         except (errors.LeaseLost, errors.ImageBusy, errors.RecordNotFound) as exc:
             raise errors.ConcurrentChange(f"other requests work on the uploads to image {image.id}; try again") from exc
         checkpoint("join.after_partial")

@@ -209,18 +209,19 @@ class UploadTurns:
             if live is not None:
                 live.overtaken.set()
             try:
-                rests = [] if session.partial else [LeaseTaken(_resting(session, lease), _left(session), lease.token)]
+                left = _left(session) if session.joined is None else _LEAST  # of a joint one the reaper is to see what the older one has left
+                rests = [] if session.partial else [LeaseTaken(_resting(session, lease), left, lease.token)]
                 self.images.commit(changed(session, replace(session, busy=None)), *rests)
             except (errors.ConcurrentChange, errors.LeaseLost, errors.RecordNotFound):
                 continue  # it has ended just now
 
-    def joined_by(self, joint: UploadSession, after: UploadSession, partial: UploadSession, *within: Change) -> None:
-        """Commit that a resting joint session becomes ``after``, with one partial session more, for which room is reserved. Raises ConcurrentChange, LeaseLost,
-        ImageBusy when others came between; and what ``within`` says."""
+    def joined_by(self, joint: UploadSession, after: UploadSession, partial: UploadSession, *within: Change, seen: bool) -> None:
+        """Commit that a resting joint session becomes ``after``, with one partial session more, for which room is reserved. ``seen``: the reaper is to look at it
+        soon. Raises ConcurrentChange, LeaseLost, ImageBusy when others came between; and what ``within`` says."""
         lease = self.images.lease(joint.image_id)
         if lease is None or not belongs(lease, joint) or lease.holder != RESTING:
             raise errors.ImageBusy(f"another request works on the upload to image {joint.image_id}; try again")
-        self.images.commit(changed(joint, after), added(partial), LeaseTaken(_resting(after, lease), _left(after), lease.token), *within)
+        self.images.commit(changed(joint, after), added(partial), LeaseTaken(_resting(after, lease), _LEAST if seen else _left(after), lease.token), *within)
 
     def rests(self, session: UploadSession) -> bool:
         """Whether nobody works on it."""
