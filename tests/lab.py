@@ -147,6 +147,12 @@ def venv(name: str, *requirements: str) -> Path:
     return Path(_run(["bash", "-c", f". {shlex.quote(str(BACKENDS / 'lib.sh'))}; venv {shlex.join([name, *requirements])}"]).strip())
 
 
+@functools.cache
+def npm(name: str, *packages: str) -> Path:
+    """A folder with these npm packages in ``node_modules``, and a ``node``."""
+    return Path(_run(["bash", "-c", f". {shlex.quote(str(BACKENDS / 'lib.sh'))}; npm_folder {shlex.join([name, *packages])}"]).strip())
+
+
 def ceph_bindings() -> None:
     """Let this interpreter, and what it starts, find Debian's rados and rbd, and nothing else of Debian's packages."""
     folder, site_packages = Path(sys.prefix, "lib", "ceph-bindings"), Path(sysconfig.get_path("purelib"))

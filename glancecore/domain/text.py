@@ -16,10 +16,13 @@ from glancecore.domain import errors
 #: Controls of ASCII and of Latin-1, the separators that Unicode counts as ends of lines, and surrogates.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 #: Format characters that are not seen (zero width, joiners, soft hyphens, tags), or turn the direction of text, and letters that look like nothing.
-_HIDDEN = ("\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb"
-           "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f")
-_UNSEEN = re.compile(f"[{_HIDDEN}]")
-_NOT_SHOWN = re.compile(f"{_CONTROL.pattern[:-1]}{_HIDDEN}]")
+_HIDDEN = ("\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb"
+           "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff")
+#: They choose the form of the character before them: of ideographs, Mongolian letters and symbols, and of keys (U+20E3). Behind all else nobody sees them.
+_SELECTORS = "\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef"
+_SEEN = f"(?<![^\0-\u00a8\u00aa-\u00ad\u00af-\u17ff{_SELECTORS}][{_SELECTORS}])(?!(?<=[{_SELECTORS}])\u20e3)"
+_UNSEEN = re.compile(f"[{_HIDDEN}{_SELECTORS}]{_SEEN}")
+_NOT_SHOWN = re.compile(f"{_CONTROL.pattern[:-1]}{_HIDDEN}{_SELECTORS}]{_SEEN}")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 

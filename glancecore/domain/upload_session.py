@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -16,6 +16,8 @@ PLACE = "{part}"
 MOST_PARTS = 100_000
 #: Of them, runs of equal ones.
 MOST_RUNS = 5_000
+#: Sessions that one is joined of, at most: clients name them all in one header, of which servers take 8 KiB.
+MOST_PARTIALS = 50
 
 
 class SessionState(StrEnum):
@@ -55,7 +57,10 @@ class UploadSession:
     bytes is left. Times are aware UTC.
 
     ``tag`` tells its parts from those of others; ``parts`` are those that count, ``next`` is a number that no part has had. ``target`` is the store that
-    the image was promised to, ``staging`` the one where parts wait. ``version`` counts saves and is the compare-and-set key."""
+    the image was promised to, ``staging`` the one where parts wait. ``version`` counts saves and is the compare-and-set key.
+
+    A joint session gets no bytes: it is joined of partial ones, in the order of their ids in ``joined``, which is empty until the end and None for others. Its
+    ``length`` is what they have all together. A partial one has the tag of its joint one, an underscore, and its own; ``busy`` names the request that works on it."""
 
     id: str
     image_id: str
@@ -73,6 +78,8 @@ class UploadSession:
     next: int = 0
     initiator: Initiator = field(default_factory=Initiator)
     cleaned: bool = False
+    joined: tuple[str, ...] | None = None
+    busy: str | None = None
     version: int = 1
 
     @property
@@ -86,9 +93,19 @@ class UploadSession:
         return self.state in (SessionState.OPEN, SessionState.FINISHING)
 
     @property
+    def partial(self) -> bool:
+        """Whether it becomes a part of a joint session."""
+        return "_" in self.tag
+
+    @property
     def place(self) -> str:
         """How the names of its parts begin; nothing is called so itself."""
         return f"{self.image_id}.{self.tag}"
+
+    @property
+    def leased(self) -> str:
+        """The place that the image's lease names: its own, or its joint session's."""
+        return f"{self.image_id}.{self.tag.partition('_')[0]}"
 
     def part(self, number: int) -> str:
         """The name of a part in the staging store."""
@@ -136,6 +153,11 @@ class UploadSession:
 
     def finishing(self) -> UploadSession:
         return replace(self, state=SessionState.FINISHING, last_error=None)
+
+    def joining(self, partials: Sequence[UploadSession], target: str, note: Mapping[str, str]) -> UploadSession:
+        """All bytes are there, in ``partials``, in their order."""
+        size = sum(x.offset for x in partials)
+        return replace(self.finishing(), joined=tuple(x.id for x in partials), offset=size, length=size, target=target, note=note)
 
     def ended(self, state: SessionState, last_error: str | None = None) -> UploadSession:
         return replace(self, state=state, last_error=last_error)

@@ -20,11 +20,19 @@ class UploadSessions(Protocol):
     def largest(self) -> int:
         """Bytes that an image may have."""
 
-    def begin(self, ctx: Context, image_id: str, length: int | None = None, *, store: str | None = None, note: Mapping[str, str] | None = None) -> UploadSession:
+    def begin(self, ctx: Context, image_id: str, length: int | None = None, *, store: str | None = None, note: Mapping[str, str] | None = None,
+              partial: bool = False) -> UploadSession:
         """``length``: bytes of the whole, None while it is not known; known ones are reserved. ``store``: where the image goes; None: the default one.
         ``note``: what the dialect wants to remember, at most some kilobytes. Raises ImageNotFound, Forbidden, WrongStatus, Invalid, UnknownStore, TooLarge,
         QuotaExceeded, LimitExceeded (too many sessions), SignatureInvalid, StoreUnavailable, StoreReadOnly. A session of the image that has got no byte
-        gives way: who began it may not have been told."""
+        gives way: who began it may not have been told.
+
+        ``partial``: one of several that get their bytes at the same time, until ``join``. They expire with the last of them."""
+
+    def join(self, ctx: Context, image_id: str, partials: Sequence[str], *, store: str | None = None, note: Mapping[str, str] | None = None) -> UploadSession:
+        """The image is made of these partial sessions, in their order; as the last ``append`` it waits for that, and raises the same. Those that are not
+        named go with it. ``store``: None: as their first one said. Who asks again is told again. Raises Invalid (no partial session of the image, or named twice),
+        Conflict (one is not complete), TooLarge. The session that it answers takes no bytes: ``append`` raises Forbidden."""
 
     def of_image(self, ctx: Context, image_id: str) -> Sequence[UploadSession]:
         """Those of the image, also some that have ended, for who may upload to it. Raises ImageNotFound, Forbidden."""
@@ -44,4 +52,5 @@ class UploadSessions(Protocol):
         StoreError; BadContent, SignatureInvalid and the like, then the session has ended; UploadGone: it had ended before; Gone: the image was deleted."""
 
     def terminate(self, ctx: Context, image_id: str, session_id: str) -> None:
-        """Nothing stays of it, and the image is queued again; an image that is active by now stays so. Raises StoreError."""
+        """Nothing stays of it, and the image is queued again; an image that is active by now stays so. Of a partial session nothing
+        stays; the image is queued again with the last one. Raises StoreError, and Conflict when a partial session was joined."""

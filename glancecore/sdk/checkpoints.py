@@ -40,6 +40,9 @@ SESSION_STEPS = (
     "session.before_begin", "session.after_begin", "session.taken", "session.first_piece", "session.part_stored", "session.part_noted",
     "session.rested", "session.commit_begun", "session.before_finish", "session.after_finish", "session.parts_gone")
 SESSION_END_STEPS = ("session.before_end", "session.end_bytes_gone", "session.after_end")
+#: Beside these, uploads in pieces that are joined: one more of them, the join, and giving one of them up.
+JOIN_STEPS = ("join.before_partial", "join.after_partial", "join.before_join", "join.after_join")
+JOIN_END_STEPS = ("join.partial_ended", "join.partial_bytes_gone")
 #: An image's data is moved into another store.
 MOVE_STEPS = ("move.held", "move.first_piece", "move.after_put", "move.copied", "move.marked")
 VARIABLE = "GLANCECORE_TEST_KILL_AT"

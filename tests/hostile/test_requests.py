@@ -51,7 +51,7 @@ def test_no_name_has_a_control_character(anywhere: House, character: str) -> Non
 
 
 #: Characters that nobody sees, or that turn what follows.
-UNSEEN = ["\u202e", "\u2066", "\u200b", "\u200d", "\ufeff", "\u00ad", "\u3164", "\U000e0041"]
+UNSEEN = ["\u202e", "\u2066", "\u200b", "\u200d", "\ufeff", "\u00ad", "\u3164", "\U000e0041", "\ufe00", "\u180b", "\U000e0100", "\ufff0"]
 
 
 @pytest.mark.parametrize("character", UNSEEN, ids=lambda x: f"{ord(x):04x}")
@@ -70,6 +70,11 @@ def test_no_label_has_what_nobody_sees(anywhere: House, character: str) -> None:
     assert [(n, x.text) for n, x in enumerate(refused) if x.status_code != 400 or f"U+{ord(character):04X}" not in x.text] == []
     made = owner.create(name=bad, description=bad)
     assert (made["name"], made["description"]) == (bad, bad), "as in Glance"
+
+
+def test_what_chooses_the_form_of_a_sign_is_seen(anywhere: House) -> None:
+    tags = ["\u2764\ufe0f", "1\ufe0f\u20e3", "\u845b\U000e0100\u57ce"]
+    assert sorted(anywhere.owner.create(tags=tags)["tags"]) == sorted(tags)
 
 
 def test_an_image_that_has_one_stays_editable(anywhere: House) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -165,6 +166,18 @@ def test_who_sends_much_at_once_with_the_right_password_is_let_in(users: Path, h
         go_on()
         assert [x.result() for x in results] == [None] * 20
     assert len(asked) == 1, "it is looked at once"
+
+
+def test_who_sends_one_wrong_password_much_at_once_is_looked_at_once(users: Path, held: tuple[list[int], Callable[[], None]]) -> None:
+    """Those who wait hold threads of the server."""
+    auth, (asked, go_on) = _auth(users, attempts_per_user=3), held
+    with ThreadPoolExecutor(20) as pool:
+        results = [pool.submit(_tried, auth, "alice", "wrong") for _ in range(20)]
+        until(lambda: asked and sys.getrefcount(next(iter(auth._looking.values()))) > 20)
+        go_on()
+        assert [x.result() for x in results] == [NotAuthenticated] * 20
+    assert len(asked) == 1
+    assert [_tried(auth, "alice", x) for x in ("wrong", "wrong", "wrong")] == [NotAuthenticated, NotAuthenticated, TooManyAttempts], "later it counts again"
 
 
 def test_who_guesses_locks_out_nobody_whose_name_he_does_not_try(users: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from glancecore_ext_console.sessions import SESSIONS, Session, SessionExpired
 from glancecore.assembly import extensions
 from glancecore.assembly.lifecycle import Service
 from glancecore.domain.errors import ConfigError, DatabaseUnavailable
-from glancecore.ports.record_repository import Record, RecordAdded, RecordQuery
+from glancecore.ports.record_repository import Record, RecordAdded, RecordChanged, RecordQuery
 
 HEADERS_AUTH = {"DEFAULT": {"auth_strategy": "headers"}}
 PASSWORD = "correct horse battery staple"
@@ -255,6 +256,15 @@ def test_a_logout_ends_what_a_change_has_put_in_its_place_meanwhile(behind_proxy
     monkeypatch.setattr(sessions, "log_out", late)
     assert browser.ask("DELETE", "/console/session").status_code == 204
     assert [x.id for x in records(behind_proxy)] == [sessions.find(other.cookie).record.id]
+
+
+def test_a_session_that_was_begun_before_logins_were_a_key_is_ended_too(behind_proxy: Service) -> None:
+    browser = Browser(behind_proxy.app, proxied("red"))
+    browser.login("proxy")
+    [record] = records(behind_proxy)
+    behind_proxy.database.images.commit(RecordChanged(record, replace(record, keys=record.keys[:1], version=record.version + 1)))
+    assert browser.ask("DELETE", "/console/session").status_code == 204
+    assert not records(behind_proxy)
 
 
 def test_a_change_goes_on_when_the_use_was_noted_meanwhile(behind_proxy: Service, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import pytest
 import requests
 import sqlalchemy
 from collector import Collector, collecting
+from glancecore_ext_tracing import sending
 from glancecore_ext_tracing.otel import OtelTracer
 from glancecore_ext_tracing.sending import BoundedProcessor, Sending
 from opentelemetry.sdk.trace import ReadableSpan
@@ -166,6 +167,23 @@ def test_of_a_tracer_that_was_closed_nothing_is_told(collector: Collector, site:
         assert requests.get(site[0], timeout=10).status_code == 200
     engine.dispose()
     assert collector.spans == []
+
+
+@pytest.mark.parametrize("sent", ["a" * 500, "a=\\", ",".join(f"k{x}=v" for x in range(40))])
+def test_a_tracestate_that_is_none_is_not_logged(tracer: OtelTracer, caplog: pytest.LogCaptureFixture, sent: str) -> None:
+    parent = {"traceparent": f"00-{'4b' * 16}-{'7a' * 8}-01", "tracestate": sent}
+    with tracer.begin("top", SpanKind.SERVER, {}, parent).active():
+        assert tracer.carrier()["traceparent"].startswith(f"00-{'4b' * 16}")
+    assert caplog.text == ""
+
+
+def test_what_the_exporter_says_has_no_token_of_the_endpoint(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "_SELDOM", sending._Seldom())  # nothing was said yet
+    away = made(SimpleNamespace(url="http://127.0.0.1:1/sesame/v1/traces?api-key=sesame"))  # type: ignore[arg-type]
+    away.begin("top", SpanKind.INTERNAL, {}, {}).end()
+    until(lambda: "Connection refused" in caplog.text, 20)
+    away.close()
+    assert "sesame" not in caplog.text
 
 
 class Stuck(SpanExporter):

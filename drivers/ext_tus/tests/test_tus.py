@@ -38,7 +38,7 @@ def test_options_without_identity(tus: Tus) -> None:
         assert answer.status_code == 204
         assert answer.headers["Tus-Version"] == answer.headers["Tus-Resumable"] == "1.0.0"
         assert set(answer.headers["Tus-Extension"].split(",")) == {
-            "creation", "creation-with-upload", "creation-defer-length", "checksum", "expiration", "termination"}
+            "creation", "creation-with-upload", "creation-defer-length", "checksum", "expiration", "termination", "concatenation"}
         assert int(answer.headers["Tus-Max-Size"]) > 1 << 30
         assert "sha1" in answer.headers["Tus-Checksum-Algorithm"].split(",")
 
@@ -150,7 +150,7 @@ def test_what_is_refused(tus: Tus) -> None:
         assert (answer.status_code, answer.headers["Tus-Version"]) == (412, "1.0.0")
     for headers in ({}, {"Upload_Length": "-1"}, {"Upload_Length": "x"}, {"Upload_Length": "1", "Upload_Defer_Length": "1"}, {"Upload_Defer_Length": "2"},
                     {"Upload_Length": "1", "Upload_Metadata": "key not-base64!"}, {"Upload_Length": "1", "Upload_Metadata": "a YQ==,a YQ=="},
-                    {"Upload_Length": "1", "Upload_Metadata": f"a {'A' * 5000}"}, {"Upload_Length": "1", "Upload_Concat": "partial"}):
+                    {"Upload_Length": "1", "Upload_Metadata": f"a {'A' * 5000}"}):
         answer = tus.call("POST", uploads, **headers)
         assert (answer.status_code, answer.headers["Tus-Resumable"]) == (400, "1.0.0"), (headers, answer.text)
     assert tus.call("POST", uploads, Upload_Length=str(10**17)).status_code == 413

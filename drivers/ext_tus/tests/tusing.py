@@ -42,6 +42,20 @@ class Tus:
         assert answer.status_code == 201, answer.text
         return str(answer.headers["Location"])
 
+    def partials(self, image_id: str, cuts: Iterable[tuple[int, int]], *, sent: bool = True) -> list[str]:
+        """URLs of partial uploads, of these ranges of DATA; ``sent``: with their bytes."""
+        urls = []
+        for first, end in cuts:
+            answer = self.create(image_id, end - first, Upload_Concat="partial")
+            assert answer.status_code == 201, answer.text
+            urls.append(str(answer.headers["Location"]))
+            if sent:
+                assert self.patch(urls[-1], 0, DATA[first:end]).status_code == 204
+        return urls
+
+    def join(self, image_id: str, urls: Iterable[str], **headers: str) -> requests.Response:
+        return self.call("POST", f"/v2/images/{image_id}/uploads", Upload_Concat=f"final;{' '.join(urls)}", **headers)
+
     def patch(self, url: str, offset: int, data: bytes | Iterable[bytes], **headers: str) -> requests.Response:
         return self.call("PATCH", url, data, **{"Upload_Offset": str(offset), "Content_Type": OFFSET_OCTETS, **headers})
 

@@ -156,7 +156,7 @@ class UploadFinishing:
         """Remove what is left of a session whose image is active. Raises StoreError, DatabaseUnavailable."""
         self._parts.discard(done)
         with contextlib.suppress(errors.ConcurrentChange, errors.RecordNotFound):  # somebody else has
-            self._images.commit(changed(done, replace(done.emptied(), expires_at=now() + timedelta(seconds=TOLD_FOR))))
+            self._images.commit(changed(done, replace(done.emptied(), expires_at=now() + timedelta(seconds=TOLD_FOR))), *map(removed, self._parts.partials(done)))
 
     def _go_on(self, turn: Turn) -> None:
         """Raises LeaseLost, Suspended."""
@@ -201,7 +201,7 @@ class UploadFinishing:
         if session.live:
             until = min(session.expires_at, now() + timedelta(seconds=TOLD_FOR)) if told else session.expires_at
             checkpoint("session.before_end")
-            turn.save(replace(session.ended(SessionState.FAILED, last_error), expires_at=until))
+            self._ended(turn, replace(session.ended(SessionState.FAILED, last_error), expires_at=until))
         self._parts.discard(turn.session)
         for ref in turn.lease.blobs[1:]:
             self.stores.discard(ref)
@@ -211,9 +211,15 @@ class UploadFinishing:
         checkpoint("session.after_end")
 
     @on_concurrent_change
+    def _ended(self, turn: Turn, after: UploadSession) -> None:
+        """No request goes on with it, or with what it was to be joined of."""
+        turn.save(after, *(changed(x, x.ended(SessionState.FAILED, after.last_error)) for x in self._parts.partials(turn.session) if x.live))
+
+    @on_concurrent_change
     def _queued_again(self, turn: Turn, *, told: bool) -> None:
         image = self._images.get_any(turn.session.image_id)
         changes: list[Change] = [changed(turn.session, turn.session.emptied()) if told else removed(turn.session)]
+        changes += map(removed, self._parts.partials(turn.session))
         if image.status is Status.SAVING:
             changes.append(self._operations.writer.image(image, image.give_up(Status.QUEUED, turn.session.last_error)))
         self._operations.writer.save(*changes, LeaseEnded(turn.lease))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from glancecore.domain import errors
 from glancecore.domain.upload_session import UploadSession
+from glancecore.features.uploads.records import UploadRecords
 from glancecore.kernel.transfer.store_facade import StoreFacade
 from glancecore.kernel.transfer.stores import Stores
 
@@ -14,8 +15,9 @@ LOG = logging.getLogger(__name__)
 
 
 class UploadParts:
-    def __init__(self, stores: Stores) -> None:
+    def __init__(self, stores: Stores, records: UploadRecords) -> None:
         self._stores = stores
+        self._records = records
 
     @property
     def store(self) -> StoreFacade:
@@ -28,7 +30,9 @@ class UploadParts:
         return self._stores.recorded(session.staging).put(session.part(number), pieces).url
 
     def open(self, session: UploadSession, length: int | None = None) -> Iterator[bytes]:
-        """The bytes of all parts that count, or the first ``length`` of them. Raises StoreError."""
+        """The bytes of all parts that count, or the first ``length`` of them; of a joint session those of what it is joined of. Raises StoreError, UploadNotFound."""
+        for partial in session.joined or ():
+            yield from self.open(self._records.get(partial))
         store, left = self._stores.recorded(session.staging), length
         for url in session.urls():
             if left is not None and left <= 0:
@@ -41,7 +45,9 @@ class UploadParts:
                         return
 
     def discard(self, session: UploadSession) -> None:
-        """Remove all parts, also of writers that are dead. Raises StoreError: then some are left."""
+        """Remove all parts, also of writers that are dead, and of what the session is joined of, or might have been. Raises StoreError: then some are left."""
+        for partial in self.partials(session):
+            self.discard(partial)
         store = self._stores.recorded(session.staging)
         for url in session.urls():
             store.delete(url)  # cheaper than to look what there is
@@ -49,6 +55,10 @@ class UploadParts:
         for number in range(session.next):
             if number not in count:
                 store.discard(session.part(number))
+
+    def partials(self, session: UploadSession) -> list[UploadSession]:
+        """Those of a joint session; else none."""
+        return [] if session.joined is None else self._records.partials(session)
 
     def discard_one(self, session: UploadSession, number: int) -> bool:
         """What a writer has made in vain: whether nothing is left of it. What can't be removed now is removed with the session."""

@@ -134,7 +134,7 @@ class Receiving:
 
 class _Judge:
     """Says of each piece whether it can become a part of the image. ``whole``: all pieces count, or none does; a ``verdict`` about the format waits for the end
-    then, when it is known whether they came as they were sent."""
+    then, when it is known whether they came as they were sent. Of what a partial session gets the format is judged when it is joined."""
 
     def __init__(self, receiving: Receiving, turn: Turn, image: Image, reservation: Reservation | None, *, whole: bool) -> None:
         self.verdict: errors.BadContent | None = None
@@ -145,7 +145,7 @@ class _Judge:
         self._whole = whole
         self._total = turn.session.offset
         self._earlier = turn.session
-        self._inspector = receiving.inspector(image) if self._total < BEGINNING else None
+        self._inspector = receiving.inspector(image) if self._total < BEGINNING and not turn.session.partial else None
 
     def __call__(self, piece: bytes) -> None:
         length, total = self._turn.session.length, self._total + len(piece)

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from glancecore.domain import errors
 from glancecore.domain.context import Initiator
-from glancecore.domain.upload_session import PartRun, SessionState, UploadSession
+from glancecore.domain.upload_session import MOST_PARTIALS, PartRun, SessionState, UploadSession
 from glancecore.ports.record_repository import (
     Record,
     RecordAdded,
@@ -21,7 +21,7 @@ from glancecore.ports.record_repository import (
 
 #: No extension's: their names have no blank.
 COLLECTION = "the service.uploads"
-#: The keys: the owner, of sessions that have not ended; the place of the parts, while there may be some.
+#: The keys: the owner, of sessions that have not ended, a joint one and its partial ones counting as one; the place of the parts, while there may be some.
 _OWNER, _PLACE = 0, 1
 _PAGE = 100
 
@@ -58,6 +58,11 @@ class UploadRecords:
                 return
             after = (found[-1].keys[_PLACE] or "", found[-1].id)
 
+    def partials(self, joint: UploadSession) -> list[UploadSession]:
+        """What it is joined of, or may be; in no order that means anything."""
+        found = self._records.find(RecordQuery(COLLECTION, _PLACE, prefix=f"{joint.place}_", limit=MOST_PARTIALS + 1))
+        return [_session(x) for x in found]
+
     def live_of(self, owner: str | None, limit: int) -> int:
         """How many of a project's sessions are kept and have not ended; counted up to ``limit``."""
         return len(self._records.find(RecordQuery(COLLECTION, _OWNER, [owner or ""], limit=limit)))
@@ -92,8 +97,9 @@ def _record(session: UploadSession) -> Record:
     data: dict[str, object] = {
         "tag": session.tag, "target": session.target, "staging": session.staging, "offset": session.offset, "length": session.length,
         "state": session.state.value, "note": dict(session.note), "fault": session.last_error, "next": session.next, "initiator": asdict(session.initiator),
-        "parts": [[x.first, x.count, x.size, x.url] for x in session.parts], "owner": session.owner, "cleaned": session.cleaned}
-    keys = (session.owner or "" if session.live else None, None if session.cleaned else session.place)
+        "parts": [[x.first, x.count, x.size, x.url] for x in session.parts], "owner": session.owner, "cleaned": session.cleaned,
+        "joined": None if session.joined is None else list(session.joined), "busy": session.busy}
+    keys = (session.owner or "" if session.live and not session.partial else None, None if session.cleaned else session.place)
     return Record(COLLECTION, session.id, data, keys, session.image_id, session.expires_at, session.version)
 
 
@@ -104,4 +110,5 @@ def _session(record: Record) -> UploadSession:
     return UploadSession(
         record.id, record.image_id, data["owner"], data["tag"], data["target"], data["staging"], record.expires_at,
         data["offset"], data["length"], SessionState(data["state"]), data["note"], data["fault"], tuple(PartRun(*x) for x in data["parts"]), data["next"],
-        Initiator(**data["initiator"]), data["cleaned"], record.version)
+        Initiator(**data["initiator"]), data["cleaned"],
+        None if data.get("joined") is None else tuple(data["joined"]), data.get("busy"), record.version)

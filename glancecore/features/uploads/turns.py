@@ -17,7 +17,7 @@ from glancecore.domain.clock import now
 from glancecore.domain.image import Status
 from glancecore.domain.lease import BlobRef, Lease, Operation
 from glancecore.domain.upload_session import SessionState, UploadSession
-from glancecore.features.uploads.records import UploadRecords, changed
+from glancecore.features.uploads.records import UploadRecords, added, changed
 from glancecore.kernel.leases import Leases
 from glancecore.ports.repository import Change, ImageRepository, LeaseChanged, LeaseTaken
 
@@ -47,6 +47,11 @@ class Turn:
         self.unwritten = False
         self._turns = turns
         self._held = turns.leases.check(lease)
+
+    @property
+    def token(self) -> str | None:
+        """Of this very holding."""
+        return self.lease.token
 
     def check(self) -> None:
         """Raises LeaseLost once somebody else works on the session; cheap enough for each piece."""
@@ -93,6 +98,39 @@ class Turn:
         self._turns.ended(self)
 
 
+class PartialTurn(Turn):
+    """Of a partial session, on which the image's lease lies at rest: who works on it stands in its record, and each save fails once that is another one."""
+
+    def __init__(self, turns: UploadTurns, session: UploadSession, lease: Lease) -> None:
+        super().__init__(turns, session, lease)
+        self._held = _nothing
+
+    @property
+    def token(self) -> str | None:
+        return self.session.busy
+
+    def save(self, after: UploadSession, *changes: Change, reserved: int | None = None, blobs: tuple[BlobRef, ...] | None = None) -> None:
+        """Commit what has become of the session. Raises LeaseLost, and what ``changes`` say. All of it is reserved from its beginning."""
+        del reserved, blobs
+        try:
+            self._turns.images.commit(changed(self.session, after), *changes)
+        except (errors.RecordNotFound, errors.ImageNotFound, errors.ConcurrentChange) as exc:
+            raise errors.LeaseLost(f"the upload to image {self.session.image_id} was ended, or a newer request goes on with it") from exc
+        self.session = replace(after, version=self.session.version + 1)
+
+    def _rest(self, seconds: float) -> None:
+        del seconds
+        self.save(replace(self.session.unclaimed() if self.unwritten else self.session, busy=None))
+
+    def end(self) -> None:
+        """Nobody works on it here any more."""
+        self._turns.ended(self)
+
+
+def _nothing() -> None:
+    """Each save sees by itself whether another one has come."""
+
+
 class UploadTurns:
     def __init__(self, images: ImageRepository, records: UploadRecords, leases: Leases) -> None:
         self.images = images
@@ -112,6 +150,10 @@ class UploadTurns:
         lease = self.images.lease(session.image_id)
         if lease is None or not belongs(lease, session):
             raise errors.Gone(f"image {session.image_id} was deleted, or its upload has ended")
+        if session.partial:
+            after = replace(after, busy=uuid.uuid4().hex)
+            self.images.commit(changed(session, after), *within)
+            return self.took_over(replace(after, version=session.version + 1), lease)
         mine = replace(lease, operation=Operation.SESSION, holder=self.leases.holder, token=uuid.uuid4().hex, reserved=lease.reserved if reserved is None else reserved)
         try:
             self.images.commit(changed(session, after), self.leases.taken(mine, lease.token), *within)
@@ -125,7 +167,7 @@ class UploadTurns:
         older = self._live.get(session.id)
         if older is not None:
             older.overtaken.set()
-        turn = self._live[session.id] = Turn(self, session, lease)
+        turn = self._live[session.id] = (PartialTurn if session.partial else Turn)(self, session, lease)
         return turn
 
     def ended(self, turn: Turn) -> None:
@@ -134,7 +176,9 @@ class UploadTurns:
         turn.over.set()
 
     def token(self, session: UploadSession) -> str | None:
-        """Of who holds its lease now: no request that comes later has that one."""
+        """Of who holds it now: no request that comes later has that one."""
+        if session.partial:
+            return session.busy or RESTING
         lease = self.images.lease(session.image_id)
         return lease.token if lease is not None and belongs(lease, session) else None
 
@@ -146,12 +190,15 @@ class UploadTurns:
         while True:
             session = self._records.get(session.id)
             lease = self.images.lease(session.image_id)
-            if lease is None or not belongs(lease, session) or lease.holder == RESTING or session.state is not SessionState.OPEN:
+            if lease is None or not belongs(lease, session) or session.state is not SessionState.OPEN:
                 return session
-            if arrived is not None and lease.token != arrived:
+            holder = session.busy if session.partial else None if lease.holder == RESTING else lease.token
+            if holder is None:
+                return session
+            if arrived is not None and holder != arrived:
                 raise errors.Conflict("a newer request goes on with this upload")
             live = self._live.get(session.id)
-            if live is not None and live.lease.token != lease.token:
+            if live is not None and live.token != holder:
                 live = None  # one that was overtaken
             passed = time.monotonic() - begun
             if live is not None and passed > ALONE:
@@ -162,9 +209,18 @@ class UploadTurns:
             if live is not None:
                 live.overtaken.set()
             try:
-                self.images.commit(changed(session, session), LeaseTaken(_resting(session, lease), _left(session), lease.token))
+                rests = [] if session.partial else [LeaseTaken(_resting(session, lease), _left(session), lease.token)]
+                self.images.commit(changed(session, replace(session, busy=None)), *rests)
             except (errors.ConcurrentChange, errors.LeaseLost, errors.RecordNotFound):
                 continue  # it has ended just now
+
+    def joined_by(self, joint: UploadSession, after: UploadSession, partial: UploadSession, *within: Change) -> None:
+        """Commit that a resting joint session becomes ``after``, with one partial session more, for which room is reserved. Raises ConcurrentChange, LeaseLost,
+        ImageBusy when others came between; and what ``within`` says."""
+        lease = self.images.lease(joint.image_id)
+        if lease is None or not belongs(lease, joint) or lease.holder != RESTING:
+            raise errors.ImageBusy(f"another request works on the upload to image {joint.image_id}; try again")
+        self.images.commit(changed(joint, after), added(partial), LeaseTaken(_resting(after, lease), _left(after), lease.token), *within)
 
     def rests(self, session: UploadSession) -> bool:
         """Whether nobody works on it."""
@@ -179,7 +235,7 @@ class UploadTurns:
 
 def belongs(lease: Lease, session: UploadSession) -> bool:
     """Whether it is this session's lease, and not another operation's on the same image."""
-    return lease.operation == Operation.SESSION and any(x.key == session.place for x in lease.blobs)
+    return lease.operation == Operation.SESSION and any(x.key == session.leased for x in lease.blobs)
 
 
 def _resting(session: UploadSession, lease: Lease) -> Lease:

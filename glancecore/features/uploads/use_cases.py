@@ -10,8 +10,8 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from glancecore.domain import errors
@@ -23,6 +23,8 @@ from glancecore.domain.lease import Lease
 from glancecore.domain.quota import Limits
 from glancecore.domain.upload_session import PieceDigest, SessionState, UploadSession
 from glancecore.features.uploads.finishing import UploadFinishing
+from glancecore.features.uploads.joining import Joining
+from glancecore.features.uploads.limits import UploadLimits
 from glancecore.features.uploads.receiving import Receiving
 from glancecore.features.uploads.records import UploadRecords, added, removed
 from glancecore.features.uploads.turns import Turn, UploadTurns
@@ -42,16 +44,6 @@ _MOST_ENDED = 20
 _EXPIRED = "the upload was not gone on with in time; begin a new one"
 
 
-@dataclass(frozen=True, slots=True)
-class UploadLimits:
-    """The operator's choices. ``keep_for`` and ``patience`` in seconds, ``cap`` in bytes; ``per_project`` None: no limit."""
-
-    keep_for: float
-    per_project: int | None
-    patience: float
-    cap: int
-
-
 class UploadSessions:
     def __init__(self, operations: Operations, authorizer: Authorizer, quota: Quota, records: UploadRecords, receiving: Receiving, finishing: UploadFinishing,
                  limits: UploadLimits) -> None:
@@ -65,6 +57,7 @@ class UploadSessions:
         self._finishing = finishing
         self._limits = limits
         self._turns = UploadTurns(self._images, records, operations.leases)
+        self._joining = Joining(self._turns, records, receiving.parts, finishing, quota, self._until)
         self._swept = time.monotonic()
 
     @property
@@ -73,11 +66,17 @@ class UploadSessions:
         return self._limits.cap
 
     # -- what a user asks for --------------------------------------------------------------------------------------------
-    def begin(self, ctx: Context, image_id: str, length: int | None = None, *, store: str | None = None, note: Mapping[str, str] | None = None) -> UploadSession:
+    def begin(self, ctx: Context, image_id: str, length: int | None = None, *, store: str | None = None, note: Mapping[str, str] | None = None,
+              partial: bool = False) -> UploadSession:
         """See ``ports.extension.UploadSessions``."""
-        image = self._images.get(image_id, ctx.viewer)
-        self._policy.authorize(ctx, "get_image", image)
-        self._policy.authorize(ctx, "upload_image", image)
+        image = self._writable(ctx, image_id)
+        if partial:
+            if length is None:
+                raise errors.Invalid("a partial upload must tell its length at its beginning")
+            self._limits.check_length(length)
+            found = self._joining.begun(image, length, note, ctx.initiator)
+            if found is not None:
+                return found
         image = self._without_empty(image)
         image.require(Status.QUEUED)
         image.require_formats()
@@ -87,15 +86,18 @@ class UploadSessions:
         self._check_number(image.owner, 1)
         limits = self._quota.limits(image.owner)
         session = UploadSession(secrets.token_urlsafe(32), image_id, image.owner, secrets.token_hex(8), target.id, self._parts.store.id, self._until(),
-                                length=length, note=dict(note or {}), initiator=ctx.initiator)
+                                length=length, note={} if partial else dict(note or {}), initiator=ctx.initiator, joined=() if partial else None)
+        told = self._joining.partial(session, length or 0, note, ctx.initiator) if partial else session
         saved = self._operations.writer.image(image, image.begin_upload())
         within = Limits(bytes=limits.bytes, uploading=limits.uploading)
         checkpoint("session.before_begin")
         try:
             self._operations.writer.save(
-                saved, self._turns.first(session, length or 0), added(session), *([] if within == Limits() else [WithinLimits(image.owner, within)]),
+                saved, self._turns.first(session, length or 0), *map(added, {session.id: session, told.id: told}.values()), *([] if within == Limits() else [WithinLimits(image.owner, within)]),
                 events=[ImageEvent(EventType.IMAGE_PREPARE, saved.after, target.id)])
         except errors.ConcurrentChange as exc:
+            if partial:  # another first one was faster
+                return self.begin(ctx, image_id, length, store=store, note=note, partial=True)
             raise errors.WrongStatus(f"image {image.id} has changed meanwhile; look at its status") from exc
         checkpoint("session.after_begin")
         try:
@@ -104,7 +106,12 @@ class UploadSessions:
             with contextlib.suppress(errors.ConcurrentChange, errors.LeaseLost, errors.Gone):
                 self._end(self._turns.take(session, session))
             raise
-        return session
+        return told
+
+    def join(self, ctx: Context, image_id: str, partials: Sequence[str], *, store: str | None = None, note: Mapping[str, str] | None = None) -> UploadSession:
+        """See ``ports.extension.UploadSessions``."""
+        joined = self._joining.join(self._writable(ctx, image_id), partials, store, note)
+        return self._nothing_more(ctx, joined, joined.offset, 0) if isinstance(joined, UploadSession) else self._finished(ctx, joined)
 
     def show(self, ctx: Context, image_id: str, session_id: str, *, settle: bool = True) -> UploadSession:
         """See ``ports.extension.UploadSessions``."""
@@ -113,15 +120,15 @@ class UploadSessions:
 
     def of_image(self, ctx: Context, image_id: str) -> list[UploadSession]:
         """See ``ports.extension.UploadSessions``."""
-        image = self._images.get(image_id, ctx.viewer)
-        self._policy.authorize(ctx, "get_image", image)
-        self._policy.authorize(ctx, "upload_image", image)
-        return [x for x in self._records.of_image(image_id) if x.owner == image.owner]
+        image = self._writable(ctx, image_id)
+        return [x for x in self._records.of_image(image_id) if x.owner == image.owner and x.joined != ()]
 
     def append(self, ctx: Context, image_id: str, session_id: str, offset: int, pieces: Iterable[bytes], *, size: int | None = None,
                length: int | None = None, last: bool = False, digest: PieceDigest | None = None) -> UploadSession:
         """See ``ports.extension.UploadSessions``."""
         session, image = self._asked(ctx, image_id, session_id)
+        if session.joined is not None:
+            raise errors.Forbidden("a final upload is joined of others, and takes no bytes itself")
 
         def receive(turn: Turn) -> Exception | None:
             return self._receiving.receive(turn, image, () if size == 0 else pieces, digest, self._grown, self._reservation(image, turn))
@@ -134,7 +141,7 @@ class UploadSessions:
             if offset != session.offset:
                 raise errors.OffsetMismatch(f"the upload goes on at byte {session.offset}, not at {offset}", session.offset)
             told = session if length is None else session.of_length(length)
-            self._check_size(told, size)
+            self._limits.check(told, size)
             try:
                 turn = self._take(image, session, told if size == 0 else told.claimed())
                 turn.unwritten = size != 0
@@ -148,6 +155,10 @@ class UploadSessions:
     def terminate(self, ctx: Context, image_id: str, session_id: str) -> None:
         """See ``ports.extension.UploadSessions``."""
         session, _ = self._asked(ctx, image_id, session_id)
+        if session.partial:
+            with contextlib.suppress(errors.RecordNotFound, errors.UploadNotFound):  # it is gone already
+                self._joining.remove(session)
+            return
         for _ in _again():
             session = self._turns.settled(session)
             try:
@@ -166,6 +177,13 @@ class UploadSessions:
         raise errors.ImageBusy(f"too many requests for the upload to image {image_id} at once; try again")
 
     # -- inside ------------------------------------------------------------------------------------------------------------
+    def _writable(self, ctx: Context, image_id: str) -> Image:
+        """The image, for who may upload to it. Raises ImageNotFound, Forbidden."""
+        image = self._images.get(image_id, ctx.viewer)
+        self._policy.authorize(ctx, "get_image", image)
+        self._policy.authorize(ctx, "upload_image", image)
+        return image
+
     def _check_number(self, owner: str | None, more: int) -> None:
         most = self._limits.per_project
         if most is not None and self._records.live_of(owner, most + 1) + more > most:
@@ -177,7 +195,7 @@ class UploadSessions:
     def _without_empty(self, image: Image) -> Image:
         """Without a session that has got nothing: whoever began it may not have been told its id."""
         for session in self._records.uncleaned(image.id) if image.status is Status.SAVING else ():
-            if session.state is SessionState.OPEN and not session.offset and self._turns.rests(session):
+            if session.state is SessionState.OPEN and self._turns.rests(session) and self._joining.empty(session):
                 with contextlib.suppress(errors.ConcurrentChange, errors.LeaseLost):
                     self._end(self._turns.take(session, session))
         return self._images.get_any(image.id) if image.status is Status.SAVING else image
@@ -201,23 +219,12 @@ class UploadSessions:
         """The session and its image, for who may upload to it; to others it looks as if there were none. Raises UploadNotFound, UploadGone."""
         session = self._records.get(session_id)
         try:
-            image = self._images.get(session.image_id, ctx.viewer)
-            self._policy.authorize(ctx, "get_image", image)
-            self._policy.authorize(ctx, "upload_image", image)
+            image = self._writable(ctx, session.image_id)
         except (errors.ImageNotFound, errors.Forbidden) as exc:
             raise errors.UploadNotFound("no such upload: it has ended, or was never begun") from exc
         if session.image_id != image_id or session.owner != image.owner:
             raise errors.UploadNotFound("no such upload: it has ended, or was never begun")
         return session, image
-
-    def _check_size(self, session: UploadSession, size: int | None) -> None:
-        """What a request says of itself, before its first byte is read."""
-        if session.length is not None and session.length > self._limits.cap:
-            raise errors.TooLarge(f"the data has {session.length} bytes; image_size_cap is {self._limits.cap}")
-        if size is not None and session.length is not None and session.offset + size > session.length:
-            raise errors.SizeMismatch(f"the upload was declared to have {session.length} bytes; with these it has {session.offset + size}")
-        if size is not None and session.offset + size > self._limits.cap:
-            raise errors.TooLarge(f"with these bytes the data has {session.offset + size}; image_size_cap is {self._limits.cap}")
 
     def _take(self, image: Image, session: UploadSession, after: UploadSession) -> Turn:
         """Once its length is known, all of it is reserved."""
@@ -262,7 +269,7 @@ class UploadSessions:
 
     def _grown(self, session: UploadSession) -> UploadSession:
         """It is kept from now on for as long as from its beginning; with its last byte it is all there."""
-        return replace(session.finishing() if session.complete else session, expires_at=self._until())
+        return replace(session.finishing() if session.complete and not session.partial else session, expires_at=self._until())
 
     def _reservation(self, image: Image, turn: Turn) -> Reservation | None:
         """How room is reserved for data whose length is not known; None when there is no limit, or all is reserved."""
@@ -299,7 +306,7 @@ class UploadSessions:
             raise errors.OffsetMismatch(f"the upload has all of its {session.offset} bytes", session.offset)
         if size != 0:
             raise errors.SizeMismatch(f"the upload has all of its {session.offset} bytes")
-        if session.state is SessionState.FINISHING and self._turns.rests(session):
+        if session.state is SessionState.FINISHING and not session.partial and self._turns.rests(session):
             try:
                 return self._finished(ctx, self._turns.take(session, session))
             except (errors.ConcurrentChange, errors.LeaseLost):
@@ -325,12 +332,15 @@ class UploadSessions:
             self._operations.leases.forget(lease)
             return None
         turn = self._turns.took_over(session, lease)
-        if session.state is SessionState.FAILED or session.expires_at <= now():
+        if session.state is SessionState.FAILED or self._joining.kept_until(session) <= now():
             LOG.info("image %s: its upload of %d bytes has ended", session.image_id, session.offset)
             self._finishing.end(turn, session.last_error or _EXPIRED, told=session.state is SessionState.FAILED)
         elif session.state is SessionState.FINISHING:
             LOG.info("image %s: it is made of its upload", session.image_id)
             self._finishing.submit(turn, None)
+        elif session.joined is not None:
+            self._joining.go_on(turn)
+            return None
         else:
             turn.rest()
             return None

@@ -32,6 +32,14 @@ MOST_KNOWN = 10_000
 LONGEST = 72
 
 
+class _Look:
+    """At a password. ``wrong``: it is, and whoever has sent the same meanwhile need not be looked at."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.wrong = False
+
+
 class BasicAuth(Auth):
     """Standalone use without Keystone; works with keystoneauth's ``http_basic`` and any HTTP client.
 
@@ -58,7 +66,7 @@ class BasicAuth(Auth):
         self._read: tuple[int, dict[str, bytes]] | None = None
         self._attempts = Attempts(self.conf.attempts_per_user, self.conf.attempts_per_address)
         #: One for each password that is looked at: who sends it again meanwhile waits for what is found.
-        self._looking: WeakValueDictionary[bytes, threading.Lock] = WeakValueDictionary()
+        self._looking: WeakValueDictionary[bytes, _Look] = WeakValueDictionary()
         self._lock = threading.Lock()
         for option, user in self._unknown():
             LOG.warning("[auth_basic] %s names %s, who is not in %s: correct the name, or take it out", option, user, path)
@@ -95,12 +103,15 @@ class BasicAuth(Auth):
         if self._is_known(mark):
             return
         with self._lock:
-            looking = self._looking.setdefault(mark, threading.Lock())
-        with looking:
+            look = self._looking.setdefault(mark, _Look())
+        with look.lock:
             if self._is_known(mark):  # a client that sends many requests at once has one password
                 return
+            if look.wrong:
+                raise NotAuthenticated("wrong user or password")
             with self._attempts.one(address, user):
                 if not _right(users, user, password):
+                    look.wrong = True
                     LOG.info("wrong user or password from %s", address or "a Unix socket")
                     raise NotAuthenticated("wrong user or password")
             if len(self._known) > MOST_KNOWN:

@@ -133,6 +133,7 @@ class Sessions:
     def log_out(self, session: Session) -> None:
         """Also the one that has taken its place meanwhile, in another project: its cookie is on the way to the same browser."""
         self._end_line(session.line)
+        self._remove(session.record)  # one that was begun before lines were a key is not found by it
 
     def end_all(self, session: Session) -> None:
         """Those of its user."""

@@ -13,7 +13,7 @@ from glancecore.ports.options import Section
 from glancecore.ports.tracer import Tracer
 from glancecore_ext_tracing.options import OPTIONS
 
-_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER = re.compile(r"[A-Za-z0-9!#\$%&'*+.^_`|~-]+")
 
 if TYPE_CHECKING:
     from glancecore_ext_tracing.otel import OtelTracer

@@ -7,7 +7,8 @@ from oslo_config import cfg
 from glancecore.ports.options import DictOpt
 
 OPTIONS: list[cfg.Opt] = [
-    cfg.StrOpt("endpoint", help="Where spans go: the URL of a collector that takes OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces. Required."),
+    cfg.StrOpt("endpoint", secret=True,
+               help="Where spans go: the URL of a collector that takes OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces. Required."),
     DictOpt("headers", default={}, secret=True, help="Headers of each request to the collector, such as authorization:Bearer …"),
     cfg.StrOpt("ca_file", help="Certificates (PEM) of the authorities that the collector's may be signed by. Default: those that requests trusts."),
     cfg.FloatOpt("sampling_ratio", default=1.0, min=0.0, max=1.0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
@@ -26,6 +27,9 @@ _KINDS = {x: trace.SpanKind[x.name] for x in SpanKind}
 _WORDS = TraceContextTextMapPropagator()
 #: Characters of a text, and attributes of a span, that are kept. No events: libraries would put errors' texts there.
 _LIMITS = SpanLimits(max_span_attributes=32, max_attribute_length=256, max_events=0, max_links=8)
+# they warn of each tracestate that is none, with all of it: any client would write into the log
+for _name in ("opentelemetry.trace.span", "opentelemetry.trace.propagation.tracecontext"):
+    logging.getLogger(_name).setLevel(logging.ERROR)
 
 
 class _At:

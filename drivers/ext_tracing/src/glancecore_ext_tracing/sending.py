@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Sequence
@@ -20,19 +21,22 @@ LOG = logging.getLogger(__name__)
 _BATCH = 512
 #: Seconds between two words of the exporter about what is wrong.
 _QUIET = 60.0
+#: The collector's, as libraries write it into their errors.
+_URL = re.compile(r"(?<=with url: )\S+|https?://\S+")
 
 
 class _Seldom(logging.Filter):
-    """One line a minute: the exporter says each repeat."""
+    """One line a minute: the exporter says each repeat. Without the endpoint's path: it may have a token in it."""
 
     def __init__(self) -> None:
         super().__init__()
         self._said = -_QUIET
 
-    def filter(self, _record: logging.LogRecord) -> bool:
+    def filter(self, record: logging.LogRecord) -> bool:
         if time.monotonic() - self._said < _QUIET:
             return False
         self._said = time.monotonic()
+        record.msg, record.args = _URL.sub("…", record.getMessage()), ()
         return True
 
 

@@ -9,6 +9,7 @@ import re
 from datetime import datetime
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from glancecore.domain import errors
 from glancecore.domain.upload_session import PieceDigest
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from werkzeug.datastructures import Headers
 
 VERSION = "1.0.0"
-EXTENSIONS = "creation,creation-with-upload,creation-defer-length,checksum,expiration,termination"
+EXTENSIONS = "creation,creation-with-upload,creation-defer-length,checksum,expiration,termination,concatenation"
 #: Of tus -> hashlib's.
 ALGORITHMS = {"sha1": "sha1", "sha256": "sha256", "sha512": "sha512", "md5": "md5"}
 OFFSET_OCTETS = "application/offset+octet-stream"
@@ -48,6 +49,30 @@ def length(headers: Headers, *, required: bool) -> int | None:
     if required and (found is None) == (deferred is None):
         raise errors.Invalid("either Upload-Length, or Upload-Defer-Length: 1, must be given")
     return found
+
+
+def partials(headers: Headers, image_id: str) -> list[str] | None:
+    """Upload-Concat: None when the upload is a whole one, no ids when it is a partial one, and else the ids of those that a final one is joined of."""
+    text = headers.get("Upload-Concat")
+    if text is None:
+        return None
+    if text == "partial":
+        return []
+    kind, _, urls = text.partition(";")
+    if kind != "final" or not urls.strip():
+        raise errors.Invalid("Upload-Concat: must be partial, or final;URL URL …, with the addresses of partial uploads in their order")
+    return [_partial(url, image_id) for url in urls.split()]
+
+
+def _partial(url: str, image_id: str) -> str:
+    """The id of a partial upload; where the service stands before it does not matter: clients behind proxies see other names."""
+    try:
+        above, _, found = urlsplit(url).path.rpartition("/")
+    except ValueError:
+        above = found = ""
+    if not above.endswith(f"/v2/images/{image_id}/uploads") or not found:
+        raise errors.Invalid(f"Upload-Concat: {url[:300]!r} is no address of an upload to this image, /v2/images/{image_id}/uploads/…")
+    return unquote(found)
 
 
 def metadata(headers: Headers) -> dict[str, str]:

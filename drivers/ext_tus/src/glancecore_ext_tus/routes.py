@@ -28,7 +28,8 @@ LISTED = {"type": "object", "required": ["uploads"], "properties": {"uploads": {
         "id": {"type": "string"}, "url": {"type": "string", "description": "Where it goes on."},
         "state": {"type": "string", "enum": [x.value for x in SessionState]},
         "offset": {"type": "integer", "description": "Bytes that are durable."}, "length": {"type": ["integer", "null"]},
-        "expires_at": {"type": "string"}, "message": {"type": ["string", "null"], "description": "Why it has ended without its data."}}}}}}
+        "expires_at": {"type": "string"}, "concat": {"type": ["string", "null"], "enum": ["partial", "final", None], "description": "Null: a whole one."},
+        "message": {"type": ["string", "null"], "description": "Why it has ended without its data."}}}}}}
 
 _Handler = Callable[..., Response]
 
@@ -52,7 +53,8 @@ class Routes:
 
     def table(self) -> Sequence[Route]:
         created = (_RESUMABLE, _LENGTH, _CHECKSUM, Param("Upload-Defer-Length", "1: the length is told later.", "header"),
-                   Param("Upload-Metadata", "Pairs of key and Base64 value, told again by HEAD; store: where the image goes.", "header"))
+                   Param("Upload-Metadata", "Pairs of key and Base64 value, told again by HEAD; store: where the image goes.", "header"),
+                   Param("Upload-Concat", "partial, or final;URL URL …: the partial uploads that the image is joined of.", "header"))
         sent = (_RESUMABLE, _LENGTH, _CHECKSUM, Param("Upload-Offset", "Where these bytes begin.", "header", {"type": "integer", "minimum": 0}))
         return [
             Route("OPTIONS", UPLOADS, self.options, "What of tus is spoken", {204: None}, public=True, tag="tus"),
@@ -75,20 +77,21 @@ class Routes:
         self._authorize(ctx, image_id)
         return json_response({"uploads": [{
             "id": x.id, "url": _url(request, x), "state": x.state.value, "offset": x.offset, "length": x.length,
-            "expires_at": x.expires_at.strftime("%Y-%m-%dT%H:%M:%SZ"), "message": x.last_error} for x in self._uploads.of_image(ctx, image_id)]})
+            "expires_at": x.expires_at.strftime("%Y-%m-%dT%H:%M:%SZ"), "message": x.last_error,
+            "concat": "partial" if x.partial else None if x.joined is None else "final"} for x in self._uploads.of_image(ctx, image_id)]})
 
     @resumable
     def create(self, request: Request, ctx: Context, image_id: str) -> Response:
         self._authorize(ctx, image_id)
-        if "Upload-Concat" in request.headers:
-            raise errors.Invalid("Upload-Concat: uploads of parts that are joined later are not taken here; send one upload from its beginning to its end")
+        partials = tus.partials(request.headers, image_id)
+        if partials:
+            return self._join(request, ctx, image_id, partials)
         length, found, digest = tus.length(request.headers, required=True), tus.metadata(request.headers), tus.checksum(request.headers)
         pieces, size = request_body.data(request.environ)
         if size != 0:
             _check_type(request)
         store = found.get("store") or request.headers.get("x-image-meta-store")
-        note = {"metadata": request.headers["Upload-Metadata"]} if request.headers.get("Upload-Metadata") else {}
-        session = self._uploads.begin(ctx, image_id, length, store=store, note=note)
+        session = self._uploads.begin(ctx, image_id, length, store=store, note=_note(request), partial=partials is not None)
         if size != 0 or length == 0:
             try:
                 session = self._uploads.append(ctx, image_id, session.id, 0, pieces, size=size, digest=digest)
@@ -104,8 +107,19 @@ class Routes:
             del response.headers["Upload-Offset"]
         return response
 
+    def _join(self, request: Request, ctx: Context, image_id: str, partials: Sequence[str]) -> Response:
+        if {"Upload-Length", "Upload-Defer-Length"} & set(request.headers.keys()):
+            raise errors.Invalid("Upload-Length: a final upload has what its partial ones have together; it must not be given")
+        found = tus.metadata(request.headers)
+        request_body.forbid(request)
+        store = found.get("store") or request.headers.get("x-image-meta-store")
+        session = self._uploads.join(ctx, image_id, partials, store=store, note=_note(request))
+        response = _told(empty(201), session)
+        response.headers["Location"] = _url(request, session)
+        return response
+
     @resumable
-    def head(self, _request: Request, ctx: Context, image_id: str, upload_id: str) -> Response:
+    def head(self, request: Request, ctx: Context, image_id: str, upload_id: str) -> Response:
         self._authorize(ctx, image_id)
         session = self._uploads.show(ctx, image_id, upload_id)
         if session.state is SessionState.FAILED:
@@ -117,6 +131,11 @@ class Routes:
             response.headers["Upload-Length"] = str(session.length)
         if "metadata" in session.note:
             response.headers["Upload-Metadata"] = session.note["metadata"]
+        if session.partial:
+            response.headers["Upload-Concat"] = "partial"
+        elif session.joined is not None:
+            urls = (f"{request.root_url}v2/images/{image_id}/uploads/{x}" for x in session.joined)
+            response.headers["Upload-Concat"] = f"final;{' '.join(urls)}"
         return response
 
     @resumable
@@ -183,6 +202,10 @@ def _refused(status: int, message: str, headers: dict[str, str]) -> Response:
     response = json_response({"message": message, "code": str(status), "title": message, "error": "tus"}, status)
     response.headers.update(headers)
     return response
+
+
+def _note(request: Request) -> dict[str, str]:
+    return {"metadata": request.headers["Upload-Metadata"]} if request.headers.get("Upload-Metadata") else {}
 
 
 def _url(request: Request, session: UploadSession) -> str:
