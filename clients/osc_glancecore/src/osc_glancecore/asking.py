@@ -65,7 +65,7 @@ def table(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> tupl
 
 def _cell(value: object) -> object:
     """An object is a text in tables, and itself in JSON."""
-    return DictColumn(value) if isinstance(value, Mapping) else value
+    return DictColumn(dict(value)) if isinstance(value, Mapping) else value
 
 
 def said(args: argparse.Namespace, *names: str) -> dict[str, object]:
