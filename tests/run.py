@@ -38,7 +38,7 @@ class Suite:
     """``command`` runs in the repository's root; ``{junit}`` in it is the JUnit file to write. Without one, the suite
     counts as one test. ``paths``: what must exist, or else the suite is left out. ``check``: part of ``--check``, there
     with the arguments ``quickly`` and none of its backends. ``breaks``: backends that its tests stop or freeze.
-    ``waits``: for leases and the like, most of the time. ``minutes``: about how long it takes; the long ones begin. ``named``: it runs only
+    ``waits``: for leases, slow backends and the like, most of the time. ``minutes``: about how long it takes; the long ones begin. ``named``: it runs only
     when it is named."""
 
     name: str
@@ -159,6 +159,8 @@ DRIVER_NEEDS = {
 }
 
 DRIVER_BREAKS = {"store_rbd": ("ceph",), "store_vmware": ("vcsim",)}
+#: Their backends take longer than they.
+DRIVER_WAITS = frozenset({"store_rbd", "store_s3", "store_swift"})
 
 TEMPEST = Suite("tempest", python("tests/tempest/harness.py", "--junit", "{junit}"), needs=("keystone", "nginx", "mariadb", "postgresql"), breaks=("peer",),
                 minutes=30)
@@ -166,7 +168,7 @@ TEMPEST = Suite("tempest", python("tests/tempest/harness.py", "--junit", "{junit
 
 def all_suites() -> list[Suite]:
     drivers = [Suite(path.parent.name, pytest(str(path)), needs=DRIVER_NEEDS.get(path.parent.name, ()),
-                     breaks=DRIVER_BREAKS.get(path.parent.name, ()), minutes=20,
+                     breaks=DRIVER_BREAKS.get(path.parent.name, ()), waits=path.parent.name in DRIVER_WAITS, minutes=20,
                      check=path.parent.name not in {*DRIVER_NEEDS, *LONG_DRIVERS})
                for path in sorted([*Path("drivers").glob("[!_]*/tests"), *Path("clients").glob("*/tests")])]
     others = [Suite(f"python{x}", python("tests/pythons.py", "--junit", "{junit}", x), minutes=3, named=True) for x in pythons.VERSIONS if pythons.interpreter(x)]

@@ -146,7 +146,7 @@ def render(status: int, code: str, message: str, accept: str | None) -> Response
     if not accept or "application/json" in accept:
         body = {"message": message, "code": line, "title": title, "error": code}
         return Response(orjson.dumps(body), status, content_type="application/json")
-    text = (f"<html>\n <head>\n  <title>{line}</title>\n </head>\n <body>\n  <h1>{line}</h1>\n  {html.escape(message)}"
+    text = (f"<html>\n <head>\n  <title>{line}</title>\n </head>\n <body>\n  <h1>{line}</h1>\n  {html.escape(message, quote=False)}"
             f"<br /><br />\n </body>\n</html>")
     return Response(text, status, content_type="text/html; charset=UTF-8")
 

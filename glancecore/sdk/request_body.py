@@ -133,6 +133,8 @@ def _pieces(read: Callable[[int], bytes], length: int | None) -> Iterator[bytes]
         yield piece
 
 
+#: Fields that a message names, at most.
+_TELLABLE = 20
 #: What Checker raises for a schema that is none.
 NotASchema = jsonschema_rs.ValidationError
 
@@ -144,7 +146,7 @@ class Checker:
     very end of a text, as JSON schema has it: a newline behind it does not match."""
 
     def __init__(self, schema: dict[str, Any]) -> None:
-        self._validator = jsonschema_rs.Draft202012Validator(schema)
+        self._schema, self._validator = schema, jsonschema_rs.Draft202012Validator(schema)
 
     def check(self, value: Any) -> None:
         """Raises Invalid."""
@@ -152,7 +154,17 @@ class Checker:
             self._validator.validate(value)
         except jsonschema_rs.ValidationError as exc:
             where = ".".join(shortened(str(x)) for x in exc.instance_path) or "body"
-            raise errors.Invalid(f"{where}: {_explain(exc)}") from None
+            raise errors.Invalid(f"{where}: {_explain(exc)}{self._fields(exc)}") from None
+
+    def _fields(self, error: jsonschema_rs.ValidationError) -> str:
+        """Where a field is none: those that are, unless they are too many for a message."""
+        if error.kind.name != "additionalProperties":
+            return ""
+        place: Any = self._schema
+        for step in error.schema_path[:-1]:
+            place = place[step]
+        names = sorted(place.get("properties", ()))
+        return f"; it has {', '.join(names)}" if 0 < len(names) <= _TELLABLE else ""
 
 
 def _explain(error: jsonschema_rs.ValidationError) -> str:

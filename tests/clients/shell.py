@@ -21,8 +21,8 @@ class Shell:
     bin: Path
     env: dict[str, str]
 
-    def run(self, *words: str | Path, ok: bool = True) -> str:
-        """What a command prints. Run on a terminal: the clients read an image from standard input when it is none."""
+    def run(self, *words: str | Path, ok: bool = True, errors: bool = False) -> str:
+        """What a command prints; what it says beside that, when it is to fail, or with ``errors``. Run on a terminal: the clients read an image from standard input when it is none."""
         master, slave = pty.openpty()
         try:
             done = subprocess.run([str(self.bin / str(words[0])), *map(str, words[1:])], stdin=slave, capture_output=True, text=True,
@@ -32,7 +32,7 @@ class Shell:
             os.close(master)
             os.close(slave)
         assert (done.returncode == 0) == ok, done.stdout + done.stderr
-        return done.stdout if ok else done.stdout + done.stderr
+        return done.stdout if ok and not errors else done.stdout + done.stderr
 
     def json(self, *words: str | Path) -> Any:
         return json.loads(self.run(*words, "-f", "json"))

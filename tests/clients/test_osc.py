@@ -63,6 +63,7 @@ def test_a_year_in_short(alice: Shell, tmp_path: Path) -> None:
     assert [(x["Action"], x["To"], x["Reason"]) for x in history] == [("rollback", "20260101", "no network"), ("promote", "20260201", "tests passed"), ("promote", "20260101", "tests passed")]
     refused = alice.run("openstack", "image", "channel", "promote", "debian/13", "stable", "20260201", "--expected-revision", "1", ok=False)
     assert "is at revision 3, not 1" in refused
+    assert "or force it" in alice.run("openstack", "image", "version", "deprecate", "debian/13", "20260101", ok=False)
     alice.run("openstack", "image", "version", "deprecate", "debian/13", "20260201", "--ends-at", "2020-01-01T00:00:00Z", "--deprecated-at", "2019-01-01T00:00:00Z",
               "--replacement", "debian/13@stable")
     policy = tmp_path / "policy.json"
@@ -72,10 +73,22 @@ def test_a_year_in_short(alice: Shell, tmp_path: Path) -> None:
     assert (entry["Image"], entry["Action"]) == (image[1], "delete")
     (done,) = alice.json("openstack", "image", "lifecycle", "plan", "apply", entry["Plan"])
     assert done["Done"] is True
+    plan = alice.run("openstack", "image", "lifecycle", "plan", "create", "tidy", errors=True)
+    assert f"plan {alice.json('openstack', 'image', 'lifecycle', 'plan', 'list', 'tidy')[0]['ID']}: no image" in plan
     (gone,) = alice.json("openstack", "image", "trash", "list")
     assert (gone["ID"], gone["By"]["project"]) == (image[1], "red")
+    assert "project='red', user='alice'" in alice.run("openstack", "image", "trash", "list")
     assert alice.json("openstack", "image", "trash", "restore", image[1])["status"] == "active"
     assert alice.json("openstack", "image", "show", image[1])["status"] == "active"
+
+
+def test_the_help_tells_what_an_image_is_called(alice: Shell) -> None:
+    assert "family and label" in " ".join(alice.run("openstack", "image", "publish", "--help").split())
+
+
+def test_without_a_cloud_it_is_told_how_one_is_named(commands: Path, tmp_path: Path) -> None:
+    said = Shell(commands, {"XDG_STATE_HOME": str(tmp_path)}).run("glance-upload", "disk.raw", ok=False)
+    assert all(x in said for x in ("auth_url", "--os-cloud", "OS_CLOUD", "clouds.yaml")), said
 
 
 def test_refusals_are_the_services_own(alice: Shell, tmp_path: Path) -> None:

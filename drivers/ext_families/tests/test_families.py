@@ -397,7 +397,7 @@ def test_what_a_channel_points_to_stays(people: People) -> None:
     family.promote("stable", "1")
     family.promote("candidate", "1")
     for answer in (people.owner.delete(family.images["1"]), people.admin.delete(family.images["1"]), family.call("DELETE", "/versions/1")):
-        assert (answer.status_code, "candidate, stable" in answer.text) == (409, True), answer.text
+        assert (answer.status_code, f"channels candidate, stable of family {family.name} point to" in answer.text) == (409, True), answer.text
     family.promote("stable", "2")
     family.promote("candidate", "2")
     assert people.owner.delete(family.images["1"]).status_code == 204
@@ -446,7 +446,8 @@ def test_promote_only_what_can_be_used(people: People) -> None:
 def test_deprecation(people: People) -> None:
     family = people.family(None, "1", "2")
     family.promote("stable", "1")
-    assert family.call("POST", "/versions/1/actions/deprecate", {}).status_code == 409, "a channel points to it"
+    refused = family.call("POST", "/versions/1/actions/deprecate", {})
+    assert (refused.status_code, f"channel stable of family {family.name} points to version 1: promote another one first, or force it" in refused.text) == (409, True), refused.text
     family.promote("stable", "2")
     answer = family.call("POST", "/versions/1/actions/deprecate", {"deprecated_at": "2020-01-02T03:04:05Z", "obsolete_at": "2033-01-01T00:00:00Z", "reason": "CVE",
                                                                    "ends_at": "2034-01-01T00:00:00Z", "replacement": f"{family.name}@stable"})

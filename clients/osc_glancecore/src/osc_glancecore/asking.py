@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from keystoneauth1 import exceptions as keystone
 from osc_lib import exceptions
+from osc_lib.cli.format_columns import DictColumn
 from osc_lib.command import command
 
 from osc_glancecore.service import Service, ServiceError
@@ -54,12 +55,17 @@ def family_path(service: Service, name: str, *more: str) -> str:
 
 def one(row: Mapping[str, Any]) -> tuple[Sequence[str], Sequence[object]]:
     keys = list(row)
-    return keys, [row[x] for x in keys]
+    return keys, [_cell(row[x]) for x in keys]
 
 
 def table(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> tuple[Sequence[str], Iterable[Sequence[object]]]:
     """``columns``: the field of each, by its heading."""
-    return list(columns), [[row.get(x, "") for x in columns.values()] for row in rows]
+    return list(columns), [[_cell(row.get(x, "")) for x in columns.values()] for row in rows]
+
+
+def _cell(value: object) -> object:
+    """An object is a text in tables, and itself in JSON."""
+    return DictColumn(dict(value)) if isinstance(value, Mapping) else value
 
 
 def said(args: argparse.Namespace, *names: str) -> dict[str, object]:

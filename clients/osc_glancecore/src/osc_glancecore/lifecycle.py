@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,8 @@ class CreatePlan(Lists):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Sequence[object]]]:
         service = self.service
         plan = service.json("POST", f"{_POLICIES}/{_policy(service, parsed_args.policy)['id']}/plans")
+        if not plan["entries"]:
+            print(f"plan {plan['id']}: no image takes a step now", file=sys.stderr)
         return table([{"plan": plan["id"], **x} for x in plan["entries"]], {"Plan": "plan", **_ENTRIES})
 
 

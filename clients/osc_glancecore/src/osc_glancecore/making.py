@@ -21,10 +21,10 @@ _BY_NAME = {".qcow2": "qcow2", ".raw": "raw", ".img": "raw", ".iso": "iso", ".vm
             ".ari": "ari", ".aki": "aki"}
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What is said of the image, and how it is sent."""
+def add_arguments(parser: argparse.ArgumentParser, name: str = "its file's name") -> None:
+    """What is said of the image, and how it is sent. ``name``: what it is called by itself."""
     parser.add_argument("file", metavar="FILE", type=Path, help="the image's data")
-    parser.add_argument("--name", help="the image's name; its file's name, unless it is said")
+    parser.add_argument("--name", help=f"the image's name; {name}, unless it is said")
     parser.add_argument("--disk-format", help="unless the file's name tells it")
     parser.add_argument("--container-format", default="bare")
     parser.add_argument("--visibility", choices=["private", "shared", "community", "public"])

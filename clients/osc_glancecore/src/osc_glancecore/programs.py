@@ -73,6 +73,9 @@ def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None, work: Call
     except KeyboardInterrupt:
         print("broken off; the same command goes on", file=sys.stderr)
         return 130
+    except keystone.MissingRequiredOptions as exc:
+        print(f"{parser.prog}: {exc}; name a cloud of clouds.yaml by --os-cloud or OS_CLOUD, or say where it is by OS_* variables or --os-* options", file=sys.stderr)
+        return 1
     except TOLD as exc:
         print(f"{parser.prog}: {exc}", file=sys.stderr)
         return 1

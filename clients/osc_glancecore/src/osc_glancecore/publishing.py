@@ -20,7 +20,7 @@ class Publish(Shows):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser: argparse.ArgumentParser = super().get_parser(prog_name)
-        making.add_arguments(parser)
+        making.add_arguments(parser, "family and label")
         parser.add_argument("--family", required=True, metavar="<family>", help="its name, such as debian/13, or its id")
         parser.add_argument("--create-family", action="store_true", help="when there is none of that name")
         parser.add_argument("--label", required=True, metavar="<label>", help="of the new version, such as 20261130")

@@ -80,11 +80,11 @@ class Dating:
         return found
 
     def _refuse_last(self, ctx: Context, family: Family, version: Version) -> None:
-        if channels := family.channels_of(version.image_id):
-            raise errors.Conflict(f"channel {', '.join(channels)} of family {family.name} points to version {version.label}: promote another one first, or say force = true")
+        if pointing := family.pointing(version.image_id):
+            raise errors.Conflict(f"{pointing} to version {version.label}: promote another one first, or force it")
         latest = self._catalogue.latest(ctx, family)
         if latest is not None and latest.image_id == version.image_id and self._catalogue.latest(ctx, family, version.image_id) is None:
-            raise errors.Conflict(f"version {version.label} is the last one of family {family.name} that can be latest: add another one first, or say force = true")
+            raise errors.Conflict(f"version {version.label} is the last one of family {family.name} that can be latest: add another one first, or force it")
 
     def _save(self, ctx: Context, family: Family, version: Version, after: Version, action: str, **told: object) -> Version:
         self._keeping.save(family, RecordChanged(version.stored, after.saved()),

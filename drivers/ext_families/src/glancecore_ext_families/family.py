@@ -112,6 +112,13 @@ class Family:
     def channels_of(self, image_id: str) -> list[str]:
         return sorted(name for name, x in self.channels.items() if x.target.image_id == image_id)
 
+    def pointing(self, image_id: str) -> str:
+        """In words, which channels point to the image, such as ``channel stable of family debian/13 points``; empty: none."""
+        channels = self.channels_of(image_id)
+        if len(channels) == 1:
+            return f"channel {channels[0]} of family {self.name} points"
+        return f"channels {', '.join(channels)} of family {self.name} point" if channels else ""
+
     def saved(self) -> Record:
         """As it is kept next."""
         data = {x: getattr(self, x) for x in ("name", "owner", "created_at", "visibility", "description", "default", "architecture", "firmware", "versions", "moves")}

@@ -228,8 +228,8 @@ class Keeping:
         family = self._catalogue.get(ctx, family_id)
         self._kernel.policy.authorize(ctx, "families_version", family.target)
         version = self._catalogue.version(ctx, family, label)
-        if channels := family.channels_of(version.image_id):
-            raise errors.Conflict(f"channel {', '.join(channels)} of family {family.name} points to version {label}: promote another one first")
+        if pointing := family.pointing(version.image_id):
+            raise errors.Conflict(f"{pointing} to version {label}: promote another one first")
         self.save(family, RecordRemoved(version.stored), events=[self.event(ctx, VERSIONED, family, action="remove", label=label, image_id=version.image_id)])
 
     def check_image(self, _ctx: Context, before: Image | None, after: Image | None) -> None:
@@ -250,9 +250,8 @@ class Keeping:
         family = self._catalogue.by_id([version.family]).get(version.family)
         if family is None or family.owner != before.owner:  # nobody holds another project's image
             return
-        if channels := family.channels_of(before.id):
-            raise errors.Conflict(f"image {before.id} can't be deleted: channel {', '.join(channels)} of family {family.name} points to it, as version {version.label}; "
-                                  "promote another version, or delete the channel")
+        if pointing := family.pointing(before.id):
+            raise errors.Conflict(f"image {before.id} can't be deleted: {pointing} to it, as version {version.label}; promote another version, or delete what points there")
 
 
 def _naming(family: Family, record_id: str) -> RecordAdded:

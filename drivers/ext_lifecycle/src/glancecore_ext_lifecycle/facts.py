@@ -131,8 +131,8 @@ def _fact(policy: Mapping[str, Any], image: Image, version: Any, now: datetime) 
         return replace(fact, dates=dates)
     family, own = version
     dates |= {x: at for x in ("deprecated_at", "obsolete_at", "ends_at") if (at := moment(getattr(own, x)))}
-    channels = family.channels_of(image.id)
-    held = fact.held or (f"channel {', '.join(channels)} points to it" if channels else None)
+    pointing = family.pointing(image.id)
+    held = fact.held or (f"{pointing} to it" if pointing else None)
     kind = f"latest {own.in_latest} architecture {own.architecture} firmware {own.firmware}"
     return replace(fact, group=f"family {family.id} {kind}", family=family.name, label=own.label, number=own.number, link=own.stored.version,
                    current=own.state(now) == "current", held=held, dates=dates)
