@@ -338,6 +338,7 @@ def test_when_one_store_has_failed_the_others_stop(monkeypatch: pytest.MonkeyPat
                 while number == 0 and tasks(person, image_id)[0]["error"] is None:
                     assert time.monotonic() < end, "the failure is not written down while another store is written to"
                     time.sleep(0.01)
+                time.sleep(0.05)  # what is written down is known to this thread a moment later
 
         return put(self, key, noted() if self.id == "fast" else chunks, size, owner=owner)
 

@@ -188,6 +188,8 @@ def test_a_partial_one_tells_its_length_and_has_no_more(cloud: Cloud) -> None:
     with pytest.raises(errors.TooLarge):
         part(cloud, image_id, cloud.uploads().largest + 1)
     session = part(cloud, image_id, 1000)
+    with pytest.raises(errors.TooLarge, match="the partial uploads have"):
+        part(cloud, image_id, cloud.uploads().largest - 999)
     with pytest.raises(errors.SizeMismatch):
         cloud.append(session, 0, DATA[:1001], size=1001)
     cloud.append(session, 0, DATA[:1000])

@@ -50,18 +50,20 @@ class Joining:
                        expires_at=self._until(), joined=None, version=1)
 
     @on_concurrent_change
-    def begun(self, image: Image, length: int, note: Mapping[str, str] | None, initiator: Initiator) -> UploadSession | None:
-        """One more of the image's joint session; None when it has none that is open. Raises QuotaExceeded, LimitExceeded."""
+    def begun(self, image: Image, length: int, note: Mapping[str, str] | None, initiator: Initiator, most: int) -> UploadSession | None:
+        """One more of the image's joint session; None when it has none that is open. ``most``: bytes that all may have. Raises QuotaExceeded, LimitExceeded, TooLarge."""
         joint = self._open_of(image)
         if joint is None:
             return None
         others = self._records.partials(joint)
         if len(others) >= MOST_PARTIALS:
             raise errors.LimitExceeded(f"the image has {MOST_PARTIALS} partial uploads, and may have no more; join them, or end some")
+        if (together := (joint.length or 0) + length) > most:
+            raise errors.TooLarge(f"with this one the partial uploads have {together} bytes; image_size_cap is {most}; end those that are not needed")
         partial = self.partial(joint, length, note, initiator)
         limit = self._quota.limits(image.owner).bytes
         within = [] if limit is None else [WithinLimits(image.owner, Limits(bytes=limit))]
-        after = replace(joint, length=(joint.length or 0) + length, expires_at=partial.expires_at)
+        after = replace(joint, length=together, expires_at=partial.expires_at)
         checkpoint("join.before_partial")
         try:
             self._turns.joined_by(joint, after, partial, *within, seen=not all(x.live for x in others))

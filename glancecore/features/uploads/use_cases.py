@@ -74,7 +74,7 @@ class UploadSessions:
             self._limits.check_partial(length)
         image = self._without_empty(image, but_joint=partial)
         if partial:
-            found = self._joining.begun(image, length or 0, note, ctx.initiator)
+            found = self._joining.begun(image, length or 0, note, ctx.initiator, self._limits.cap)
             if found is not None:
                 return found
             seen, image = image, self._images.get(image_id, ctx.viewer)  # a joint session may have ended, or begun, just now
