@@ -167,15 +167,27 @@ def ceph_bindings() -> None:
         sys.path.append(str(folder))
 
 
+#: Ports that this process has given away.
+_GIVEN: set[int] = set()
+_PORTS = 500
+
+
 def free_port() -> int:
-    """Below the ports that the kernel gives to connections: a server that is stopped and started again finds its own still free."""
+    """Below the ports that the kernel gives to connections, and of some that other processes of tests leave alone: a server that is stopped and started again finds
+    its own still free."""
+    first = 10_000 + os.getpid() % 44 * _PORTS
+    if len(_GIVEN) > _PORTS // 2:
+        _GIVEN.clear()
     while True:
-        port = 20_000 + secrets.randbelow(12_000)
+        port = first + secrets.randbelow(_PORTS)
+        if port in _GIVEN:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+        _GIVEN.add(port)
         return port
 
 
