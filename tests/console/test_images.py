@@ -44,6 +44,7 @@ def test_a_name_does_not_turn_the_line(rosa: Visit, service: Cloud) -> None:
     rosa.button("Delete").first.click()
     expect(rosa.dialog).to_contain_text(shown)
     assert caller.show(image)["name"] == name
+    caller.call("DELETE", f"/v2/images/{image}")
 
 
 def test_filters_are_in_the_address(rosa: Visit, service: Cloud) -> None:
