@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import threading
@@ -25,6 +24,7 @@ from glancecore.features.cache.nodes import CacheNodes
 from glancecore.features.cache.use_cases import Caching
 from glancecore.periodic.job_run import RunOutcome
 from glancecore.periodic.runner import Scheduled
+from glancecore.ports.cache import Fill
 from glancecore.ports.periodic import job_options
 from glancecore.ports.repository import ImageChanged
 from glancecore.testing.settings import make_section
@@ -331,7 +331,7 @@ def test_damaged_data_of_the_store_is_never_whole(service: Service, owner: Perso
     assert cached(admin) == {}
 
 
-def test_after_a_damaged_copy_the_next_one_is_read(service: Service, owner: Person, admin: Person) -> None:
+def test_after_a_damaged_copy_the_next_one_is_read(service: Service, caching: Caching, owner: Person, admin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     data = os.urandom(3 * MIB)
     image_id = image(owner, data)
     before = service.database.images.get_any(image_id)
@@ -339,8 +339,24 @@ def test_after_a_damaged_copy_the_next_one_is_read(service: Service, owner: Pers
     service.database.images.commit(ImageChanged(before, replace(before, locations=(*before.locations, copy), version=before.version + 1)))
     with stored(service, image_id).open("r+b") as file:
         file.write(bytes([data[0] ^ 1]))
-    with contextlib.suppress(errors.FillDamaged):  # or the copy was found damaged before its first byte was sent
-        assert owner.call("GET", f"/v2/images/{image_id}/file").get_data() == data
+    follows, store, driver = threading.Event(), service.stores.get("fast"), caching._cache.driver
+    read, claim = store.open, driver.claim
+
+    def claimed(*words: Any) -> Any:
+        made = claim(*words)
+        if not isinstance(made, Fill):
+            follows.set()
+        return made
+
+    def late(url: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """Nobody is sent the next copy in place of this one because he has come late."""
+        assert follows.wait(30)
+        yield from read(url, offset, length)
+
+    monkeypatch.setattr(driver, "claim", claimed)
+    monkeypatch.setattr(store, "open", late)
+    with pytest.raises(errors.FillDamaged):
+        owner.call("GET", f"/v2/images/{image_id}/file").get_data()
     assert download(owner, image_id) == data
     until_cached(admin, image_id)
 
