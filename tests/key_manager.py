@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import os
 import re
-import signal
 import subprocess
 import time
 from pathlib import Path
@@ -107,13 +106,11 @@ class Server:
     def freeze(self) -> None:
         """It still takes connections, and never answers."""
         assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-        while lab.state(self._process.pid) != "T":
-            time.sleep(0.005)
+        lab.freeze(self._process.pid)
 
     def thaw(self) -> None:
         assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
+        lab.thaw(self._process.pid)
 
     def kill(self) -> None:
         if self._process is not None:

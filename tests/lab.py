@@ -319,9 +319,7 @@ def end(process: Process, how: signal.Signals, timeout: float = 40.0) -> None:
     later, with the environment of the server that is dead and on the port of the next one."""
     workers = []
     if how is signal.SIGKILL:
-        process.send_signal(signal.SIGSTOP)  # no worker is started anew in the meantime
-        while state(process.pid) not in "TZX":
-            time.sleep(0.001)
+        freeze(process.pid)  # no worker is started anew in the meantime
         workers = children(process.pid)
     process.send_signal(how)
     for worker in workers:
@@ -346,10 +344,36 @@ def children(pid: int) -> list[int]:
     return [each for child in found for each in (child, *children(child))]
 
 
+def freeze(*pids: int) -> None:
+    """The processes hang, as on a machine that is gone: nothing is refused, nothing is answered. Returns when each of their threads has stopped: the signal
+    alone lets those that run go on for a moment."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    for pid in pids:
+        while not _threads(pid) <= set("TZX"):
+            time.sleep(0.001)
+
+
+def thaw(*pids: int) -> None:
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+
+
 def state(pid: int) -> str:
     """One letter of proc(5): T is stopped, Z has ended and its parent has not asked yet, X is gone."""
+    return _state(Path(f"/proc/{pid}/stat"))
+
+
+def _threads(pid: int) -> set[str]:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return {_state(task / "stat") for task in Path(f"/proc/{pid}/task").iterdir()}
+    except (FileNotFoundError, ProcessLookupError):
+        return {"X"}
+
+
+def _state(stat: Path) -> str:
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
         return "X"
 

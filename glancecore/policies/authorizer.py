@@ -80,6 +80,11 @@ class Authorizer:
             raise errors.ImageNotFound(f"no image {target.id}")
         raise errors.Forbidden(f"policy {rule} does not allow this to you")
 
+    def depends_on(self, rule: str, name: str) -> bool:
+        """Whether it may be another answer with another value of that attribute of the target."""
+        names = self._named_by(rule)
+        return names is None or name in names
+
     # -- deciding ----------------------------------------------------------------------------------------------------
     def _decide(self, ctx: Context, rule: str, target: Target) -> bool:
         now = time.monotonic()

@@ -6,6 +6,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -31,6 +32,23 @@ def make(admin: Person, **fields: object) -> str:
     answer = admin.call("POST", ALL, wanted)
     assert answer.status_code == 201, answer.text
     return f"{ALL}/{quote(str(wanted['namespace']))}"
+
+
+@pytest.fixture
+def ruled(tmp_path: Path) -> Iterator[Service]:
+    """Its policy lets a member create one namespace, by its name."""
+    file = tmp_path / "policy.yaml"
+    file.write_text("add_metadef_namespace: \"role:admin or 'Ours':%(namespace)s\"\n")
+    with built("sqlite", {"oslo_policy": {"policy_file": file}}) as made:
+        yield made
+
+
+def test_a_rule_may_look_at_the_name_of_what_is_created(ruled: Service) -> None:
+    member = Person(ruled.app, "p-1", "member")
+    assert member.call("POST", ALL, {"namespace": "Ours"}).status_code == 201
+    refused = member.call("POST", ALL, {"namespace": "Theirs"})
+    assert refused.status_code == 403
+    assert "add_metadef_namespace" in refused.text
 
 
 def names(person: Person, query: str = "") -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -108,13 +107,11 @@ def frozen(*files: str) -> Iterator[None]:
     """The processes of these pid files hang, as on a machine that is gone: nothing is refused, nothing is answered."""
     pids = _pids(*files)
     assert pids
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+    lab.freeze(*pids)
     try:
         yield
     finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+        lab.thaw(*pids)
 
 
 def _rbd(_: Path) -> Options:

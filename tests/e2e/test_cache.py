@@ -169,8 +169,7 @@ def test_after_a_kill_of_everything_the_start_is_clean(service: lab.Service, tmp
         broken = threading.Thread(target=cut_off)
         broken.start()
         _until_filling(tmp_path / "cache", image_id)
-        for pid in service.workers:
-            os.kill(pid, signal.SIGSTOP)  # none takes over before it is killed as well
+        lab.freeze(*service.workers)  # none takes over before it is killed as well
         service.stop(signal.SIGKILL)
         broken.join()
         assert list(folder.iterdir())

@@ -148,7 +148,7 @@ def test_a_leader_that_hangs_leads_no_more_when_it_wakes(cloud: Cloud) -> None:
             until(second.leads, "the second does not lead")
     finally:
         time.sleep(TTL)
-        os.kill(first.process.pid, signal.SIGCONT)
+        lab.thaw(first.process.pid)
     time.sleep(TTL)
     cloud.leader()
     for began, ended in second.reigns():
@@ -159,13 +159,13 @@ def test_a_leader_that_hangs_leads_no_more_when_it_wakes(cloud: Cloud) -> None:
 def _stop_outside_of_a_transaction(cloud: Cloud, node: Node) -> None:
     """One that stops in a transaction keeps SQLite locked for everybody, as no other machine could."""
     while True:
-        os.kill(node.process.pid, signal.SIGSTOP)
+        lab.freeze(node.process.pid)
         try:
             with contextlib.closing(sqlite3.connect(cloud.service.folder / "glance.sqlite", timeout=0.2)) as database:
                 database.execute("BEGIN IMMEDIATE")
                 database.rollback()
         except sqlite3.OperationalError:
-            os.kill(node.process.pid, signal.SIGCONT)
+            lab.thaw(node.process.pid)
             time.sleep(0.1)
         else:
             return

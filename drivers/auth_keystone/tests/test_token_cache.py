@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import getpass
-import os
-import signal
 import socket
 import subprocess
 import time
@@ -89,9 +87,9 @@ def test_memcached_that_is_away_breaks_no_answer_and_is_named(url: str, tmp_path
 def test_memcached_that_answers_nothing_breaks_no_answer(url: str, own: tuple[str, subprocess.Popen[bytes]], tmp_path: Path) -> None:
     servers, process = own
     auth = _auth(url, tmp_path, servers, memcache_pool_socket_timeout="1", memcache_pool_maxsize="1", memcache_pool_conn_get_timeout="0")
-    os.kill(process.pid, signal.SIGSTOP)
+    lab.freeze(process.pid)
     assert "member" in ask(auth, x_auth_token=token(url, "demo", "demo")).roles
-    os.kill(process.pid, signal.SIGCONT)
+    lab.thaw(process.pid)
 
 
 def test_a_cache_that_raises_breaks_no_answer(url: str, servers: str, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ import contextlib
 import functools
 import json
 import os
-import signal
 import subprocess
 from pathlib import Path
 
@@ -58,13 +57,11 @@ def pids(only=""):
 
 def freeze(only=""):
     """The cluster stops answering; ``only``: of some daemons (``osd``)."""
-    for pid in pids(only):
-        os.kill(pid, signal.SIGSTOP)
+    lab.freeze(*pids(only))
 
 
 def thaw():
-    for pid in pids():
-        os.kill(pid, signal.SIGCONT)
+    lab.thaw(*pids())
     lab.up("ceph", CEPH_THAWED="1")  # waits until all of it answers again
 
 

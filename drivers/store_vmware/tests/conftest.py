@@ -1,5 +1,3 @@
-import os
-import signal
 
 import lab
 import pytest
@@ -24,10 +22,10 @@ class Vcenter:
         return found
 
     def freeze(self):
-        os.kill(self.pid, signal.SIGSTOP)
+        lab.freeze(self.pid)
 
     def thaw(self):
-        os.kill(self.pid, signal.SIGCONT)
+        lab.thaw(self.pid)
 
     @property
     def pid(self):

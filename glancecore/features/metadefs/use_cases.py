@@ -69,17 +69,23 @@ class Metadefs:
 
     # -- changing ----------------------------------------------------------------------------------------------------
     def create(self, ctx: Context, read: Callable[[], Namespace]) -> Namespace:
-        """With everything that is in it, at once, as ``read`` gives it, which is asked when there is one that the caller may create.
+        """With everything that is in it, at once, as ``read`` gives it, which is asked when there may be one that the caller may create.
 
         Raises Forbidden, MetadefExists, LimitExceeded, and what ``read`` raises."""
-        own = [{"owner": ctx.project, "project_id": ctx.project, "visibility": x.value, "namespace": ""} for x in MetadefVisibility]
-        if not ctx.admin and not any(self._policy.allows(ctx, "add_metadef_namespace", x) for x in own):
-            self._policy.authorize(ctx, "add_metadef_namespace", own[0])
+        self._require_creating(ctx)
         namespace = read()
         self._policy.authorize(ctx, "add_metadef_namespace", target(namespace))
         _check_owner(ctx, namespace.owner)
         self._writer.save(NamespaceAdded(namespace.checked()), events=[MetadefEvent(EventType.METADEF_NAMESPACE_CREATE, namespace)])
         return namespace
+
+    def _require_creating(self, ctx: Context) -> None:
+        """Raises Forbidden when the policy lets the caller create none, whatever its name and visibility. Admins may create for others."""
+        if ctx.admin or self._policy.depends_on("add_metadef_namespace", "namespace"):
+            return
+        own = [{"owner": ctx.project, "project_id": ctx.project, "visibility": x.value} for x in MetadefVisibility]
+        if not any(self._policy.allows(ctx, "add_metadef_namespace", x) for x in own):
+            self._policy.authorize(ctx, "add_metadef_namespace", own[0])
 
     def update(self, ctx: Context, name: str, read: Callable[[], Mapping[str, object]]) -> Namespace:
         """Replace the own fields, which ``read`` gives by the names of Outline when the caller may change them, and nothing that is in it.
