@@ -4,7 +4,7 @@ export LAB_DIR := $(abspath $(or $(LAB_DIR),.lab))
 PYTHON := .venv/bin/python
 VERSION := $(shell sed -n 's/^version = //p' setup.cfg)
 BUILDER = $(notdir $(firstword $(foreach each,podman buildah docker,$(shell command -v $(each))) podman))
-UNIT := tests/domain tests/services tests/policies tests/ports tests/http tests/images tests/metadefs tests/testing
+UNIT := tests/domain tests/services tests/policies tests/ports tests/http tests/images tests/metadefs
 .PHONY: help run install console test unit pythons check lint bench docs site dist image driver clean
 
 help: ## this list
@@ -23,7 +23,7 @@ test: install ## every suite against real backends; SUITES="a b": only these; KE
 	@$(PYTHON) tests/run.py $(SUITES)
 
 unit: install ## the rules and use cases alone, on fakes: seconds
-	@PYTHONPATH=tests $(PYTHON) -m pytest -q $(UNIT)
+	@PYTHONPATH=tests $(PYTHON) -m pytest -q -n auto $(UNIT)
 
 pythons: install ## make unit and the API's tests on wheels, on Python 3.12 and 3.13; VERSIONS=3.12: on this one
 	@$(PYTHON) tests/pythons.py --api $(VERSIONS)

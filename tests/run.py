@@ -88,7 +88,7 @@ LONG = {
     "core": ("architecture/test_cache_kit", "architecture/test_certificate", "architecture/test_extension_kit", "architecture/test_memory_database", "architecture/test_notifier_kit",
              "architecture/test_repository_kit", "architecture/test_store_kit", "assembly/test_broken_service", "cmd/test_plugins", "imports/test_step_process", "periodic/test_conformance",
              "registry/test_saboteurs", "server/test_judgement", "services/test_evacuation", "services/test_joined_races", "services/test_joined_uploads", "services/test_upload_sessions", "testing/test_memory_store"),
-    "api": ("api/test_import_logbook", "api/test_import_rows", "api/test_import_takeovers", "api/test_location_rows", "api/test_missing_places", "api/test_openapi", "api/test_small_rows"),
+    "api": ("api/test_import_logbook", "api/test_imports", "api/test_import_takeovers", "api/test_locations", "api/test_missing_places", "api/test_openapi", "api/test_tags_and_properties"),
     "hostile": ("hostile/test_cost", "hostile/test_images", "hostile/test_locations", "hostile/test_memory", "hostile/test_step_outputs", "hostile/test_values"),
 }
 #: Drivers whose tests take no server, and long.

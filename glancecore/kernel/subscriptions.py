@@ -24,6 +24,8 @@ class Subscriptions:
         self._checks: list[Callable[[Context, Image | None, Image | None], None]] = []
         self._abandoned: dict[str, Handler] = {}
         self._passes: list[Callable[[], None]] = []
+        self._removing: list[Callable[[Image], None]] = []
+        self._removed: list[Callable[[str], None]] = []
 
     def committed(self, call: Callable[[Notification], None]) -> None:
         self._committed.append(call)
@@ -36,6 +38,15 @@ class Subscriptions:
 
     def every_pass(self, call: Callable[[], None]) -> None:
         self._passes.append(call)
+
+    # -- for the core's own capabilities alone -----------------------------------------------------------------------
+    def removing_upload(self, call: Callable[[Image], None]) -> None:
+        """Each image that is deleted during its upload, before its row goes: what waits for the image is removed. Raises StoreError."""
+        self._removing.append(call)
+
+    def removed(self, call: Callable[[str], None]) -> None:
+        """The id of each image whose row has gone, in the process that has removed it. It must not raise."""
+        self._removed.append(call)
 
     # -- for those who tell ------------------------------------------------------------------------------------------
     def tell(self, notification: Notification) -> None:
@@ -52,6 +63,15 @@ class Subscriptions:
 
     def handler(self, operation: str) -> Handler | None:
         return self._abandoned.get(operation)
+
+    def remove_upload(self, image: Image) -> None:
+        """Raises StoreError."""
+        for call in self._removing:
+            call(image)
+
+    def tell_removed(self, image_id: str) -> None:
+        for call in self._removed:
+            call(image_id)
 
     def run_pass(self) -> None:
         for call in self._passes:

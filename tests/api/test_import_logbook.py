@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import queue
 import threading
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 from api import Person
 from conftest import built
+from dead_imports import DATA, Died, begun, task
 
 from glancecore.assembly.lifecycle import Service
 from glancecore.domain import errors
@@ -24,13 +24,10 @@ from glancecore.features.imports.flow.logbook import COLLECTION, Logbook, Logboo
 from glancecore.kernel.transfer.store_facade import StoreFacade
 from glancecore.ports.record_repository import RecordQuery
 
-DATA = os.urandom(300_000)
 GOOD = {"sha256": hashlib.sha256(DATA).hexdigest()}
 BAD = {"sha256": "0" * 64}
 
 
-class Died(BaseException):
-    """As far as TaskFlow can tell."""
 
 
 class DyingLogbooks(Logbooks):
@@ -74,20 +71,12 @@ def logbooks(request: pytest.FixtureRequest, service: Service) -> DyingLogbooks:
     return made
 
 
-def begun(owner: Person, expected: dict[str, str], stores: list[str]) -> tuple[str, str]:
-    image_id = str(owner.create()["id"])
-    assert owner.call("PUT", f"/v2/images/{image_id}/stage", DATA, Content_Type="application/octet-stream").status_code == 204
-    body = {"method": {"name": "glance-direct", "expected": expected}, "stores": stores}
-    assert owner.call("POST", f"/v2/images/{image_id}/import", body).status_code == 202
-    return image_id, task(owner, image_id)["id"]
 
 
 def left(service: Service) -> list[str]:
     return [x.id for x in service.database.records.find(RecordQuery(COLLECTION))]
 
 
-def task(owner: Person, image_id: str) -> dict[str, Any]:
-    return dict((owner.call("GET", f"/v2/images/{image_id}/tasks").json or {})["tasks"][0])
 
 
 @pytest.mark.parametrize(("expected", "stores"), [(GOOD, ["fast"]), (GOOD, ["fast", "slow"]), (BAD, ["fast"])], ids=["one", "two", "bad"])

@@ -13,7 +13,7 @@ import pytest
 import strangers
 from api import Person
 from conftest import built
-from test_import_logbook import Died, begun, task
+from dead_imports import Died, begun, task
 
 from glancecore.assembly.lifecycle import Service
 from glancecore.domain import errors

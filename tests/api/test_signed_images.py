@@ -12,8 +12,8 @@ import pytest
 from api import Person
 from conftest import built
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
+from import_calls import DIRECT, begin, ended, show, stage
 from signing import METHODS, certificate, properties
-from test_import_rows import DIRECT, begin, ended, show, stage
 
 from glancecore.assembly.lifecycle import Service
 

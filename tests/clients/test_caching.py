@@ -12,6 +12,7 @@ import bcrypt
 import lab
 import pytest
 from shell import ISO, Shell
+from waiting import until
 
 REGION = "CacheRegion"
 
@@ -35,23 +36,16 @@ def manage(env: dict[str, str], *words: str) -> str:
     return done.stdout
 
 
-def until(said: Shell, word: str) -> None:
-    end = time.monotonic() + 30
-    while word not in said.run("glance", "cache-list"):
-        assert time.monotonic() < end
-        time.sleep(0.3)
-
-
 def test_stock_clients(admin: Shell) -> None:
     image_id = admin.json("openstack", "image", "create", "cached", "--file", ISO, "--disk-format", "iso")["id"]
     admin.run("glance", "cache-queue", image_id)
-    until(admin, "cached")
+    until(lambda: "cached" in admin.run("glance", "cache-list"))
     assert image_id in admin.run("glance", "cache-list")
     assert image_id in admin.run("openstack", "cached", "image", "list")
     admin.run("glance", "cache-delete", image_id)
     assert image_id not in admin.run("glance", "cache-list")
     admin.run("openstack", "cached", "image", "queue", image_id)
-    until(admin, "cached")
+    until(lambda: "cached" in admin.run("glance", "cache-list"))
     admin.run("openstack", "cached", "image", "clear", "--cache")
     assert image_id not in admin.run("glance", "cache-list")
     admin.run("glance", "cache-clear")

@@ -14,8 +14,8 @@ from typing import Any
 import lab
 import pytest
 from client import HEADERS_AUTH, Client
+from importing import leftovers, stage, start, tasks, two_stores, until_ended, without_slow
 from periodic import ALONE, Jobs, kinds
-from test_imports import leftovers, stage, start, tasks, two_stores, until_ended
 
 MIB = 1 << 20
 RAW = bytes(range(256)) * 4096 + bytes(MIB)
@@ -54,17 +54,6 @@ def client(service: lab.Service) -> Client:
     return Client(service.url)
 
 
-@contextmanager
-def without_slow(service: lab.Service) -> Iterator[None]:
-    """The second store is away; a file stands in its place, as its driver would make a folder."""
-    place = service.folder / "slow"
-    away = place.rename(service.folder / "slow.away")
-    place.touch()
-    try:
-        yield
-    finally:
-        place.unlink()
-        away.rename(place)
 
 
 def retry(client: Client, image_id: str, task: dict[str, Any]) -> Any:

@@ -21,8 +21,8 @@ import lab
 import pytest
 from client import HEADERS_AUTH, Client
 from images import samples
+from importing import leftovers, stage, start, tasks, two_stores, until_ended
 from stores import REMOTES
-from test_imports import leftovers, stage, start, tasks, two_stores, until_ended
 
 ISO = Path("/usr/lib/grub-rescue/grub-rescue-cdrom.iso")
 MIB = 1 << 20

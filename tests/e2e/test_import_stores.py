@@ -13,8 +13,8 @@ from typing import Any
 import lab
 import pytest
 from client import HEADERS_AUTH, Client
-from test_imports import stage, start, tasks, until_ended
-from test_kill_imports import until_settled
+from importing import stage, start, tasks, until_ended
+from killed_imports import until_settled
 
 from glancecore.sdk.checkpoints import VARIABLE
 

@@ -18,8 +18,8 @@ from typing import Any
 import lab
 import pytest
 from client import BROKEN_OFF, HEADERS_AUTH, Client
-from test_imports import stage, start, tasks, two_stores
-from test_kill_imports import PLAIN, files, until_settled
+from importing import stage, start, tasks, two_stores
+from killed_imports import PLAIN, files, until_settled
 
 from glancecore.features.imports.dispatch.board import Board
 from glancecore.sdk.checkpoints import FAIL_STEPS, POST_STEPS, SLEEP_VARIABLE, VARIABLE

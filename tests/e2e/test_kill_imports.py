@@ -11,8 +11,6 @@ import gzip
 import hashlib
 import os
 import signal
-import sqlite3
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,13 +18,12 @@ from typing import Any
 import lab
 import pytest
 from client import BROKEN_OFF, HEADERS_AUTH, Client
-from test_import_retries import without_slow
-from test_imports import stage, start, tasks, two_stores, until_ended
+from importing import stage, start, tasks, two_stores, until_ended, without_slow
+from killed_imports import PLAIN, files, until_settled
 
 from glancecore.sdk.checkpoints import FAIL_STEPS, IMPORT_STEPS, KEPT_STEPS, STAGE_STEPS, UNDO_STEPS, VARIABLE
 
 DATA = os.urandom(2_500_000)
-PLAIN = tuple(x for x in IMPORT_STEPS if not x.startswith("step."))
 #: Method -> the steps that it passes.
 CASES = [
     *[("stage", x) for x in STAGE_STEPS],
@@ -146,22 +143,7 @@ def _check_end(client: Client, method: str, step: str, image: dict[str, Any]) ->
         assert client.call("GET", f"/v2/images/{image['id']}/file?prefer=slow").content == DATA
 
 
-def until_settled(service: lab.Service, *more: str) -> None:
-    end = time.monotonic() + 30
-    questions = ("select image_id, operation from leases",
-                 "select id from images where status in ('saving', 'deleting', 'importing')",
-                 "select id from tasks where status in ('pending', 'processing')", "select id from records where collection = 'the service.import_logbooks'", *more)
-    while left := [x for x in questions if rows(service, x)]:
-        assert time.monotonic() < end, [(x, rows(service, x)) for x in left]
-        time.sleep(0.05)
 
 
-def rows(service: lab.Service, statement: str) -> list[tuple[Any, ...]]:
-    with sqlite3.connect(service.folder / "glance.sqlite", timeout=30) as connection:
-        return connection.execute(statement).fetchall()
 
 
-def files(service: lab.Service) -> list[str]:
-    """Everything in stores and staging."""
-    found = [x for name in ("fast", "slow") for x in (service.folder / name).rglob("*")]
-    return sorted(str(x.relative_to(service.folder)) for x in found if x.name not in (".staging", ".work", ".glance-store") and ".locks" not in x.parts)

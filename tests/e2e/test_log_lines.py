@@ -12,7 +12,7 @@ import lab
 import pytest
 import requests
 from client import HEADERS_AUTH, Client
-from test_imports import stage, start, until_ended
+from importing import stage, start, until_ended
 from waiting import until
 
 DATA = b"data of an image " * 100_000

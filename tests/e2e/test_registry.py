@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from client import BROKEN_OFF, HEADERS_AUTH, Client
 from glancecore_db_registry.driver import RegistryDatabase
 from glancecore_db_registry.options import OPTIONS
 from registries import SECRET, Registry, registry
+from waiting import until
 
 from glancecore.features.imports.flow.logbook import Logbooks
 from glancecore.sdk.checkpoints import VARIABLE
@@ -87,13 +88,13 @@ def _staged(client: Client) -> str:
 
 
 def _check_imported(client: Client, cloud: Cloud, image_id: str) -> None:
-    _until(lambda: client.show(image_id)["status"] == "active", "the import does not end")
+    until(lambda: client.show(image_id)["status"] == "active", "the import does not end")
     assert client.show(image_id)["os_distro"] == "debian"
     assert client.download(image_id).content == DATA
     [task] = client.call("GET", f"/v2/images/{image_id}/tasks").json()["tasks"]
     assert task["status"] == "success"
     books = Logbooks(RegistryDatabase(make_section(OPTIONS, registry_urls=[cloud.registry.url], registry_secret=SECRET)))
-    _until(lambda: books.get(task["id"]) is None, "its logbook is left behind")
+    until(lambda: books.get(task["id"]) is None, "its logbook is left behind")
     assert client.delete(image_id).status_code == 204
 
 
@@ -201,7 +202,7 @@ def test_killed_in_the_middle_of_commits(cloud: Cloud) -> None:
         writer.join()
 
     client = cloud.client()
-    _until(lambda: all(x["status"] in STABLE for x in _images(client)) and _settled(cloud, client), "an image stays stuck")
+    until(lambda: all(x["status"] in STABLE for x in _images(client)) and _settled(cloud, client), "an image stays stuck")
     found = {x["id"]: x for x in _images(client)}
     assert [x for ledger in ledgers for x in ledger.bad] == [], "a registry that dies is no conflict and no user's mistake"
     assert sum(len(x.acknowledged) for x in ledgers) > 10
@@ -218,7 +219,7 @@ def test_killed_in_the_middle_of_commits(cloud: Cloud) -> None:
         if image["status"] == "active":
             assert hashlib.md5(client.download(image["id"]).content, usedforsecurity=False).hexdigest() == image["checksum"]
         assert client.delete(image["id"]).status_code == 204
-    _until(lambda: not [x for x in cloud.images.iterdir() if x.is_file() and not x.name.startswith(".")], "bytes are left behind")
+    until(lambda: not [x for x in cloud.images.iterdir() if x.is_file() and not x.name.startswith(".")], "bytes are left behind")
 
 
 def _settled(cloud: Cloud, client: Client) -> bool:
@@ -228,10 +229,3 @@ def _settled(cloud: Cloud, client: Client) -> bool:
 
 def _images(client: Client) -> list[dict[str, Any]]:
     return list(client.call("GET", "/v2/images?limit=1000").json()["images"])
-
-
-def _until(done: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + 40
-    while not done():
-        assert time.monotonic() < end, what
-        time.sleep(0.2)

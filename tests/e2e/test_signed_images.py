@@ -17,8 +17,8 @@ import signing
 from client import HEADERS_AUTH, Client
 from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from importing import stage, start, until_ended
 from key_manager import Keeper, Server
-from test_imports import stage, start, until_ended
 
 DATA = os.urandom(3_000_000)
 OTHER = DATA[:-1] + bytes([DATA[-1] ^ 1])

@@ -18,6 +18,7 @@ import lab
 import pytest
 import requests
 from client import HEADERS_AUTH, Client
+from waiting import until
 
 MIB = 1 << 20
 
@@ -141,7 +142,7 @@ def test_one_transfer_too_many_is_told_when_to_try_again(option: str, status: in
         busy = [_upload(service) for _ in range(2)]
         for connection in busy:
             connection.sendall(bytes(300_000))
-        _until(lambda: _metric(service, "glance_server_transfers") == 2)
+        until(lambda: _metric(service, "glance_server_transfers") == 2)
         refused = client.upload(image_id, bytes(10))
         assert (refused.status_code, refused.headers["Retry-After"]) == (status, "5")
         assert refused.json()["error"] == ("server_busy" if status == 503 else "too_many_transfers")
@@ -152,16 +153,9 @@ def test_one_transfer_too_many_is_told_when_to_try_again(option: str, status: in
         assert others.upload(theirs, bytes(10)).status_code == (204 if option == "max_transfers_per_project" else status)
         busy[0].sendall(bytes(MIB - 300_000))
         assert busy[0].recv(12) == b"HTTP/1.1 204"
-        _until(lambda: client.upload(image_id, bytes(10)).status_code == 204)
+        until(lambda: client.upload(image_id, bytes(10)).status_code == 204)
         for connection in busy:
             connection.close()
-
-
-def _until(true: object) -> None:
-    end = time.monotonic() + 30
-    while not true():  # type: ignore[operator]
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
@@ -182,7 +176,7 @@ def test_an_upload_below_the_least_rate_is_broken_off(chunked: bool) -> None:
         assert answer.startswith(b"HTTP/1.1 400 ")
         assert b"1000 bytes a second" in answer
         connection.close()
-        _until(lambda: client.show(image_id)["status"] == "queued")
+        until(lambda: client.show(image_id)["status"] == "queued")
 
 
 def test_a_download_below_the_least_rate_is_broken_off() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import lab
 import pytest
 from client import HEADERS_AUTH, Client
-from test_imports import start, two_stores, until_ended
+from importing import start, two_stores, until_ended
 
 DATA = os.urandom(100_000)
 

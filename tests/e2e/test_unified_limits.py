@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import secrets
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import lab
 import pytest
 from backends import keystone_setup
 from client import HEADERS_AUTH, Client
+from waiting import until
 
 MIB = 1 << 20
 
@@ -52,7 +52,7 @@ def test_limits_hold_and_keystone_may_go_away(service: lab.Service, region: str)
         "image_count_total": {"usage": 7, "limit": 7}, "image_count_uploading": {"usage": 0, "limit": 10}}}
 
     keystone_setup.set_limits(lab.up("keystone").url, region, "alt_demo", image_count_total=3)
-    assert _until(lambda: _create(alt), 201)
+    until(lambda: _create(alt) == 201, "what was remembered does not go out of date")
     assert _create(alt) == 413
 
     lab.down("keystone")
@@ -63,19 +63,10 @@ def test_limits_hold_and_keystone_may_go_away(service: lab.Service, region: str)
     assert unknown.status_code == 503
     assert "Keystone" in unknown.text
     lab.up("keystone")
-    assert _until(lambda: _create(Client(service.url, "f" * 32)), 201)
+    until(lambda: _create(Client(service.url, "f" * 32)) == 201, "what was remembered does not go out of date")
 
 
 def _create(client: Client) -> int:
     answer = client.call("POST", "/v2/images", {"disk_format": "raw", "container_format": "bare"})
     assert answer.status_code in (201, 503) or "image_count_total" in answer.text, answer.text
     return answer.status_code
-
-
-def _until(ask: Callable[[], int], wanted: int) -> bool:
-    """What was remembered goes out of date."""
-    end = time.monotonic() + 60
-    while ask() != wanted:
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    return True

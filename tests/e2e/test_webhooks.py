@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import lab
 import pytest
@@ -19,6 +18,7 @@ import requests
 from client import BROKEN_OFF, HEADERS_AUTH, Client
 from receiver import Got, Receiver
 from standardwebhooks.webhooks import Webhook
+from waiting import until
 
 from glancecore.sdk.checkpoints import VARIABLE
 
@@ -69,13 +69,6 @@ def _waiting(service: lab.Service) -> int:
         return int(connection.execute("select count(*) from outbox").fetchone()[0])
 
 
-def _until(check: Any, seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 def test_every_event_arrives_signed_and_in_order(receiver: Receiver) -> None:
     with lab.service(_config(receiver)) as service:
         image = _everything(Client(service.url), Client(service.url, "boss", "admin,member,reader"))
@@ -95,7 +88,7 @@ def test_every_event_arrives_signed_and_in_order(receiver: Receiver) -> None:
             "properties": {"color": "red"}, "tags": ["t"], "backend": "file"}
         assert (data["image.delete"]["status"], data["image.delete"]["deleted"]) == ("deleted", True)
         assert data["image.send"]["bytes_sent"] == 11
-        _until(lambda: _waiting(service) == 0)
+        until(lambda: _waiting(service) == 0)
         assert len(receiver.got) == 13, "nothing came twice"
 
 
@@ -140,7 +133,7 @@ def test_a_receiver_that_is_away_holds_up_nobody_and_gets_all_when_it_is_back(re
             assert receiver.got == []
             receiver.start()
             receiver.wait(lambda x: len(x) >= 60)
-            _until(lambda: _waiting(service) == 0)
+            until(lambda: _waiting(service) == 0)
             _check_orders(receiver.got, made)
             assert Counter(x.event["id"] for x in receiver.got) == Counter(x.event["id"] for x in other.got), "the same events, with the same ids"
     finally:
@@ -178,7 +171,7 @@ def test_a_service_that_is_told_to_end_ends_what_it_sends(receiver: Receiver) ->
         receiver.behave()
         service.start()
         receiver.wait(lambda x: len(x) >= 3)
-        _until(lambda: _waiting(service) == 0)
+        until(lambda: _waiting(service) == 0)
         assert Counter(x["subject"] for x in receiver.taken) == Counter(made), "each once"
 
 
@@ -206,7 +199,7 @@ def test_killed_between_the_commit_and_the_receiver(receiver: Receiver, step: st
         service.start()
         with contextlib.suppress(*BROKEN_OFF):  # the sender's thread takes the process along a moment later
             Client(service.url).create(name="killed")
-        _until(lambda: "SIGKILL" in service.log.read_text())
+        until(lambda: "SIGKILL" in service.log.read_text())
         service.stop(signal.SIGKILL)
         before = receiver.got
         assert bool(before) == (step == "outbox.sent")
@@ -215,7 +208,7 @@ def test_killed_between_the_commit_and_the_receiver(receiver: Receiver, step: st
         service.start()
         (image,) = Client(service.url).call("GET", "/v2/images").json()["images"]
         receiver.wait(lambda x: len(x) > len(before))
-        _until(lambda: _waiting(service) == 0)
+        until(lambda: _waiting(service) == 0)
         got = receiver.got
         assert {(x.event["type"], x.event["subject"]) for x in got} == {(f"{PREFIX}image.create", image["id"])}
         assert len({x.event["id"] for x in got}) == 1, "at least once, with the same id"

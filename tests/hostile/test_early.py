@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import disks
 from api import Person
-from test_images import built, settled, show
+from image_ways import built, settled, show
 
 from glancecore.assembly.lifecycle import Service
 

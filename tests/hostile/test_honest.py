@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import disks
 import lab
 from api import Person
+from image_ways import STEPS, built, by_staging, settled, show
 from images import samples
-from test_images import STEPS, built, by_staging, settled, show
 
 from glancecore.assembly.lifecycle import Service
 from glancecore.domain.image import Status

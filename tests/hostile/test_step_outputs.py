@@ -21,8 +21,8 @@ import lab
 from api import Person
 from glancecore_method_web_download.driver import WebDownload
 from glancecore_step_convert.driver import Convert
+from image_ways import STEPS, built, settled, show
 from images import samples
-from test_images import STEPS, built, settled, show
 
 from glancecore.assembly.lifecycle import Service
 from glancecore.domain.image import Image

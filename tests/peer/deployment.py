@@ -6,8 +6,7 @@ import contextlib
 import os
 import signal
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import lab
 import sqlalchemy
 from e2e.client import Client
+from waiting import until
 
 #: Names of images, and statuses that no call leaves behind.
 BY_HAND = {"killed": "killed", "importing": "importing", "queued with data": "queued", "of no status": "lost"}
@@ -87,7 +87,7 @@ def _fill(peer: Peer) -> None:
     assert admin.call("POST", f"/v2/images/{active('deactivated')}/actions/deactivate").status_code == 204
     copied = active("in two stores")
     assert admin.call("POST", f"/v2/images/{copied}/import", {"method": {"name": "copy-image"}, "stores": ["slow"]}).status_code == 202
-    _until(lambda: client.show(copied)["stores"] == "fast,slow")
+    until(lambda: client.show(copied)["stores"] == "fast,slow")
     for name in ("its file is lost", "its file is longer", "its file has other bytes", *BY_HAND):
         active(name)
     image("queued")
@@ -98,7 +98,7 @@ def _fill(peer: Peer) -> None:
     peer.namespace = admin.call("GET", "/v2/metadefs/namespaces/Adopt::Me").json()
     peer.members = client.call("GET", f"/v2/images/{shared}/members").json()["members"]
     _begin_upload(peer, image("saving"))
-    _until(lambda: client.show(peer.ids["saving"])["status"] == "saving")
+    until(lambda: client.show(peer.ids["saving"])["status"] == "saving")
     for name in set(peer.ids) - {"pending_delete"}:
         peer.shown[name] = client.show(peer.ids[name])
     peer.listed = [x["id"] for x in client.call("GET", "/v2/images?limit=100&sort=name:asc").json()["images"]]
@@ -147,10 +147,3 @@ def sql(peer: Peer, text: str, **values: str) -> None:
             connection.execute(sqlalchemy.text(text), values)
     finally:
         engine.dispose()
-
-
-def _until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.1)

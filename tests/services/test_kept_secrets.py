@@ -52,7 +52,7 @@ def test_what_an_older_release_kept_in_clear_is_not_lost_without_a_word(keys: li
     assert SECRETS["token"] not in caplog.text
 
 
-@pytest.mark.parametrize("key", ["", "short", NEW[:-2], "ä" * 44])
+@pytest.mark.parametrize("key", ["", "short", NEW[:-2], "ä" * 44], ids=["empty", "short", "cut", "no letters of it"])
 def test_what_is_no_key_stops_the_start(key: str) -> None:
     with pytest.raises(errors.ConfigError, match=r"\[imports\] token_keys.*openssl rand"):
         KeptSecrets([key])

@@ -9,7 +9,7 @@ import lab
 import pytest
 from client import Client
 from collector import Collector, collecting
-from test_requests import DATA, new_trace, traced
+from requests_traced import DATA, new_trace, traced
 from waiting import until
 
 

@@ -10,7 +10,7 @@ from client import Client
 from collector import collecting
 from keystoneauth1 import session
 from keystoneauth1.identity import v3
-from test_requests import CLIENT, SERVER, below, new_trace, traced
+from requests_traced import CLIENT, SERVER, below, new_trace, traced
 
 
 def test_a_token_that_is_looked_up_is_part_of_the_request() -> None:

@@ -8,19 +8,10 @@ from collections.abc import Iterator
 
 import lab
 import pytest
-from client import HEADERS_AUTH, Client
-from collector import Collector, Seen, collecting
+from client import Client
+from collector import Collector, collecting
+from requests_traced import CLIENT, DATA, PARENT, SERVER, TRACE, below, new_trace, traced
 from waiting import until
-
-DATA = os.urandom(300_000)
-SERVER, CLIENT = 2, 3
-#: Of W3C's recommendation.
-TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
-
-
-def traced(collector: Collector, **options: object) -> lab.Config:
-    return lab.merged(HEADERS_AUTH, {"DEFAULT": {"enabled_extensions": "tracing"},
-                                     "ext_tracing": {"endpoint": collector.url, "interval": 0.05, "headers": "x-secret:sesame", **options}})
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +31,8 @@ def client(service: lab.Service) -> Client:
     return Client(service.url)
 
 
-def new_trace() -> tuple[str, dict[str, str]]:
-    trace = os.urandom(16).hex()
-    return trace, {"traceparent": f"00-{trace}-{PARENT}-01"}
 
 
-def below(spans: list[Seen], top: Seen) -> list[Seen]:
-    """Those that are part of it, at any depth."""
-    inner = [x for x in spans if x.parent == top.id]
-    return [y for x in inner for y in (x, *below(spans, x))]
 
 
 def test_a_request_is_a_trace_down_to_database_and_store(client: Client, collector: Collector) -> None:

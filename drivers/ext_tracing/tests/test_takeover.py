@@ -15,7 +15,7 @@ import lab
 from client import HEADERS_AUTH, Client
 from collector import Collector, collecting
 from drawing import drawn
-from test_imports import until_ended
+from importing import until_ended
 
 DATA = b"x" * 1_000_000
 PAGE = lab.REPO / "docs/tracing.md"

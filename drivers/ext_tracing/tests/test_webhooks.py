@@ -9,7 +9,7 @@ import pytest
 from client import Client
 from collector import collecting
 from receiver import Receiver
-from test_requests import PARENT, new_trace, traced
+from requests_traced import PARENT, new_trace, traced
 from waiting import until
 
 PRODUCER = 4

@@ -37,10 +37,9 @@ class CacheExtension(CoreExtension):
         self.caching: Caching | None = None
         if cache is not None:
             images.downloads.use(cache)
-            images.deletion.then(cache.drop)
+            kernel.on.removed(cache.drop)
             settings = CachingSettings(conf.image_cache_max_size, conf.image_cache_stall_time, conf.worker_self_reference_url)
-            self.caching = Caching(kernel.database, kernel.policy, images.downloads, cache, settings)
-            self.caching.when_queued(lambda: kernel.hooks.run_job("cache_prefetcher"))
+            self.caching = Caching(kernel.database, kernel.policy, images.downloads, cache, settings, lambda: kernel.hooks.run_job("cache_prefetcher"))
 
     @property
     def minors(self) -> Iterable[int]:

@@ -67,19 +67,16 @@ class Caching:
     """Who may is the policy's word, asked first. Every method that works on the cache raises CacheUnavailable."""
 
     def __init__(self, database: Database, authorizer: Authorizer, downloads: Downloads, cache: ImageCache,
-                 settings: CachingSettings) -> None:
+                 settings: CachingSettings, queued: Callable[[], None]) -> None:
+        """``queued`` is called when this process has queued an image."""
         self._repository = database.images
         self._nodes = CacheNodes(database)
         self._policy = authorizer
         self._downloads = downloads
         self._cache = cache
         self._settings = settings
-        self._queued: Callable[[], None] = lambda: None
-        cache.when_filled(self._filled)
-
-    def when_queued(self, queued: Callable[[], None]) -> None:
-        """Call ``queued`` when this process has queued an image."""
         self._queued = queued
+        cache.when_filled(self._filled)
 
     # -- the API -----------------------------------------------------------------------------------------------------
     def listing(self, ctx: Context) -> Listing:

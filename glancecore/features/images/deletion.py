@@ -8,7 +8,6 @@ hidden, its bytes untouched, until somebody undoes it or the scrubber deletes it
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -18,6 +17,7 @@ from glancecore.domain.image import NEXT, Image, Location, Status
 from glancecore.domain.lease import Lease, Operation
 from glancecore.kernel.leases import Leases
 from glancecore.kernel.retrying import on_concurrent_change
+from glancecore.kernel.subscriptions import Subscriptions
 from glancecore.kernel.transfer.blobs import Blobs
 from glancecore.kernel.transfer.stores import Stores
 from glancecore.kernel.writer import Writer
@@ -32,7 +32,7 @@ _WRITES_NOTHING = frozenset({Operation.HASH, Operation.DROP_LOCATION})
 class Deletion:
     """Deletes whatever image it is given; who may is decided by the caller."""
 
-    def __init__(self, repository: ImageRepository, stores: Stores, leases: Leases, writer: Writer, *,
+    def __init__(self, repository: ImageRepository, stores: Stores, leases: Leases, writer: Writer, on: Subscriptions, *,
                  delayed: bool = False) -> None:
         self._repository = repository
         self._stores = stores
@@ -40,16 +40,7 @@ class Deletion:
         self._leases = leases
         self._writer = writer
         self._delayed = delayed
-        self._gone: list[Callable[[str], None]] = []
-        self._uploading: list[Callable[[Image], None]] = []
-
-    def then(self, gone: Callable[[str], None]) -> None:
-        """Call ``gone`` with the id of each image whose row has gone. It must not raise."""
-        self._gone.append(gone)
-
-    def with_uploads(self, going: Callable[[Image], None]) -> None:
-        """Call ``going`` with each image that is deleted during its upload, before its row goes: it removes what waits for the image. Raises StoreError."""
-        self._uploading.append(going)
+        self._on = on
 
     def delete(self, image: Image, version: int | None = None) -> None:
         """``version``: the only one that it may be at when it begins to go; None: any. Raises ProtectedImage, BlobInUse, StoreError (the image stays),
@@ -142,8 +133,8 @@ class Deletion:
         try:
             for ref in lease.blobs:
                 self._stores.discard(ref)
-            for going in self._uploading if lease.stable is Status.SAVING else ():
-                going(image)
+            if lease.stable is Status.SAVING:
+                self._on.remove_upload(image)
             if image.staged is not None:
                 self._stores.recorded(image.staged.store).discard(image.staged.key)
             for location in image.locations:
@@ -161,8 +152,7 @@ class Deletion:
         events = [] if lease.stable is Status.PENDING_DELETE else [ImageEvent(EventType.IMAGE_DELETE, image)]
         self._writer.save(ImageRemoved(image, _now()), LeaseEnded(lease), events=events)
         self._leases.forget(lease)
-        for gone in self._gone:
-            gone(image.id)
+        self._on.tell_removed(image.id)
 
     @on_concurrent_change
     def _forget_location(self, image: Image, location: Location) -> Image:

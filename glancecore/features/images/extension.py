@@ -37,7 +37,7 @@ class ImagesExtension(CoreExtension):
         self.formats = schemas.Formats(conf.image_format.disk_formats, conf.image_format.container_formats, kernel.hooks.shown_keys)
         self.limits = MetadataLimits(bound(conf.image_property_quota), bound(conf.image_tag_quota), bound(conf.image_metadata_quota), bound(conf.project_metadata_quota))
         self.protection = _protection(conf, kernel)
-        self.deletion = Deletion(repository, stores, leases, writer, delayed=conf.delayed_delete)
+        self.deletion = Deletion(repository, stores, leases, writer, kernel.on, delayed=conf.delayed_delete)
         self.trash = Trash(repository, self.deletion, timedelta(seconds=conf.scrub_time) if conf.delayed_delete else None)
         self.hashing = LocationHashing(kernel.database, stores, leases, kernel.data_settings, writer)
         self.locations = Locations(repository, kernel.policy, kernel.quota, stores, kernel.operations, self.hashing, kernel.lookups, LocationSettings(

@@ -30,7 +30,7 @@ class UploadsExtension(CoreExtension):
         self.use_cases = UploadSessions(
             kernel.operations, kernel.policy, kernel.quota, records, Receiving(parts, inspector, data.size_cap, chosen.part_size),
             finishing, UploadLimits(chosen.keep_for, chosen.max_per_project or None, chosen.patience, data.size_cap))
-        images.deletion.with_uploads(self.use_cases.deleting)
+        kernel.on.removing_upload(self.use_cases.deleting)
         kernel.on.abandoned(Operation.SESSION, self.use_cases.abandoned)
         kernel.on.every_pass(self.use_cases.every_pass)
 

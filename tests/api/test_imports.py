@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from api import Person, people
 from conftest import DATABASES, built
-from werkzeug.test import TestResponse
+from import_calls import DATA, DIRECT, begin, ended, show, stage, tasks
 
 from glancecore.assembly.lifecycle import Service
 from glancecore.domain import errors
@@ -22,8 +22,6 @@ from glancecore.domain.image import Location
 from glancecore.kernel.transfer.store_facade import StoreFacade
 from glancecore.ports.store import CHUNK
 
-DATA = os.urandom(300_000)
-DIRECT = {"method": {"name": "glance-direct"}}
 WEB = {"method": {"name": "web-download", "uri": "http://192.0.2.1/x"}}
 COPY = {"method": {"name": "copy-image"}, "stores": ["slow"]}
 
@@ -38,29 +36,14 @@ def admin(service: Service) -> Person:
     return Person(service.app, "admins", "admin,member,reader")
 
 
-def stage(person: Person, image_id: str, data: bytes = DATA, **headers: str) -> TestResponse:
-    return person.call("PUT", f"/v2/images/{image_id}/stage", data, **{"Content_Type": "application/octet-stream", **headers})
 
 
-def begin(person: Person, image_id: str, body: object, **headers: str) -> TestResponse:
-    return person.call("POST", f"/v2/images/{image_id}/import", body, **headers)
 
 
-def show(person: Person, image_id: str) -> dict[str, Any]:
-    return dict(person.call("GET", f"/v2/images/{image_id}").json or {})
 
 
-def tasks(person: Person, image_id: str) -> list[dict[str, Any]]:
-    return list((person.call("GET", f"/v2/images/{image_id}/tasks").json or {})["tasks"])
 
 
-def ended(person: Person, image_id: str) -> dict[str, Any]:
-    """The newest task, once its import has ended."""
-    end = time.monotonic() + 30
-    while (found := tasks(person, image_id)[0])["status"] not in ("success", "failure"):
-        assert time.monotonic() < end, found
-        time.sleep(0.02)
-    return found
 
 
 def staged(person: Person, **fields: object) -> str:
