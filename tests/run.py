@@ -18,6 +18,7 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -83,21 +84,10 @@ PERIODIC = tuple(f"tests/e2e/test_{name}.py" for name in ("periodic", "auditing"
 #: Those that take away what others need.
 OUTAGES = tuple(f"tests/e2e/test_{name}.py" for name in ("notifications", "unified_limits"))
 
-#: What takes long of the suites that are in --check otherwise: kits with their saboteurs, whole services, processes.
-LONG = {
-    "core": ("architecture/test_cache_kit", "architecture/test_certificate", "architecture/test_extension_kit", "architecture/test_memory_database", "architecture/test_notifier_kit",
-             "architecture/test_repository_kit", "architecture/test_store_kit", "assembly/test_broken_service", "cmd/test_plugins", "imports/test_step_process", "periodic/test_conformance",
-             "registry/test_saboteurs", "server/test_judgement", "services/test_evacuation", "services/test_joined_races", "services/test_joined_uploads", "services/test_upload_sessions", "testing/test_memory_store"),
-    "api": ("api/test_import_logbook", "api/test_imports", "api/test_import_takeovers", "api/test_locations", "api/test_missing_places", "api/test_openapi", "api/test_tags_and_properties"),
-    "hostile": ("hostile/test_cost", "hostile/test_images", "hostile/test_locations", "hostile/test_memory", "hostile/test_step_outputs", "hostile/test_values"),
-}
-#: Drivers whose tests take no server, and long.
-LONG_DRIVERS = ("ext_resumable", "osc_glancecore", "step_convert", "step_decompress", "store_file")
 
 
-def without_long(name: str) -> tuple[str, ...]:
-    return tuple(f"--ignore=tests/{x}.py" for x in LONG[name])
-
+#: Without kits with their saboteurs, whole services, processes: tests that are marked so.
+QUICK = ("-m", "not long")
 
 #: Quick to fail, so they begin.
 FIRST = (
@@ -111,11 +101,11 @@ FIRST = (
     Suite("shell", ("tests/lint-shell.sh",), check=True),
     Suite("samples", python("docs/generate.py", "--check"), check=True),
     Suite("site", ("docs/site.sh", str(lab.LAB / "site")), check=True),
-    Suite("core", pytest("tests", *(f"--ignore=tests/{name}" for name in APART)), check=True, minutes=15, quickly=without_long("core")),
+    Suite("core", pytest("tests", *(f"--ignore=tests/{name}" for name in APART)), check=True, minutes=15, quickly=QUICK),
     Suite("api", pytest("tests/api"), paths=("tests/api",), needs=("mariadb", "postgresql"), minutes=15, check=True,
-          quickly=("-k", "not mariadb and not postgresql and not registry", *without_long("api"))),
+          quickly=("-k", "not mariadb and not postgresql and not registry", *QUICK)),
     Suite("hostile", pytest("tests/hostile"), paths=("tests/hostile",), needs=("mariadb", "postgresql"), minutes=20, check=True,
-          quickly=("-k", "not mariadb and not postgresql", *without_long("hostile"))),
+          quickly=("-k", "not mariadb and not postgresql", *QUICK)),
 )
 
 SERVICES = (
@@ -137,40 +127,23 @@ SERVICES = (
     Suite("clients", pytest("tests/clients"), paths=("tests/clients",), needs=("keystone", "nginx", "mariadb", "barbican", "memcached"), breaks=("peer",), minutes=20),
 )
 
-#: What the drivers' own suites need; a driver that is not named here needs nothing.
-DRIVER_NEEDS = {
-    "db_sql": ("mariadb", "postgresql"),
-    "ext_census": ("mariadb", "postgresql"),
-    "ext_console": ("keystone", "mariadb"),
-    "ext_families": ("mariadb", "postgresql"),
-    "ext_lifecycle": ("mariadb", "postgresql"),
-    "ext_tracing": ("keystone",),
-    "ext_trash": ("mariadb", "postgresql"),
-    "ext_tus": ("mariadb", "postgresql"),
-    "store_http": ("nginx",),
-    "store_swift": ("keystone", "swift"),
-    "store_rbd": ("ceph",),
-    "store_s3": ("ceph", "rgw", "keystone", "swift"),
-    "store_vmware": ("vcsim",),
-    "auth_keystone": ("keystone", "memcached"),
-    "quota_unified": ("keystone",),
-    "certificates_castellan": ("keystone", "barbican"),
-    "notify_messaging": ("rabbitmq",),
-}
-
-DRIVER_BREAKS = {"store_rbd": ("ceph",), "store_vmware": ("vcsim",)}
-#: Their backends take longer than they.
-DRIVER_WAITS = frozenset({"store_rbd", "store_s3", "store_swift"})
-
 TEMPEST = Suite("tempest", python("tests/tempest/harness.py", "--junit", "{junit}"), needs=("keystone", "nginx", "mariadb", "postgresql"), breaks=("peer",),
                 minutes=30)
 
 
+def driver(folder: Path) -> Suite:
+    """Its own suite. What it needs stands in its pyproject.toml, as ``[tool.glancecore.tests]``: ``needs``, ``breaks``, ``waits`` as here; ``long``: it is no
+    part of --check, as are those that need something."""
+    said = tomllib.loads(Path(folder, "pyproject.toml").read_text(encoding="utf-8")).get("tool", {}).get("glancecore", {}).get("tests", {})
+    if unknown := set(said) - {"needs", "breaks", "waits", "long"}:
+        raise SystemExit(f"{folder}/pyproject.toml: [tool.glancecore.tests] has no {', '.join(sorted(unknown))}")
+    needs = tuple(said.get("needs", ()))
+    return Suite(folder.name, pytest(f"{folder}/tests"), needs=needs, breaks=tuple(said.get("breaks", ())), waits=said.get("waits", False), minutes=20,
+                 check=not needs and not said.get("long", False))
+
+
 def all_suites() -> list[Suite]:
-    drivers = [Suite(path.parent.name, pytest(str(path)), needs=DRIVER_NEEDS.get(path.parent.name, ()),
-                     breaks=DRIVER_BREAKS.get(path.parent.name, ()), waits=path.parent.name in DRIVER_WAITS, minutes=20,
-                     check=path.parent.name not in {*DRIVER_NEEDS, *LONG_DRIVERS})
-               for path in sorted([*Path("drivers").glob("[!_]*/tests"), *Path("clients").glob("*/tests")])]
+    drivers = [driver(path.parent) for path in sorted([*Path("drivers").glob("[!_]*/tests"), *Path("clients").glob("*/tests")])]
     others = [Suite(f"python{x}", python("tests/pythons.py", "--junit", "{junit}", x), minutes=3, named=True) for x in pythons.VERSIONS if pythons.interpreter(x)]
     # the long ones first, so that no lane is left alone with one at the end
     return [*FIRST, *sorted([*SERVICES, TEMPEST, *drivers, *others], key=lambda x: (-x.minutes, -len(x.needs)))]

@@ -24,6 +24,8 @@ from glancecore.features.imports.flow.logbook import COLLECTION, Logbook, Logboo
 from glancecore.kernel.transfer.store_facade import StoreFacade
 from glancecore.ports.record_repository import RecordQuery
 
+pytestmark = pytest.mark.long
+
 GOOD = {"sha256": hashlib.sha256(DATA).hexdigest()}
 BAD = {"sha256": "0" * 64}
 

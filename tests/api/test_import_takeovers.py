@@ -23,6 +23,8 @@ from glancecore.features.imports.extension import ImportsExtension
 from glancecore.kernel.transfer.store_facade import StoreFacade
 from glancecore.ports.import_step import ImportStep
 
+pytestmark = pytest.mark.long
+
 TAKEOVERS = 3
 
 

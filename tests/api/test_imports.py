@@ -22,6 +22,8 @@ from glancecore.domain.image import Location
 from glancecore.kernel.transfer.store_facade import StoreFacade
 from glancecore.ports.store import CHUNK
 
+pytestmark = pytest.mark.long
+
 WEB = {"method": {"name": "web-download", "uri": "http://192.0.2.1/x"}}
 COPY = {"method": {"name": "copy-image"}, "stores": ["slow"]}
 

@@ -22,6 +22,8 @@ from glancecore.kernel.transfer.store_facade import StoreFacade, StoreSettings
 from glancecore.testing.memory_store import MemoryStore
 from glancecore.testing.store import make_store
 
+pytestmark = pytest.mark.long
+
 DATA = os.urandom(5_000_000)  # more than what is looked at when the location is added
 SHA512, SHA256, MD5 = (hashlib.new(x, DATA).hexdigest() for x in ("sha512", "sha256", "md5"))
 #: A qcow2 image that names a backing file.

@@ -29,6 +29,8 @@ from glancecore.http.health import Health
 from glancecore.periodic.job_run import JobResult, RunOutcome
 from glancecore.ports.store import MARKER
 
+pytestmark = pytest.mark.long
+
 DATA = b"data"
 
 

@@ -14,6 +14,8 @@ from conftest import DATABASES, built
 
 from glancecore.assembly.lifecycle import Service
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def owner(service: Service) -> Person:

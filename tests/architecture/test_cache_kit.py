@@ -11,6 +11,8 @@ import pytest
 
 from glancecore.testing.cache import CacheConformance
 
+pytestmark = pytest.mark.long
+
 FILE = Path(__file__).with_name("cache_saboteurs.py")
 #: Without CI's mark: Hypothesis would then search in one fixed order, in which it shrinks a saboteur's mistake for minutes.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("CI", "TF_BUILD", "GITHUB_ACTIONS")}

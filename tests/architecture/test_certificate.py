@@ -11,6 +11,8 @@ import pytest
 from glancecore.assembly.kit_certificate import certificate, summary
 from glancecore.testing.store import StoreConformance
 
+pytestmark = pytest.mark.long
+
 TESTS = '''
 from uuid import uuid4
 

@@ -17,6 +17,8 @@ from glancecore.http.app import Gate
 from glancecore.testing import extension as kit
 from glancecore.testing.extension import ExtensionConformance, Running
 
+pytestmark = pytest.mark.long
+
 VARIABLE = "EXTENSION_SABOTEUR"
 ENTRY_POINTS = """
 [glancecore.extensions]

@@ -11,6 +11,8 @@ from glancecore.testing.record_repository import RecordConformance
 from glancecore.testing.repository import RepositoryConformance
 from glancecore.testing.task_repository import TaskConformance
 
+pytestmark = pytest.mark.long
+
 
 class TestMemoryDatabase(RepositoryConformance):
     @pytest.fixture

@@ -25,6 +25,8 @@ from glancecore.testing.notifier import (
     make_notifier,
 )
 
+pytestmark = pytest.mark.long
+
 SECRET = "s3cret-of-the-shelf"
 
 

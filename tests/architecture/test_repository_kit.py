@@ -19,6 +19,8 @@ from glancecore.ports import repository as port
 from glancecore.testing.fakes import MemoryDatabase, MemoryImages, _State
 from glancecore.testing.repository import TEXTS, RepositoryConformance
 
+pytestmark = pytest.mark.long
+
 Kit = RepositoryConformance
 
 

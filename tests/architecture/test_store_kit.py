@@ -11,6 +11,8 @@ import pytest
 
 from glancecore.testing.store import Reach, StoreConformance
 
+pytestmark = pytest.mark.long
+
 FILES = [Path(__file__).with_name(name) for name in ("store_saboteurs.py", "store_saboteurs_late.py")]
 GOOD = {"FolderStore": FILES[0], "ReadOnlyStore": FILES[0], "PresigningStore": FILES[0], "RowStore": FILES[1]}
 #: Without CI's mark: Hypothesis would then search in one fixed order, in which it shrinks a saboteur's mistake for minutes.

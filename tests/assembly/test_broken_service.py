@@ -21,6 +21,8 @@ from glancecore.assembly.kernel import load_database
 from glancecore.assembly.lifecycle import Service
 from glancecore.domain import errors
 
+pytestmark = pytest.mark.long
+
 ADMIN = {"x-user-id": "u", "x-project-id": "p", "x-roles": "admin,member,reader", "x-identity-status": "Confirmed"}
 #: Options of a broken plugin ODD.
 CONFIG: dict[str, lab.Config] = {

@@ -18,6 +18,8 @@ from glancecore import conf as configuration
 from glancecore.assembly.kernel import load_database
 from glancecore.cmd import plugins, start
 
+pytestmark = pytest.mark.long
+
 #: What no "try" around an import can hold.
 WORST = {
     "exits": Fault(("its import ends the process (exit code 7)",), module="import os; os._exit(7)"),

@@ -19,6 +19,8 @@ from values import LARGE
 
 from glancecore.testing.hostile import fields_of, with_value
 
+pytestmark = pytest.mark.long
+
 #: Bytes of a body: below the limit, and large enough for what grows faster than its size to be seen.
 SIZE = 128 << 10
 #: Times what a harmless request takes. What was mended took 1,000 and more.

@@ -28,6 +28,8 @@ from image_ways import STEPS, built, by_staging, settled, show
 
 from glancecore.assembly.lifecycle import Service
 
+pytestmark = pytest.mark.long
+
 FORMATS = ("raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi", "iso", "aki", "ploop")
 #: Harmless as what it may be called: other bytes of the same kind are packages and disks of honest people.
 HARMLESS = {

@@ -36,6 +36,8 @@ from glancecore.ports.store import Cap
 from glancecore.testing.memory_store import MemoryStore
 from glancecore.testing.store import make_store
 
+pytestmark = pytest.mark.long
+
 SECRET = b"A's private data" * 10_000
 OTHER = b"Z's replaced data" * 10_000
 

@@ -10,6 +10,8 @@ from urllib.parse import quote
 import pytest
 from house import House, opened
 
+pytestmark = pytest.mark.long
+
 MOST = 50 << 20
 BIG = {f"p{n:03}": "x" * 65_000 for n in range(112)}
 _CHILD = """

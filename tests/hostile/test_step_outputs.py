@@ -32,6 +32,8 @@ from glancecore.kernel.transfer import hashing
 from glancecore.ports.import_method import FetchedBody, FetchWork
 from glancecore.ports.import_step import ImportWork
 
+pytestmark = pytest.mark.long
+
 LIMIT = 2_000_000
 
 

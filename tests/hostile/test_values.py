@@ -18,6 +18,8 @@ from werkzeug.test import TestResponse
 
 from glancecore.testing.hostile import BODIES, HEADERS, LITERALS, TEXTS, fields_of, with_value
 
+pytestmark = pytest.mark.long
+
 _PARTS: dict[str, Any] = {
     "objects": [{"name": "seed"}], "properties": {"seed": {"title": "T", "type": "string"}}, "tags": [{"name": "seed"}],
     "resource_type_associations": [{"name": "seed"}]}

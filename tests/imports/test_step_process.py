@@ -25,6 +25,8 @@ from glancecore.sdk import log_lines
 from glancecore.testing.examples import make_image
 from glancecore.testing.import_step import Bench, ImportStepConformance
 
+pytestmark = pytest.mark.long
+
 PLUGIN = '''
 import ctypes, hashlib, logging, os, sys, time, pathlib, subprocess
 from oslo_config import cfg

@@ -32,6 +32,8 @@ from glancecore.ports.repository import ImageAdded
 from glancecore.testing.examples import make_image
 from glancecore.testing.periodic import PeriodicJobConformance, Place
 
+pytestmark = pytest.mark.long
+
 NODE, OTHER_NODE = "http://one.example:9292", "http://two.example:9292"
 FOLDERS = ("fast", "cheap")
 

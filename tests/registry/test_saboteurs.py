@@ -26,6 +26,8 @@ from glancecore.testing.repository import RepositoryConformance
 from glancecore.testing.settings import make_section
 from glancecore.testing.task_repository import TaskConformance
 
+pytestmark = pytest.mark.long
+
 KITS = {"repository": RepositoryConformance, "metadef": MetadefConformance, "task": TaskConformance, "outbox": OutboxConformance}
 
 

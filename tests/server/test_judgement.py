@@ -12,6 +12,8 @@ import pytest
 
 from glancecore.server.judgement import Judgement
 
+pytestmark = pytest.mark.long
+
 CONFIG = """[DEFAULT]
 enabled_backends = file:file
 {more}

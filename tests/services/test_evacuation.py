@@ -25,6 +25,8 @@ from glancecore.ports.repository import ImageAdded, ImageChanged, LeaseTaken
 from glancecore.testing.examples import make_image, make_lease
 from glancecore.testing.service import basic, built, merged, read, synced, written
 
+pytestmark = pytest.mark.long
+
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 

@@ -20,6 +20,8 @@ from glancecore.features.uploads import finishing as upload_finishing
 from glancecore.features.uploads import turns as upload_turns
 from glancecore.features.uploads import use_cases as upload_sessions
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:

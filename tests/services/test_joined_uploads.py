@@ -25,6 +25,8 @@ from glancecore.features.uploads import use_cases as upload_sessions
 from glancecore.features.uploads.records import changed
 from glancecore.testing import service as kit
 
+pytestmark = pytest.mark.long
+
 CUTS = [(0, 1_000_000), (1_000_000, 1_900_000), (1_900_000, 3_000_000)]
 
 

@@ -39,6 +39,8 @@ from glancecore.features.uploads.records import added, changed, removed
 from glancecore.ports.repository import LeaseEnded, LeaseTaken
 from glancecore.testing import service as kit
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:

@@ -5,6 +5,8 @@ import pytest
 from glancecore.testing.memory_store import _ROOMS, MemoryStore
 from glancecore.testing.store import Backdoor, StoreConformance, make_store
 
+pytestmark = pytest.mark.long
+
 
 class RoomBackdoor(Backdoor):
     def __init__(self, place):
