@@ -17,6 +17,7 @@ from glancecore.kernel.notifications import Notifications
 from glancecore.kernel.operations import Operations
 from glancecore.kernel.project_quota import ProjectQuota
 from glancecore.kernel.reaper import Reaper
+from glancecore.kernel.restored import RestoreWatch
 from glancecore.kernel.subscriptions import Subscriptions
 from glancecore.kernel.transfer.data_settings import DataSettings
 from glancecore.kernel.transfer.inspection import InspectionRules
@@ -53,6 +54,7 @@ def make_kernel(conf: cfg.ConfigOpts, loader: Loader, grounds: Grounds, startup:
     writer = Writer(repository, notifications)
     operations = Operations(repository, writer, leases)
     on.every_pass(stores.revive)
+    on.every_pass(RestoreWatch(grounds.database).look)
     return CoreKernel(
         conf=conf, plugins=loader, database=grounds.database, policy=grounds.policy, quota=grounds.quota, stores=stores, notifications=notifications, on=on, leases=leases,
         writer=writer, operations=operations, reaper=Reaper(repository, stores, leases, operations, on, conf.lease.reap_interval),

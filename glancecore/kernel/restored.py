@@ -40,6 +40,22 @@ def restored_at(database: Database) -> datetime | None:
         return None
 
 
+class RestoreWatch:
+    """Of one process: what it has in hand does not fit a database that is brought back while it serves."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._seen: list[datetime | None] = []
+
+    def look(self) -> None:
+        """Once in each pass of the reaper."""
+        at = restored_at(self._database)
+        if at not in self._seen:
+            self._seen.append(at)
+            if len(self._seen) > 1:
+                LOG.error("the database was brought back from a backup while this process served; stop it, run glance-manage db restored again, and start it")
+
+
 def restored(database: Database, at: datetime) -> RestoreOutcome:
     """To be called before any process of the service runs on it; again without harm. ``at``: now, aware UTC.
 

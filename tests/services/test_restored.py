@@ -10,7 +10,7 @@ import pytest
 from glancecore.domain.image import Status
 from glancecore.domain.lease import BlobRef, Lease, Operation
 from glancecore.kernel import restored as module
-from glancecore.kernel.restored import RestoreOutcome, restored, restored_at
+from glancecore.kernel.restored import RestoreOutcome, RestoreWatch, restored, restored_at
 from glancecore.ports.repository import ImageAdded, LeaseTaken
 from glancecore.testing.examples import make_image, make_lease
 from glancecore.testing.fakes import MemoryDatabase
@@ -61,3 +61,17 @@ def test_the_last_restore_is_remembered() -> None:
     restored(database, NOW)
     restored(database, NOW + timedelta(days=1))
     assert restored_at(database) == NOW + timedelta(days=1)
+
+
+def test_a_process_that_serves_meanwhile_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    database = MemoryDatabase()
+    restored(database, NOW)
+    watch = RestoreWatch(database)
+    watch.look()
+    watch.look()
+    assert not caplog.records, "that was before it began"
+    restored(database, NOW + timedelta(hours=1))
+    watch.look()
+    watch.look()
+    assert [x.levelname for x in caplog.records] == ["ERROR"]
+    assert "glance-manage db restored" in caplog.text
