@@ -29,7 +29,7 @@ def against_nginx(size: int, turns: int) -> dict[str, float]:
         client = Client(service.port, HEADERS)
         image_id = json.loads(client.request("POST", "/v2/images", json.dumps({"disk_format": "raw", "container_format": "bare"}).encode()))["id"]
         path = f"/v2/images/{image_id}/file"
-        client.upload(path, size, chunked=False)
+        client.upload(path, size)
         first = timed(client, path, size)
         while not json.loads(client.request("GET", "/v2/cache"))["cached_images"]:
             time.sleep(0.05)

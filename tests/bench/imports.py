@@ -41,7 +41,7 @@ def direct(port: int, pid: int, headers: str, size: int, repeats: int) -> tuple[
     client, speeds, cpu = Client(port, headers), [], []
     for _ in range(repeats):
         image_id, before, began = create(client), cpu_seconds(pid), time.perf_counter()
-        client.upload(f"/v2/images/{image_id}/stage", size, chunked=False)
+        client.upload(f"/v2/images/{image_id}/stage", size)
         begin(client, image_id, name="glance-direct")
         until_active(client, [image_id])
         speeds.append(size / PAGE / (time.perf_counter() - began))

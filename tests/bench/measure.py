@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = 1 << 20
@@ -24,11 +25,11 @@ class Client:
     """One keep-alive connection with identity headers, on a bare socket."""
 
     def __init__(self, port: int, headers: str = "") -> None:
-        self._address, self._headers, self._rest = ("127.0.0.1", port), headers, b""
+        self.port, self.headers, self._rest = port, headers, b""
         self._socket, self._sink, self._used = self._connect(), bytearray(4 * PAGE), time.monotonic()
 
     def _connect(self) -> socket.socket:
-        made = socket.create_connection(self._address, timeout=600)
+        made = socket.create_connection(("127.0.0.1", self.port), timeout=600)
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return made
 
@@ -45,25 +46,32 @@ class Client:
     def request(self, method: str, path: str, body: bytes = b"", kind: str = "application/json") -> bytes:
         """The body of a 2xx answer; anything else raises Refused."""
         content = f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n" if body else ""
-        self._send(f"{method} {path} HTTP/1.1\r\nHost: bench\r\n{self._headers}{content}\r\n".encode() + body)
+        self._send(f"{method} {path} HTTP/1.1\r\nHost: bench\r\n{self.headers}{content}\r\n".encode() + body)
         return self._answer(method, path)
 
-    def upload(self, path: str, size: int, *, chunked: bool) -> None:
+    def place(self, method: str, path: str, headers: str) -> str:
+        """The path that a 2xx answer without a body gives as its location; anything else raises Refused."""
+        self._send(f"{method} {path} HTTP/1.1\r\nHost: bench\r\nContent-Length: 0\r\n{self.headers}{headers}\r\n".encode())
+        head, _ = self._head(method, path)
+        self._used = time.monotonic()
+        return urlsplit(head[b"location"].decode()).path
+
+    def upload(self, path: str, size: int, *, chunked: bool = False, method: str = "PUT", kind: str = "application/octet-stream", headers: str = "") -> None:
         """``chunked``: in pieces of 64 KiB without a length, as glanceclient sends."""
         how = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {size}"
-        self._send(f"PUT {path} HTTP/1.1\r\nHost: bench\r\n{self._headers}"
-                   f"Content-Type: application/octet-stream\r\n{how}\r\n\r\n".encode())
+        self._send(f"{method} {path} HTTP/1.1\r\nHost: bench\r\n{self.headers}{headers}"
+                   f"Content-Type: {kind}\r\n{how}\r\n\r\n".encode())
         step = 1 << 16
         frames = memoryview(b"".join(b"%x\r\n" % step + bytes(BLOCK[at:at + step]) + b"\r\n" for at in range(0, PAGE, step)))
         for _ in range(size // PAGE):
             self._socket.sendall(frames if chunked else BLOCK)
         if chunked:
             self._socket.sendall(b"0\r\n\r\n")
-        self._answer("PUT", path)
+        self._answer(method, path)
 
     def download(self, path: str) -> int:
         """The number of bytes received; the kernel throws them away, so that the client's copying is not measured."""
-        self._send(f"GET {path} HTTP/1.1\r\nHost: bench\r\n{self._headers}\r\n".encode())
+        self._send(f"GET {path} HTTP/1.1\r\nHost: bench\r\n{self.headers}\r\n".encode())
         head, rest = self._head("GET", path)
         size = left = int(head[b"content-length"])
         left -= len(rest)

@@ -40,7 +40,7 @@ def beside_slow_clients(seconds: float = 15) -> dict[str, float]:
         for name in ("one", "two"):
             client = Client(service.port, headers(name))
             source = create(client)
-            client.upload(f"/v2/images/{source}/file", 8 << 20, chunked=False)
+            client.upload(f"/v2/images/{source}/file", 8 << 20)
             uploads += [[headers(name), create(client), bool(number % 2)] for number in range(250)]
             downloads += [[headers(name), source]] * 250
         options = service.folder / "crowd.json"
