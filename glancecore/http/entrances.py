@@ -49,7 +49,7 @@ class Entrances:
         self._own_site = own_site
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        path: str = environ.get("PATH_INFO", "")
+        path = environ["PATH_INFO"] = f"/{environ.get('PATH_INFO', '').lstrip('/')}"  # as the application reads it
         for below, headers in self._headers:
             if _is_below(path, below):
                 start_response = _adding(start_response, headers)

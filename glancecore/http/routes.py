@@ -14,7 +14,7 @@ class Lanes:
     mounted; ``entrances``: what may stand before a path that moves data; who comes in by them takes none of the threads of probes."""
 
     def __init__(self, routes: Iterable[Route], below: str = "", entrances: Sequence[str] = ()) -> None:
-        plain = re.escape(below)
+        plain = f"/*{re.escape(below)}/*(?=/)"  # the application takes any number of slashes for the first one
         before = {Lane.PROBE: plain, Lane.TRANSFER: plain + (f"(?:{'|'.join(map(re.escape, entrances))})?" if entrances else "")}
         self._apart = [(route.method, re.compile(before[route.lane] + _spellings(route.path)), route.lane) for route in routes if route.lane is not Lane.QUICK]
 

@@ -48,6 +48,15 @@ def test_every_spelling_takes_the_threads_of_its_route(path: str, accept: str) -
     assert Lanes(ROUTES, "/image.1")("GET", "/image.1" + path) is Lane.TRANSFER
 
 
+@pytest.mark.parametrize("path", ["//v2/images/1/file", "///v2.3/images/1/file", "/%2fv2/images/1/file"])
+def test_any_number_of_slashes_is_the_first_one(path: str) -> None:
+    """So the application takes it."""
+    for below, sent in (("", path), ("/image.1", f"/image.1{path}"), ("/image.1", f"//image.1{path}")):
+        assert Lanes(ROUTES, below)("GET", sent) is Lane.TRANSFER
+    assert Lanes(ROUTES, "/below", ["/console/api"])("GET", f"/below//console/api{path.lstrip('/%2f')}") is Lane.QUICK
+    assert Lanes(ROUTES, "/below", ["/console/api"])("GET", "/below//console/api/v2/images/1/file") is Lane.TRANSFER
+
+
 @pytest.mark.parametrize(("method", "path", "lane"), [
     ("GET", "/healthcheck", Lane.PROBE), ("HEAD", "/%68ealthcheck", Lane.PROBE), ("POST", "/healthcheck", Lane.QUICK),
     ("GET", "/v2/images/1/members/healthcheck", Lane.QUICK), ("GET", "/v2/images/healthcheck", Lane.QUICK), ("GET", "/images/healthcheck", Lane.QUICK),

@@ -19,7 +19,7 @@ from waiting import until
 
 from glancecore.assembly.lifecycle import Service
 from glancecore.domain import errors
-from glancecore.ports.record_repository import RecordQuery
+from glancecore.ports.record_repository import RecordChanged, RecordQuery
 
 WEBSSO = "/console/session/websso"
 FORM = {"Accept": "text/html", "Origin": "https://keystone.example", "Sec_Fetch_Site": "cross-site", "Content_Type": "application/x-www-form-urlencoded"}
@@ -87,6 +87,40 @@ def test_the_session_before_ends_that_has_changed_its_project_meanwhile(service:
     assert browser.cookie != other
     assert sessions(service) == 1
     assert kept.find(other) is None
+
+
+def test_the_session_before_ends_that_was_begun_before_logins_were_a_key(service: Service, browser: Browser) -> None:
+    begin(browser)
+    come_back(browser)
+    [record] = service.database.records.find(RecordQuery(SESSIONS.name))
+    service.database.images.commit(RecordChanged(record, replace(record, keys=record.keys[:1], version=record.version + 1)))
+    begin(browser)
+    assert come_back(browser).status_code == 200
+    assert record.id not in {x.id for x in service.database.records.find(RecordQuery(SESSIONS.name))}
+    assert sessions(service) == 1
+
+
+def test_who_is_logged_in_is_written_out(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that looks like the reader's own is no other one's."""
+    like = Named("x", "de\u200bmo\u202e<b>")
+    monkeypatch.setattr(KeystoneWay, "login_with", lambda _self, _token: replace(LOGIN, user=like, project=like))
+    begin(browser)
+    text = come_back(browser).text
+    assert text.count("de\\u200bmo\\u202e&lt;b&gt;") == 4
+    assert not {"\u200b", "\u202e", "<b>"} & set(text)
+
+
+def test_a_session_of_another_way_to_log_in_ends(tmp_path: Path, service: Service) -> None:
+    """The operator has chosen another auth_strategy since."""
+    kept = service.extensions["console"].sessions  # type: ignore[attr-defined]
+    for method, path, body in (("DELETE", "/console/session", None), ("DELETE", "/console/sessions", None), ("PUT", "/console/session/project", {"project": "d"}), ("GET", "/console/api/v2/images", None)):
+        begun = kept.begin(replace(LOGIN, method="basic", credentials={"Authorization": "Basic eDp5"}))
+        browser = Browser(service.app)
+        browser.set_cookie(begun.cookie)
+        browser.csrf = begun.csrf
+        answer = browser.ask(method, path, body)
+        assert answer.status_code in (204, 401), f"{method} {path}: {answer.text}"
+        assert kept.find(begun.cookie) is None, f"{method} {path}"
 
 
 def test_a_session_before_that_has_ended_meanwhile_is_no_error(service: Service, browser: Browser) -> None:

@@ -66,9 +66,9 @@ def test_a_page_that_is_no_file_is_the_page(browser: Browser) -> None:
     ("GET", "/console", 308), ("GET", "/console/", 200), ("GET", "/console/images", 200), ("GET", "/console/assets/app-1a2b.js", 200), ("GET", "/console/assets/none", 404),
     ("POST", "/console/images", 405), ("OPTIONS", "/console/session", 200), ("GET", "/console/session", 200), ("POST", "/console/session", 400), ("DELETE", "/console/session", 204),
     ("GET", "/console/permissions", 401), ("GET", "/console/api/v2/images", 401), ("GET", "/console/api/nothing", 401), ("PUT", "/console/api/v2/images", 401),
-    ("GET", "/console/%0a", 400)])
+    ("GET", "/console/%0a", 400), ("GET", "//console/images", 200), ("GET", "/%2fconsole/", 200), ("GET", "//console/api/v2/images", 401)])
 def test_every_answer_is_strict(browser: Browser, method: str, path: str, status: int) -> None:
-    answer = browser.ask(method, path)
+    answer = browser.ask(method, path.replace("//", "/%2f"))  # the test client takes // for a host
     assert answer.status_code == status, answer.text
     for name, value in HEADERS.items():
         if name != "Cache-Control":

@@ -12,7 +12,7 @@ from typing import Any
 import bcrypt
 import pytest
 from browsing import COOKIE, Browser, console, image, proxied
-from glancecore_ext_console.sessions import SESSIONS, Session, SessionExpired
+from glancecore_ext_console.sessions import SESSIONS, SessionExpired
 
 from glancecore.assembly import extensions
 from glancecore.assembly.lifecycle import Service
@@ -249,22 +249,34 @@ def test_a_logout_ends_what_a_change_has_put_in_its_place_meanwhile(behind_proxy
     sessions = console.sessions  # type: ignore[attr-defined]
     log_out = sessions.log_out
 
-    def late(session: Session) -> None:
+    def late(line: str) -> None:
+        session = sessions.find(browser.cookie)
         sessions.change(sessions.change(session, session.login), session.login)
-        log_out(session)
+        log_out(line)
 
     monkeypatch.setattr(sessions, "log_out", late)
     assert browser.ask("DELETE", "/console/session").status_code == 204
     assert [x.id for x in records(behind_proxy)] == [sessions.find(other.cookie).record.id]
 
 
-def test_a_session_that_was_begun_before_logins_were_a_key_is_ended_too(behind_proxy: Service) -> None:
+@pytest.mark.parametrize("changed", [False, True])
+@pytest.mark.parametrize("how", ["DELETE", "POST"])
+def test_a_session_that_was_begun_before_logins_were_a_key_is_ended_too(behind_proxy: Service, how: str, changed: bool) -> None:
+    """By logging out, and by the next login; also when it has gone on in another project."""
     browser = Browser(behind_proxy.app, proxied("red"))
     browser.login("proxy")
+    sessions = behind_proxy.extensions["console"].sessions  # type: ignore[attr-defined]
+    if changed:
+        session = sessions.find(browser.cookie)
+        after = sessions.change(session, session.login)
+        browser.set_cookie(after.cookie)
+        browser.csrf = after.csrf
     [record] = records(behind_proxy)
     behind_proxy.database.images.commit(RecordChanged(record, replace(record, keys=record.keys[:1], version=record.version + 1)))
-    assert browser.ask("DELETE", "/console/session").status_code == 204
-    assert not records(behind_proxy)
+    answer = browser.ask(how, "/console/session", {"method": "proxy"} if how == "POST" else None)
+    assert answer.status_code == (200 if how == "POST" else 204)
+    assert record.id not in {x.id for x in records(behind_proxy)}
+    assert len(records(behind_proxy)) == (how == "POST")
 
 
 def test_a_change_goes_on_when_the_use_was_noted_meanwhile(behind_proxy: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -374,6 +386,25 @@ def test_another_secret_ends_all_sessions(tmp_path: Path) -> None:
             browser = Browser(service.app, proxied("red"))
             browser.set_cookie(cookie)
             assert browser.session()["authenticated"] is known
+
+
+@pytest.mark.parametrize("how", ["DELETE", "POST"])
+def test_what_another_secret_has_ended_does_not_come_back_with_it(tmp_path: Path, how: str) -> None:
+    """The browser has logged out, or in anew, since."""
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"secret" * 10)
+    with console(tmp_path / "service", HEADERS_AUTH) as service:
+        browser = Browser(service.app, proxied("red"))
+        browser.login("proxy")
+        cookie = browser.cookie
+    with console(tmp_path / "service", HEADERS_AUTH, secret_file=secret) as service:
+        browser = Browser(service.app, proxied("red"))
+        browser.set_cookie(cookie)
+        assert browser.ask(how, "/console/session", {"method": "proxy"} if how == "POST" else None).status_code in (200, 204)
+    with console(tmp_path / "service", HEADERS_AUTH) as service:
+        browser = Browser(service.app, proxied("red"))
+        browser.set_cookie(cookie)
+        assert browser.session()["authenticated"] is False
 
 
 @pytest.mark.parametrize(("content", "why"), [(None, "No such file.*head -c 32"), (b"short", "it has 5 bytes")])

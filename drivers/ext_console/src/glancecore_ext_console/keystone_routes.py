@@ -11,6 +11,7 @@ from flask import Request, Response
 
 from glancecore.domain import errors
 from glancecore.domain.context import Context
+from glancecore.domain.text import escaped
 from glancecore.ports.http import Lane, Param, Route
 from glancecore.sdk import request_body
 from glancecore_ext_console import bodies, cookies
@@ -73,8 +74,8 @@ class KeystoneRoutes:
             raise errors.NotFound(f"no such protocol; there are: {', '.join(self._way.protocols)}")
         origin = quote(f"{request.root_url}{WEBSSO.lstrip('/')}", safe="")
         response = Response("", 302, headers={"Location": f"{self._way.websso_url(quote(protocol, safe=''))}?origin={origin}"}, content_type="text/html; charset=UTF-8")
-        former = self._visitors.known(request.environ)
-        cookies.bind(request.environ, response, new_cookie() + ("" if former is None else f".{former.line}"), _SOON)
+        former = self._sessions.line_of(cookies.read(request.environ))
+        cookies.bind(request.environ, response, new_cookie() + ("" if former is None else f".{former}"), _SOON)
         return response
 
     def callback(self, request: Request, _ctx: Context) -> Response:
@@ -97,7 +98,7 @@ class KeystoneRoutes:
             text = _PAGE.format(title="You are not logged in", text=html.escape(str(exc)), url=f"{root}/console/", link="To the login page")
             return self._unbound(request, Response(text, 403, content_type="text/html; charset=UTF-8"))
         session = self._sessions.begin(login, former or None)
-        user, project = (html.escape(x.name if x else "") for x in (login.user, login.project))
+        user, project = (html.escape(escaped(x.name) if x else "") for x in (login.user, login.project))
         text = _PAGE.format(title=f"You are logged in as {user}", text=f"In project {project}. If that is not you, log out at once: somebody has sent you here.",
                             url=f"{root}/console/", link=f"Go on as {user}")
         response = self._unbound(request, Response(text, 200, content_type="text/html; charset=UTF-8"))

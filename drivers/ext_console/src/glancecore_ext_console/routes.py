@@ -108,8 +108,7 @@ class Routes:
         if said["method"] not in {x.name for x in self._way.methods()}:
             raise errors.Invalid(f"method: {said['method']} is none of this service's: {', '.join(x.name for x in self._way.methods())}")
         login = self._way.login(request.environ, said["method"], {name: value for name, value in said.items() if name != "method"})
-        before = self._visitors.known(request.environ)
-        return self.shown(request, self._sessions.begin(login, None if before is None else before.line))
+        return self.shown(request, self._sessions.begin(login, self._sessions.line_of(cookies.read(request.environ))))
 
     @for_page
     def logout(self, request: Request, _ctx: Context) -> Response:
@@ -117,8 +116,10 @@ class Routes:
         response = empty(204)
         if self._visitors.known(request.environ) is not None:
             session = self._visitors.session(request.environ)
-            self._sessions.log_out(session)
+            self._sessions.log_out(session.line)
             self._way.end(session)
+        else:  # one that lets nobody in any more, and might again
+            self._sessions.log_out(self._sessions.line_of(cookies.read(request.environ)))
         cookies.take(request.environ, response)
         return response
 

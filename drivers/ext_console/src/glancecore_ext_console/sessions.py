@@ -86,16 +86,16 @@ class Sessions:
 
     def find(self, cookie: str) -> Session | None:
         """None: there is no such session, or it has ended."""
-        if not is_cookie(cookie):
-            return None
-        try:
-            record = self._kernel.records.get(SESSIONS.name, Keys.id_of(cookie))
-        except errors.RecordNotFound:
-            return None
-        if record.expires_at is None or record.expires_at <= self._kernel.clock():
+        record = self._of_cookie(cookie)
+        if record is None or record.expires_at is None or record.expires_at <= self._kernel.clock():
             return None
         credentials = self._keys.unseal(cookie, str(record.data["sealed"]))
         return None if credentials is None else Session(cookie, record, _login(record.data, credentials))
+
+    def line_of(self, cookie: str | None) -> str | None:
+        """The ``line`` of the session of this cookie, also of one that nobody is let in by: it would be good again with the secret that it was begun with."""
+        record = self._of_cookie(cookie) if cookie is not None else None
+        return None if record is None else _first(record)
 
     def begin(self, login: Login, former: str | None = None) -> Session:
         """A new one with a cookie of its own, in place of what is left of the login that ``former`` is the ``line`` of, in whatever project by now: a cookie that somebody
@@ -103,7 +103,7 @@ class Sessions:
         session = self._made(login, self._kernel.clock() + self._lifetime.whole)
         while not self._save(session, next(iter(self._of_line(former)), None)):
             pass
-        self._end_line(former)
+        self.log_out(former)
         self._end_oldest(session)
         return session
 
@@ -114,7 +114,7 @@ class Sessions:
         while record is not None:
             if self._save(session, record):
                 return session
-            record = self._now(record)
+            record = self._get(record.id)
         raise SessionExpired("the session has ended; log in again")
 
     def used(self, session: Session) -> None:
@@ -130,10 +130,11 @@ class Sessions:
     def end(self, session: Session) -> None:
         self._remove(session.record)
 
-    def log_out(self, session: Session) -> None:
-        """Also the one that has taken its place meanwhile, in another project: its cookie is on the way to the same browser."""
-        self._end_line(session.line)
-        self._remove(session.record)  # one that was begun before lines were a key is not found by it
+    def log_out(self, line: str | None) -> None:
+        """What is left of that login: also the session that has taken its place meanwhile, in another project, whose cookie is on the way to the same browser."""
+        while found := self._of_line(line):
+            for record in found:
+                self._remove(record)
 
     def end_all(self, session: Session) -> None:
         """Those of its user."""
@@ -142,6 +143,27 @@ class Sessions:
                 self._remove(record)
 
     # -- inside ------------------------------------------------------------------------------------------------------------
+    def _of_cookie(self, cookie: str) -> Record | None:
+        """One that was begun before lines were a key is found by its line from here on."""
+        if not is_cookie(cookie):
+            return None
+        record = self._get(Keys.id_of(cookie))
+        while record is not None and record.keys[1:2] != (_first(record),):
+            keyed = replace(record, keys=(record.keys[0], _first(record)), version=record.version + 1)
+            try:
+                self._kernel.writer.save(RecordChanged(record, keyed))
+            except (errors.ConcurrentChange, errors.RecordNotFound):
+                record = self._get(record.id)
+            else:
+                record = keyed
+        return record
+
+    def _get(self, record_id: str) -> Record | None:
+        try:
+            return self._kernel.records.get(SESSIONS.name, record_id)
+        except errors.RecordNotFound:
+            return None
+
     def _made(self, login: Login, ends: datetime, first: str | None = None) -> Session:
         """``first``: see ``_first``."""
         cookie = new_cookie()
@@ -164,12 +186,6 @@ class Sessions:
             return False
         return True
 
-    def _now(self, record: Record) -> Record | None:
-        try:
-            return self._kernel.records.get(record.collection, record.id)
-        except errors.RecordNotFound:
-            return None
-
     def _remove(self, record: Record) -> None:
         """Also when a request of it has noted its use meanwhile."""
         left: Record | None = record
@@ -177,7 +193,7 @@ class Sessions:
             try:
                 self._kernel.writer.save(RecordRemoved(left))
             except errors.ConcurrentChange:
-                left = self._now(left)
+                left = self._get(left.id)
             except errors.RecordNotFound:
                 return
             else:
@@ -190,11 +206,6 @@ class Sessions:
 
     def _of_line(self, line: str | None) -> list[Record]:
         return self._kernel.records.find(RecordQuery(SESSIONS.name, 1, [line], limit=1000)) if line else []
-
-    def _end_line(self, line: str | None) -> None:
-        while found := self._of_line(line):
-            for record in found:
-                self._remove(record)
 
     def _of_user(self, session: Session) -> list[Record]:
         return self._kernel.records.find(RecordQuery(SESSIONS.name, 0, [str(session.record.keys[0])], limit=1000))

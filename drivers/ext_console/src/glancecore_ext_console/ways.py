@@ -59,8 +59,11 @@ class Way(ABC):
         """Raises NotAuthenticated with a sentence for people, TooManyAttempts, IdentityUnavailable, Forbidden."""
 
     def confirm(self, environ: WSGIEnvironment, session: Session) -> None:
-        """That a request with the session's cookie is its user's. Raises NotAuthenticated: the session ends."""
-        del environ, session
+        """That a request with the session's cookie is its user's, and that the session was begun in a way that there still is. Raises NotAuthenticated: the session
+        ends."""
+        del environ
+        if session.login.method not in {x.name for x in self.methods()}:
+            raise errors.NotAuthenticated("people log in another way by now")
 
     def end(self, session: Session) -> None:
         """What proved who it was proves it no longer, where that can be had. Raises nothing."""
@@ -111,6 +114,7 @@ class ProxyWay(Way):
         return _login("proxy", ctx, {}, _name(environ, "HTTP_X_USER_NAME"), _name(environ, "HTTP_X_PROJECT_NAME"))
 
     def confirm(self, environ: WSGIEnvironment, session: Session) -> None:
+        super().confirm(environ, session)
         ctx = self.kernel.identity.who(environ, {})
         login = session.login
         if (ctx.user, ctx.project) != (login.user and login.user.id, login.project and login.project.id):
