@@ -30,7 +30,7 @@ def said(caplog: pytest.LogCaptureFixture) -> Said:
     caplog.set_level(logging.INFO)
 
     def lines() -> list[tuple[str, str]]:
-        found = [(x.levelname, x.getMessage()) for x in caplog.records]
+        found = [(x.levelname, x.getMessage()) for x in caplog.records if x.name in ("x", "glancecore.kernel.transfer.store_facade")]
         caplog.clear()
         return found
 

@@ -1,5 +1,8 @@
-"""TaskFlow's logbook in one document for each task: read once, kept in memory, saved whole with each step. A process that was
+"""TaskFlow's logbook in one document for each task: read once, kept in memory, saved whole when an atom has ended. A process that was
 overtaken can't save any more.
+
+TaskFlow writes down as well that an atom begins, and how far it is. Whoever takes an import over begins such an atom anew, whether he knows of it or not: that is saved
+with the next end.
 
 Imports taskflow, so it is imported with the first import only.
 """
@@ -8,14 +11,17 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from oslo_serialization import jsonutils
 from taskflow import exceptions as flow_errors
+from taskflow import states
 from taskflow.persistence import path_based
 
 from glancecore.features.imports.flow.logbook import Logbook, Logbooks
+
+_ON_THE_WAY = frozenset({None, states.PENDING, states.RUNNING, states.REVERTING})
 
 
 class DocumentBackend(path_based.PathBasedBackend):  # type: ignore[misc]
@@ -31,6 +37,9 @@ class DocumentBackend(path_based.PathBasedBackend):  # type: ignore[misc]
         self._version = found.version if found else 0
         #: Path -> JSON; "" for a link.
         self.items: dict[str, str] = dict(found.items) if found else {}
+        #: Path -> of an atom that has ended, how; some of it may not be saved yet.
+        self._ends: dict[str, str] = {}
+        self._unsaved = False
         self.lock = threading.RLock()
 
     def get_connection(self) -> BookConnection:
@@ -39,9 +48,21 @@ class DocumentBackend(path_based.PathBasedBackend):  # type: ignore[misc]
     def close(self) -> None:
         """Nothing is open."""
 
+    def set(self, path: str, value: Mapping[str, Any]) -> None:
+        """``value`` as TaskFlow serializes books, flows and atoms."""
+        self.items[path] = jsonutils.dumps(value)
+        atom = value.get("atom")
+        if atom is not None and atom["state"] not in _ON_THE_WAY:
+            end = jsonutils.dumps({**atom, "meta": None})
+            self._unsaved = self._unsaved or self._ends.get(path) != end
+            self._ends[path] = end
+
     def save(self) -> None:
-        self._books.put(self._task_id, Logbook(self._version + 1, self.items))
-        self._version += 1
+        """What has ended since the last time. When it raises it may be called again."""
+        if self._unsaved:
+            self._books.put(self._task_id, Logbook(self._version + 1, self.items))
+            self._version += 1
+            self._unsaved = False
 
 
 class BookConnection(path_based.PathBasedConnection):  # type: ignore[misc]
@@ -51,14 +72,8 @@ class BookConnection(path_based.PathBasedConnection):  # type: ignore[misc]
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
         with self.backend.lock:
-            before = dict(self.backend.items)
             yield
-            if self.backend.items != before:
-                try:
-                    self.backend.save()
-                except BaseException:
-                    self.backend.items = before
-                    raise
+            self.backend.save()
 
     def _join_path(self, *services: str) -> str:
         return "/".join(services)
@@ -68,8 +83,8 @@ class BookConnection(path_based.PathBasedConnection):  # type: ignore[misc]
             raise flow_errors.NotFound(f"no {path}")
         return jsonutils.loads(self.backend.items[path])
 
-    def _set_item(self, path: str, value: object, transaction: None) -> None:  # noqa: ARG002
-        self.backend.items[path] = jsonutils.dumps(value)
+    def _set_item(self, path: str, value: Mapping[str, Any], transaction: None) -> None:  # noqa: ARG002
+        self.backend.set(path, value)
 
     def _create_link(self, src_path: str, dest_path: str, transaction: None) -> None:  # noqa: ARG002
         self.backend.items.setdefault(dest_path, "")
