@@ -9,11 +9,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from glancecore.assembly.lifecycle import Service
 from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.domain.upload_session import UploadSession
 from glancecore.ports.repository import LeaseTaken
+from glancecore.ports.store import Cap
 from glancecore.testing import service as kit
 
 DATA = os.urandom(3_000_000)
@@ -76,8 +79,16 @@ class Cloud:
     def blobs(self) -> list[str]:
         return self._files(self.folder / "fast")
 
-    def _files(self, folder: Path) -> list[str]:
-        return sorted(x.name for x in folder.iterdir() if x.name.startswith(tuple(self.images)))
+    def growing(self) -> list[str]:
+        """What the image's store has of blobs that are not complete."""
+        return self._files(self.folder / "fast", ".")
+
+    def waiting(self) -> list[str]:
+        """What has come of uploads that have not ended, wherever."""
+        return [*self.staged(), *self.growing()]
+
+    def _files(self, folder: Path, dot: str = "") -> list[str]:
+        return sorted(x.name for x in folder.iterdir() if x.name.startswith(tuple(f"{dot}{y}" for y in self.images)))
 
     def expire_lease(self, session: UploadSession) -> None:
         """As time does when nobody extends it."""
@@ -91,7 +102,13 @@ class Cloud:
     def nothing_left(self, session: UploadSession, *, status: str = "queued") -> None:
         assert self.shown(session)["status"] == status
         assert self.database.images.lease(session.image_id) is None
-        assert (self.staged(), self.blobs(), self.reserved()) == ([], [], (0, 0))
+        assert (self.waiting(), self.blobs(), self.reserved()) == ([], [], (0, 0))
+
+    def plain(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The image's store takes no parts: they wait in the staging store."""
+        for node in self.nodes:
+            driver: Any = node.stores.get("fast")._store
+            monkeypatch.setattr(driver, "caps", driver.caps - {Cap.PARTS}, raising=False)
 
 
 CONFIG = {"DEFAULT": {"user_storage_quota": "10000000"}, "uploads": {"part_size": 1 << 20, "max_per_project": 5, "keep_for": 600}, "lease": {"ttl": 2}}

@@ -18,7 +18,8 @@ from glancecore.domain.errors import ConfigError
 from glancecore.features.imports.options import STAGING
 from glancecore.kernel.transfer.draining import Draining
 from glancecore.kernel.transfer.places import Places
-from glancecore.kernel.transfer.store_facade import DirectDownload, StoreFacade, StoreSettings
+from glancecore.kernel.transfer.store_facade import StoreFacade
+from glancecore.kernel.transfer.store_settings import DirectDownload, StoreSettings
 from glancecore.kernel.transfer.stores import Stores
 from glancecore.ports.options import section
 from glancecore.ports.repository import Database

@@ -42,7 +42,7 @@ class PieceDigest:
 @dataclass(frozen=True, slots=True)
 class PartRun:
     """Parts that lie behind each other: ``count`` of ``size`` bytes, with the numbers from ``first`` on. ``url`` is their location with ``PLACE`` where the
-    name of each stands."""
+    name of each stands; empty for parts that the target has taken."""
 
     first: int
     count: int
@@ -58,6 +58,9 @@ class UploadSession:
 
     ``tag`` tells its parts from those of others; ``parts`` are those that count, ``next`` is a number that no part has had. ``target`` is the store that
     the image was promised to, ``staging`` the one where parts wait. ``version`` counts saves and is the compare-and-set key.
+
+    ``key``: the target takes the parts itself, and makes the blob of that name of them; None: they wait in the staging store. ``handle``: what the target calls
+    the parts, None before the first one.
 
     A joint session gets no bytes: it is joined of partial ones, in the order of their ids in ``joined``, which is empty until the end and None for others. Its
     ``length`` is what they have all together. A partial one has the tag of its joint one, an underscore, and its own; ``busy`` names the request that works on it."""
@@ -80,6 +83,8 @@ class UploadSession:
     cleaned: bool = False
     joined: tuple[str, ...] | None = None
     busy: str | None = None
+    key: str | None = None
+    handle: str | None = field(default=None, repr=False)
     version: int = 1
 
     @property
@@ -112,9 +117,9 @@ class UploadSession:
         return f"{self.place}_{number}"
 
     def urls(self) -> Iterator[str]:
-        """The locations of the parts that count, in their order."""
+        """The locations in the staging store of the parts that count, in their order."""
         for run in self.parts:
-            for number in range(run.first, run.first + run.count):
+            for number in range(run.first, run.first + run.count) if run.url else ():
                 yield run.url.replace(PLACE, self.part(number))
 
     # -- transitions -----------------------------------------------------------------------------------------------------
@@ -137,7 +142,7 @@ class UploadSession:
         return replace(self, next=self.next - 1)
 
     def grown(self, number: int, size: int, url: str) -> UploadSession:
-        """With one more part, which is durable at ``url``. Raises LimitExceeded when there are too many."""
+        """With one more part, which is durable at ``url``, or in the target when that is empty. Raises LimitExceeded when there are too many."""
         run = PartRun(number, 1, size, url.replace(self.part(number), PLACE))
         last = self.parts[-1] if self.parts else None
         if last is not None and replace(last, count=1, first=number) == run and last.first + last.count == number:

@@ -53,6 +53,8 @@ class Cap(Enum):
     #: Each place of the store can hold a marker, by which it is known from an empty one that stands where it was: a mount point without
     #: its disk, a bucket made anew.
     MARK = "mark"
+    #: A blob may come in parts, one after the other, each durable by itself, from any process.
+    PARTS = "parts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,14 @@ class StoredBlob:
     url: str
     size: int
     modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPart:
+    """One part of a blob that is put in parts. ``size`` in bytes."""
+
+    number: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +187,7 @@ class Store(Plugin, ABC):
         raise errors.Unsupported(f"store {self.name} can't delete", self.name, "delete")
 
     def discard(self, key: str) -> None:
-        """Remove whatever a ``put`` of ``key`` has left: parts, segments, temporary files, or the finished blob.
+        """Remove whatever a ``put`` of ``key``, or parts of it, have left: segments, temporary files, or the finished blob.
 
         Called for a key whose writer is dead, so the URL is not known. Must succeed when there is nothing, and twice.
         Raises BlobInUse, StoreForbidden, StoreUnavailable.
@@ -202,6 +212,42 @@ class Store(Plugin, ABC):
         uses ``put``), BlobExists.
         """
         raise errors.Unsupported(f"store {self.name} can't adopt local files", self.name, "adopt")
+
+    # -- writing in parts ------------------------------------------------------------------------------------------------
+    def begin_parts(self, owner: str | None, key: str, size: int | None = None) -> str:
+        """The blob ``key`` of the project ``owner`` comes in parts, and has ``size`` bytes, None when that is not known. A handle, at most 1,000 characters
+        without a secret, by which any process goes on until the blob is complete, or ``discard_for`` of the same owner and key.
+
+        Of two handles of one key that were begun, one becomes the blob: nothing of the other is left then.
+        Raises BlobExists, StoreFull, StoreForbidden, StoreUnavailable.
+        """
+        raise errors.Unsupported(f"store {self.name} takes no parts", self.name, "begin_parts")
+
+    def put_part(self, key: str, handle: str, number: int, offset: int, chunks: Iterable[bytes]) -> None:
+        """Store all of ``chunks`` as the part ``number``, from byte ``offset`` of the blob on.
+
+        The caller guarantees: numbers count from 0, with gaps; of parts that count, one that lies further behind has the larger number; a number that
+        failed, or was put and does not count, may come again.
+        You must guarantee: when this returns, the part survives a power cut; no byte of it can be opened before the blob is complete; when ``chunks`` raises or
+        anything else fails, the parts with smaller numbers are as they were. Once this was called, every ``put_part`` with a smaller number, in whatever
+        process, is over: what its caller still sends changes nothing, neither of other parts nor of the blob, and it may raise BlobInUse.
+        Raises BlobNotFound when nothing was begun or all was discarded, BlobInUse, StoreFull, StoreForbidden, StoreUnavailable.
+        """
+        raise errors.Unsupported(f"store {self.name} takes no parts", self.name, "put_part")
+
+    def open_parts(self, key: str, handle: str, parts: Sequence[StoredPart]) -> Iterator[bytes]:
+        """The bytes of ``parts``, the first ones in their order; otherwise as ``open``."""
+        raise errors.Unsupported(f"store {self.name} takes no parts", self.name, "open_parts")
+
+    def complete_parts(self, key: str, handle: str, parts: Sequence[StoredPart]) -> str:
+        """Make the blob of ``parts``, in their order, at least one; its location URL. Those that are not named count for nothing.
+
+        You must guarantee: what ``put`` guarantees of a blob, in one step: it is there whole, or all parts are as they were. No ``put_part`` changes anything
+        from then on. Said again, also by another process after a crash at any point, it tells the same URL.
+        Raises BlobNotFound when nothing was begun or all was discarded; BlobExists; SizeMismatch when the parts are not all there, with these sizes; StoreFull,
+        StoreForbidden, StoreUnavailable.
+        """
+        raise errors.Unsupported(f"store {self.name} takes no parts", self.name, "complete_parts")
 
     # -- locations -----------------------------------------------------------------------------------------------------
     @abstractmethod

@@ -35,10 +35,12 @@ KEPT_STEPS = ("kept.let_go", "kept.gone")
 #: An event between its commit and its receiver.
 EVENT_STEPS = ("events.recorded", "outbox.claimed", "outbox.sent")
 REPAIR_STEPS = ("repair.marked", "repair.copied", "repair.before_drop", "repair.after_drop")
-#: An upload in pieces: its beginning, a piece, the end (which also passes the steps of an upload from its first piece on), and giving it up.
+#: An upload in pieces: its beginning, a piece, the end, and giving it up.
 SESSION_STEPS = (
     "session.before_begin", "session.after_begin", "session.taken", "session.first_piece", "session.part_stored", "session.part_noted",
-    "session.rested", "session.commit_begun", "session.before_finish", "session.after_finish", "session.parts_gone")
+    "session.rested", "session.commit_begun", "session.completed", "session.before_finish", "session.after_finish")
+#: Those of its end where the image's store has not taken the parts, beside the steps of an upload from its first piece on.
+SESSION_COPY_STEPS = ("session.commit_begun", "session.before_finish", "session.after_finish", "session.parts_gone")
 SESSION_END_STEPS = ("session.before_end", "session.end_bytes_gone", "session.after_end")
 #: Beside these, uploads in pieces that are joined: one more of them, the join, and giving one of them up.
 JOIN_STEPS = ("join.before_partial", "join.after_partial", "join.before_join", "join.after_join")

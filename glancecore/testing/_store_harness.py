@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import pytest
 
 from glancecore.domain import errors
-from glancecore.ports.store import CHUNK, Cap, Store
+from glancecore.ports.store import CHUNK, Cap, Store, StoredPart
 from glancecore.testing import _store_process
 from glancecore.testing._store_process import sample
 
@@ -121,6 +121,8 @@ def refuses(store: Store, cap: Cap) -> None:
         Cap.ADOPT: [lambda: store.adopt("kit-undeclared", Path(__file__))],
         Cap.PRESIGN: [lambda: store.presign(url, 60)],
         Cap.MARK: [store.markers, lambda: store.mark("kit", b"kit")],
+        Cap.PARTS: [lambda: store.begin_parts(None, "kit-undeclared"), lambda: store.put_part("kit-undeclared", "kit", 0, 0, iter([b"x"])),
+                    lambda: store.open_parts("kit-undeclared", "kit", [StoredPart(0, 1)]), lambda: store.complete_parts("kit-undeclared", "kit", [StoredPart(0, 1)])],
         Cap.EXTERNAL: [],  # such URLs are among the foreign ones, which have a test of their own
     }
     for operation in operations[cap]:

@@ -39,7 +39,7 @@ def build(cls: type[Store], name: str, options: dict[str, Any]) -> Store:
 
 
 def run(store: Store, order: str, patience: float, **arguments: Any) -> dict[str, Any] | None:
-    """Let another process do ``order`` on an equal store; None when it was killed, as the orders "die" and "put and die" want.
+    """Let another process do ``order`` on an equal store; None when it was killed, as the orders "die", "put and die" and "part and die" want.
 
     It fails when it takes longer than ``PATIENCES`` times ``patience`` seconds."""
     cls = type(store)
@@ -95,6 +95,10 @@ def _obey(store: Store, task: dict[str, Any]) -> dict[str, Any]:
             return {}
         case "put and die":
             store.put(task["key"], iter([sample(task["size"])]), task["size"])
+            os.kill(os.getpid(), signal.SIGKILL)
+            return {}
+        case "part and die":
+            store.put_part(task["key"], task["handle"], task["number"], task["offset"], iter([sample(task["size"])]))
             os.kill(os.getpid(), signal.SIGKILL)
             return {}
         case "read":

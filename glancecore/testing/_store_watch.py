@@ -19,7 +19,7 @@ from glancecore.ports.store import Store
 T = TypeVar("T")
 #: What a store is asked to do. ``place`` and ``properties`` are no calls.
 OPERATIONS = ("create", "start", "ping", "markers", "mark", "put", "put_for", "delete", "discard", "discard_for", "adopt", "canonical", "open", "size",
-              "local_path", "presign", "list", "free", "close")
+              "local_path", "presign", "list", "free", "close", "begin_parts", "put_part", "open_parts", "complete_parts")
 #: The least that is left of somebody else's timer, which ran on while it was put aside.
 _LEAST = 0.001
 
@@ -81,7 +81,7 @@ def _watched(operation: Callable[..., Any], name: str, seconds: float) -> Callab
     def run(*args: Any, **kwargs: Any) -> Any:
         with limit(name, seconds):
             answer = operation(*args, **kwargs)
-        return Watched(answer, f"the next piece of {name}", seconds) if name in {"open", "list"} else answer
+        return Watched(answer, f"the next piece of {name}", seconds) if name in {"open", "list", "open_parts"} else answer
 
     return run
 

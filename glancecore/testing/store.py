@@ -41,6 +41,7 @@ from glancecore.testing._store_harness import (
     sample,
 )
 from glancecore.testing._store_machine import StoreMachine, split
+from glancecore.testing._store_parts import PartsRules
 from glancecore.testing._store_watch import at_once
 
 __all__ = ["Backdoor", "Reach", "StoreConformance", "make_store"]
@@ -48,7 +49,7 @@ __all__ = ["Backdoor", "Reach", "StoreConformance", "make_store"]
 AnyStore = TypeVar("AnyStore", bound=Store)
 
 
-class StoreConformance(Depth):
+class StoreConformance(Depth, PartsRules):
     """Certifies a store driver. Subclass it in the driver's ``tests/test_conformance.py``::
 
         class TestFileStore(StoreConformance):

@@ -18,7 +18,8 @@ from api import Person, people
 from conftest import DATABASES, built
 
 from glancecore.assembly.lifecycle import Service
-from glancecore.kernel.transfer.store_facade import StoreFacade, StoreSettings
+from glancecore.kernel.transfer.store_facade import StoreFacade
+from glancecore.kernel.transfer.store_settings import StoreSettings
 from glancecore.testing.memory_store import MemoryStore
 from glancecore.testing.store import make_store
 

@@ -9,11 +9,12 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from glancecore.testing._store_parts import PartsRules
 from glancecore.testing.store import Reach, StoreConformance
 
 pytestmark = pytest.mark.long
 
-FILES = [Path(__file__).with_name(name) for name in ("store_saboteurs.py", "store_saboteurs_late.py")]
+FILES = [Path(__file__).with_name(name) for name in ("store_saboteurs.py", "store_saboteurs_late.py", "store_saboteurs_parts.py")]
 GOOD = {"FolderStore": FILES[0], "ReadOnlyStore": FILES[0], "PresigningStore": FILES[0], "RowStore": FILES[1]}
 #: Without CI's mark: Hypothesis would then search in one fixed order, in which it shrinks a saboteur's mistake for minutes.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("CI", "TF_BUILD", "GITHUB_ACTIONS")}
@@ -21,6 +22,7 @@ ENVIRONMENT["PYTHONPATH"] = str(Path(__file__).parents[1])
 SABOTEURS = {file: json.loads(subprocess.run([sys.executable, file], check=True, capture_output=True, env=ENVIRONMENT).stdout) for file in FILES}
 CAUGHT_BY = {driver: rules for drivers in SABOTEURS.values() for driver, rules in drivers.items()}
 RULES = {name for name in dir(StoreConformance) if name.startswith("test_")}
+PARTS = {name for name in dir(PartsRules) if name.startswith("test_")}
 HANG = ("HangsInPut", "HangsWhileItReads", "HangsElsewhere")
 
 
@@ -29,6 +31,7 @@ def results(tmp_path_factory):
     """{driver: {rule: [failed or not, for each parameter]}} of one run in a process of its own."""
     report = tmp_path_factory.mktemp("kit") / "report.xml"
     wanted = [f"{file}::Test{driver}" for driver, file in GOOD.items()]
+    wanted += [f"{FILES[2]}::TestPartsStore::{rule}" for rule in PARTS]  # the others are seen on its base class
     wanted += [f"{file}::Test{driver}::{rule}" for file, drivers in SABOTEURS.items() for driver, rules in drivers.items() for rule in rules]
     log = report.with_suffix(".log")
     with log.open("wb") as out:  # a file, not a pipe: a saboteur may leave processes behind that would keep a pipe open
@@ -49,6 +52,11 @@ def results(tmp_path_factory):
 def test_driver_without_mistakes_passes(results, driver):
     assert {rule: bad for rule, runs in results[driver].items() if (bad := [run for run in runs if run])} == {}
     assert set(results[driver]) == (RULES if driver != "RowStore" else {rule for rule in RULES if rule not in off_in_rows()})
+
+
+def test_one_that_takes_parts_passes(results):
+    assert {rule: bad for rule, runs in results["PartsStore"].items() if (bad := [run for run in runs if run])} == {}
+    assert set(results["PartsStore"]) == PARTS
 
 
 def off_in_rows():

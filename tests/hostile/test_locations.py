@@ -30,7 +30,8 @@ from glancecore.assembly.kernel import load_database
 from glancecore.assembly.lifecycle import Service
 from glancecore.domain import errors
 from glancecore.features.images.extension import ImagesExtension
-from glancecore.kernel.transfer.store_facade import StoreFacade, StoreSettings
+from glancecore.kernel.transfer.store_facade import StoreFacade
+from glancecore.kernel.transfer.store_settings import StoreSettings
 from glancecore.ports.repository import ImageChanged
 from glancecore.ports.store import Cap
 from glancecore.testing.memory_store import MemoryStore

@@ -10,7 +10,8 @@ from typing import Any
 
 from oslo_config import cfg
 
-from glancecore.kernel.transfer.store_facade import StoreFacade, StoreSettings
+from glancecore.kernel.transfer.store_facade import StoreFacade
+from glancecore.kernel.transfer.store_settings import StoreSettings
 from glancecore.kernel.transfer.stores import Stores
 from glancecore.periodic.job_run import JobRun
 from glancecore.ports.job_repository import JobRecord

@@ -12,7 +12,8 @@ from glancecore.adoption import translate
 from glancecore.adoption.source import GlanceImage
 from glancecore.domain.image import Image, Location
 from glancecore.features.images.schemas import location
-from glancecore.kernel.transfer.store_facade import StoreFacade, StoreSettings
+from glancecore.kernel.transfer.store_facade import StoreFacade
+from glancecore.kernel.transfer.store_settings import StoreSettings
 from glancecore.kernel.transfer.stores import Stores
 from glancecore.testing.memory_store import MemoryStore
 from glancecore.testing.store import make_store

@@ -12,7 +12,8 @@ from prometheus_client import REGISTRY
 from glancecore.domain import errors
 from glancecore.http.health import Health
 from glancecore.kernel.transfer.draining import AGE, COLLECTION, Draining
-from glancecore.kernel.transfer.store_facade import StoreFacade, StoreSettings
+from glancecore.kernel.transfer.store_facade import StoreFacade
+from glancecore.kernel.transfer.store_settings import StoreSettings
 from glancecore.kernel.transfer.stores import Stores
 from glancecore.ports.record_repository import RecordQuery
 from glancecore.testing.fakes import MemoryDatabase

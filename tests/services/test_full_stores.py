@@ -13,7 +13,8 @@ from glancecore import conf as configuration
 from glancecore.assembly.stores import load_stores
 from glancecore.domain import errors
 from glancecore.http.health import Health
-from glancecore.kernel.transfer.store_facade import StoreFacade, StoreSettings
+from glancecore.kernel.transfer.store_facade import StoreFacade
+from glancecore.kernel.transfer.store_settings import StoreSettings
 from glancecore.kernel.transfer.stores import Stores
 from glancecore.testing.fakes import MemoryDatabase
 from glancecore.testing.memory_store import MemoryStore

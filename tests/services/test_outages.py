@@ -10,7 +10,8 @@ import pytest
 from glancecore.domain import errors
 from glancecore.kernel import outages
 from glancecore.kernel.outages import Outage
-from glancecore.kernel.transfer.store_facade import StoreFacade, StoreSettings
+from glancecore.kernel.transfer.store_facade import StoreFacade
+from glancecore.kernel.transfer.store_settings import StoreSettings
 from glancecore.ports.store import Store
 from glancecore.testing.memory_store import MemoryStore
 from glancecore.testing.store import make_store

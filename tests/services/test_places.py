@@ -19,7 +19,8 @@ from glancecore.assembly.stores import load_stores
 from glancecore.domain import errors
 from glancecore.domain.image import Location
 from glancecore.kernel.transfer.places import Places, survey
-from glancecore.kernel.transfer.store_facade import StoreFacade, StoreSettings
+from glancecore.kernel.transfer.store_facade import StoreFacade
+from glancecore.kernel.transfer.store_settings import StoreSettings
 from glancecore.ports.place_repository import StorePlaces
 from glancecore.ports.repository import ImageAdded
 from glancecore.ports.store import MARKER, Store

@@ -18,7 +18,8 @@ from glancecore.features.copies.rechecking import Rechecking
 from glancecore.features.copies.use_cases import Copies
 from glancecore.kernel.leases import Leases
 from glancecore.kernel.notifications import Notifications
-from glancecore.kernel.transfer.store_facade import StoreFacade, StoreSettings
+from glancecore.kernel.transfer.store_facade import StoreFacade
+from glancecore.kernel.transfer.store_settings import StoreSettings
 from glancecore.kernel.transfer.stores import Stores
 from glancecore.kernel.writer import Writer
 from glancecore.ports.repository import ImageAdded, ImageChanged, ImageRemoved

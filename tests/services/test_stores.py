@@ -6,7 +6,8 @@ import pytest
 
 from glancecore.domain import errors
 from glancecore.kernel.transfer import store_facade, stores
-from glancecore.kernel.transfer.store_facade import StoreFacade, StoreSettings
+from glancecore.kernel.transfer.store_facade import StoreFacade
+from glancecore.kernel.transfer.store_settings import StoreSettings
 from glancecore.kernel.transfer.stores import Stores
 from glancecore.ports.store import Store
 from glancecore.testing.memory_store import MemoryStore

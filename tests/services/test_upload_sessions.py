@@ -49,11 +49,20 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 
 
 @pytest.fixture
-def cloud(nodes: Cloud) -> Cloud:
-    return Cloud(nodes.folder, nodes.nodes)
+def cloud(nodes: Cloud, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Cloud:
+    made = Cloud(nodes.folder, nodes.nodes)
+    if getattr(request, "param", "parts") == "staging":
+        made.plain(monkeypatch)
+    return made
+
+
+#: The image's store takes the parts itself, or they wait in the staging store.
+BOTH = pytest.mark.parametrize("cloud", ["parts", "staging"], indirect=True)
+STAGING = pytest.mark.parametrize("cloud", ["staging"], indirect=True)
 
 
 # -- the way of an upload --------------------------------------------------------------------------------------------------
+@BOTH
 def test_pieces_become_the_image(cloud: Cloud) -> None:
     """Each request at another node."""
     session = cloud.begun()
@@ -69,9 +78,10 @@ def test_pieces_become_the_image(cloud: Cloud) -> None:
     assert (shown["status"], shown["size"], shown["checksum"]) == ("active", 3_000_000, hashlib.md5(DATA, usedforsecurity=False).hexdigest())
     assert shown["os_hash_value"] == hashlib.sha512(DATA).hexdigest()
     assert cloud.download(session) == DATA
-    assert (cloud.staged(), len(cloud.blobs()), cloud.database.images.lease(session.image_id)) == ([], 1, None)
+    assert (cloud.waiting(), len(cloud.blobs()), cloud.database.images.lease(session.image_id)) == ([], 1, None)
 
 
+@BOTH
 def test_a_long_request_is_made_durable_in_parts(cloud: Cloud) -> None:
     session = cloud.begun()
     seen: list[int] = []
@@ -87,6 +97,7 @@ def test_a_long_request_is_made_durable_in_parts(cloud: Cloud) -> None:
     assert cloud.download(session) == DATA
 
 
+@BOTH
 def test_a_broken_connection_keeps_what_has_come(cloud: Cloud) -> None:
     session = cloud.begun()
     with pytest.raises(errors.TruncatedBody):
@@ -109,6 +120,7 @@ def test_a_length_that_is_told_late(cloud: Cloud) -> None:
     assert cloud.download(session) == DATA
 
 
+@BOTH
 def test_the_end_without_a_length(cloud: Cloud) -> None:
     session = cloud.append(cloud.begun(None), 0, DATA[:1000])
     with pytest.raises(errors.TruncatedBody):
@@ -125,6 +137,7 @@ def test_an_empty_image(cloud: Cloud, length: int | None) -> None:
     assert (cloud.shown(session)["status"], cloud.shown(session)["size"]) == ("active", 0)
 
 
+@BOTH
 def test_a_digest_takes_the_piece_whole_or_not_at_all(cloud: Cloud) -> None:
     session = cloud.begun()
     right = PieceDigest("sha1", hashlib.sha1(DATA[:2_000_000], usedforsecurity=False).digest())
@@ -256,6 +269,7 @@ def test_too_many_pieces() -> None:
         replace(session, parts=(), next=MOST_PARTS).claimed()
 
 
+@STAGING
 def test_requests_without_a_byte_use_nothing_up(cloud: Cloud) -> None:
     session = cloud.append(cloud.begun(), 0, DATA[:1000])
     wrong = PieceDigest("sha1", bytes(20))
@@ -265,14 +279,15 @@ def test_requests_without_a_byte_use_nothing_up(cloud: Cloud) -> None:
         with pytest.raises(errors.HashMismatch):
             cloud.append(session, 1000, b"not this", node, digest=wrong)
         assert (cloud.stored(session).next, cloud.stored(session).expires_at) == (1, session.expires_at)
-    assert len(cloud.staged()) == 1
+    assert len(cloud.waiting()) == 1
     assert cloud.append(session, 1000, DATA[1000:]).state is SessionState.DONE
     assert cloud.download(session) == DATA
 
 
+@BOTH
 def test_what_came_before_is_read_again_for_new_bytes_only(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     session = cloud.append(cloud.begun(disk_format="raw"), 0, DATA[:1000])
-    parts, turns = cloud.uploads()._parts, cloud.uploads()._turns
+    parts, turns = cloud.uploads(1)._parts, cloud.uploads(1)._turns
     reads: list[int] = []
 
     def opened(_: UploadSession) -> Iterator[bytes]:
@@ -283,15 +298,16 @@ def test_what_came_before_is_read_again_for_new_bytes_only(cloud: Cloud, monkeyp
 
     with monkeypatch.context() as patched:
         patched.setattr(parts, "open", opened)
-        cloud.append(session, 1000, b"")
+        cloud.append(session, 1000, b"", 1)
         assert reads == []
         with pytest.raises(errors.Conflict):
-            cloud.append(session, 1000, DATA[1000:2000])
+            cloud.append(session, 1000, DATA[1000:2000], 1)
         assert reads == [0, 1], "a newer request waits for no more than a piece"
     assert cloud.append(session, 1000, DATA[1000:]).state is SessionState.DONE
     assert cloud.download(session) == DATA
 
 
+@BOTH
 def test_a_digest_is_compared_before_the_format_counts(cloud: Cloud) -> None:
     data = samples.path("qcow2").read_bytes()
     session = cloud.begun(len(data), disk_format="qcow2")
@@ -309,6 +325,7 @@ def test_a_digest_is_compared_before_the_format_counts(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize("length", [1000, 1 << 20])
+@BOTH
 def test_bytes_behind_the_declared_end_are_refused_wherever_they_are_cut(cloud: Cloud, length: int) -> None:
     session = cloud.begun(length)
     with pytest.raises(errors.SizeMismatch):
@@ -336,11 +353,12 @@ def test_what_is_no_fault_of_the_data_ends_nothing(cloud: Cloud, exc: errors.Gla
     assert cloud.download(session) == DATA
 
 
+@STAGING
 def test_runs_of_equal_parts_are_one(cloud: Cloud) -> None:
     session = cloud.begun()
     for at in range(0, 2_000_000, 250_000):
         session = cloud.append(session, at, DATA[at:at + 250_000])
-    assert len(cloud.staged()) == 8
+    assert len(cloud.waiting()) == 8
     [run] = cloud.stored(session).parts
     assert (run.count, run.size) == (8, 250_000)
     assert cloud.append(session, 2_000_000, DATA[2_000_000:]).state is SessionState.DONE
@@ -348,6 +366,7 @@ def test_runs_of_equal_parts_are_one(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize("moved", [False, True])
+@BOTH
 def test_data_of_another_format_ends_the_upload_at_its_beginning(cloud: Cloud, moved: bool) -> None:
     """Also when its first bytes came in another request, to another node."""
     data = samples.path("vmdk").read_bytes()
@@ -424,6 +443,7 @@ class Stalled:
 
 
 @pytest.mark.parametrize("node", [0, 1])
+@BOTH
 def test_the_newest_request_wins(cloud: Cloud, node: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Against one that is silent, at the same node or at another."""
     monkeypatch.setattr(upload_turns, "SETTLE", 0.3)
@@ -437,7 +457,7 @@ def test_the_newest_request_wins(cloud: Cloud, node: int, monkeypatch: pytest.Mo
     assert cloud.show(session).offset == 2_600_000, "nothing of the older one came behind"
     assert cloud.append(session, 2_600_000, DATA[2_600_000:], 1 - node).state is SessionState.DONE
     assert cloud.download(session) == DATA
-    assert cloud.staged() == []
+    assert cloud.waiting() == []
 
 
 def test_an_older_request_that_still_sends_keeps_what_has_come(cloud: Cloud) -> None:
@@ -469,6 +489,7 @@ def test_an_older_request_that_still_sends_keeps_what_has_come(cloud: Cloud) -> 
     assert cloud.download(session) == DATA
 
 
+@BOTH
 def test_many_clients_on_one_session(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each asks where it goes on, and goes on there, until all is there. What has become of it is not torn."""
     monkeypatch.setattr(upload_turns, "SETTLE", 0.2)
@@ -496,7 +517,7 @@ def test_many_clients_on_one_session(cloud: Cloud, monkeypatch: pytest.MonkeyPat
     assert unexpected == []
     until(lambda: cloud.show(session).state is SessionState.DONE)
     assert cloud.download(session) == DATA
-    until(lambda: cloud.staged() == [])
+    until(lambda: cloud.waiting() == [])
     assert cloud.reserved() == (len(DATA), 0)
 
 
@@ -524,7 +545,7 @@ def test_many_sessions_over_two_nodes(cloud: Cloud, monkeypatch: pytest.MonkeyPa
         thread.join(120)
     assert raised == []
     until(lambda: cloud.reserved() == (18 * 30_000, 0), lambda: str(cloud.reserved()))
-    until(lambda: cloud.staged() == [])
+    until(lambda: cloud.waiting() == [])
     assert len(cloud.blobs()) == 18
     assert {cloud.shown(x)["status"] for at, x in enumerate(sessions) if at % 4 != 3} == {"active"}
     assert cloud.download(sessions[0]) == DATA[:30_000]
@@ -542,6 +563,7 @@ def test_terminated(cloud: Cloud, node: int) -> None:
     assert cloud.append(again, 0, DATA).state is SessionState.DONE
 
 
+@BOTH
 def test_terminated_during_a_transfer(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upload_turns, "SETTLE", 0.2)
     session = cloud.begun()
@@ -559,12 +581,13 @@ def test_the_image_is_deleted_between_two_pieces(cloud: Cloud) -> None:
         cloud.show(session)
     cloud.expire_lease(session)
     cloud.reap()
-    assert (cloud.staged(), cloud.blobs(), cloud.reserved()) == ([], [], (0, 0))
+    assert (cloud.waiting(), cloud.blobs(), cloud.reserved()) == ([], [], (0, 0))
     assert cloud.database.images.lease(session.image_id) is None
     with pytest.raises(errors.UploadNotFound):
         cloud.stored(session)
 
 
+@BOTH
 def test_the_image_is_deleted_during_a_piece(cloud: Cloud) -> None:
     session = cloud.begun()
     older = Stalled(cloud, session, 0)
@@ -572,7 +595,7 @@ def test_the_image_is_deleted_during_a_piece(cloud: Cloud) -> None:
     assert isinstance(older.end(), errors.GlanceError)
     cloud.expire_lease(session)
     cloud.reap()
-    assert (cloud.staged(), cloud.blobs(), cloud.reserved()) == ([], [], (0, 0))
+    assert (cloud.waiting(), cloud.blobs(), cloud.reserved()) == ([], [], (0, 0))
 
 
 def test_it_expires_without_a_trace(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -635,6 +658,7 @@ def _left_by_a_dead(cloud: Cloud, session: UploadSession) -> None:
     cloud.database.images.commit(LeaseTaken(replace(lease, holder="a process that is no more", token="t"), 60.0, lease.token))
 
 
+@BOTH
 def test_an_image_whose_maker_died_is_made_by_another(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     session = cloud.append(cloud.begun(), 0, DATA[:2_000_000])
     stopping = cloud.uploads()._finishing.workers.stopping
@@ -647,10 +671,11 @@ def test_an_image_whose_maker_died_is_made_by_another(cloud: Cloud, monkeypatch:
     cloud.expire_lease(session)
     until(lambda: cloud.reap() or cloud.stored(session).state is SessionState.DONE)
     assert cloud.download(session) == DATA
-    until(lambda: cloud.staged() == [])
+    until(lambda: cloud.waiting() == [])
     assert len(cloud.blobs()) == 1
 
 
+@STAGING
 def test_a_store_that_is_full_at_the_end_holds_it_up_and_loses_nothing(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upload_finishing, "PAUSE", 60.0)
     session = cloud.append(cloud.begun(), 0, DATA[:2_000_000])
@@ -670,6 +695,7 @@ def test_a_store_that_is_full_at_the_end_holds_it_up_and_loses_nothing(cloud: Cl
     assert cloud.download(session) == DATA
 
 
+@BOTH
 def test_what_waits_is_no_leftover(cloud: Cloud) -> None:
     """For the job that looks for data of nobody, also between two pieces; what an upload has really left is."""
     session = cloud.append(cloud.begun(), 0, DATA[:2_000_000])
@@ -681,13 +707,14 @@ def test_what_waits_is_no_leftover(cloud: Cloud) -> None:
     def run() -> None:
         assert service.runner_of(job).run(job, dry_run=False).outcome.value == "done"
 
+    waiting = cloud.waiting()
     run()
-    assert len(cloud.staged()) == 1
+    assert cloud.waiting() == waiting != []
     assert cloud.append(session, 2_000_000, DATA[2_000_000:]).state is SessionState.DONE
     left.write_bytes(b"of a process that died behind the end")
     os.utime(left, (0, 0))
     run()
-    assert cloud.staged() == []
+    assert cloud.waiting() == []
     assert cloud.download(session) == DATA
 
 
@@ -700,6 +727,7 @@ def test_its_metadata_is_changed_meanwhile(cloud: Cloud) -> None:
     assert cloud.shown(session)["name"] == "other"
 
 
+@BOTH
 def test_a_database_that_is_away_at_the_end_ends_nothing(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """It was all there: whoever has the lease next makes the image."""
     session = cloud.begun()
@@ -770,10 +798,11 @@ def test_many_that_have_ended_hide_none(cloud: Cloud) -> None:
     assert cloud.owner.call("DELETE", f"/v2/images/{session.image_id}").status_code == 204
     cloud.expire_lease(session)
     cloud.reap()
-    assert (cloud.staged(), cloud.blobs(), cloud.reserved()) == ([], [], (0, 0))
+    assert (cloud.waiting(), cloud.blobs(), cloud.reserved()) == ([], [], (0, 0))
 
 
-@pytest.mark.parametrize("how", ["reaped", "terminated", "deleted", "swept"])
+@pytest.mark.parametrize(("cloud", "how"), [(x, y) for y in ("reaped", "terminated", "deleted", "swept") for x in ("parts", "staging") if (x, y) != ("parts", "swept")],
+                         indirect=["cloud"])
 def test_one_that_has_failed_is_over_when_its_bytes_are_gone(cloud: Cloud, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     session = cloud.append(cloud.begun(), 0, DATA[:2_000_000])
     monkeypatch.setattr(upload_sessions, "_PAUSE", 60.0)
@@ -781,7 +810,7 @@ def test_one_that_has_failed_is_over_when_its_bytes_are_gone(cloud: Cloud, how: 
         patched.setattr(cloud.uploads()._parts, "discard", away)
         with pytest.raises(errors.StoreUnavailable):
             cloud.terminate(session)
-    assert (cloud.stored(session).state, len(cloud.staged())) == (SessionState.FAILED, 1)
+    assert (cloud.stored(session).state, bool(cloud.waiting())) == (SessionState.FAILED, True)
     if how == "terminated":
         cloud.terminate(session, 1)
     elif how == "swept":
@@ -791,7 +820,7 @@ def test_one_that_has_failed_is_over_when_its_bytes_are_gone(cloud: Cloud, how: 
         lease = cloud.database.images.lease(session.image_id)
         cloud.database.images.commit(LeaseEnded(lease))
         cloud.uploads().every_pass()
-        assert cloud.staged() == []
+        assert cloud.waiting() == []
         with pytest.raises(errors.UploadNotFound):
             cloud.stored(session)
         return
@@ -801,18 +830,19 @@ def test_one_that_has_failed_is_over_when_its_bytes_are_gone(cloud: Cloud, how: 
         cloud.expire_lease(session)
         cloud.reap()
         if how == "deleted":
-            assert (cloud.staged(), cloud.reserved(), cloud.database.images.lease(session.image_id)) == ([], (0, 0), None)
+            assert (cloud.waiting(), cloud.reserved(), cloud.database.images.lease(session.image_id)) == ([], (0, 0), None)
             return
     cloud.nothing_left(session)
 
 
+@STAGING
 def test_what_a_lease_names_is_removed_also_without_a_session(cloud: Cloud) -> None:
     session = cloud.append(cloud.begun(), 0, DATA[:1000])
     name = session.part(0)
     lease = cloud.database.images.lease(session.image_id)
     named = replace(lease, blobs=(*lease.blobs, BlobRef(session.staging, name)))
     cloud.database.images.commit(LeaseTaken(named, 60.0, lease.token), removed(cloud.stored(session)))
-    assert cloud.staged() == [name]
+    assert cloud.waiting() == [name]
     cloud.expire_lease(session)
     cloud.reap()
     cloud.nothing_left(session)
@@ -837,15 +867,17 @@ def done_with_parts(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> UploadSess
     return session
 
 
+@STAGING
 def test_what_is_left_of_one_that_is_done_is_removed_soon(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     session = done_with_parts(cloud, monkeypatch)
-    assert len(cloud.staged()) == 1
+    assert len(cloud.waiting()) == 1
     later(monkeypatch, 61)
     cloud.reap()
-    assert (cloud.staged(), cloud.show(session).state, cloud.stored(session).parts) == ([], SessionState.DONE, ()), "and it is still told"
+    assert (cloud.waiting(), cloud.show(session).state, cloud.stored(session).parts) == ([], SessionState.DONE, ()), "and it is still told"
     assert cloud.download(session) == DATA[:1000]
 
 
+@STAGING
 def test_one_that_can_not_be_removed_holds_up_no_other(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     held = cloud.begun(10)
     bad, good = done_with_parts(cloud, monkeypatch), done_with_parts(cloud, monkeypatch)
@@ -861,11 +893,11 @@ def test_one_that_can_not_be_removed_holds_up_no_other(cloud: Cloud, monkeypatch
     with monkeypatch.context() as patched:
         patched.setattr(cloud.uploads()._parts, "discard", discarded)
         cloud.uploads().every_pass()
-    assert cloud.staged() == [x for x in cloud.staged() if x.startswith(bad.image_id)]
+    assert cloud.waiting() == [x for x in cloud.waiting() if x.startswith(bad.image_id)]
     assert cloud.stored(good).cleaned
     assert cloud.stored(held).state is SessionState.OPEN
     cloud.uploads().every_pass()
-    assert cloud.staged() == []
+    assert cloud.waiting() == []
 
 
 def test_the_reaper_deletes_again_what_it_could_not(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -880,7 +912,7 @@ def test_the_reaper_deletes_again_what_it_could_not(cloud: Cloud, monkeypatch: p
     assert cloud.database.images.get_any(session.image_id).status.value == "deleting"
     cloud.expire_lease(session)
     cloud.reap()
-    assert (cloud.staged(), cloud.reserved(), cloud.database.images.lease(session.image_id)) == ([], (0, 0), None)
+    assert (cloud.waiting(), cloud.reserved(), cloud.database.images.lease(session.image_id)) == ([], (0, 0), None)
 
 
 def test_sessions_that_are_begun_at_once_are_counted_again(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,13 +14,12 @@ from test_killed import nodes, usage
 from tusing import CONFIG, DATA, Tus, staged, stored
 from waiting import until
 
-from glancecore.sdk.checkpoints import JOIN_END_STEPS, JOIN_STEPS, SESSION_END_STEPS, VARIABLE
+from glancecore.sdk.checkpoints import JOIN_END_STEPS, JOIN_STEPS, SESSION_COPY_STEPS, SESSION_END_STEPS, VARIABLE
 
 __all__ = ["nodes"]
 CUTS = [(0, 1_500_000), (1_500_000, len(DATA))]
 #: Those of the pass that makes the image, and of the transfer of a partial upload.
-OTHERS = ("session.part_stored", "session.part_noted", "session.rested", "session.commit_begun", "upload.first_piece", "upload.after_put", "session.before_finish",
-          "session.after_finish", "session.parts_gone")
+OTHERS = ("session.part_stored", "session.part_noted", "session.rested", *SESSION_COPY_STEPS, "upload.first_piece", "upload.all_pieces", "upload.after_put")
 
 
 @pytest.fixture(scope="module")

@@ -89,3 +89,9 @@ def staged(service: lab.Service) -> list[str]:
 def stored(service: lab.Service) -> list[str]:
     folder = Path(str(service.config["file"]["filesystem_store_datadir"]))
     return sorted(x.name for x in folder.iterdir() if x.is_file() and not x.name.startswith("."))
+
+
+def growing(service: lab.Service) -> list[str]:
+    """What the image's store has of images that are not complete."""
+    folder = Path(str(service.config["file"]["filesystem_store_datadir"]))
+    return sorted(x.name for x in folder.iterdir() if x.is_file() and x.suffix in (".parts", ".fence", ".part"))

@@ -1,4 +1,5 @@
-"""All bytes of an upload are there: they become the image's, by the very way of an upload in one request. Or the upload is given up.
+"""All bytes of an upload are there: they become the image's. Where its store has taken the parts, they are complete with one step, and are read again only when
+this process has not seen them all come; else they go the very way of an upload in one request. Or the upload is given up.
 
 What was acknowledged is not lost: where a store or another service is in the way, it is tried again, by whoever lives, until the session's time is over. What is
 wrong with the data ends the session.
@@ -19,7 +20,9 @@ from glancecore.domain.events import EventType, ImageEvent
 from glancecore.domain.image import Image, Location, Status
 from glancecore.domain.lease import BlobRef
 from glancecore.domain.quota import Limits
+from glancecore.domain.staged import Digests
 from glancecore.domain.upload_session import SessionState, UploadSession
+from glancecore.features.uploads.examinations import Examinations
 from glancecore.features.uploads.parts import UploadParts
 from glancecore.features.uploads.records import changed, removed
 from glancecore.features.uploads.turns import Turn
@@ -63,12 +66,13 @@ class Outcome:
 
 
 class UploadFinishing:
-    def __init__(self, operations: Operations, uploads: Uploads, parts: UploadParts, stores: Stores, quota: Quota, signatures: Signatures,
-                 workers: Workers) -> None:
+    def __init__(self, operations: Operations, uploads: Uploads, parts: UploadParts, examinations: Examinations, stores: Stores, quota: Quota,
+                 signatures: Signatures, workers: Workers) -> None:
         self._operations = operations
         self._images: ImageRepository = operations.repository
         self.uploads = uploads
         self._parts = parts
+        self._examinations = examinations
         self.stores = stores
         self._quota = quota
         self._signatures = signatures
@@ -119,31 +123,36 @@ class UploadFinishing:
         image.require(Status.SAVING)
         signature = self._signature(image, token)
         store = self.uploads.target(turn.session.target, turn.session.offset)
-        free = store.free()
-        if free is not None and free < turn.session.offset:  # before hours of copying
-            raise errors.StoreFull(f"store {store.id} has no room for the image", store.id, "put")
-        image = self._attempt(turn, store)
+        parted = turn.session.handle is not None
+        if not parted:
+            free = store.free()
+            if free is not None and free < turn.session.offset:  # before hours of copying
+                raise errors.StoreFull(f"store {store.id} has no room for the image", store.id, "put")
+            image = self._attempt(turn, store)
         checkpoint("session.commit_begun")
         limits = self._quota.limits(image.owner)
         held = Held(self._operations, image, turn.lease, None)
         held.check = partial(self._go_on, turn)
-        location, digests = self.uploads.transfer(held, store, self._parts.open(turn.session), turn.session.offset, signature)
+        location, digests = self._stored(turn.session, held, store, signature)
         try:
             checkpoint("session.before_finish")
             self._go_on(turn)
             done = turn.session.ended(SessionState.DONE)
-            done = replace(done, expires_at=now() + timedelta(seconds=_LEFT_FOR))
+            done = replace(done.emptied() if parted else done, expires_at=now() + timedelta(seconds=TOLD_FOR if parted else _LEFT_FOR))
             within = [] if limits.bytes is None else [WithinLimits(image.owner, Limits(bytes=limits.bytes))]
             held.finish(lambda x: x.finish_upload(digests, (location,)), changed(turn.session, done), *within, initiator=turn.session.initiator,
                         events=lambda x: [ImageEvent(EventType.IMAGE_UPLOAD, x), ImageEvent(EventType.IMAGE_ACTIVATE, x)])
         except errors.DatabaseUnavailable:  # nobody knows what was saved: who takes the lease over does
             raise errors.Suspended("the database did not answer") from None
         except BaseException:
-            self._discard(store, location, image)
+            if not parted:  # else whoever goes on makes the image of the same blob, or the lease names it
+                self._discard(store, location, image)
             raise
         checkpoint("session.after_finish")
         turn.session = replace(done, version=turn.session.version + 1)
         turn.end()
+        if parted:
+            return
         try:
             self.clean(turn.session)
         except errors.StoreError as exc:
@@ -151,6 +160,16 @@ class UploadFinishing:
         except errors.DatabaseUnavailable as exc:
             LOG.info("image %s: that nothing is left of its upload can't be noted now (%s)", image.id, exc)
         checkpoint("session.parts_gone")
+
+    def _stored(self, session: UploadSession, held: Held, store: StoreFacade, signature: SignatureCheck | None) -> tuple[Location, Digests]:
+        if session.handle is None:
+            return self.uploads.transfer(held, store, self._parts.open(session), session.offset, signature)
+        digests, examination = None, self._examinations.take(session)
+        if examination is not None and (signature is None or signature.algorithm in examination.algorithms):
+            digests = self.uploads.judged(examination, signature)
+        location = self._parts.complete(session)
+        checkpoint("session.completed")
+        return location, digests or self.uploads.read(held, store, location, session.offset, signature)
 
     def clean(self, done: UploadSession) -> None:
         """Remove what is left of a session whose image is active. Raises StoreError, DatabaseUnavailable."""

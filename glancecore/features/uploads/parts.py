@@ -1,15 +1,20 @@
-"""Where the pieces of an upload wait: each a blob of its own in the staging store, joined when the image is made."""
+"""Where the pieces of an upload wait: in the store of the image, when that takes parts of a blob; else each is a blob of its own in the staging store, and they
+are written again when the image is made."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from glancecore.domain import errors
+from glancecore.domain.image import Location
 from glancecore.domain.upload_session import UploadSession
 from glancecore.features.uploads.records import UploadRecords
 from glancecore.kernel.transfer.store_facade import StoreFacade
 from glancecore.kernel.transfer.stores import Stores
+from glancecore.kernel.transfer.streams import MeteredSource
+from glancecore.ports.store import StoredPart
 
 LOG = logging.getLogger(__name__)
 
@@ -24,35 +29,47 @@ class UploadParts:
         """Where new sessions keep their parts. Raises StoreUnavailable."""
         return self._stores.staging
 
-    def put(self, session: UploadSession, number: int, pieces: Iterable[bytes]) -> str:
-        """Make a part of all ``pieces``: its location. It is durable when this returns, and not there when it raises. Raises StoreError, and what ``pieces``
-        raise."""
-        return self._stores.recorded(session.staging).put(session.part(number), pieces).url
+    def put(self, session: UploadSession, number: int, pieces: Iterable[bytes]) -> UploadSession:
+        """The session with one more part, of all ``pieces``. It is durable when this returns, and counts for nothing when it raises. Raises StoreError,
+        LeaseLost, LimitExceeded, and what ``pieces`` raise."""
+        if session.key is None:
+            source = MeteredSource(pieces)
+            url = self._stores.recorded(session.staging).put(session.part(number), source).url
+            return session.grown(number, source.seen, url)
+        store = self._stores.recorded(session.target)
+        handle = session.handle or store.begin_parts(session.key, session.length, owner=session.owner)
+        try:
+            size = store.put_part(session.key, handle, number, session.offset, pieces)
+        except errors.BlobInUse as exc:
+            raise errors.LeaseLost(f"a newer request goes on with the upload to image {session.image_id}") from exc
+        return replace(session, handle=handle).grown(number, size, "")
 
-    def open(self, session: UploadSession, length: int | None = None) -> Iterator[bytes]:
-        """The bytes of all parts that count, or the first ``length`` of them; of a joint session those of what it is joined of. Raises StoreError, UploadNotFound."""
+    def open(self, session: UploadSession) -> Iterator[bytes]:
+        """The bytes of all parts that count; of a joint session those of what it is joined of. Raises StoreError, UploadNotFound."""
         for partial in session.joined or ():
             yield from self.open(self._records.get(partial))
-        store, left = self._stores.recorded(session.staging), length
+        if session.key is not None and session.handle is not None:
+            yield from self._stores.recorded(session.target).open_parts(session.key, session.handle, _stored(session))
+        store = self._stores.recorded(session.staging)
         for url in session.urls():
-            if left is not None and left <= 0:
-                return
-            for piece in store.open(url):
-                yield piece if left is None else piece[:left]
-                if left is not None:
-                    left -= len(piece)
-                    if left <= 0:
-                        return
+            yield from store.open(url)
+
+    def complete(self, session: UploadSession) -> Location:
+        """The blob of all parts, which the target has taken. Also when it was made before. Raises StoreError."""
+        assert session.key is not None  # noqa: S101
+        assert session.handle is not None  # noqa: S101
+        return self._stores.recorded(session.target).complete_parts(session.key, session.handle, _stored(session))
 
     def discard(self, session: UploadSession) -> None:
-        """Remove all parts, also of writers that are dead, and of what the session is joined of, or might have been. Raises StoreError: then some are left."""
+        """Remove all parts from the staging store, also of writers that are dead, and of what the session is joined of, or might have been. What the target has
+        taken is named by the lease. Raises StoreError: then some are left."""
         for partial in self.partials(session):
             self.discard(partial)
         store = self._stores.recorded(session.staging)
         for url in session.urls():
             store.delete(url)  # cheaper than to look what there is
         count = {number for run in session.parts for number in range(run.first, run.first + run.count)}
-        for number in range(session.next):
+        for number in range(session.next) if session.key is None else ():
             if number not in count:
                 store.discard(session.part(number))
 
@@ -61,10 +78,17 @@ class UploadParts:
         return [] if session.joined is None else self._records.partials(session)
 
     def discard_one(self, session: UploadSession, number: int) -> bool:
-        """What a writer has made in vain: whether nothing is left of it. What can't be removed now is removed with the session."""
+        """What a writer has made in vain: whether nothing is left of it that would count. What can't be removed now is removed with the session."""
+        if session.key is not None:  # it is not among those of which the blob is made
+            return True
         try:
             self._stores.recorded(session.staging).discard(session.part(number))
         except errors.StoreError as exc:
             LOG.warning("image %s: a part that nobody needs can't be removed now: %s", session.image_id, exc)
             return False
         return True
+
+
+def _stored(session: UploadSession) -> list[StoredPart]:
+    """What the target has taken."""
+    return [StoredPart(run.first + n, run.size) for run in session.parts if not run.url for n in range(run.count)]

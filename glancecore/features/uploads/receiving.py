@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Iterator
 from glancecore.domain import errors
 from glancecore.domain.image import Image
 from glancecore.domain.upload_session import PieceDigest, UploadSession
+from glancecore.features.uploads.examinations import Examinations
 from glancecore.features.uploads.parts import UploadParts
 from glancecore.features.uploads.turns import Turn
 from glancecore.kernel.operations import Reservation
-from glancecore.kernel.transfer.inspection import BEGINNING, Inspector
+from glancecore.kernel.transfer.inspection import BEGINNING
 from glancecore.sdk.checkpoints import checkpoint
 
 #: Seconds after which what has come of a slow client is made durable, and the least bytes that are.
@@ -72,9 +73,9 @@ class Incoming:
 class Receiving:
     """``cap``: most bytes of an image."""
 
-    def __init__(self, parts: UploadParts, inspector: Callable[[Image], Inspector], cap: int, part_size: int) -> None:
+    def __init__(self, parts: UploadParts, examinations: Examinations, cap: int, part_size: int) -> None:
         self.parts = parts
-        self.inspector = inspector
+        self.examinations = examinations
         self.cap = cap
         self._part_size = part_size
 
@@ -85,11 +86,20 @@ class Receiving:
         digest: nothing of it is kept then."""
         begun, judge = turn.session.offset, _Judge(self, turn, image, reservation, whole=digest is not None)
         incoming = Incoming(pieces, judge)
+        try:
+            self._receive(turn, incoming, judge, digest, grown)
+        finally:
+            judge.leave()
+        if digest is not None and turn.session.offset == begun and incoming.failure is None:
+            _compare(hashlib.new(digest.algorithm, usedforsecurity=False).digest(), digest)
+        return incoming.failure
+
+    def _receive(self, turn: Turn, incoming: Incoming, judge: _Judge, digest: PieceDigest | None, grown: Callable[[UploadSession], UploadSession]) -> None:
         while incoming.more():
             number = turn.session.next - 1
             turn.unwritten = False
             try:
-                size, url = self._stored(turn, number, incoming, digest)
+                after = self._stored(turn, number, incoming, digest)
                 if judge.verdict is not None:
                     raise judge.verdict
             except errors.StoreError:
@@ -99,7 +109,6 @@ class Receiving:
                 raise
             checkpoint("session.part_stored")
             try:
-                after = turn.session.grown(number, size, url)
                 if after.complete and not incoming.more() and isinstance(incoming.failure, errors.SizeMismatch):
                     turn.unwritten = self.parts.discard_one(turn.session, number)
                     break
@@ -109,27 +118,17 @@ class Receiving:
                 self.parts.discard_one(turn.session, number)
                 raise
             checkpoint("session.part_noted")
-        if digest is not None and turn.session.offset == begun and incoming.failure is None:
-            _compare(hashlib.new(digest.algorithm, usedforsecurity=False).digest(), digest)
-        return incoming.failure
 
-    def _stored(self, turn: Turn, number: int, incoming: Incoming, digest: PieceDigest | None) -> tuple[int, str]:
-        begun, size = time.monotonic(), 0
+    def _stored(self, turn: Turn, number: int, incoming: Incoming, digest: PieceDigest | None) -> UploadSession:
+        begun = time.monotonic()
         share = turn.session.offset // _SHARE
 
         def enough(seen: int) -> bool:
             late = time.monotonic() - begun > PART_SECONDS
             return digest is None and seen >= max(LEAST_PART if late else self._part_size, share)
 
-        def counted() -> Iterator[bytes]:
-            nonlocal size
-            for piece in incoming.part(enough):
-                size += len(piece)
-                yield piece
-
-        source = counted() if digest is None else _verified(incoming, counted(), digest)
-        url = self.parts.put(turn.session, number, source)
-        return size, url
+        pieces = incoming.part(enough)
+        return self.parts.put(turn.session, number, pieces if digest is None else _verified(incoming, pieces, digest))
 
 
 class _Judge:
@@ -145,7 +144,8 @@ class _Judge:
         self._whole = whole
         self._total = turn.session.offset
         self._earlier = turn.session
-        self._inspector = receiving.inspector(image) if self._total < BEGINNING and not turn.session.partial else None
+        self._examinations = receiving.examinations
+        self._examination = self._examinations.going_on(image, turn.session)
 
     def __call__(self, piece: bytes) -> None:
         length, total = self._turn.session.length, self._total + len(piece)
@@ -157,7 +157,7 @@ class _Judge:
         if self._reservation is not None:
             self._reservation.need(total)
         first = self._total == self._earlier.offset
-        self._inspect(piece, first=first)
+        self._examine(piece, first=first)
         if first:
             checkpoint("session.first_piece")
         self._total = total
@@ -167,21 +167,29 @@ class _Judge:
         if self._turn.stop.is_set():
             raise errors.Conflict("a newer request goes on with this upload")
 
-    def _inspect(self, piece: bytes, *, first: bool) -> None:
-        """What came in earlier requests is read again when the first byte of this one is there."""
-        if self._inspector is None:
+    def _examine(self, piece: bytes, *, first: bool) -> None:
+        """What came in earlier requests is read again when the first byte of this one is there, unless it was examined by this process."""
+        if self._examination is None:
             return
         try:
-            for earlier in self._parts.open(self._earlier) if first else ():
+            for earlier in self._parts.open(self._earlier) if first and self._examination.seen < self._total else ():
                 self._go_on()
-                self._inspector.update(earlier)
-            self._inspector.update(piece)
+                self._examination.update(earlier)
+            self._examination.update(piece)
         except errors.BadContent as exc:
             if not self._whole:
                 raise
-            self.verdict, self._inspector = exc, None
-        if self._total + len(piece) >= BEGINNING:
-            self._inspector = None
+            self.verdict = exc
+            self.leave()
+        else:
+            if self._earlier.key is None and self._total + len(piece) >= BEGINNING:
+                self.leave()
+
+    def leave(self) -> None:
+        """There is nothing more to judge in this request."""
+        if self._examination is not None:
+            self._examinations.keep(self._turn.session, self._examination)
+            self._examination = None
 
 
 def _verified(incoming: Incoming, pieces: Iterator[bytes], digest: PieceDigest) -> Iterator[bytes]:

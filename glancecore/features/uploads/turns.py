@@ -140,8 +140,8 @@ class UploadTurns:
 
     def first(self, session: UploadSession, reserved: int) -> LeaseTaken:
         """The change that begins a session: its lease rests."""
-        place = BlobRef(session.staging, session.place)
-        lease = Lease(session.image_id, Operation.SESSION, RESTING, Status.QUEUED, session.owner, (place,), reserved)
+        blobs = [BlobRef(session.staging, session.place), *([BlobRef(session.target, session.key, session.owner)] if session.key is not None else [])]
+        lease = Lease(session.image_id, Operation.SESSION, RESTING, Status.QUEUED, session.owner, tuple(blobs), reserved)
         return LeaseTaken(lease, _left(session))
 
     def take(self, session: UploadSession, after: UploadSession, *within: Change, reserved: int | None = None) -> Turn:

@@ -32,6 +32,7 @@ from glancecore.kernel.operations import Operations, Reservation
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.quota import Quota
 from glancecore.ports.repository import Change, ImageRepository, WithinLimits
+from glancecore.ports.store import Cap
 from glancecore.sdk.checkpoints import checkpoint
 
 LOG = logging.getLogger(__name__)
@@ -87,10 +88,12 @@ class UploadSessions:
         self._finishing.uploads.signature(image, ctx.token)
         self._check_number(image.owner, 1)
         limits = self._quota.limits(image.owner)
+        saving = image.begin_upload()
         session = UploadSession(secrets.token_urlsafe(32), image_id, image.owner, secrets.token_hex(8), target.id, self._parts.store.id, self._until(),
-                                length=length, note={} if partial else dict(note or {}), initiator=ctx.initiator, joined=() if partial else None)
+                                length=length, note={} if partial else dict(note or {}), initiator=ctx.initiator, joined=() if partial else None,
+                                key=saving.blob_key if target.offers(Cap.PARTS) and not partial else None)
         told = self._joining.partial(session, length or 0, note, ctx.initiator) if partial else session
-        saved = self._operations.writer.image(image, image.begin_upload())
+        saved = self._operations.writer.image(image, saving)
         within = Limits(bytes=limits.bytes, uploading=limits.uploading)
         checkpoint("session.before_begin")
         try:

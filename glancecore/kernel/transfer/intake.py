@@ -8,20 +8,11 @@ never commits bytes that are to be refused. Memory: a few pieces, whatever the s
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import Protocol
 
 from glancecore.domain import errors
 from glancecore.domain.staged import Digests
-from glancecore.kernel.transfer.hashing import Hashes
+from glancecore.kernel.transfer.examination import Examination, Judge
 from glancecore.kernel.transfer.signatures import SignatureCheck
-
-
-class Judge(Protocol):
-    """Looks at the pieces as they pass; see ``Inspector``."""
-
-    def update(self, piece: bytes) -> None: ...
-
-    def finish(self) -> int | None: ...
 
 
 class Intake:
@@ -43,7 +34,6 @@ class Intake:
         self._inspector = inspector
         self._reserve = reserve
         self._check_lease = check_lease
-        self._seen = 0
         self._digests: Digests | None = None
         self._algorithms = frozenset(algorithms)
         self._signature = signature
@@ -51,40 +41,34 @@ class Intake:
         self.extra_digests: dict[str, str] = {}
 
     def __iter__(self) -> Iterator[bytes]:
-        hashes = Hashes({self._algorithm, *self._algorithms, *(["md5"] if self._checksum else []), *([self._signature.algorithm] if self._signature else [])})
+        examination = Examination({self._algorithm, *self._algorithms, *(["md5"] if self._checksum else []), *([self._signature.algorithm] if self._signature else [])},
+                                  self._inspector)
         try:
             if self._declared is not None and self._declared > self._cap:
                 raise errors.TooLarge(f"the data has {self._declared} bytes; image_size_cap is {self._cap}")
             for piece in self._source:
-                self._seen += len(piece)
-                self._check(piece)
-                hashes.update(piece)
+                self._check(examination.seen + len(piece))
+                examination.update(piece)
                 yield piece
-            if self._declared is not None and self._seen != self._declared:
-                raise errors.SizeMismatch(f"{self._declared} bytes were declared, but {self._seen} came")
-            virtual_size = self._inspector.finish() if self._inspector else None
-            found = hashes.result()
-            if self._signature:
-                self._signature.verify(found[self._signature.algorithm])
-            self.extra_digests = {name: found[name] for name in self._algorithms}
-            self._digests = Digests(self._seen, found["md5"] if self._checksum else None, self._algorithm, found[self._algorithm], virtual_size)
+            if self._declared is not None and examination.seen != self._declared:
+                raise errors.SizeMismatch(f"{self._declared} bytes were declared, but {examination.seen} came")
+            self._digests = examination.finish(self._algorithm, self._signature, checksum=self._checksum)
+            self.extra_digests = {name: examination.found[name] for name in self._algorithms}
         finally:
-            hashes.close()
+            examination.pause()
             close = getattr(self._source, "close", None)
             if close:
                 close()  # or whoever sends goes on until the garbage collector comes
 
-    def _check(self, piece: bytes) -> None:
-        if self._declared is not None and self._seen > self._declared:
+    def _check(self, seen: int) -> None:
+        if self._declared is not None and seen > self._declared:
             raise errors.SizeMismatch(f"{self._declared} bytes were declared, but more came")
-        if self._seen > self._cap:
+        if seen > self._cap:
             raise errors.TooLarge(f"the data is larger than image_size_cap, {self._cap} bytes")
         if self._check_lease:
             self._check_lease()
         if self._reserve:
-            self._reserve(self._seen)
-        if self._inspector:
-            self._inspector.update(piece)
+            self._reserve(seen)
 
     @property
     def digests(self) -> Digests:

@@ -8,16 +8,15 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from glancecore.domain import errors
 from glancecore.domain.image import Location
 from glancecore.kernel import metrics
 from glancecore.kernel.outages import Outage
+from glancecore.kernel.transfer.store_settings import DirectDownload, StoreSettings
 from glancecore.kernel.transfer.streams import MeteredSource, part
-from glancecore.ports.store import Cap, Store, StoredBlob
+from glancecore.ports.store import Cap, Store, StoredBlob, StoredPart
 from glancecore.sdk import tracing
 from glancecore.sdk.tracing import Span
 
@@ -26,29 +25,6 @@ LOG = logging.getLogger(__name__)
 _STREAMS = frozenset({"read", "list"})
 #: Seconds that a store which was full is not tried again, where another one may take the data.
 _FULL_FOR = 60.0
-
-
-class DirectDownload(StrEnum):
-    """Which clients are sent to the backend itself: none, those that ask, all but those that ask not to be."""
-
-    NEVER = "never"
-    ASKED = "asked"
-    ALWAYS = "always"
-
-
-@dataclass(frozen=True, slots=True)
-class StoreSettings:
-    """The operator's word about one store. ``unavailable_because``: why its driver could not be loaded or started."""
-
-    id: str
-    driver: str
-    description: str | None = None
-    weight: int = 0
-    read_only: bool = False
-    unavailable_because: str | None = None
-    direct_download: DirectDownload = DirectDownload.NEVER
-    #: How long a signed URL is good.
-    direct_seconds: float = 300
 
 
 class _Held:
@@ -152,6 +128,32 @@ class StoreFacade:
         """Take over a local file; see ``Store.adopt``."""
         with self._wrapped("adopt"), self._noting_refusals():
             return self.location(self._writable("adopt").adopt(key, path))
+
+    def begin_parts(self, key: str, size: int | None, *, owner: str | None) -> str:
+        """The data of a project's image comes in parts; see ``Store.begin_parts``."""
+        with self._wrapped("begin_parts"), self._noting_refusals():
+            return self._writable("begin_parts").begin_parts(owner, key, size)
+
+    def put_part(self, key: str, handle: str, number: int, offset: int, chunks: Iterable[bytes]) -> int:
+        """One part, and its size; see ``Store.put_part``. The exceptions of ``chunks`` pass unchanged."""
+        source = MeteredSource(chunks)
+        with self._wrapped("put_part", source) as span, self._noting_refusals():
+            self._writable("put_part").put_part(key, handle, number, offset, source)
+            span.note("glance.store.bytes", source.seen)
+        metrics.STORE_BYTES.labels(self.id, "in").inc(source.seen)
+        return source.seen
+
+    def open_parts(self, key: str, handle: str, parts: Sequence[StoredPart]) -> Generator[bytes, None, None]:
+        """See ``Store.open_parts``."""
+        with self._wrapped("open_parts"):
+            held = self._driver_held()
+            pieces = held.store.open_parts(key, handle, parts)
+        return self._reading(pieces, held)
+
+    def complete_parts(self, key: str, handle: str, parts: Sequence[StoredPart]) -> Location:
+        """See ``Store.complete_parts``."""
+        with self._wrapped("complete_parts"), self._noting_refusals():
+            return self.location(self._writable("complete_parts").complete_parts(key, handle, parts))
 
     def open(self, url: str, offset: int = 0, length: int | None = None) -> Generator[bytes, None, None]:
         """Bytes of a blob; a store without ranges reads and discards what lies before ``offset``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 
 from glancecore.domain import errors
@@ -12,9 +13,10 @@ from glancecore.domain.lease import BlobRef, Operation
 from glancecore.domain.staged import Digests
 from glancecore.kernel.operations import Held, Operations
 from glancecore.kernel.transfer.data_settings import DataSettings
+from glancecore.kernel.transfer.examination import Examination
 from glancecore.kernel.transfer.inspection import Inspector
 from glancecore.kernel.transfer.intake import Intake
-from glancecore.kernel.transfer.signatures import SignatureCheck, Signatures
+from glancecore.kernel.transfer.signatures import HASHES, METHOD, SignatureCheck, Signatures
 from glancecore.kernel.transfer.store_facade import StoreFacade
 from glancecore.kernel.transfer.stores import Stores
 from glancecore.policies.authorizer import Authorizer
@@ -82,13 +84,37 @@ class Uploads:
     def transfer(self, held: Held, store: StoreFacade, body: Iterable[bytes], size: int | None,
                  signature: SignatureCheck | None) -> tuple[Location, Digests]:
         """The one pass over the bytes: counted, hashed, inspected, stored. Raises what ``upload`` says of the data."""
-        image = held.image
-        inspector = Inspector(image.disk_format or "", image.container_format or "", self._settings.inspection)
-        intake = Intake(_noted(body), self._settings.algorithm, size=size, cap=self._settings.size_cap, inspector=inspector,
-                        reserve=held.reserve, check_lease=held.check, signature=signature, checksum=self._settings.checksum)
-        location = store.put(image.blob_key, intake, size, owner=image.owner)
+        intake = self._intake(held, _noted(body), size, signature)
+        location = store.put(held.image.blob_key, intake, size, owner=held.image.owner)
         checkpoint("upload.after_put")
         return location, intake.digests
+
+    # -- data that comes in parts ------------------------------------------------------------------------------------
+    def beginning(self, image: Image) -> Examination:
+        """Of the first bytes, which say whether the data can become the image's; the rest is examined in the end."""
+        return Examination((), self._inspector(image))
+
+    def examination(self, image: Image) -> Examination:
+        """Of all bytes, while they come; also for a signature that the image has by now."""
+        signed = HASHES.get(str(image.properties.get(METHOD)))
+        return Examination({self._settings.algorithm, *(["md5"] if self._settings.checksum else []), *([signed] if signed else [])}, self._inspector(image))
+
+    def judged(self, examination: Examination, signature: SignatureCheck | None) -> Digests:
+        """What it has found, of all bytes. Raises BadContent, SignatureInvalid."""
+        return examination.finish(self._settings.algorithm, signature, checksum=self._settings.checksum)
+
+    def read(self, held: Held, store: StoreFacade, location: Location, size: int, signature: SignatureCheck | None) -> Digests:
+        """The one pass over bytes that are stored already. Raises what ``upload`` says of the data, StoreError."""
+        intake = self._intake(held, store.open(location.url), size, signature)
+        deque(intake, maxlen=0)
+        return intake.digests
+
+    def _intake(self, held: Held, source: Iterable[bytes], size: int | None, signature: SignatureCheck | None) -> Intake:
+        return Intake(source, self._settings.algorithm, size=size, cap=self._settings.size_cap, inspector=self._inspector(held.image),
+                      reserve=held.reserve, check_lease=held.check, signature=signature, checksum=self._settings.checksum)
+
+    def _inspector(self, image: Image) -> Inspector:
+        return Inspector(image.disk_format or "", image.container_format or "", self._settings.inspection)
 
 
 def _noted(body: Iterable[bytes]) -> Iterator[bytes]:

@@ -14,7 +14,8 @@ from typing import TypeVar
 
 from glancecore.domain import errors
 from glancecore.ports.options import Section
-from glancecore.ports.store import Cap, PlaceMarker, Store, StoredBlob
+from glancecore.ports.store import Cap, PlaceMarker, Store, StoredBlob, StoredPart
+from glancecore_store_file import growing
 from glancecore_store_file.folder import KEY, Folder, Part, heads
 from glancecore_store_file.options import OPTIONS
 from glancecore_store_file.timeouts import Calls, CallTimeout
@@ -31,7 +32,7 @@ class FileStore(Store):
     plugin_api = "1.0"
     schemes = ("file", "filesystem")
     options = OPTIONS
-    caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE, Cap.LIST, Cap.LOCAL, Cap.ADOPT, Cap.MARK})
+    caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE, Cap.LIST, Cap.LOCAL, Cap.ADOPT, Cap.MARK, Cap.PARTS})
 
     def __init__(self, name: str, conf: Section) -> None:
         super().__init__(name, conf)
@@ -122,6 +123,40 @@ class FileStore(Store):
         for folder in self._folders:
             self._patience.call("discard", folder.discard, key)
 
+    # -- writing in parts ------------------------------------------------------------------------------------------------
+    def begin_parts(self, owner: str | None, key: str, size: int | None = None) -> str:  # noqa: ARG002 - one folder for all
+        folder = self._patience.call("begin_parts", self._folder_for, key, size)
+        self._patience.call("begin_parts", growing.begin, folder, key)
+        return folder.url
+
+    def put_part(self, key: str, handle: str, number: int, offset: int, chunks: Iterable[bytes]) -> None:
+        folder, calls, thin = self._begun_in(handle, "put_part"), self._patience.calls("put_part"), self.conf.filesystem_thin_provisioning
+        file = self._grown("put_part", calls, lambda: growing.GrowingFile(folder, key, number, "put_part"), growing.GrowingFile.close)
+        try:
+            at = offset
+            for piece in chunks:  # outside of ``calls``: what it raises is not ours
+                calls(file.write, piece, at, thin=thin)
+                at += len(piece)
+            calls(file.sync, at)
+        except BaseException:
+            with suppress(errors.StoreError):  # what went wrong first is what the caller must know
+                calls.last(file.close)
+            raise
+        calls.last(file.close)
+
+    def open_parts(self, key: str, handle: str, parts: Sequence[StoredPart]) -> Iterator[bytes]:
+        folder, calls = self._begun_in(handle, "open_parts"), self._patience.calls("open_parts")
+        file = self._grown("open_parts", calls, lambda: growing.opened(folder, key), os.close)
+        return Reader(calls, file, 0, sum(x.size for x in parts), self.conf.filesystem_store_chunk_size, self.name)
+
+    def complete_parts(self, key: str, handle: str, parts: Sequence[StoredPart]) -> str:
+        folder = self._begun_in(handle, "complete_parts")
+        self._patience.call("complete_parts", growing.complete, folder, key, sum(x.size for x in parts), self._mode)
+        for other in self._folders:
+            if other is not folder:
+                self._patience.call("complete_parts", growing.remove, other, key)
+        return f"{folder.url}/{key}"
+
     # -- reading ---------------------------------------------------------------------------------------------------------
     def canonical(self, url: str) -> str:
         folder, key = self._locate(url, "canonical")
@@ -160,6 +195,22 @@ class FileStore(Store):
         if folder is None or not KEY.fullmatch(key):
             raise errors.BadLocation(f"not a location of store {self.name}", self.name, operation)
         return folder, key
+
+    def _begun_in(self, handle: str, operation: str) -> Folder:
+        folder = self._heads.get(handle)
+        if folder is None:
+            raise errors.BlobNotFound(f"store {self.name}: no such parts", self.name, operation)
+        return folder
+
+    def _grown(self, operation: str, calls: Calls, make: Callable[[], Made], dispose: Callable[[Made], None]) -> Made:
+        """Raises BlobNotFound."""
+        def made() -> Made:
+            try:
+                return make()
+            except FileNotFoundError:
+                raise errors.BlobNotFound(f"store {self.name}: no such parts", self.name, operation) from None
+
+        return _opened(calls, made, dispose)
 
     def _by_preference(self, key: str) -> Sequence[Folder]:
         """Raises BlobExists when any folder has the key."""

@@ -28,6 +28,16 @@ def heads(url: str) -> set[str]:
     return {url, f"file://{path}", f"filesystem://{path}"}
 
 
+def growing_name(key: str) -> str:
+    """Of the file that grows by parts to be the blob ``key``."""
+    return f".{key}.parts"
+
+
+def fence_name(key: str) -> str:
+    """Of its fence."""
+    return f".{key}.fence"
+
+
 class Folder:
     """A configured folder. Blobs are the regular files directly in it; nothing else is ever opened or removed."""
 
@@ -160,18 +170,21 @@ class Folder:
             sync_folder(folder)
 
     def discard(self, key: str) -> None:
-        """Remove the blob and its named temporary files, if there are any."""
+        """Remove the blob, what grew to be it, and its named temporary files, if there are any; the blob last, which may be made of the others meanwhile."""
         temporary = re.compile(re.escape(f".{key}.") + r"[0-9a-f]{16}\.part")
+        others = {growing_name(key), fence_name(key)}
         with self.opened("discard") as folder:
             # only file systems without O_TMPFILE have named ones, but which one it was is not known here
             with os.scandir(folder) as entries:
-                names = [entry.name for entry in entries if temporary.fullmatch(entry.name)]
-            with suppress(errors.BlobNotFound, errors.BadLocation):
-                self._stat(folder, key, "discard")
-                names.append(key)
+                names = [entry.name for entry in entries if entry.name in others or temporary.fullmatch(entry.name)]
             for name in names:
                 with suppress(FileNotFoundError):
                     os.unlink(name, dir_fd=folder)
+            with suppress(errors.BlobNotFound, errors.BadLocation):
+                self._stat(folder, key, "discard")
+                names.append(key)
+                with suppress(FileNotFoundError):
+                    os.unlink(key, dir_fd=folder)
             if names:
                 sync_folder(folder)
 

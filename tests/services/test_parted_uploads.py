@@ -1,0 +1,219 @@
+"""Uploads in pieces to a store that takes the parts itself: written once, read again only by who has not seen them come. On two nodes of one database, in this
+process; what holds of all uploads in pieces is in ``test_upload_sessions``."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from images import samples
+from upload_clouds import DATA, Cloud, broken_after, clouds
+from waiting import until
+
+from glancecore.domain import errors
+from glancecore.domain.upload_session import PieceDigest, SessionState, UploadSession
+from glancecore.features.uploads import examinations as upload_examinations
+from glancecore.features.uploads import finishing as upload_finishing
+from glancecore.features.uploads.records import removed
+from glancecore.kernel.transfer.signatures import METHOD, SignatureCheck
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    with clouds(tmp_path_factory.mktemp("cloud")) as made:
+        yield made
+
+
+@pytest.fixture
+def cloud(nodes: Cloud) -> Cloud:
+    return Cloud(nodes.folder, nodes.nodes)
+
+
+class Reads:
+    """Of the image's store: each ``put``, ``open`` and the like that the drivers of both nodes are asked for."""
+
+    def __init__(self, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[str] = []
+        for node in cloud.nodes:
+            driver = node.stores.get("fast")._store
+            for name in ("put_for", "open", "open_parts", "complete_parts"):
+                monkeypatch.setattr(driver, name, self._noted(name, getattr(driver, name)))
+
+    def _noted(self, name: str, operation: Any) -> Any:
+        def run(*args: Any, **named: Any) -> Any:
+            self.asked.append(name)
+            return operation(*args, **named)
+
+        return run
+
+
+def whole(cloud: Cloud, session: UploadSession, data: bytes = DATA) -> None:
+    """It is the image's, with the hashes of its bytes, and nothing is left."""
+    shown = cloud.shown(session)
+    assert (shown["status"], shown["size"], shown["os_hash_value"]) == ("active", len(data), hashlib.sha512(data).hexdigest())
+    assert shown["checksum"] == hashlib.md5(data, usedforsecurity=False).hexdigest()
+    assert cloud.download(session) == data
+    assert (cloud.waiting(), len(cloud.blobs()), cloud.database.images.lease(session.image_id)) == ([], 1, None)
+
+
+def test_what_was_seen_to_come_is_neither_written_nor_read_again(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = Reads(cloud, monkeypatch)
+    session = cloud.append(cloud.begun(), 0, DATA[:1000])
+    with pytest.raises(errors.TruncatedBody):
+        cloud.append(session, 1000, broken_after(DATA[1000:1_500_000]))
+    assert cloud.staged() == []
+    assert cloud.append(session, 1_500_000, DATA[1_500_000:]).state is SessionState.DONE
+    assert reads.asked == ["complete_parts"]
+    whole(cloud, session)
+
+
+def test_of_one_that_moves_the_bytes_are_read_once_and_not_written_again(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upload_examinations, "BEGINNING", 1000)
+    reads = Reads(cloud, monkeypatch)
+    session = cloud.append(cloud.begun(), 0, DATA[:2000])
+    assert cloud.append(session, 2000, DATA[2000:], 1).state is SessionState.DONE
+    assert reads.asked == ["complete_parts", "open"]
+    whole(cloud, session)
+
+
+def test_of_one_that_moves_early_the_beginning_is_read_again_and_that_is_all(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = Reads(cloud, monkeypatch)
+    session = cloud.append(cloud.begun(), 0, DATA[:2000])
+    assert cloud.append(session, 2000, DATA[2000:], 1).state is SessionState.DONE
+    assert reads.asked == ["open_parts", "complete_parts"]
+    whole(cloud, session)
+
+
+def test_back_at_a_node_that_has_not_seen_all(cloud: Cloud) -> None:
+    session = cloud.begun()
+    for at in range(0, len(DATA), 500_000):
+        session = cloud.append(session, at, DATA[at:at + 500_000], (at // 500_000) % 2)
+    whole(cloud, session)
+
+
+def test_bytes_that_were_dropped_are_in_no_hash(cloud: Cloud) -> None:
+    session = cloud.append(cloud.begun(), 0, DATA[:1000])
+    wrong = PieceDigest("sha1", bytes(20))
+    with pytest.raises(errors.HashMismatch):
+        cloud.append(session, 1000, DATA[:2_000_000], digest=wrong)
+    assert cloud.append(session, 1000, DATA[1000:]).state is SessionState.DONE
+    whole(cloud, session)
+
+
+def test_a_part_that_the_store_has_refused_is_in_no_hash(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = cloud.append(cloud.begun(), 0, DATA[:1000])
+    driver: Any = cloud.nodes[0].stores.get("fast")._store
+
+    def full(*args: Any) -> None:
+        list(args[-1])
+        raise errors.StoreFull("no room", "fast", "put_part")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(driver, "put_part", full)
+        with pytest.raises(errors.StoreFull):
+            cloud.append(session, 1000, DATA[1000:2000])
+    assert cloud.show(session).offset == 1000
+    assert cloud.append(session, 1000, DATA[1000:]).state is SessionState.DONE
+    whole(cloud, session)
+
+
+@pytest.mark.parametrize("method", ["SHA-224", None])
+def test_a_signature_is_of_all_bytes(cloud: Cloud, method: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its hash is made while the bytes come, or of those that are there, when the image was signed later."""
+    seen: list[str] = []
+    properties = {METHOD: method} if method else {}
+    session = cloud.append(cloud.begun(**properties), 0, DATA[:1000])
+    signatures = cloud.uploads()._finishing._signatures
+    reads = Reads(cloud, monkeypatch)
+    monkeypatch.setattr(signatures, "check_of", lambda *_: SignatureCheck("sha224", seen.append))
+    assert cloud.append(session, 1000, DATA[1000:]).state is SessionState.DONE
+    assert seen == [hashlib.sha224(DATA).hexdigest()]
+    assert reads.asked == (["complete_parts"] if method else ["complete_parts", "open"])
+    whole(cloud, session)
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_what_is_wrong_with_the_signature_ends_it(cloud: Cloud, moved: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also behind the step that makes the blob, where the bytes are read only then."""
+    def wrong(_: str) -> None:
+        raise errors.SignatureInvalid("it is not of this data")
+
+    monkeypatch.setattr(upload_examinations, "BEGINNING", 1000)
+    session = cloud.append(cloud.begun(), 0, DATA[:2000])
+    signatures = cloud.uploads(int(moved))._finishing._signatures
+    monkeypatch.setattr(signatures, "check_of", lambda *_: SignatureCheck("sha512", wrong))
+    with pytest.raises(errors.SignatureInvalid):
+        cloud.append(session, 2000, DATA[2000:], int(moved))
+    cloud.nothing_left(session)
+
+
+def test_what_only_the_end_tells_of_the_format(cloud: Cloud) -> None:
+    data = samples.path("qcow2").read_bytes()
+    session = cloud.begun(len(data), disk_format="vhd")
+    with pytest.raises(errors.BadContent):
+        cloud.append(session, 0, data)
+    cloud.nothing_left(session)
+    good = cloud.begun(len(data), disk_format="qcow2")
+    for at in range(0, len(data), 50_000):
+        good = cloud.append(good, at, data[at:at + 50_000])
+    assert cloud.shown(good)["virtual_size"] > 0
+    whole(cloud, good, data)
+
+
+def test_a_store_that_fails_at_the_end_holds_it_up_and_loses_nothing(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upload_finishing, "PAUSE", 60.0)
+    session = cloud.append(cloud.begun(), 0, DATA[:2_000_000])
+
+    def full(*_: object) -> str:
+        raise errors.StoreFull("no room", "fast", "complete_parts")
+
+    with monkeypatch.context() as away:
+        away.setattr(cloud.nodes[0].stores.get("fast")._store, "complete_parts", full)
+        with pytest.raises(errors.StoreFull):
+            cloud.append(session, 2_000_000, DATA[2_000_000:])
+    assert (cloud.stored(session).state, cloud.shown(session)["status"]) == (SessionState.FINISHING, "saving")
+    assert cloud.append(session, 3_000_000, b"", 1, size=0).state is SessionState.DONE
+    whole(cloud, session)
+
+
+@pytest.mark.parametrize("exc", [errors.Suspended("the process ends"), errors.DatabaseUnavailable("it does not answer"), errors.LeaseLost("somebody else goes on")],
+                         ids=lambda x: type(x).__name__)
+def test_one_whose_blob_is_made_is_gone_on_with_by_another(cloud: Cloud, exc: errors.GlanceError, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who was in the way of the last commit has removed nothing."""
+    session = cloud.append(cloud.begun(), 0, DATA[:2_000_000])
+
+    def stopped(step: str) -> None:
+        if step == "session.before_finish":
+            raise exc
+
+    with monkeypatch.context() as patched:
+        patched.setattr(upload_finishing, "checkpoint", stopped)
+        try:
+            cloud.append(session, 2_000_000, DATA[2_000_000:])
+        except errors.Gone:
+            assert isinstance(exc, errors.LeaseLost)
+    assert (cloud.stored(session).state, len(cloud.blobs()), cloud.shown(session)["status"]) == (SessionState.FINISHING, 1, "saving")
+    cloud.expire_lease(session)
+    until(lambda: cloud.reap() or cloud.stored(session).state is SessionState.DONE)
+    whole(cloud, session)
+
+
+def test_what_has_grown_is_removed_also_without_a_session(cloud: Cloud) -> None:
+    session = cloud.append(cloud.begun(), 0, DATA[:1000])
+    cloud.database.images.commit(removed(cloud.stored(session)))
+    assert cloud.growing() != []
+    cloud.expire_lease(session)
+    cloud.reap()
+    cloud.nothing_left(session)
+
+
+def test_of_many_the_oldest_is_forgotten_and_read_again(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upload_examinations, "_MOST", 1)
+    monkeypatch.setattr(upload_examinations, "BEGINNING", 1000)
+    first = cloud.append(cloud.begun(), 0, DATA[:2000])
+    cloud.append(cloud.begun(), 0, DATA[:2000])
+    reads = Reads(cloud, monkeypatch)
+    assert cloud.append(first, 2000, DATA[2000:]).state is SessionState.DONE
+    assert reads.asked == ["complete_parts", "open"]
