@@ -50,6 +50,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, tolerate_ou
             LOG.warning("images need a store: %s", told)
     kernel = make_kernel(conf, loader, Grounds(policy, database, quota, stores), Startup(tolerate_outages, serving))
     kernel.hooks.shown_keys, kernel.hooks.extensions = extensions.shown(classes), extensions.shown_to_clients(classes)
+    kernel.hooks.unlists = any(x.unlists for x in classes.values())
     for cls in CORE:
         kernel.made[cls] = cls(kernel)
     identity = CallerIdentity(auth, policy)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -333,17 +333,6 @@ class Extensions(Beside):
                 found |= extension.headers({key: row[key] for key in extension.shows if key in row})
             except Exception:  # an image that is there is shown
                 LOG.exception("extension %s can't show its headers on an image", name)
-        return found
-
-    def unlisted(self, ctx: Context, images: Sequence[Image]) -> Collection[str]:
-        """Of the ids that extensions name. One that fails hides nothing: an image that is there is listed."""
-        found: set[str] = set()
-        for name, extension in self._made.items():
-            if type(extension).unlisted is not Extension.unlisted:
-                try:
-                    found |= set(extension.unlisted(ctx, images))
-                except Exception:
-                    LOG.exception("extension %s can't tell which images are left out of a list", name)
         return found
 
     @property

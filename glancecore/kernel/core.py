@@ -7,7 +7,7 @@ changes with the core.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -42,17 +42,12 @@ Shows = Callable[[Context, Sequence[Image]], Sequence[Mapping[str, object]]]
 
 
 class Beside:
-    """What extensions say of images beside their keys: see ``Extension.named``, ``unlisted`` and ``headers``. This is what is said without any."""
+    """What extensions say of images beside their keys: see ``Extension.named`` and ``headers``. This is what is said without any."""
 
     def named(self, ctx: Context, name: str) -> str | None:
         """The id of the image that is meant by a name that no image has. Raises ImageNotFound, Conflict."""
         del ctx, name
         return None
-
-    def unlisted(self, ctx: Context, images: Sequence[Image]) -> Collection[str]:
-        """Ids of those that are left out of the caller's list."""
-        del ctx, images
-        return ()
 
     def headers(self, row: Mapping[str, object]) -> Mapping[str, str]:
         """For the answer that shows ``row``."""
@@ -101,6 +96,8 @@ class Hooks:
     #: The keys that extensions show on images, and how they find what to show. The latter is complete when requests are served.
     shown_keys: Mapping[str, Schema] = field(default_factory=dict)
     shows: Callable[[], Sequence[Shows]] = list
+    #: Whether one of them takes images out of the lists of others.
+    unlists: bool = False
     beside: Beside = field(default_factory=Beside)
 
 

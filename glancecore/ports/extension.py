@@ -297,6 +297,9 @@ class Extension(Plugin, ABC):
     needs: ClassVar[frozenset[str]] = frozenset()
     #: It uses ``kernel.uploads``: the service has a staging store.
     takes_uploads: ClassVar[bool] = False
+    #: It takes public images out of the lists of other projects, with ``glancecore.sdk.records.unlisting``. They stay usable by their ids, and are listed where
+    #: clients name these. Without an extension that does, all are listed.
+    unlists: ClassVar[bool] = False
     #: Headers of every answer below a path of its own, refusals included: ``{"/mine": {"X-Content-Type-Options": "nosniff"}}``. Those of the answer itself stay.
     site_headers: ClassVar[Mapping[str, Mapping[str, str]]] = {}
 
@@ -351,12 +354,6 @@ class Extension(Plugin, ABC):
         Conflict; ImageNotFound is an empty list."""
         del ctx, name
         return None
-
-    def unlisted(self, ctx: Context, images: Sequence[Image]) -> Iterable[str]:
-        """Ids of those of a page that are left out of the caller's list: one question for the whole page. They stay usable by their ids, and are listed where
-        clients name these."""
-        del ctx, images
-        return ()
 
     def headers(self, shown: Mapping[str, object]) -> Mapping[str, str]:
         """Headers of the answer that shows an image alone, made of what ``present`` has said of it. Those of the answer itself stay."""

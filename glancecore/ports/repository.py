@@ -94,6 +94,8 @@ class ImageQuery:
     ``marker``: start behind this image, which must be visible to the viewer but need not match the filters.
     ``max_bytes``: the page also ends behind the first image with which the metadata of those found (``metadata.size``) has so many bytes; at least one image
     is found.
+    ``unlisted_at``: public images that are to have left others' lists by then (``glancecore.ports.unlisted``) are found by admins and their owners only;
+    for others they are stepped over, or count among those looked through. None: by everybody.
     ``most``: so many images may be looked through for a page. When no more than that are listed for the viewer without the filters, whatever their
     visibility, the answer is whole; else the page may end early, or the question be refused: see ``ImageRepository.find``.
     """
@@ -113,6 +115,7 @@ class ImageQuery:
     limit: int = 25
     max_bytes: int | None = None
     most: int = MOST
+    unlisted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +262,7 @@ class ImageRepository(ABC):
     def find(self, query: ImageQuery) -> ImagePage:
         """At most ``query.limit`` images in the asked order. Raises UnknownMarker, TooBroad.
 
-        Cost: a fixed number of statements, each of bounded work, whatever the number of images; keyset paging. A page ends where ``query.most``
+        Cost: a fixed number of statements, each of bounded work, whatever the number of images but those stepped over; keyset paging. A page ends where ``query.most``
         images have been looked through, and leads on; when none of them fits, or when more of them would have to be sorted, it is TooBroad.
         Who follows the markers finds each image that fits once, in order.
         """

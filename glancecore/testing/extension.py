@@ -39,6 +39,7 @@ from glancecore.domain.events import EventType
 from glancecore.domain.image import Status
 from glancecore.domain.lease import Lease
 from glancecore.periodic.job_run import RunOutcome
+from glancecore.ports import unlisted
 from glancecore.ports.extension import Argument, Extension, Print
 from glancecore.ports.http import Route
 from glancecore.ports.record_repository import Record, RecordQuery
@@ -355,9 +356,13 @@ class ExtensionConformance:
             self._worked(service)  # by when the examples' own work has mostly ended
             return service.watch.records, service.watch.operations, set(service.watch.events) - {x.value for x in EventType}
 
+    @property
+    def _collections(self) -> set[str]:
+        return {*(x.name for x in self._cls.collections), *([unlisted.COLLECTION] if self._cls.unlists else [])}
+
     def test_records_go_to_declared_collections(self, bench: Bench) -> None:
-        stray = self._work_watched(bench)[0] - {x.name for x in self._cls.collections}
-        assert not stray, f"records are written to {sorted(stray)}, which collections do not declare"
+        stray = self._work_watched(bench)[0] - self._collections
+        assert not stray, f"records are written to {sorted(stray)}, which collections and unlists do not declare"
 
     def test_leases_are_of_declared_operations(self, bench: Bench) -> None:
         stray = self._work_watched(bench)[1] - set(self._cls.operations)
@@ -370,7 +375,7 @@ class ExtensionConformance:
     def test_the_work_shows_what_is_declared(self, bench: Bench) -> None:
         """Else the tests above have seen nothing of it."""
         records, operations, events = self._work_watched(bench)
-        for what, seen, declared in (("collections", records, {x.name for x in self._cls.collections}), ("operations", operations, set(self._cls.operations)),
+        for what, seen, declared in (("collections and unlists", records, self._collections), ("operations", operations, set(self._cls.operations)),
                                      ("events", events, set(self._cls.events))):
             assert declared <= seen, f"{what}: {sorted(declared - seen)} did not come up; let work of the kit do it, or declare it no more"
 

@@ -19,6 +19,7 @@ from glancecore.ports import outbox_repository as outbox_port
 from glancecore.ports import record_repository as record_port
 from glancecore.ports import repository as port
 from glancecore.ports import task_repository as task_port
+from glancecore.ports import unlisted
 from glancecore.ports.job_repository import JobRecord, JobRepository
 from glancecore.ports.options import Section
 from glancecore.ports.place_repository import PlaceRepository, StorePlaces
@@ -225,12 +226,17 @@ class MemoryImages(port.ImageRepository):
         if viewer.admin:
             return wanted is not None or query.all_visible or own or image.visibility is not Visibility.COMMUNITY
         if own or image.visibility is Visibility.PUBLIC:
-            return True
+            return own or not self.left(image, query.unlisted_at)
         if image.visibility is Visibility.COMMUNITY:
             return wanted is not None or query.all_visible
         if image.as_member is not None and query.member_status in (None, self.member(image.id, image.as_member).status):
             return True
         return wanted is None and query.all_visible and image.owner is None
+
+    def left(self, image: Image, at: datetime | None) -> bool:
+        """Whether it has left the lists of others."""
+        record = self.state.records.get((unlisted.COLLECTION, image.id))
+        return at is not None and record is not None and str(record.keys[0]) <= unlisted.moment(at)
 
     def matches(self, image: Image, query: port.ImageQuery) -> bool:
         return (all(getattr(image, name) in allowed for name, allowed in query.equal.items())

@@ -25,6 +25,8 @@ from glancecore.domain.image import HIDDEN, Image, Location, LocationStatus, Sta
 from glancecore.domain.lease import BlobRef, Operation
 from glancecore.domain.member import MemberStatus
 from glancecore.domain.quota import Limits, Usage, weigh
+from glancecore.ports import unlisted
+from glancecore.ports.record_repository import RecordAdded, RecordRemoved
 from glancecore.ports.repository import (
     Change,
     Database,
@@ -305,6 +307,53 @@ class RepositoryConformance:
         assert found(database, FRIEND, member_status=asked, visibility=SHARED) == expected
         assert found(database, FRIEND, member_status=asked, all_visible=True) == expected
         assert found(database, ADMIN, member_status=asked, visibility=SHARED) == {"own", "shared"}
+
+    def _unlisted(self, database: Database) -> None:
+        """By name: when each is left out. ``stays`` are not public, or in no list of theirs."""
+        owners, kinds = {"mine": "ours", "nobodys": None}, {"community": COMMUNITY, "shared": SHARED}
+        made = {x: make_image(n, name=x, owner=owners.get(x, "theirs"), visibility=kinds.get(x, PUBLIC), tags=("t",), properties={"p": "v"})
+                for n, x in enumerate(("old", "soon", "never", "mine", "nobodys", "community", "shared"))}
+        add(database, *made.values())
+        moments = {x: after(20 if x == "soon" else 10) for x in made if x != "never"}
+        database.images.commit(MemberAdded(make_member(made["shared"], "ours", ACCEPTED)),
+                               *(RecordAdded(unlisted.from_then_on(made[x].id, at)) for x, at in moments.items()))
+
+    def test_what_is_unlisted_leaves_the_lists_of_others(self, database: Database) -> None:
+        self._unlisted(database)
+        everything = {"old", "soon", "never", "mine", "nobodys", "shared"}
+        for filters in ({}, {"tags": ("t",)}, {"properties": {"p": "v"}}, {"tags": ("t",), "properties": {"p": "v"}}):
+            for at, expected in ((None, everything), (after(9.9), everything), (after(10), {"soon", "never", "mine", "shared"}), (after(20), {"never", "mine", "shared"})):
+                asked: dict[str, object] = {**filters, "unlisted_at": at}
+                assert found(database, OWNER, **asked) == expected, (filters, at)
+                assert found(database, OWNER, all_visible=True, **asked) == {*expected, "community"}
+                assert found(database, OWNER, visibility=PUBLIC, **asked) == expected - {"shared"}
+                assert found(database, OWNER, visibility=COMMUNITY, **asked) == {"community"}
+                assert found(database, NOBODY, **asked) == expected - ({"shared"} if at in (None, after(9.9)) else {"mine", "shared"})
+                assert found(database, ADMIN, all_visible=True, **asked) == {*everything, "community"}
+
+    def test_what_is_unlisted_is_left_out_of_filtered_lists(self, database: Database) -> None:
+        self._unlisted(database)
+        for sort in ((Sort(SortField.NAME),), (Sort(SortField.UPDATED_AT),), (Sort(SortField.SIZE),)):
+            asked = {"unlisted_at": after(15), "sort": sort}
+            assert found(database, OWNER, equal={"owner": ("theirs",)}, all_visible=True, **asked) == {"soon", "never", "shared", "community"}
+            assert found(database, OWNER, equal={"owner": ("theirs",)}, **asked) == {"soon", "never", "shared"}
+            assert found(database, OWNER, equal={"owner": ("ours",)}, **asked) == {"mine"}
+            assert found(database, OWNER, equal={"name": ("old", "never")}, **asked) == {"never"}
+            assert found(database, OWNER, equal={"name": ("old",)}, **asked) == set()
+            every = [x.id for x in listed(database.images, ImageQuery(ADMIN, all_visible=True, limit=100))]
+            assert found(database, OWNER, equal={"id": tuple(every)}, **asked) == {"soon", "never", "mine", "shared"}
+            assert found(database, ADMIN, equal={"name": ("old",)}, **asked) == {"old"}
+
+    def test_pages_are_full_although_many_are_unlisted(self, database: Database) -> None:
+        made = [make_image(n, name=f"n{n}", owner="theirs", visibility=PUBLIC) for n in range(30)]
+        add(database, *made)
+        gone = [x for n, x in enumerate(made) if n % 10]
+        database.images.commit(*(RecordAdded(unlisted.from_then_on(x.id, after(1))) for x in gone))
+        query = ImageQuery(OWNER, limit=2, unlisted_at=after(1))
+        assert list(each_page(database, query)) == [[made[20].id, made[10].id], [made[0].id]]
+        assert pages(database, replace(query, marker=made[25].id)) == [made[20].id, made[10].id, made[0].id], "who knows its id may go on behind it"
+        database.images.commit(RecordRemoved(database.records.get(unlisted.COLLECTION, made[25].id)), ImageRemoved(made[24], START))
+        assert pages(database, query) == [made[25].id, made[20].id, made[10].id, made[0].id]
 
     def test_an_image_no_longer_shared_is_not_seen_by_its_members(self, database: Database) -> None:
         image = make_image()

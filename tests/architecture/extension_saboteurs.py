@@ -24,7 +24,7 @@ from glancecore.ports.options import Options
 from glancecore.ports.periodic import JobContext, PeriodicJob
 from glancecore.ports.record_repository import Record, RecordAdded, RecordQuery, RecordRemoved
 from glancecore.ports.site import Entrance
-from glancecore.sdk.records import saving
+from glancecore.sdk.records import saving, unlisting
 from glancecore.sdk.rules import OWNING_MEMBER, READER_OF_VISIBLE, rule
 
 LOG = logging.getLogger(__name__)
@@ -307,6 +307,19 @@ class WritesElsewhere(Good):
             self.kernel.writer.save(RecordAdded(Record("sab.other", image.id)))
         except errors.RecordExists:
             pass
+
+
+class UnlistsUnsaid(Good):
+    def think(self, image: Image, note: Mapping[str, Any]) -> None:
+        super().think(image, note)
+        try:
+            self.kernel.writer.save(*unlisting(self.kernel.records, {image.id: self.kernel.clock()}))
+        except (errors.RecordExists, errors.ConcurrentChange):
+            pass
+
+
+class NeverUnlists(Good):
+    unlists = True
 
 
 class HoldsForAnother(Good):

@@ -95,6 +95,8 @@ CAUGHT: Mapping[str, tuple[str, str]] = {
     "BelievesBodies": ("test_hostile_bodies", "500"),
     "LogsTracebacks": ("test_hostile_paths", "a traceback in the log"),
     "WritesElsewhere": ("test_records_go_to_declared_collections", r"\['sab\.other'\]"),
+    "UnlistsUnsaid": ("test_records_go_to_declared_collections", r"\['the service\.unlisted'\]"),
+    "NeverUnlists": ("test_the_work_shows_what_is_declared", r"\['the service\.unlisted'\] did not come up"),
     "HoldsForAnother": ("test_leases_are_of_declared_operations", r"\['sab_other'\]"),
     "TellsAnother": ("test_events_have_declared_names", r"\['sab\.other'\]"),
     "NeverTells": ("test_the_work_shows_what_is_declared", r"events: \['sab\.never'\] did not come up"),

@@ -53,6 +53,30 @@ class ListsPending(MemoryImages):
         return super().listed(image, replace(query, member_status=None))
 
 
+class ListsWhatIsUnlisted(MemoryImages):
+    def left(self, image: Image, at: datetime | None) -> bool:
+        del image, at
+        return False
+
+
+class UnlistsTooEarly(MemoryImages):
+    def left(self, image: Image, at: datetime | None) -> bool:
+        return super().left(image, at and at + timedelta(seconds=1))
+
+
+class UnlistsForOwners(MemoryImages):
+    def listed(self, image: Image, query: port.ImageQuery) -> bool:
+        return super().listed(image, query) and (image.visibility is not Visibility.PUBLIC or query.viewer.admin or not self.left(image, query.unlisted_at))
+
+
+class PagesWithoutTheUnlisted(MemoryImages):
+    """It takes them out of the page that was found."""
+
+    def find(self, query: port.ImageQuery) -> port.ImagePage:
+        page = super().find(replace(query, unlisted_at=None))
+        return replace(page, images=[x for x in page.images if self.listed(x, query)])
+
+
 class ListsForeignCommunity(MemoryImages):
     def listed(self, image: Image, query: port.ImageQuery) -> bool:
         return super().listed(image, replace(query, all_visible=query.all_visible or query.viewer.admin))
@@ -297,6 +321,11 @@ ASTRAL = next(x for x in TEXTS if max(map(ord, x), default=0) > 0xFFFF)
     (LateJudge, Kit.test_parallel_additions_cannot_overshoot, ()),
     (LateJudge, Kit.test_parallel_reservations_cannot_overshoot, ()),
     (ListsPending, Kit.test_who_sees_an_image, ("pending", SHARED)),
+    (ListsWhatIsUnlisted, Kit.test_what_is_unlisted_leaves_the_lists_of_others, ()),
+    (ListsWhatIsUnlisted, Kit.test_what_is_unlisted_is_left_out_of_filtered_lists, ()),
+    (UnlistsTooEarly, Kit.test_what_is_unlisted_leaves_the_lists_of_others, ()),
+    (UnlistsForOwners, Kit.test_what_is_unlisted_leaves_the_lists_of_others, ()),
+    (PagesWithoutTheUnlisted, Kit.test_pages_are_full_although_many_are_unlisted, ()),
     (ListsForeignCommunity, Kit.test_who_sees_an_image, ("admin", COMMUNITY)),
     (ShowsPrivateToMembers, Kit.test_who_sees_an_image, ("accepted", PRIVATE)),
     (OwnsTheOwnerless, Kit.test_who_sees_an_image_without_owner, ("without project", PRIVATE)),

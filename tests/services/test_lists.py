@@ -13,7 +13,7 @@ from glancecore.domain.context import Context
 from glancecore.domain.image import Image
 from glancecore.domain.metadata import MetadataLimits
 from glancecore.features.images import use_cases as service
-from glancecore.features.images.use_cases import LOOKS, PAGES, Images, MetadataRules
+from glancecore.features.images.use_cases import LOOKS, PAGES, ImageRules, Images
 from glancecore.ports.repository import ImageAdded, ImageQuery
 from glancecore.testing.examples import OWNER, make_image
 from glancecore.testing.fakes import MemoryDatabase
@@ -36,7 +36,7 @@ def listed(count: int, shows: Callable[[int], bool], *tags: str) -> list[list[in
     """The pages of two of so many images, newest first; each image is named by its number, and each third one has the tag t. Raises TooBroad."""
     database, absent = MemoryDatabase(), None
     database.images.commit(*(ImageAdded(make_image(n, name=str(n)).tagged("u" if n % 3 else "t")) for n in range(count)))
-    rules = MetadataRules(limits=MetadataLimits(), protection=absent)  # type: ignore[arg-type]
+    rules = ImageRules(limits=MetadataLimits(), protection=absent)  # type: ignore[arg-type]
     images = Images(database.images, Policy(lambda x: shows(int(x.name or ""))), absent, rules, *[absent] * 4)  # type: ignore[arg-type]
     ctx: Any = Context(project=OWNER.project)
     query, pages = ImageQuery(OWNER, limit=2, tags=tags), []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import pytest
 from glancecore_ext_families import routes
 
 from glancecore.assembly.lifecycle import Service
+from glancecore.domain import clock
 from glancecore.domain.context import Context
 from glancecore.features.images import use_cases
-from glancecore.ports.record_repository import Record, RecordQuery, RecordRemoved
+from glancecore.ports import unlisted
+from glancecore.ports.record_repository import Record, RecordAdded, RecordQuery, RecordRemoved
 from glancecore.testing.service import Person, basic, built, merged, read, synced, written
 
 FAMILY_ID = "11111111-2222-3333-4444-555555555555"
@@ -275,10 +278,77 @@ def test_pages_go_on_behind_what_is_left_out(owner: Person, admin: Person, stran
         asked(owner, "POST", f"{path}/versions/{label}/actions/deprecate", {})
     seen, page = [], asked(stranger, "GET", "/v2/images?limit=2")
     seen += [x["id"] for x in page["images"]]
+    assert len(page["images"]) == 2, "full, though others are left out between"
     while "next" in page:
         page = asked(stranger, "GET", page["next"])
         seen += [x["id"] for x in page["images"]]
     assert seen == [made[8], made[6], made[0]]
+
+
+def moved(monkeypatch: pytest.MonkeyPatch, **by: float) -> None:
+    monkeypatch.setattr(use_cases, "now", lambda: clock.now() + timedelta(**by))
+
+
+def test_an_image_leaves_the_lists_of_others_at_its_time(owner: Person, admin: Person, stranger: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = family(owner)
+    image_id = add(owner, path, "1")
+    published(admin, image_id)
+    later = (clock.now() + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    asked(owner, "POST", f"{path}/versions/1/actions/deprecate", {"deprecated_at": later, "force": True})
+    assert listed(stranger) == [image_id]
+    moved(monkeypatch, days=1, seconds=-60)
+    assert listed(stranger) == [image_id]
+    moved(monkeypatch, days=1, seconds=1)
+    assert (listed(stranger), listed(owner)) == ([], [image_id])
+
+
+@pytest.mark.parametrize("how", ["taken out", "family deleted", "another's", "swept late"])
+def test_what_is_in_no_family_any_more_is_listed_again(service: Service, owner: Person, admin: Person, stranger: Person, how: str) -> None:
+    path = family(owner)
+    image_id = add(owner, path, "1")
+    published(admin, image_id)
+    asked(owner, "POST", f"{path}/versions/1/actions/deprecate", {"force": True})
+    assert listed(stranger) == []
+    if how == "taken out":
+        asked(owner, "DELETE", f"{path}/versions/1", None, 204)
+    elif how == "another's":
+        published(admin, image_id, owner="official")
+        assert listed(stranger) == [image_id]
+        published(admin, image_id, owner="owner")
+        assert listed(stranger) == [], "it is the family's own again"
+        published(admin, image_id, owner="official")
+    else:
+        late = how == "swept late"
+        families: Any = service.extensions["families"]
+        if late:
+            families.keeping.sweep = lambda *_: False
+        asked(owner, "DELETE", f"{path}?force=true", None, 204)
+        if late:
+            del families.keeping.sweep
+            assert families.keeping.sweep(path.rpartition("/")[2], 100)
+    assert listed(stranger) == [image_id]
+
+
+def test_dates_that_an_older_release_has_set_are_caught_up_with(service: Service, owner: Person, admin: Person, stranger: Person) -> None:
+    """It neither wrote down when images leave lists, nor took back what was written down."""
+    path = family(owner)
+    made = [add(owner, path, x) for x in "1234"]
+    for image_id in made:
+        published(admin, image_id)
+    for label in "134":
+        asked(owner, "POST", f"{path}/versions/{label}/actions/deprecate", {"force": True})
+    published(admin, made[3], owner="official")
+    kernel = service.extensions["families"].kernel
+    stale = unlisted.from_then_on(made[1], clock.now())
+    kernel.writer.save(RecordRemoved(kernel.records.get(unlisted.COLLECTION, made[0])), RecordAdded(stale))
+    assert listed(stranger) == [made[3], made[0]]
+    job = next(x for x in service.periodic.scheduled if x.name == "families_unlist")
+    assert service.periodic.run(job, dry_run=True).report.counts == {"mended": 2}
+    assert listed(stranger) == [made[3], made[0]]
+    assert service.periodic.run(job, dry_run=False).report.counts == {"mended": 2}
+    assert service.periodic.run(job, dry_run=False).report.counts == {}
+    assert listed(stranger) == [made[3], made[1]]
+    assert kernel.records.get(unlisted.COLLECTION, made[2]).version == 1, "what was right is not written again"
 
 
 def published(admin: Person, image_id: str, **fields: object) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from oslo_config import cfg
 
-from glancecore.domain.context import Context
-from glancecore.domain.image import Image
 from glancecore.domain.lease import Operation
 from glancecore.domain.metadata import MetadataLimits
 from glancecore.features.images import rules, schemas
@@ -18,7 +16,7 @@ from glancecore.features.images.locations import Locations, LocationSettings
 from glancecore.features.images.options import bound
 from glancecore.features.images.property_protection import PropertyProtection
 from glancecore.features.images.trash import Trash
-from glancecore.features.images.use_cases import Images, MetadataRules
+from glancecore.features.images.use_cases import ImageRules, Images
 from glancecore.kernel.core import CoreExtension, CoreKernel
 from glancecore.kernel.transfer.downloads import Downloads
 from glancecore.kernel.transfer.uploads import Uploads
@@ -42,9 +40,8 @@ class ImagesExtension(CoreExtension):
         self.hashing = LocationHashing(kernel.database, stores, leases, kernel.data_settings, writer)
         self.locations = Locations(repository, kernel.policy, kernel.quota, stores, kernel.operations, self.hashing, kernel.lookups, LocationSettings(
             conf.show_multiple_locations, conf.do_secure_hash, bound(conf.image_location_quota), kernel.data_settings.algorithm, kernel.data_settings.inspection))
-        self.use_cases = Images(repository, kernel.policy, kernel.quota, MetadataRules(limits=self.limits, protection=self.protection, read_only=self.formats.shown),
-                                self.deletion, self.locations, writer, kernel.on)
-        self.use_cases.leave_out(self._unlisted)
+        self.use_cases = Images(repository, kernel.policy, kernel.quota, ImageRules(
+                                    limits=self.limits, protection=self.protection, read_only=self.formats.shown, unlists=kernel.hooks.unlists), self.deletion, self.locations, writer, kernel.on)
         self.uploads = Uploads(repository, kernel.policy, kernel.quota, stores, kernel.operations, kernel.data_settings, kernel.signatures)
         self.downloads = Downloads(repository, kernel.policy, stores, kernel.notifications)
         kernel.on.abandoned(Operation.DELETE, self.deletion.finish)
@@ -65,9 +62,6 @@ class ImagesExtension(CoreExtension):
 
     def schemas(self) -> Mapping[str, Schema]:
         return schemas.documents(self.formats)
-
-    def _unlisted(self, ctx: Context, images: Sequence[Image]) -> Collection[str]:
-        return self.kernel.hooks.beside.unlisted(ctx, images)  # extensions are made later than this
 
     def stop(self) -> None:
         self.hashing.stop()

@@ -40,8 +40,6 @@ LOOKS = (1_000, 10_000)
 #: Pages that are read for one when the policy shows none of their images, those behind the first of ``LOOKS[0]`` images or more: a page without
 #: images does not lead on.
 PAGES = 4
-#: The same when it is extensions that leave images out.
-UNLISTED_PAGES = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +53,14 @@ class NewImage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MetadataRules:
-    """What metadata images may have, and who may change it. ``read_only``: names that
-    extensions show."""
+class ImageRules:
+    """What images may have, who may change it, and what is listed. ``read_only``: names that
+    extensions show. ``unlists``: whether extensions take images out of the lists of others."""
 
     limits: MetadataLimits
     protection: PropertyProtection
     read_only: Collection[str] = ()
+    unlists: bool = False
 
 
 #: Whose rules are asked before an image is known, the usual one first.
@@ -71,7 +70,7 @@ _VISIBILITIES = sorted(Visibility, key=lambda x: x is not Visibility.SHARED)
 class Images:
     """Use cases on images without their data."""
 
-    def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, rules: MetadataRules, deletion: Deletion,
+    def __init__(self, repository: ImageRepository, authorizer: Authorizer, quota: Quota, rules: ImageRules, deletion: Deletion,
                  locations: Locations, writer: Writer, on: Subscriptions) -> None:
         self._repository = repository
         self._policy = authorizer
@@ -84,15 +83,11 @@ class Images:
         self._on = on
         self._judge: Callable[[Image, Image | None], None] | None = None
         self._read_only = frozenset(rules.read_only)
-        self._unlisted: Callable[[Context, Sequence[Image]], Collection[str]] = lambda _ctx, _images: ()
+        self._unlists = rules.unlists
 
     def judge_properties(self, judge: Callable[[Image, Image | None], None]) -> None:
         """``judge`` is asked of each image that is made (image, None) or changed (after, before). It raises PropertiesInvalid."""
         self._judge = judge
-
-    def leave_out(self, unlisted: Callable[[Context, Sequence[Image]], Collection[str]]) -> None:
-        """``unlisted`` is asked with the images of each list in which no ids are named, and gives the ids of those that are left out."""
-        self._unlisted = unlisted
 
     # -- reading -----------------------------------------------------------------------------------------------------
     def show(self, ctx: Context, image_id: str) -> Image:
@@ -114,17 +109,14 @@ class Images:
             raise errors.Invalid(f"{keys[0]}: images can't be filtered by it; it is no property, but shown by an extension")
         if any(not self._protection.may(ctx, name, "read") for name in query.properties):
             return ImagePage()  # a property that the caller may not read can't be probed by filtering
-        limit, forbidden = query.limit, 0
-        for _ in range(UNLISTED_PAGES):
-            found = self._found(replace(query, max_bytes=PAGE_BYTES))
-            allowed = [x for x in found.images if self._policy.allows(ctx, "get_image", x)]
-            left_out = frozenset(self._unlisted(ctx, allowed)) if allowed and "id" not in query.equal else frozenset()
-            shown = [x for x in allowed if x.id not in left_out]
+        limit = query.limit
+        # who names an image has it
+        query = replace(query, max_bytes=PAGE_BYTES, unlisted_at=now() if self._unlists and not ctx.admin and "id" not in query.equal else None)
+        for _ in range(PAGES):
+            found = self._found(query)
+            shown = [x for x in found.images if self._policy.allows(ctx, "get_image", x)]
             if shown or found.marker is None:
                 return ImagePage(shown[:limit], shown[limit - 1].id if len(shown) > limit else self._end(ctx, found, shown))
-            forbidden += not allowed
-            if forbidden == PAGES:
-                break
             query = replace(query, marker=found.marker, limit=max(limit, LOOKS[0]))
         raise errors.TooBroad(f"none of the next images is shown to you, and too many are left to be looked through: {NARROWER}")
 

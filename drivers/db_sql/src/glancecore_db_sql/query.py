@@ -69,9 +69,12 @@ def _found(branch: Branch, plan: Plan, rows: Rows, end: Keys | None, dialect: Di
         branch = branch.within(f"{branch.place(first.field.value)} {'>=' if first.descending else '<='} ?", end[first.field] or 0)
     order = ["ORDER BY", _order(((branch.place(x.field.value), x) for x in plan.sort), dialect)] if branch.kept else []
     if not branch.asks:
+        where = Where([*branch.where.texts], [*branch.where.values])
+        if branch.left_out is not None:  # they are stepped over
+            branch.left_out.put(branch.place, where)
         columns = ", ".join(f"{branch.place(name)} AS {_alias(name)}" for name in names)
-        return " ".join(["SELECT", columns, "FROM", branch.source(names), "WHERE", str(branch.where), *order, "LIMIT", str(limit)]), branch.where.values
-    needed = list(dict.fromkeys([*names, *(x.column for x in branch.filters)]))
+        return " ".join(["SELECT", columns, "FROM", branch.source(names), "WHERE", str(where), *order, "LIMIT", str(limit)]), where.values
+    needed = list(dict.fromkeys([*names, *(x.column for x in branch.filters), *(branch.left_out.columns if branch.left_out else [])]))
     columns = ", ".join(f"{branch.place(name)} AS {name}" for name in needed)
     window = " ".join(["SELECT", columns, "FROM", branch.source(needed), "WHERE", str(branch.where), *order, "LIMIT", str(rows(branch) + 1)])
     asked = Where()
@@ -84,6 +87,8 @@ def _found(branch: Branch, plan: Plan, rows: Rows, end: Keys | None, dialect: Di
         asked.add("(SELECT 1 FROM image_facets g WHERE g.image_id = w.id AND g.facet = ?) = 1", facet)
     if branch.member is not None:
         asked.add("(SELECT m.status FROM image_members m WHERE m.image_id = w.id AND m.member = ?) = ?", *branch.member)
+    if branch.left_out is not None:
+        branch.left_out.put("w.{}".format, asked)
     text = " ".join(["SELECT", ", ".join(f"w.{name} AS {_alias(name)}" for name in names), "FROM (", window, ") w",
                      *(["WHERE", str(asked)] if asked.texts else []),
                      "ORDER BY", _order(((f"w.{x.field.value}", x) for x in plan.sort), dialect), "LIMIT", str(limit)])

@@ -15,13 +15,15 @@ P = Visibility
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Images of an owner, or of one visibility, or shared with a member who has one status."""
+    """Images of an owner, or of one visibility, or shared with a member who has one status. ``others``: the public ones of them are listed as
+    another project's."""
 
     owner: str | None = None
     visibilities: tuple[Visibility, ...] = ()
     member: str | None = None
     status: MemberStatus | None = None
     ownerless: bool = False
+    others: bool = False
 
 
 def slices(query: ImageQuery) -> list[Slice]:
@@ -35,7 +37,7 @@ def slices(query: ImageQuery) -> list[Slice]:
 def slices_of_owner(query: ImageQuery) -> list[Slice]:
     """The same by the index on a foreign owner. The viewer may not see each image of it: good for an answer that is whole, and leads nowhere."""
     found = _slices(query)
-    return [*_of_owner(found, str(query.equal["owner"][0])), *(x for x in found if x.member is not None)]
+    return [*_of_owner(found, str(query.equal["owner"][0]), others=True), *(x for x in found if x.member is not None)]
 
 
 def by_foreign_owner(query: ImageQuery) -> bool:
@@ -53,10 +55,10 @@ def _sees_all_of(query: ImageQuery, owner: str) -> bool:
     return query.viewer.admin or owner == query.viewer.project
 
 
-def _of_owner(found: list[Slice], owner: str) -> list[Slice]:
+def _of_owner(found: list[Slice], owner: str, *, others: bool = False) -> list[Slice]:
     parts = [x for x in found if x.member is None]
     seen = frozenset(y for x in parts for y in x.visibilities or Visibility)
-    return [Slice(owner=owner, visibilities=() if len(seen) == len(Visibility) else tuple(sorted(seen)))] if parts else []
+    return [Slice(owner=owner, visibilities=() if len(seen) == len(Visibility) else tuple(sorted(seen)), others=others)] if parts else []
 
 
 def _slices(query: ImageQuery) -> list[Slice]:
@@ -83,8 +85,10 @@ def _project_slices(query: ImageQuery) -> list[Slice]:
     shared = [] if me is None else [
         Slice(member=me, status=x) for x in (MemberStatus if query.member_status is None else [query.member_status])]
     if wanted in (P.PUBLIC, P.COMMUNITY):
-        return [Slice(visibilities=(wanted,))]
-    public = [Slice(visibilities=(P.PUBLIC,))]
+        others = Slice(visibilities=(wanted,), others=wanted is P.PUBLIC)
+        left_out = me is not None and others.others and query.unlisted_at is not None
+        return [Slice(owner=me, visibilities=(wanted,)), others] if left_out else [others]
+    public = [Slice(visibilities=(P.PUBLIC,), others=True)]
     if query.all_visible and wanted is None:
         public += [Slice(visibilities=(P.COMMUNITY,)), Slice(visibilities=(P.SHARED,), ownerless=True)]
     if me is None:

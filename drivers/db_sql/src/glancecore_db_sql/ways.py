@@ -10,8 +10,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from glancecore.domain.image import Image, Visibility
+from glancecore.ports import unlisted
 from glancecore.ports.repository import ImageQuery, Sort, SortField
-from glancecore_db_sql.conditions import LAST, Filter, Value, Where, behind, filters, keys, ranges, total, values_of
+from glancecore_db_sql.conditions import (
+    LAST,
+    Filter,
+    Place,
+    Value,
+    Where,
+    behind,
+    filters,
+    keys,
+    ranges,
+    total,
+    values_of,
+)
 from glancecore_db_sql.dialects import Dialect
 from glancecore_db_sql.rows import COVERED
 from glancecore_db_sql.slices import Slice, slices, slices_of_owner
@@ -42,11 +55,29 @@ def by_facet(facet: str) -> Way:
     return Way("facet", (C,), facet=facet)
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Public images that have left the lists of others. ``alone``: there are no others in the branch."""
+
+    values: tuple[str, str]
+    alone: bool
+
+    @property
+    def columns(self) -> list[str]:
+        return ["id"] if self.alone else ["id", "visibility"]
+
+    def put(self, place: Place, where: Where) -> None:
+        # Of one row, so no planner makes it a join with all that are left out.
+        text = " ".join(["(SELECT 1 FROM records r WHERE r.collection = ? AND r.id =", place("id"), "AND r.key0 <= ?) IS NULL"])
+        where.add(text if self.alone else f"({place('visibility')} <> '{Visibility.PUBLIC.value}' OR {text})", *self.values)
+
+
 @dataclass(slots=True)
 class Branch:
     """One range of one index. ``base`` has the ``columns`` (else images ``i``, joined by ``join``); ``kept``: its rows come in the asked
     order; ``filters``, ``facets``, ``behind``: what they are asked;
-    ``shared``: by the viewer's memberships; ``member``: whose they must be, in which status."""
+    ``shared``: by the viewer's memberships; ``member``: whose they must be, in which status; ``left_out``: others' public images that have left their lists
+    are not among those found, and where rows are asked anyway, among those looked at."""
 
     base: str
     where: Where
@@ -58,6 +89,7 @@ class Branch:
     behind: Where | None = None
     shared: bool = False
     member: tuple[str, str] | None = None
+    left_out: LeftOut | None = None
 
     @property
     def asks(self) -> bool:
@@ -160,6 +192,8 @@ class Plan:
             elif x.column != "owner" or (part.owner,) != x.values:
                 branch.filters.append(x)
         branch.facets = [*branch.facets, *self._facets]
+        if part.others and self.query.unlisted_at is not None and Visibility.PUBLIC in (part.visibilities or Visibility):
+            branch.left_out = LeftOut((unlisted.COLLECTION, unlisted.moment(self.query.unlisted_at)), alone=part.visibilities == (Visibility.PUBLIC,))
         return branch
 
 

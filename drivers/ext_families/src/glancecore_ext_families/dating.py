@@ -87,6 +87,6 @@ class Dating:
             raise errors.Conflict(f"version {version.label} is the last one of family {family.name} that can be latest: add another one first, or force it")
 
     def _save(self, ctx: Context, family: Family, version: Version, after: Version, action: str, **told: object) -> Version:
-        self._keeping.save(family, RecordChanged(version.stored, after.saved()),
+        self._keeping.save(family, RecordChanged(version.stored, after.saved()), *self._keeping.unlisting([after]),
                            events=[self._keeping.event(ctx, VERSIONED, family, action=action, label=version.label, image_id=version.image_id, **told)])
         return after

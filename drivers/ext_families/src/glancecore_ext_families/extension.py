@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from email.utils import format_datetime
 from typing import ClassVar
 
 from glancecore.domain.context import Context
-from glancecore.domain.image import Image, Visibility
+from glancecore.domain.image import Image
 from glancecore.ports.extension import CommandTree, Extension, Kernel, Subscriptions
 from glancecore.ports.http import Route, Schema
 from glancecore.ports.options import Section
@@ -17,7 +17,7 @@ from glancecore_ext_families import commands
 from glancecore_ext_families.catalogue import Catalogue
 from glancecore_ext_families.dating import DATES, Dating
 from glancecore_ext_families.family import COLLECTIONS, Family, Version, moment
-from glancecore_ext_families.jobs import Forget
+from glancecore_ext_families.jobs import Forget, Unlist
 from glancecore_ext_families.keeping import CHANGED, VERSIONED, Keeping
 from glancecore_ext_families.moving import MOVED, Moving
 from glancecore_ext_families.options import OPTIONS
@@ -32,8 +32,9 @@ class Families(Extension):
     options = OPTIONS
     rules = RULES
     collections = COLLECTIONS
+    unlists = True
     events = (CHANGED.value, VERSIONED.value, MOVED.value)
-    jobs: ClassVar[Mapping[str, type[PeriodicJob]]] = {"families_forget": Forget}
+    jobs: ClassVar[Mapping[str, type[PeriodicJob]]] = {"families_forget": Forget, "families_unlist": Unlist}
     shows: ClassVar[Mapping[str, Schema]] = {
         "family": {"type": "string", "description": "The family that it is a version of."},
         "family_version": {"type": "string", "description": "Its label in that family."},
@@ -85,15 +86,6 @@ class Families(Extension):
                    "replacement": version.replacement, **{x: getattr(version, x) for x in DATES}}
             rows.append({x: y for x, y in row.items() if y is not None})
         return rows
-
-    def unlisted(self, ctx: Context, images: Sequence[Image]) -> Collection[str]:
-        """Public images that are deprecated, in lists of other projects; admins see all. Only who may publish can leave out much. A family says nothing of an
-        image that has become another project's."""
-        others = {x.id: x for x in images if x.visibility is Visibility.PUBLIC and (x.owner is None or x.owner != ctx.project)}
-        if ctx.admin or not others:
-            return ()
-        now = self.kernel.clock()
-        return {x for x, (family, version) in self.versions(list(others.values())).items() if version.state(now) != "current" and family.owner == others[x].owner}
 
     def headers(self, shown: Mapping[str, object]) -> Mapping[str, str]:
         """``Deprecation`` (RFC 9745) and ``Sunset`` (RFC 8594)."""

@@ -185,6 +185,12 @@ class Version:
         return self.record
 
     @property
+    def unlisted_from(self) -> datetime | None:
+        """From when on it is not in the lists of others."""
+        dates = [moment(x) for x in (self.deprecated_at, self.obsolete_at, self.ends_at) if x is not None]
+        return min(dates) if dates else None
+
+    @property
     def as_target(self) -> Target:
         return Target(self.image_id, self.label)
 

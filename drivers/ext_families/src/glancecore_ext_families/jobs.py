@@ -6,7 +6,7 @@ from glancecore.domain import errors
 from glancecore.ports.options import Section
 from glancecore.ports.periodic import JobContext, JobTools, PeriodicJob
 from glancecore.ports.record_repository import RecordQuery, RecordRemoved
-from glancecore_ext_families.family import GONE, MOVES
+from glancecore_ext_families.family import GONE, MOVES, VERSIONS, Version
 
 
 class Forget(PeriodicJob):
@@ -42,3 +42,27 @@ class Forget(PeriodicJob):
                         turn.count("changed")
             if turn.dry_run:
                 return
+
+
+class Unlist(PeriodicJob):
+    """Brings the lists of others in line with the dates of versions: nodes of a release before this way of leaving lists set dates alone."""
+
+    interval = 21_600.0
+    summary = "takes deprecated public images out of the lists of others, and lists those that are restored, where an older release has done either"
+
+    def __init__(self, conf: Section, tools: JobTools) -> None:
+        super().__init__(conf, tools)
+        self._kernel = tools.kernel
+
+    def run(self, turn: JobContext) -> None:
+        after: tuple[str, str] | None = None
+        while page := self._kernel.records.find(RecordQuery(VERSIONS.name, after=after)):
+            turn.check()
+            if changes := self._kernel.extension("families").keeping.unlisting([Version.of(x) for x in page]):
+                turn.count("mended", len(changes))
+                if not turn.dry_run:
+                    try:
+                        self._kernel.writer.save(*changes)
+                    except (errors.RecordExists, errors.RecordNotFound, errors.ConcurrentChange, errors.ImageNotFound):
+                        turn.count("changed")
+            after = (page[-1].id, page[-1].id)

@@ -23,7 +23,7 @@ from glancecore.ports.record_repository import (
     RecordRemoved,
 )
 from glancecore.sdk.checkpoints import checkpoint
-from glancecore.sdk.records import saving
+from glancecore.sdk.records import saving, unlisting
 from glancecore_ext_families.catalogue import Catalogue
 from glancecore_ext_families.family import (
     FAMILIES,
@@ -174,7 +174,8 @@ class Keeping:
     def _removed(self, family_id: str, records: Sequence[Record]) -> bool:
         """In one commit with what says that the family is deleted: while that is there no family has the id."""
         for gone in self._records.find(RecordQuery(GONE.name, equal=[family_id])):
-            self._kernel.writer.save(RecordChanged(gone, replace(gone, version=gone.version + 1)), *(RecordRemoved(x) for x in records))
+            listed = unlisting(self._records, {x.image_id: None for x in records if x.image_id is not None})
+            self._kernel.writer.save(RecordChanged(gone, replace(gone, version=gone.version + 1)), *(RecordRemoved(x) for x in records), *listed)
             return True
         return False
 
@@ -206,7 +207,7 @@ class Keeping:
         if same is not None:  # of a family that is no more
             keeping = RecordChanged(same.stored, replace(version.saved(), version=same.stored.version + 1))
         label_kept = RecordAdded(Record(LABELS.name, f"{family.id}:{label}", {"image": image.id}))
-        self.save(after, keeping, label_kept, events=[self.event(ctx, VERSIONED, family, action="add", label=label, image_id=image.id)])
+        self.save(after, keeping, label_kept, *unlisting(self._records, {image.id: None}), events=[self.event(ctx, VERSIONED, family, action="add", label=label, image_id=image.id)])
         return version, True
 
     def _known(self, ctx: Context, same: Version, wanted: Version) -> Version | None:
@@ -230,12 +231,32 @@ class Keeping:
         version = self._catalogue.version(ctx, family, label)
         if pointing := family.pointing(version.image_id):
             raise errors.Conflict(f"{pointing} to version {label}: promote another one first")
-        self.save(family, RecordRemoved(version.stored), events=[self.event(ctx, VERSIONED, family, action="remove", label=label, image_id=version.image_id)])
+        self.save(family, RecordRemoved(version.stored), *unlisting(self._records, {version.image_id: None}), events=[self.event(ctx, VERSIONED, family, action="remove", label=label, image_id=version.image_id)])
 
     def check_image(self, _ctx: Context, before: Image | None, after: Image | None) -> None:
-        """Subscribed to: raises Conflict when an image is to be deleted that a channel points to. From here on no channel is moved to it, for a while."""
+        """Subscribed to: raises Conflict when an image is to be deleted that a channel points to. From here on no channel is moved to it, for a while.
+        And a family says nothing of an image that becomes another project's."""
+        if before is not None and after is not None and before.owner != after.owner and (version := self._catalogue.version_of(after.id)) is not None:
+            self._kernel.writer.save(*self.unlisting([version], after.owner or ""))
         if before is not None and after is None and not before.protected:
             self._check_leaving(before)
+
+    def unlisting(self, versions: Sequence[Version], owner: str | None = None) -> list[RecordChange]:
+        """What brings the lists of others in line with the dates; nothing of what is so already. ``owner``: to be of all these images, where it changes."""
+        families = self._catalogue.by_id(x.family for x in versions)
+        wanted = {x.image_id: x.unlisted_from if x.family in families and owner in (None, families[x.family].owner) else None for x in versions}
+        changes = unlisting(self._records, wanted)
+        if owner is not None:
+            return changes
+        left = {x.record.id if isinstance(x, RecordAdded) else x.after.id for x in changes if not isinstance(x, RecordRemoved)}
+        others = [x.image_id for x in versions if x.image_id in left and not self._owns(families[x.family], x.image_id)]
+        return unlisting(self._records, {**wanted, **dict.fromkeys(others)}) if others else changes
+
+    def _owns(self, family: Family, image_id: str) -> bool:
+        try:
+            return self._kernel.rows.get_any(image_id).owner == family.owner
+        except errors.ImageNotFound:
+            return False
 
     @again
     def _check_leaving(self, before: Image) -> None:

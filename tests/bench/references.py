@@ -1,0 +1,155 @@
+"""What references to families cost beside a show, and lists beside what they leave out.
+
+    references.py [--families N] [--times N] [KIND...]      sqlite, mariadb, postgresql
+
+Families of ten versions each; the five older ones are deprecated. ``--times``: so many times the images, the others in no family. CPU is that of the
+service and the database's server together, from the scheduler. The turns of all questions are mixed, so that a busy machine is busy for each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import http.client
+import json
+import random
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from uuid import UUID
+
+import lab
+from lists import nanoseconds, say, settled
+
+VERSIONS, DEPRECATED = 10, 5
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+OWNER, CALLER = "publisher", "bench"
+TURNS, ASKED = 24, 40
+
+
+def make(url: str, count: int) -> dict[str, list[str]]:
+    """Names and ids of the families' images, the oldest version first."""
+    from glancecore_db_sql.driver import SqlDatabase
+    from glancecore_db_sql.options import OPTIONS
+    from glancecore_ext_families.family import (
+        NAMES,
+        PUBLIC,
+        Channel,
+        Family,
+        Target,
+        Version,
+        own_id,
+        public_id,
+        stamp,
+    )
+
+    from glancecore.domain.image import Image, Status, Visibility
+    from glancecore.ports import unlisted
+    from glancecore.ports.record_repository import Record, RecordAdded
+    from glancecore.ports.repository import ImageAdded
+
+    database = SqlDatabase(SimpleNamespace(**{x.dest: x.default for x in OPTIONS} | {"connection": url}))  # type: ignore[arg-type]
+    rng, made = random.Random(7), dict[str, list[str]]()
+    for number in range(count):
+        name, family_id = f"os-{number}/13", str(UUID(int=rng.getrandbits(128)))
+        ids = [str(UUID(int=rng.getrandbits(128))) for _ in range(VERSIONS)]
+        changes: list[ImageAdded | RecordAdded] = []
+        for place, image_id in enumerate(ids):
+            at = NOW - timedelta(seconds=(VERSIONS - place) * count + number)
+            changes.append(ImageAdded(Image(
+                image_id, at, at, name=f"image {number}", owner=OWNER, status=Status.ACTIVE, visibility=Visibility.PUBLIC, container_format="bare", disk_format="raw",
+                size=rng.randrange(1 << 34), checksum=f"{number:032x}", hash_algo="sha512", hash_value=f"{number:0128x}", tags=("a", "b", "c"),
+                properties={"colour": f"c{rng.randrange(20)}", "hw_disk_bus": "virtio", "os_distro": "debian", "build": str(number)})))
+            old = place < DEPRECATED
+            changes.append(RecordAdded(Version(image_id, family_id, str(place), place + 1, stamp(at), deprecated_at=stamp(NOW) if old else None).saved()))
+            changes += [RecordAdded(unlisted.from_then_on(image_id, NOW))] if old else []
+        family = Family(family_id, name, OWNER, stamp(NOW), PUBLIC, default="stable" if number % 2 else "latest", versions=VERSIONS, moves=1,
+                        channels={"stable": Channel(Target(ids[-2], str(VERSIONS - 2)), 1, pinned=False, moved_at=stamp(NOW))})
+        changes.append(RecordAdded(family.saved()))
+        changes += [RecordAdded(Record(NAMES.name, x, {"family": family_id}, (family_id,))) for x in (own_id(name, OWNER), public_id(name))]
+        database.images.commit(*changes)
+        made[name] = ids
+    database.close()
+    return made
+
+
+def questions(made: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Paths of each; one is taken after the other."""
+    names = list(made)
+    newest = [made[x][-1] for x in names]
+    return {
+        "show": [f"/v2/images/{x}" for x in newest],
+        "@stable": [f"/v2/images/{x}@stable" for x in names],
+        "@latest": [f"/v2/images/{x}@latest" for x in names],
+        ":label": [f"/v2/images/{x}:{VERSIONS - 1}" for x in names],
+        "bare name, default latest": [f"/v2/images/{x}" for x in names[::2]],
+        "bare name, default stable": [f"/v2/images/{x}" for x in names[1::2]],
+        "list of 20": ["/v2/images?limit=20"],
+        "list of 1000": ["/v2/images?limit=1000"],
+        "list by property": [f"/v2/images?limit=20&colour=c{x}" for x in range(20)],
+        "list by name": [f"/v2/images?limit=20&name=image+{x}" for x in range(len(names))],
+        "list behind the last that is not left out": [f"/v2/images?limit=20&marker={made[names[-5]][DEPRECATED]}"],
+    }
+
+
+@contextlib.contextmanager
+def served(kind: str, count: int, times: int) -> Iterator[tuple[int, list[int], dict[str, list[str]]]]:
+    config: lab.Config = {"DEFAULT": {"auth_strategy": "headers", "workers": 1, "enabled_extensions": "families"}, "server": {"threads": 8},
+                          "ext_families": {"families_per_project": 10_000}}
+    with lab.new_database(kind) as database, lab.service(config, database=database, start=False) as service:
+        service.start()  # makes the schema
+        service.stop()
+        made = make(database, count)
+        if times > 1:
+            subprocess.run([sys.executable, lab.REPO / "tests/bench/fill.py", database, str(times)], check=True, stdout=subprocess.DEVNULL)
+        service.start()
+        assert service.process is not None
+        roots = [service.process.pid]
+        if kind != "sqlite":
+            roots.append(int((lab.LAB / kind / "server.pid").read_text().split()[0]))
+        settled(roots)
+        yield service.port, roots, made
+
+
+def measured(port: int, roots: Sequence[int], asked: dict[str, list[str]]) -> dict[str, list[float]]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
+    headers = {"X-Identity-Status": "Confirmed", "X-User-Id": "u", "X-Project-Id": CALLER, "X-Roles": "member,reader"}
+    found: dict[str, list[float]] = {name: [] for name in asked}
+    rng = random.Random(1)
+    for turn in range(TURNS + 1):
+        for name in rng.sample(list(asked), len(asked)):
+            count = max(1, ASKED // 10) if "1000" in name else ASKED
+            paths = [rng.choice(asked[name]) for _ in range(count)]
+            before = nanoseconds(roots)
+            for path in paths:
+                connection.request("GET", path, headers=headers)
+                answer = connection.getresponse()
+                if answer.status != 200:
+                    raise RuntimeError(f"{path}: {answer.status} {answer.read()!r}")
+                json.loads(answer.read())
+            if turn:  # the first one warms
+                found[name].append((nanoseconds(roots) - before) / 1e6 / count)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--families", type=int, default=1000)
+    parser.add_argument("--times", type=int, default=1)
+    parser.add_argument("kinds", nargs="*", default=["sqlite", "mariadb"])
+    options = parser.parse_args()
+    for kind in options.kinds:
+        with served(kind, options.families, options.times) as (port, roots, made):
+            say(f"{kind}: {options.families * VERSIONS * options.times:,} images, {options.families:,} families")
+            found = measured(port, roots, questions(made))
+        show = statistics.median(found["show"])
+        for name, costs in found.items():
+            median = statistics.median(costs)
+            print(f"{kind:10} {name:44} {median:7.2f} ms  {median / show:5.2f} times a show")
+
+
+if __name__ == "__main__":
+    main()
