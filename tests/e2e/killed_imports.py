@@ -14,7 +14,7 @@ PLAIN = tuple(x for x in IMPORT_STEPS if not x.startswith("step."))
 
 
 def until_settled(service: lab.Service, *more: str) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 90
     questions = ("select image_id, operation from leases",
                  "select id from images where status in ('saving', 'deleting', 'importing')",
                  "select id from tasks where status in ('pending', 'processing')", "select id from records where collection = 'the service.import_logbooks'", *more)
