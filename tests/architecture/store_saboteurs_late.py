@@ -16,6 +16,7 @@ from architecture.store_saboteurs import FolderKit, FolderStore
 
 from glancecore.domain import errors
 from glancecore.ports.store import Store, read_chunks
+from glancecore.testing import _store_depth
 from glancecore.testing.store import Reach, StoreConformance, make_store
 
 LOG = logging.getLogger(__name__)
@@ -45,6 +46,16 @@ class RowKit(StoreConformance):
 class ImpatientKit(FolderKit):
     __test__ = False
     patience = 3.0
+
+
+class HastyKit(FolderKit):
+    """Its answers are expected sooner than the port says, so that none is waited for long."""
+
+    __test__ = False
+
+    @pytest.fixture(autouse=True)
+    def _soon(self, monkeypatch):
+        monkeypatch.setattr(_store_depth, "ANSWER", 0.5)
 
 
 # -- far behind --------------------------------------------------------------------------------------------------------------
@@ -279,18 +290,20 @@ class LeaksADescriptorForEachStart(FolderStore):
 # -- time ------------------------------------------------------------------------------------------------------------------------
 class ThinksLongAtPing(FolderStore):
     caught_by = ("test_ping_answers_in_time",)
+    kit = HastyKit
 
     def ping(self):
-        time.sleep(8)
+        time.sleep(1)
         super().ping()
 
 
 class WaitsForWhatIsAway(FolderStore):
     caught_by = ("test_ping_of_a_backend_that_is_away_answers_in_time",)
+    kit = HastyKit
 
     def ping(self):
         if not self.folder().is_dir():
-            time.sleep(8)
+            time.sleep(1)
         super().ping()
 
 
