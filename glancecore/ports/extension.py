@@ -75,6 +75,9 @@ class Images(Protocol):
 
     def find(self, ctx: Context, query: ImageQuery) -> ImagePage: ...
 
+    def has_name(self, ctx: Context, name: str) -> bool:
+        """Whether an image that is listed for the caller's project has that name, hidden or not."""
+
     def update(self, ctx: Context, image_id: str, read: Callable[[], Sequence[PatchOperation]]) -> Image:
         """``read`` gives the steps of the patch, once the caller is found to be allowed to change the image. All of it is done or nothing."""
 

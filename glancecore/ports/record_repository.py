@@ -92,6 +92,11 @@ class RecordRepository(ABC):
 
     @reads
     @abstractmethod
+    def several(self, named: Sequence[tuple[str, str]]) -> list[Record]:
+        """Those of these collections and ids that are there, in any order, each once: in one question, as they are at one moment. At most 1,000."""
+
+    @reads
+    @abstractmethod
     def find(self, query: RecordQuery) -> list[Record]:
         """At most ``query.limit`` of them. What it costs does not depend on how many the collection has. Who goes on behind the last one of each
         page has seen each record that was there all the time, once."""

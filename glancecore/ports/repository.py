@@ -267,6 +267,11 @@ class ImageRepository(ABC):
         Who follows the markers finds each image that fits once, in order.
         """
 
+    @reads
+    @abstractmethod
+    def has_name(self, name: str, project: str | None) -> bool:
+        """Whether an image that some list has, hidden or not, has exactly this name and is the project's own, public, or shared with whomever."""
+
     @abstractmethod
     def commit(self, *changes: Change) -> None:
         """Apply all changes, in order, or none; durable when it returns. Raises what the changes say, and Invalid when the

@@ -132,6 +132,11 @@ class MemoryImages(port.ImageRepository):
         page = [x for x, count in zip(page, before, strict=False) if query.max_bytes is None or count < query.max_bytes]
         return port.ImagePage.ended(page, query, window[-1].id if len(found) > start + query.most else None)
 
+    def has_name(self, name: str, project: str | None) -> bool:
+        with self.lock:
+            return any(x.name == name and x.status not in HIDDEN and (self.own(x, Viewer(project)) or x.visibility in (Visibility.PUBLIC, Visibility.SHARED))
+                       for x in self.state.images.values())
+
     def member(self, image_id: str, member: str) -> Member:
         try:
             return self.state.members[image_id, member]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,10 @@ class MemoryRecords(RecordRepository):
 
     def get(self, collection: str, record_id: str) -> Record:
         return stored(self._images.state.records, collection, record_id)
+
+    def several(self, named: Sequence[tuple[str, str]]) -> list[Record]:
+        with self._images.lock:
+            return [self._images.state.records[x] for x in dict.fromkeys(named) if x in self._images.state.records]
 
     def find(self, query: RecordQuery) -> list[Record]:
         found = [(key, x.id, x) for x in self._images.state.records.values()

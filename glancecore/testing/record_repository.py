@@ -203,6 +203,15 @@ class RecordConformance:
             assert self.found(database, prefix=prefix) == wanted
             assert self.found(database, key=0, prefix=prefix) == wanted
 
+    def test_several_of_several_collections(self, database: Database) -> None:
+        image = self.image(database)
+        here, there = make("a", keys=("k", None), image_id=image.id, data={"x": 1}), make("a", collection=OTHERS, expires_at=after(1))
+        more = [make(str(n)) for n in range(3)]
+        self.add(database, here, there, *more)
+        named = [(MINE, "a"), (OTHERS, "a"), (MINE, "2"), (OTHERS, "2"), (MINE, "a"), (MINE, "none"), ("kit.empty", "a")]
+        assert sorted(database.records.several(named), key=lambda x: (x.collection, x.id)) == [more[2], here, there]
+        assert database.records.several([]) == []
+
     def test_no_limit_is_exceeded(self, database: Database) -> None:
         self.add(database, *(make(f"{n}", keys=("k",)) for n in range(5)))
         assert [len(self.found(database, limit=n)) for n in (0, 1, 5, 9)] == [0, 1, 5, 5]

@@ -355,6 +355,20 @@ class RepositoryConformance:
         database.images.commit(RecordRemoved(database.records.get(unlisted.COLLECTION, made[25].id)), ImageRemoved(made[24], START))
         assert pages(database, query) == [made[25].id, made[20].id, made[10].id, made[0].id]
 
+    @pytest.mark.parametrize("hidden", [False, True])
+    def test_whether_an_image_has_a_name(self, database: Database, hidden: bool) -> None:
+        for owner, visibility in itertools.product(("ours", "theirs", None), Visibility):
+            add(database, make_image(name=f"{owner} {visibility.value}", owner=owner, visibility=visibility, hidden=hidden))
+        add(database, *(make_image(name=x.value, status=x, owner="ours", visibility=PUBLIC) for x in HIDDEN), make_image(owner="ours"))
+        has = database.images.has_name
+        for visibility in Visibility:
+            for owner in ("ours", "theirs", "None"):
+                told = has(f"{owner} {visibility.value}", "ours")
+                assert told is (owner == "ours" or visibility in (PUBLIC, SHARED)), (owner, visibility)
+        assert has("ours private", None) is has("None private", None) is False
+        assert has("ours public", None) is True
+        assert not any(has(x, "ours") for x in ("Ours public", "ours public ", "", *(x.value for x in HIDDEN)))
+
     def test_an_image_no_longer_shared_is_not_seen_by_its_members(self, database: Database) -> None:
         image = make_image()
         private = saved(image, visibility=PRIVATE)

@@ -77,6 +77,11 @@ class PagesWithoutTheUnlisted(MemoryImages):
         return replace(page, images=[x for x in page.images if self.listed(x, query)])
 
 
+class NamesTheListedOnly(MemoryImages):
+    def has_name(self, name: str, project: str | None) -> bool:
+        return any(x.name == name for x in self.find(port.ImageQuery(Viewer(project), limit=1000)).images)
+
+
 class ListsForeignCommunity(MemoryImages):
     def listed(self, image: Image, query: port.ImageQuery) -> bool:
         return super().listed(image, replace(query, all_visible=query.all_visible or query.viewer.admin))
@@ -326,6 +331,7 @@ ASTRAL = next(x for x in TEXTS if max(map(ord, x), default=0) > 0xFFFF)
     (UnlistsTooEarly, Kit.test_what_is_unlisted_leaves_the_lists_of_others, ()),
     (UnlistsForOwners, Kit.test_what_is_unlisted_leaves_the_lists_of_others, ()),
     (PagesWithoutTheUnlisted, Kit.test_pages_are_full_although_many_are_unlisted, ()),
+    (NamesTheListedOnly, Kit.test_whether_an_image_has_a_name, (True,)),
     (ListsForeignCommunity, Kit.test_who_sees_an_image, ("admin", COMMUNITY)),
     (ShowsPrivateToMembers, Kit.test_who_sees_an_image, ("accepted", PRIVATE)),
     (OwnsTheOwnerless, Kit.test_who_sees_an_image_without_owner, ("without project", PRIVATE)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from glancecore_ext_families import routes
+from oslo_config import cfg
 
 from glancecore.assembly.lifecycle import Service
 from glancecore.domain import clock
@@ -23,9 +24,14 @@ FAMILY_ID = "11111111-2222-3333-4444-555555555555"
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
-    conf = read(written(merged(basic(tmp_path), {"DEFAULT": {"enabled_extensions": "families"}}), tmp_path))
-    synced(conf)
+def conf(tmp_path: Path) -> cfg.ConfigOpts:
+    made = read(written(merged(basic(tmp_path), {"DEFAULT": {"enabled_extensions": "families"}}), tmp_path))
+    synced(made)
+    return made
+
+
+@pytest.fixture
+def service(conf: cfg.ConfigOpts) -> Iterator[Service]:
     with built(conf) as made:
         yield made
 
@@ -383,3 +389,82 @@ def test_many_that_are_left_out_are_no_fault(owner: Person, admin: Person, stran
     for label in range(1, 20):
         asked(owner, "POST", f"{path}/versions/{label}/actions/deprecate", {})
     assert listed(stranger, "?limit=1") == [made[0]]
+
+
+# -- what is read together -------------------------------------------------------------------------------------------------
+def test_what_another_node_changes_is_seen_by_the_next_request(conf: cfg.ConfigOpts, service: Service, owner: Person, admin: Person) -> None:
+    """This one knows where each reference has led, and believes none of it."""
+    with built(conf) as elsewhere:
+        other = Person(elsewhere.app, "owner")
+        path = public(other, Person(elsewhere.app, "owner", "admin,member,reader"))
+        one, two = add(other, path, "1"), add(other, path, "2")
+
+        def led(reference: str, image_id: str | None) -> None:
+            for _ in range(2):
+                shown = asked(owner, "GET", f"/v2/images/{reference}", None, 200 if image_id else 404)
+                assert image_id is None or shown["id"] == image_id, reference
+
+        asked(other, "PUT", f"{path}/channels/stable", {"label": "1"})
+        led("f@stable", one)
+        asked(other, "PUT", f"{path}/channels/stable", {"label": "2"})
+        led("f@stable", two)
+        asked(other, "POST", f"{path}/channels/stable/actions/rollback", {})
+        led("f@stable", one)
+        led("f", two)
+        asked(other, "PATCH", path, {"default": "stable"})
+        led("f", one)
+        led("f@latest", two)
+        three = add(other, path, "3")
+        led("f@latest", three)
+        asked(other, "POST", f"{path}/versions/3/actions/deprecate", {})
+        led("f@latest", two)
+        asked(other, "POST", f"{path}/versions/3/actions/restore", {})
+        led("f@latest", three)
+        asked(other, "POST", f"/v2/images/{three}/actions/deactivate", None, 204)
+        led("f@latest", two)
+        led("f:2", two)
+        asked(other, "DELETE", f"{path}/versions/2", None, 204)
+        led("f:2", None)
+        named = image(other, name="f")
+        assert [x["id"] for x in asked(owner, "GET", "/v2/images?name=f")["images"]] == [named]
+        asked(owner, "GET", "/v2/images/f", None, 404)
+        asked(other, "DELETE", f"/v2/images/{named}", None, 204)
+        led("f", one)
+        guest = Person(elsewhere.app, "guest")
+        own = f"/families/{asked(guest, 'POST', '/families', {'name': 'f'}, 201)['id']}"
+        mine = add(guest, own, "1")
+        here = Person(service.app, "guest")
+        assert asked(here, "GET", "/v2/images/f@latest")["id"] == mine, "the project's own one comes first"
+        asked(guest, "DELETE", f"{own}?force=true", None, 204)
+        asked(here, "GET", "/v2/images/f@latest", None, 404)
+        asked(other, "DELETE", f"{path}?force=true", None, 204)
+        led("f@stable", None)
+
+
+def counted(count: list[str], question: Callable[..., Any]) -> Callable[..., Any]:
+    def ask(*args: Any, **named: Any) -> Any:
+        count.append(question.__name__)
+        return question(*args, **named)
+
+    return ask
+
+
+def test_a_reference_costs_no_more_questions_than_a_show(service: Service, owner: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = family(owner)
+    image_id = add(owner, path, "1")
+    asked(owner, "PUT", f"{path}/channels/stable", {"label": "1"})
+    database, count = service.database, list[str]()
+    for port in (database.images, database.records):
+        for name in ("get", "find", "several", "has_name"):
+            if (question := getattr(port, name, None)) is not None:
+                monkeypatch.setattr(port, name, counted(count, question))
+
+    def asks(reference: str) -> int:
+        assert asked(owner, "GET", f"/v2/images/{reference}")["id"] == image_id  # what it leads to is noted
+        count.clear()
+        asked(owner, "GET", f"/v2/images/{reference}")
+        return len(count)
+
+    shown = asks(image_id)
+    assert {x: asks(x) for x in ("f@stable", "f@latest", "f:1")} == dict.fromkeys(("f@stable", "f@latest", "f:1"), 2)
+    assert asks("f") == 3 <= shown

@@ -10,7 +10,7 @@ from typing import Any
 from flask import Request, Response
 
 from glancecore.domain import errors, fields
-from glancecore.domain.context import Context, Viewer
+from glancecore.domain.context import Context
 from glancecore.domain.image import Image, Status
 from glancecore.features.images import patches, schemas
 from glancecore.features.images import query as image_query
@@ -135,17 +135,11 @@ class ImagesApi:
             meant = self._beside.named(ctx, name)
         except errors.ImageNotFound:
             return []
-        if meant is None or meant not in query.equal.get("id", (meant,)) or self._has_name(ctx, name):
+        if meant is None or meant not in query.equal.get("id", (meant,)) or self._images.has_name(ctx, name):
             return []
         equal = {**{x: y for x, y in query.equal.items() if x != "name"}, "id": (meant,)}
         page = self._images.find(ctx, replace(query, equal=equal, all_visible=query.visibility is None))
         return [{**row, "name": name} for row in self._presenter.present_all(ctx, page.images)]
-
-    def _has_name(self, ctx: Context, name: str) -> bool:
-        """Whether an image that is listed for the caller's project has it, hidden or not: others' community images take no name away, and others' private
-        ones take none from admins."""
-        query = ImageQuery(Viewer(ctx.project), equal={"name": (name,)}, limit=1)
-        return any(self._images.find(ctx, replace(query, hidden=x)).images for x in (False, True))
 
     def create(self, request: Request, ctx: Context) -> Response:
         image = self._images.create(ctx, lambda: new_image(body.read_json(request, self._settings.max_json_body), self._create_body))
@@ -157,7 +151,7 @@ class ImagesApi:
         return response
 
     def show(self, _request: Request, ctx: Context, image_id: str) -> Response:
-        image = self._images.show(ctx, image_id)
+        image = self._images.meant(ctx, image_id)
         row = self._presenter.present(ctx, image)
         if row.get("direct_url") or row.get("locations"):
             self._images.places_told(image)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 
 from glancecore.domain import errors, fields, metadata, patch, text
 from glancecore.domain.clock import now
-from glancecore.domain.context import Context
+from glancecore.domain.context import Context, Viewer
 from glancecore.domain.events import EventType, ImageEvent
 from glancecore.domain.image import Image, Visibility
 from glancecore.domain.metadata import MetadataLimits
@@ -63,6 +64,8 @@ class ImageRules:
     unlists: bool = False
 
 
+#: What a request was shown last.
+_SHOWN: ContextVar[tuple[Context, Image] | None] = ContextVar("images_shown", default=None)
 #: Whose rules are asked before an image is known, the usual one first.
 _VISIBILITIES = sorted(Visibility, key=lambda x: x is not Visibility.SHARED)
 
@@ -94,7 +97,21 @@ class Images:
         """The image. Raises ImageNotFound."""
         image = self._repository.get(image_id, ctx.viewer)
         self._policy.authorize(ctx, "get_image", image)
+        _SHOWN.set((ctx, image))
         return image
+
+    def meant(self, ctx: Context, image_id: str) -> Image:
+        """The same, but not read again when this request was shown it last: a reference has led to it."""
+        shown = _SHOWN.get()
+        return shown[1] if shown is not None and shown[0] is ctx and shown[1].id == image_id else self.show(ctx, image_id)
+
+    def has_name(self, ctx: Context, name: str) -> bool:
+        """Whether an image that is listed for the caller's project has it, hidden or not: others' community images take no name away, and others' private
+        ones take none from admins."""
+        if not self._repository.has_name(name, ctx.project):
+            return False
+        query = ImageQuery(Viewer(ctx.project), equal={"name": (name,)}, limit=1)
+        return any(self.find(ctx, replace(query, hidden=x)).images for x in (False, True))
 
     def places_told(self, image: Image) -> None:
         """Somebody has been shown where its data is, and may read it there."""

@@ -64,6 +64,15 @@ class SqlImages(ImageRepository):
                 raise errors.UnknownMarker(f"marker {wanted.marker} is no image that you can see")
         return Listing(db, wanted, marker).page() if wanted.limit > 0 and slices(wanted) else ImagePage()
 
+    def has_name(self, name: str, project: str | None) -> bool:
+        own = [self._named("owner", "i.owner = ?")] if project is not None else []
+        text = " UNION ALL ".join([*own, self._named("visibility", "i.visibility = 'public'"), self._named("visibility", "i.visibility = 'shared'")])
+        values = [*([project, name] if own else []), name, name]
+        return self._on.read(lambda db: db.row(f"{text} LIMIT 1", *values)) is not None
+
+    def _named(self, by: str, condition: str) -> str:
+        return " ".join(["SELECT 1 FROM images i", self._dialect.by_index(f"images_{by}_name"), "WHERE", condition, "AND i.shelf IN (0, 1) AND i.name = ?"])
+
     def unleased(self, limit: int = 100) -> list[Image]:
         text = " ".join([
             "SELECT", self._dialect.image(), "FROM images i WHERE i.status IN ('saving', 'importing', 'deleting')",

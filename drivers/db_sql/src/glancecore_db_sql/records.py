@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import orjson
 from sqlalchemy.exc import IntegrityError
@@ -19,11 +21,9 @@ from glancecore.ports.record_repository import (
 )
 from glancecore_db_sql import rows
 from glancecore_db_sql.engine import Connections, Session
-from glancecore_db_sql.rows import Row
 
 _KEYS = [f"key{number}" for number in range(MOST_KEYS)]
 _COLUMNS = ["collection", "id", "version", "image_id", "expires_at", *_KEYS, "data"]
-_SELECT = " ".join(["SELECT", ", ".join(_COLUMNS), "FROM records WHERE collection = ?"])
 _ADD = " ".join(["INSERT INTO records (", ", ".join(_COLUMNS), ") VALUES (", ", ".join("?" * len(_COLUMNS)), ")"])
 _CHANGE = " ".join(["UPDATE records SET", ", ".join([f"{name} = ?" for name in _COLUMNS[2:]]), "WHERE collection = ? AND id = ? AND version = ?"])
 _LAST = 0x10FFFF
@@ -32,33 +32,46 @@ _LAST = 0x10FFFF
 class SqlRecords(RecordRepository):
     def __init__(self, connections: Connections) -> None:
         self._on = connections
+        self._select = " ".join(["SELECT", connections.dialect.record(_COLUMNS[:-1], _COLUMNS[-1:]), "FROM records WHERE collection = ?"])
+
+    def _read(self, text: str, *values: object) -> list[Record]:
+        rows = self._on.read(lambda db: db.rows(text, *values))
+        return [_record(*x) for x in self._on.dialect.records(rows, 1)]
 
     def get(self, collection: str, record_id: str) -> Record:
-        found = self._on.read(lambda db: db.row(f"{_SELECT} AND id = ?", collection, record_id))
-        if found is None:
+        found = self._read(f"{self._select} AND id = ?", collection, record_id)
+        if not found:
             raise _no_record(collection, record_id)
-        return _record(found)
+        return found[0]
+
+    def several(self, named: Sequence[tuple[str, str]]) -> list[Record]:
+        ids: dict[str, dict[str, None]] = {}
+        for collection, record_id in named:
+            ids.setdefault(collection, {})[record_id] = None
+        if not ids:
+            return []
+        text = " UNION ALL ".join([f"{self._select} AND id IN ({', '.join('?' * len(x))})" for x in ids.values()])
+        values = [x for collection, found in ids.items() for x in (collection, *found)]
+        return self._read(text, *values)
 
     def find(self, query: RecordQuery) -> list[Record]:
         if query.key is not None and query.key >= MOST_KEYS:
             raise ValueError(f"a record has at most {MOST_KEYS} keys")
         if query.equal is not None and not query.equal:
             return []
-        text, values = _statement(query)
-        return [_record(x) for x in self._on.read(lambda db: db.rows(text, *values))]
+        text, values = _statement(self._select, query)
+        return self._read(text, *values)
 
     def of_image(self, image_id: str, collection: str) -> list[Record]:
-        text = f"{_SELECT} AND image_id = ? ORDER BY id LIMIT 1000"
-        return [_record(x) for x in self._on.read(lambda db: db.rows(text, collection, image_id))]
+        return self._read(f"{self._select} AND image_id = ? ORDER BY id LIMIT 1000", collection, image_id)
 
     def expired(self, collection: str, at: datetime, limit: int = 100) -> list[Record]:
-        text = f"{_SELECT} AND expires_at <= ? ORDER BY expires_at, id LIMIT ?"
-        return [_record(x) for x in self._on.read(lambda db: db.rows(text, collection, rows.micros(at), limit))]
+        return self._read(f"{self._select} AND expires_at <= ? ORDER BY expires_at, id LIMIT ?", collection, rows.micros(at), limit)
 
 
-def _statement(query: RecordQuery) -> tuple[str, list[object]]:
+def _statement(select: str, query: RecordQuery) -> tuple[str, list[object]]:
     column, way, beyond = "id" if query.key is None else _KEYS[query.key], " DESC" if query.descending else "", "<" if query.descending else ">"
-    texts, values = [_SELECT], list[object]([query.collection])
+    texts, values = [select], list[object]([query.collection])
     if query.key is not None:
         texts.append(f"{column} IS NOT NULL")
     if query.equal is not None:
@@ -147,7 +160,7 @@ def _encode(record: Record) -> list[object]:
     return [record.collection, record.id, record.version, record.image_id, expires, *keys, document]
 
 
-def _record(row: Row) -> Record:
-    collection, id_, version, image_id, expires, *keys, document = row
-    count, data = orjson.loads(document)
+def _record(scalars: Sequence[Any], document: Sequence[Any]) -> Record:
+    collection, id_, version, image_id, expires, *keys = scalars
+    count, data = document
     return Record(collection, id_, data, tuple(keys[:count]), image_id, None if expires is None else rows.moment(expires), version)

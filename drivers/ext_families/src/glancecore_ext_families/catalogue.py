@@ -7,12 +7,13 @@ from contextvars import ContextVar
 from dataclasses import replace
 
 from glancecore.domain import errors, text
-from glancecore.domain.context import Context, Viewer
+from glancecore.domain.context import Context
 from glancecore.domain.image import Image, Status
 from glancecore.ports.extension import Kernel
 from glancecore.ports.record_repository import RecordQuery
 from glancecore.ports.repository import ImageQuery
 from glancecore_ext_families.family import FAMILIES, NAMES, PUBLIC, VERSIONS, Family, Version, own_id, public_id
+from glancecore_ext_families.hints import Hints
 from glancecore_ext_families.references import LATEST, Reference
 
 #: How many of the newest versions are looked at for ``latest``, one look after the other, behind the very newest.
@@ -27,6 +28,7 @@ class Catalogue:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self._records = kernel.records
+        self._hints = Hints()
 
     # -- families ----------------------------------------------------------------------------------------------------
     def sees(self, ctx: Context, family: Family) -> bool:
@@ -53,11 +55,18 @@ class Catalogue:
 
     def by_name(self, ctx: Context, name: str) -> list[Family]:
         """The caller's project's own one, then the public one."""
+        return self._named(ctx, name, [])[0]
+
+    def _named(self, ctx: Context, name: str, likely: Sequence[tuple[str, str]]) -> tuple[list[Family], Version | None]:
+        """The same, and what is there of the likely version. ``likely``: records that are read with the names, in one question."""
         ids = [own_id(name, ctx.project), public_id(name)]
-        known = {x.id: str(x.data["family"]) for x in self._records.find(RecordQuery(NAMES.name, equal=ids, limit=len(ids)))}
-        found = self.by_id(known.values())
-        wanted = dict.fromkeys(known[x] for x in ids if x in known)
-        return [found[x] for x in wanted if x in found and self.sees(ctx, found[x])]
+        found = {(x.collection, x.id): x for x in self._records.several([*((NAMES.name, x) for x in ids), *likely])}
+        wanted = list(dict.fromkeys(str(found[NAMES.name, x].data["family"]) for x in ids if (NAMES.name, x) in found))
+        if left := [(FAMILIES.name, x) for x in wanted if (FAMILIES.name, x) not in found]:
+            found.update({(x.collection, x.id): x for x in self._records.several(left)})
+        families = [Family.of(found[FAMILIES.name, x]) for x in wanted if (FAMILIES.name, x) in found]
+        version = next((Version.of(x) for x in found.values() if x.collection == VERSIONS.name), None)
+        return [x for x in families if self.sees(ctx, x)], version
 
     def page(self, ctx: Context, marker: str | None, limit: int) -> list[Family]:
         """The caller's project's own families, then public ones of others. ``marker``: the id of the last one of the page before. Raises UnknownMarker."""
@@ -103,7 +112,7 @@ class Catalogue:
         return {x.id: Version.of(x) for x in self._records.find(query)} if images else {}
 
     def led_to(self, ctx: Context, image_id: str) -> tuple[Family, Version] | None:
-        """Its family and version, when it is what a reference of this request has led to."""
+        """Its family, which the caller may see, and version, when it is what a reference of this request has led to."""
         found = _LED_TO.get()
         return found[1:] if found is not None and found[0] is ctx and found[2].image_id == image_id else None
 
@@ -154,25 +163,31 @@ class Catalogue:
         if reference is None:
             return None
         _LED_TO.set(None)
-        families = self.by_name(ctx, reference.family)
+        families, likely = self._named(ctx, reference.family, self._hints.of(ctx, given))
         bare = reference.channel is None and reference.label is None
-        if bare and (not families or self._is_an_images(ctx, given)):
+        if bare and (not families or self._kernel.images.has_name(ctx, given)):
             return None
         if not families:
             raise errors.ImageNotFound(f"no image {given}: there is no family {reference.family}")
         family = families[0]
+        if likely is not None and likely.family != family.id:
+            likely = None
         if reference.label is not None:
-            return self._labelled(ctx, family, given, reference.label)
-        channel = reference.channel or family.default
-        if channel == LATEST:
-            latest = self.latest(ctx, family)
-            if latest is None:
-                raise errors.ImageNotFound(f"no image {given}: family {family.name} has no version that can be used")
-            return _led(ctx, family, latest)
-        return self._channel(ctx, family, given, channel, bare=bare)
+            image_id = self._labelled(ctx, family, given, reference.label, likely)
+        elif (channel := reference.channel or family.default) != LATEST:
+            image_id = self._channel(ctx, family, given, channel, likely, bare=bare)
+        elif (latest := self.latest(ctx, family, likely=likely)) is not None:
+            image_id = _led(ctx, family, latest)
+        else:
+            raise errors.ImageNotFound(f"no image {given}: family {family.name} has no version that can be used")
+        self._hints.note(ctx, given, family.id, image_id)
+        return image_id
 
-    def latest(self, ctx: Context, family: Family, without: str | None = None) -> Version | None:
-        """The newest version whose image the caller sees, is active and not hidden, and which may be it. ``without``: an image that is not asked for."""
+    def latest(self, ctx: Context, family: Family, without: str | None = None, *, likely: Version | None = None) -> Version | None:
+        """The newest version whose image the caller sees, is active and not hidden, and which may be it. ``without``: an image that is not asked for.
+        ``likely``: one of the family's that was read with it."""
+        if likely is not None and likely.number == family.versions and self._is_latest(ctx, likely, without):  # there never was a newer one
+            return likely
         after: Version | None = None
         for limit in _LOOKS:
             page = self.newest(family, after, limit)
@@ -207,8 +222,8 @@ class Catalogue:
         state = version.state(self._kernel.clock())
         return None if state == "current" else state
 
-    def _channel(self, ctx: Context, family: Family, given: str, channel: str, *, bare: bool) -> str:
-        """``bare``: the caller has not named the channel, and is told its name only when he sees where it leads."""
+    def _channel(self, ctx: Context, family: Family, given: str, channel: str, likely: Version | None, *, bare: bool) -> str:
+        """``likely``: a version of the family that was read with it. ``bare``: the caller has not named the channel, and is told its name only when he sees where it leads."""
         found = family.channels.get(channel)
         try:
             if found is None:
@@ -217,13 +232,13 @@ class Catalogue:
         except errors.ImageNotFound:
             which = "its default is no channel" if bare else f"it has no channel {channel}"
             raise errors.ImageNotFound(f"no image {given}: family {family.name} is there, but {which} that leads you to an image") from None
-        version = self.version_of(image.id)
+        version = likely if likely is not None and likely.image_id == image.id else self.version_of(image.id)
         if why := self.why_not(image, version if version is not None and version.family == family.id else None):
             raise errors.Conflict(f"{given}: channel {channel} points to version {found.target.label}, which is {why}; image {image.id} is what it is by id")
         return image.id if version is None else _led(ctx, family, version)
 
-    def _labelled(self, ctx: Context, family: Family, given: str, label: str) -> str:
-        version = self.labelled(family, label)
+    def _labelled(self, ctx: Context, family: Family, given: str, label: str, likely: Version | None) -> str:
+        version = likely if likely is not None and likely.label == label else self.labelled(family, label)
         try:
             if version is None:
                 raise errors.ImageNotFound("no such version")
@@ -233,10 +248,6 @@ class Catalogue:
         if why := self.why_not(image, version):
             raise errors.Conflict(f"{given}: this version is {why}; image {image.id} is what it is by id")
         return image.id if version is None else _led(ctx, family, version)
-
-    def _is_an_images(self, ctx: Context, name: str) -> bool:
-        """Whether an image that is listed for the caller's project has that name: then it is meant. What others call their private images is nothing to admins."""
-        return any(self._kernel.images.find(ctx, ImageQuery(Viewer(ctx.project), hidden=hidden, equal={"name": (name,)}, limit=1)).images for hidden in (False, True))
 
 
 def _led(ctx: Context, family: Family, version: Version) -> str:

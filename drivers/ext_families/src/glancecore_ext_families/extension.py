@@ -79,7 +79,7 @@ class Families(Extension):
         rows: list[Mapping[str, object]] = []
         for image in images:
             family, version = versions.get(image.id, (None, None))
-            if version is None or family is None or not self.catalogue.sees(ctx, family):
+            if version is None or family is None or not (led is not None or self.catalogue.sees(ctx, family)):
                 rows.append({})
                 continue
             row = {"family": family.name, "family_version": version.label, "channel": ",".join(family.channels_of(image.id)) or None,
