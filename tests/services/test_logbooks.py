@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 from glancecore.domain import errors
 from glancecore.features.imports.flow import logbook
+from glancecore.features.imports.flow.document_logbook import DocumentBackend
 from glancecore.features.imports.flow.logbook import Logbook, Logbooks
 from glancecore.testing.fakes import MemoryDatabase
 
@@ -68,3 +70,34 @@ def test_one_of_many_saves(books: Logbooks) -> None:
         won = list(pool.map(put, range(8)))
     assert won.count(True) == 1
     assert books.get("one") == Logbook(1, {"n": str(won.index(True))})
+
+
+def atom(state: str, **more: Any) -> dict[str, Any]:
+    return {"atom": {"state": state, "meta": {}, **more}, "type": "TASK_DETAIL"}
+
+
+def test_ends_are_saved_with_what_came_before(books: Logbooks) -> None:
+    backend = DocumentBackend(books, "one")
+    for value in (atom("PENDING"), atom("RUNNING"), atom("RUNNING", meta={"progress": 0.5})):
+        backend.set("/atoms/1", value)
+        backend.save()
+        assert books.get("one") is None, "whoever takes over begins it anew"
+    for version, value in enumerate((atom("SUCCESS"), atom("SUCCESS", intention="REVERT"), atom("REVERTED")), 1):
+        backend.set("/atoms/1", value)
+        backend.save()
+        saved = dict(backend.items)
+        backend.set("/atoms/1", atom(**{**value["atom"], "meta": {"progress": 1.0}}))
+        backend.save()
+        assert books.get("one") == Logbook(version, saved)
+    assert DocumentBackend(books, "one").items == saved
+
+
+def test_what_could_not_be_saved_is_saved_the_next_time(books: Logbooks, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = DocumentBackend(books, "one")
+    backend.set("/atoms/1", atom("SUCCESS"))
+    with monkeypatch.context() as patch:
+        patch.setattr(books, "put", lambda *_: (_ for _ in ()).throw(errors.DatabaseUnavailable("away")))
+        with pytest.raises(errors.DatabaseUnavailable):
+            backend.save()
+    backend.save()
+    assert DocumentBackend(books, "one").items == backend.items

@@ -60,7 +60,7 @@ class DocumentBackend(path_based.PathBasedBackend):  # type: ignore[misc]
     def save(self) -> None:
         """What has ended since the last time. When it raises it may be called again."""
         if self._unsaved:
-            self._books.put(self._task_id, Logbook(self._version + 1, self.items))
+            self._books.put(self._task_id, Logbook(self._version + 1, dict(self.items)))
             self._version += 1
             self._unsaved = False
 
