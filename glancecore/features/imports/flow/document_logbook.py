@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import orjson
 from oslo_serialization import jsonutils
 from taskflow import exceptions as flow_errors
 from taskflow import states
@@ -50,10 +51,10 @@ class DocumentBackend(path_based.PathBasedBackend):  # type: ignore[misc]
 
     def set(self, path: str, value: Mapping[str, Any]) -> None:
         """``value`` as TaskFlow serializes books, flows and atoms."""
-        self.items[path] = jsonutils.dumps(value)
+        self.items[path] = _json(value)
         atom = value.get("atom")
         if atom is not None and atom["state"] not in _ON_THE_WAY:
-            end = jsonutils.dumps({**atom, "meta": None})
+            end = _json({**atom, "meta": None})
             self._unsaved = self._unsaved or self._ends.get(path) != end
             self._ends[path] = end
 
@@ -81,7 +82,7 @@ class BookConnection(path_based.PathBasedConnection):  # type: ignore[misc]
     def _get_item(self, path: str) -> Any:
         if path not in self.backend.items:
             raise flow_errors.NotFound(f"no {path}")
-        return jsonutils.loads(self.backend.items[path])
+        return orjson.loads(self.backend.items[path])
 
     def _set_item(self, path: str, value: Mapping[str, Any], transaction: None) -> None:  # noqa: ARG002
         self.backend.set(path, value)
@@ -98,3 +99,7 @@ class BookConnection(path_based.PathBasedConnection):  # type: ignore[misc]
 
     def _ensure_path(self, path: str) -> None:
         """Paths need no folders."""
+
+
+def _json(value: object) -> str:
+    return orjson.dumps(value, default=jsonutils.to_primitive).decode()
