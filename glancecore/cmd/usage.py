@@ -14,7 +14,7 @@ from datetime import datetime
 
 from glancecore.cmd import arguments
 from glancecore.domain.image import Image, Status
-from glancecore.domain.text import escaped
+from glancecore.domain.text import counted, escaped
 from glancecore.features.uses.counting import Use, UseRows
 from glancecore.ports.repository import Database
 
@@ -134,7 +134,7 @@ def _say_totals(totals: _Totals) -> int:
 def _say_images(rows: Sequence[Mapping[str, object]], since: datetime | None) -> int:
     print(f"uses are counted since {_stamp(since)}" if since else "uses are not counted yet")
     for row in rows:
-        print(f"{row['image']} bytes {row['bytes']} project {escaped(str(row['project'] or '-'))} created {row['created_at']} used {row['use_count']} times"
+        print(f"{row['image']} bytes {row['bytes']} project {escaped(str(row['project'] or '-'))} created {row['created_at']} used {counted(int(str(row['use_count'])), 'time')}"
               f"{f', last {last}' if (last := row['last_used_at']) else ''}: {escaped(str(row['name'] or '-'))}")
     return 0
 

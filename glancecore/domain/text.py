@@ -61,6 +61,11 @@ def shortened(text: str, most: int = 80) -> str:
     return text if len(text) <= most else f"{text[:most]}…"
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 image``, ``2 images``: of a noun whose plural ends in s."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 

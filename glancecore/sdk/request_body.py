@@ -12,7 +12,7 @@ import orjson
 from flask import Request
 
 from glancecore.domain import errors
-from glancecore.domain.text import shortened
+from glancecore.domain.text import counted, shortened
 from glancecore.ports.store import CHUNK
 
 if TYPE_CHECKING:
@@ -167,28 +167,39 @@ class Checker:
         return f"; it has {', '.join(names)}" if 0 < len(names) <= _TELLABLE else ""
 
 
+_COUNTED = {"maxLength": "character", "minLength": "character", "maxItems": "element", "minItems": "element", "maxProperties": "name", "minProperties": "field"}
+_BOUNDS = {"maxLength": "longer than", "minLength": "shorter than", "maxItems": "more than", "minItems": "fewer than", "maxProperties": "more than",
+           "minProperties": "fewer than"}
+_NOT = {"minimum": "less than", "maximum": "more than", "exclusiveMinimum": "not more than", "exclusiveMaximum": "not less than", "multipleOf": "no multiple of",
+        "const": "not", "format": "no"}
+_PLAIN = {"uniqueItems": "an element is there twice", "not": "{found} is not allowed", "contains": "none of the elements is one that must be there"}
+
+
 def _explain(error: jsonschema_rs.ValidationError) -> str:
     keyword, limit = error.kind.name, error.kind.value
     found = shortened(repr(error.instance)) if isinstance(error.instance, _SCALARS) else "the value"
+    if keyword in _BOUNDS:
+        return f"{_BOUNDS[keyword]} {counted(limit, _COUNTED[keyword])}"
+    if keyword in _NOT:
+        return f"{found} is {_NOT[keyword]} {shortened(str(limit))}"
+    if keyword in _PLAIN:
+        return _PLAIN[keyword].format(found=found)
     match keyword:
         case "enum":
             return f"{found} is not one of {', '.join('null' if x is None else str(x) for x in limit)}"
-        case "pattern" if "0-9a-fA-F" in limit:
-            return f"{found} is not a UUID"
         case "pattern":
-            return f"{found} does not match {limit}"
+            return f"{found} is not a UUID" if "0-9a-fA-F" in limit else f"{found} does not match {limit}"
         case "type":
             return f"{found} is not of type {' or '.join(limit)}"
         case "required":
             return f"{limit!r} is a required property"
-        case "maxLength":
-            return f"longer than {limit} characters"
-        case "minLength":
-            return f"shorter than {limit} characters"
-        case "maxItems":
-            return f"more than {limit} elements"
-        case "maxProperties":
-            return f"more than {limit} names"
-        case "additionalProperties":
+        case "additionalProperties" | "unevaluatedProperties":
             return f"no such field: {', '.join(map(shortened, limit[:5]))}"
+        case "falseSchema":
+            return "it takes no fields" if error.schema_path[-1] == "additionalProperties" else "nothing may stand here"
+        case "propertyNames":
+            return f"the name of a field: {_explain(limit)}"
+        case "anyOf" | "oneOf":
+            said = dict.fromkeys(_explain(x[0]) for x in limit if x)
+            return f"it may be several things, and is none: {'; '.join(said)}" if said else "it is several of the things of which it may be one"
     return shortened(error.message, 300)

@@ -192,6 +192,26 @@ def test_families_keep_what_is_needed(project: Project) -> None:
     assert [project.there(x) for x in images] == [False, True, True, True, True]
 
 
+def test_a_family_that_is_not_there_is_told(service: lab.Service, project: Project) -> None:
+    """A name that is written wrongly selects nothing, for ever: who writes the policy hears of it at once, and of one that goes later with each plan."""
+    body = {"name": "x", "selector": {"families": ["debain/13"]}, "steps": [DUE]}
+    family = project.owner.call("POST", "/families", {"name": f"f/{uuid.uuid4().hex[:8]}"}).json()
+    public = project.stranger.call("POST", "/families", {"name": family["name"]})
+    assert public.status_code == 201
+    for client, names in ((project.owner, ["debain/13"]), (project.owner, [family["name"], "No Name"]), (project.reader, ["debain/13"])):
+        answer = client.call("POST", "/lifecycle/policies", {**body, "selector": {"families": names}})
+        assert answer.status_code == (403 if client is project.reader else 400), answer.text
+    assert project.owner.call("GET", "/lifecycle/policies").json()["policies"] == []
+    policy = project.policy(DUE, selector={"families": [family["name"]]})
+    assert project.plan(policy)["notes"] == []
+    assert project.owner.call("PUT", f"/lifecycle/policies/{policy}", body).status_code == 400
+    assert project.owner.call("DELETE", f"/families/{family['id']}").status_code == 204
+    plan = project.plan(policy)
+    assert plan["notes"] == [f"your project has no family {family['name']}: that name selects nothing"], "another project's is none"
+    told = service.manage("lifecycle", "plan", "--project", project.name)
+    assert f"no family {family['name']}" in told
+
+
 def test_the_last_version_stays(project: Project) -> None:
     family = project.owner.call("POST", "/families", {"name": f"f/{uuid.uuid4().hex[:8]}"}).json()
     image = project.image()

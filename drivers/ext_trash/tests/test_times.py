@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from glancecore_ext_trash import commands
 
 from glancecore.domain.context import Context
 from glancecore.domain.errors import ConfigError
@@ -70,3 +73,21 @@ def test_nobody_takes_the_place_of_who_has_deleted_it(tmp_path: Path, monkeypatc
         (row,) = (owner.call("GET", "/trash").json or {})["images"]
         assert row["deleted_by"]["project"] == "others"
         assert owner.call("POST", f"/trash/{image_id}/actions/restore").status_code == 403
+
+
+def test_the_operators_list_is_one_line_an_image_whatever_its_name(tmp_path: Path) -> None:
+    conf = read(written(merged(basic(tmp_path), TRASH), tmp_path))
+    synced(conf)
+    with built(conf) as service:
+        person = Person(service.app, "red")
+        for fields in ({"name": "a b \u202ered"}, {}):
+            image_id = str(person.create(**fields)["id"])
+            assert person.upload(image_id, b"x").status_code == 204
+            assert person.call("DELETE", f"/v2/images/{image_id}").status_code == 204
+        said: list[str] = []
+        trash: Any = service.extensions["trash"]
+        assert commands._list(trash, argparse.Namespace(project="red", json=False), said.append) == 0
+        assert [x.split(", goes ")[0].split(" ", 1)[1].rpartition(" by ")[2] for x in said] == ["user-red of red"] * 2, said
+        assert " without a name (1 byte), deleted " in said[0]
+        assert " a b \\u202ered (1 byte), deleted " in said[1]
+        assert all(x.isprintable() for x in said)

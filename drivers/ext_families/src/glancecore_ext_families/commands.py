@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
+from glancecore.domain.text import escaped
 from glancecore.ports.extension import Argument, CommandTree, Print
 from glancecore.ports.record_repository import RecordQuery
 from glancecore_ext_families import schemas
@@ -27,7 +28,7 @@ def _list(families: Families, args: argparse.Namespace, say: Print) -> int:
             family = Family.of(record)
             channels = [schemas.channel(name, x) for name, x in sorted(family.channels.items())]
             where = ", ".join(f"{x['name']}: {x['label']}" for x in channels) or "no channels"
-            say(json.dumps({**schemas.family(family), "channels": channels}) if args.json else f"{family.id} {family.name} ({family.owner}, {family.visibility}) {where}")
+            say(json.dumps({**schemas.family(family), "channels": channels}) if args.json else f"{family.id} {family.name} ({escaped(family.owner or 'no project')}, {family.visibility}) {where}")
         last = page[-1]
         after = (args.project if args.project is not None else last.id, last.id)
     return 0

@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from glancecore.domain.context import Context
+from glancecore.domain.text import counted, escaped
 from glancecore.ports.extension import Argument, CommandTree, Print
 from glancecore.ports.record_repository import Record, RecordQuery
 from glancecore_ext_lifecycle.applying import POLICIES
@@ -31,7 +32,7 @@ def _list(lifecycle: Lifecycle, args: argparse.Namespace, say: Print) -> int:
     after: tuple[str, str] | None = None
     while page := lifecycle.kernel.records.find(RecordQuery(POLICIES.name, after=after)):
         for x in page:
-            say(json.dumps({"id": x.id, **x.data}) if args.json else f"{x.id} {x.data['name']} ({x.data['owner']})")
+            say(json.dumps({"id": x.id, **x.data}) if args.json else f"{x.id} {escaped(str(x.data['name']))} ({escaped(str(x.data['owner']))})")
         after = (page[-1].id, page[-1].id)
     return 0
 
@@ -56,7 +57,10 @@ def _say(plan: Record, what: str, args: argparse.Namespace, say: Print) -> None:
         say(json.dumps({"id": plan.id, **plan.data}))
         return
     rows: Any = plan.data[what]
-    say(f"plan {plan.id} of policy {plan.data['policy_id']}: {len(rows)} images, {plan.data['left']} more behind them")
+    say(f"plan {plan.id} of policy {plan.data['policy_id']}: {counted(len(rows), 'image')}, {plan.data['left']} more behind them")
+    notes: Any = plan.data.get("notes", [])
+    for note in notes:
+        say(f"  note: {escaped(note)}")
     for x in rows:
         refused = "" if x.get("done", True) else " NOT DONE"
-        say(f"  {x['action']} {x['image_id']}{refused}: {x['why']}")
+        say(f"  {x['action']} {x['image_id']}{refused}: {escaped(x['why'])}")

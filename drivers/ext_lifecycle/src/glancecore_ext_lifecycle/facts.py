@@ -42,6 +42,11 @@ class Facts:
         last = {image_id for _, image_id in newest.values()}
         return [replace(x, held=x.held or _NEWEST) if x.image_id in last else x for x in found]
 
+    def absent(self, ctx: Context, policy: Mapping[str, Any]) -> list[str]:
+        """Families that it selects and the project has not."""
+        names: list[str] = policy["selector"].get("families", [])
+        return [x for x in dict.fromkeys(names) if all(y.owner != ctx.project for y in self._families.catalogue.by_name(ctx, x))]
+
     def around(self, ctx: Context, policy: Mapping[str, Any], image_id: str) -> list[Fact]:
         """Enough for the decision on one image: itself, and of its group as many newer ones that can be used as make a difference. Raises ImageNotFound."""
         facts = self._known(policy, _whole(ctx, [self._kernel.images.show(ctx, image_id)]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from glancecore.domain import errors
 from glancecore.domain.context import Context
 from glancecore.ports.options import Section
@@ -38,6 +40,9 @@ class Plan(PeriodicJob):
                 except errors.GlanceError as exc:
                     turn.fail(f"policy {policy.id}: {exc}")
                     continue
+                notes: Any = plan.data["notes"]
+                for note in notes:
+                    turn.find("unknown", policy.id, f"policy {policy.data['name']} of project {policy.data['owner']}: {note}")
                 if plan.data["entries"]:
                     turn.find("due", policy.id, f"plan {plan.id} of policy {policy.data['name']} has something to do")
             after = (page[-1].id, page[-1].id)

@@ -47,6 +47,8 @@ class Plans:
         """A new one, or in the place of that one. Raises Forbidden, Invalid, QuotaExceeded, ConcurrentChange."""
         if ctx.project is None:
             raise errors.Forbidden("a policy is of a project's images; your credentials are of no project")
+        if absent := self._facts.absent(ctx, body):
+            raise errors.Invalid(f"selector.families: your project has no family {', '.join(absent)}; make it first, or leave it out")
         data = {**body, "owner": ctx.project, "written_at": stamp(self._kernel.clock())}
         if policy_id is not None:
             before = self.policy(ctx, policy_id, "lifecycle_change")
@@ -84,6 +86,7 @@ class Plans:
         most = int(self._conf.images_per_plan)
         data = {"policy_id": policy.id, "policy_version": policy.version, "owner": ctx.project, "made_at": stamp(now), "state": "planned", "left": max(0, len(entries) - most),
                 "entries": [{"image_id": x.image_id, "version": x.version, "link": x.link, "action": x.action.value, "why": x.why} for x in entries[:most]],
+                "notes": [f"your project has no family {x}: that name selects nothing" for x in self._facts.absent(ctx, policy.data)],
                 "applied_at": None, "result": []}
         plan = Record(PLANS.name, str(uuid.uuid4()), data, (f"{policy.id}:{now.timestamp():020.6f}",), expires_at=now + timedelta(hours=self._conf.plan_hours))
         old = self.plans_of(policy.id)[int(self._conf.plans_per_policy) - 1:]

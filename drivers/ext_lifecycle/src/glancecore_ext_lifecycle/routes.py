@@ -22,10 +22,11 @@ _CHECK = request_body.Checker(dict(BODY))
 _TEXT = {"type": "string"}
 POLICY = {"type": "object", "required": ["id", "name", "selector", "keep", "steps", "written_at"], "properties": {
     "id": _TEXT, "name": _TEXT, "owner": _TEXT, "written_at": _TEXT, "selector": SELECTOR, "keep": KEEP, "steps": {"type": "array", "items": STEP}}}
-PLAN = {"type": "object", "required": ["id", "policy_id", "made_at", "expires_at", "state", "left", "entries", "result"], "properties": {
+PLAN = {"type": "object", "required": ["id", "policy_id", "made_at", "expires_at", "state", "left", "notes", "entries", "result"], "properties": {
     "id": _TEXT, "policy_id": _TEXT, "made_at": _TEXT, "expires_at": _TEXT, "applied_at": {"type": ["null", "string"]},
     "state": {"type": "string", "enum": ["planned", "applying", "applied"]},
     "left": {"type": "integer", "description": "Images that the plan has no room for; the next one has them."},
+    "notes": {"type": "array", "items": _TEXT, "description": "What of the policy can mean no image now."},
     "entries": {"type": "array", "items": {"type": "object", "properties": {
         "image_id": _TEXT, "version": {"type": "integer"}, "link": {"type": "integer"}, "action": _TEXT, "why": _TEXT}}},
     "result": {"type": "array", "items": {"type": "object", "properties": {"image_id": _TEXT, "action": _TEXT, "done": {"type": "boolean"}, "why": _TEXT}}}}}
@@ -111,4 +112,4 @@ def _policy(record: Record) -> dict[str, object]:
 
 def _plan(record: Record) -> dict[str, object]:
     data = {x: y for x, y in record.data.items() if x not in ("owner", "policy_version")}
-    return {"id": record.id, "expires_at": f"{record.expires_at:%Y-%m-%dT%H:%M:%SZ}", **data}
+    return {"id": record.id, "expires_at": f"{record.expires_at:%Y-%m-%dT%H:%M:%SZ}", "notes": [], **data}

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from glancecore.domain.context import Context
+from glancecore.domain.image import Image
+from glancecore.domain.text import counted, escaped
 from glancecore.ports.extension import Argument, CommandTree, Print
 from glancecore_ext_trash.deleted import stamp
 
@@ -31,10 +34,17 @@ def _list(trash: TrashCan, args: argparse.Namespace, say: Print) -> int:
         for image in page:
             goes_at, by = trash.deleted.goes_at(image), deleters.get(image.id)
             row = {"id": image.id, "name": image.name, "size": image.size, "deleted_at": stamp(image.updated_at), "deleted_by": by, "goes_at": stamp(goes_at) if goes_at else None}
-            who = f" by {by['user']} of {by['project']}" if by else ""
-            say(json.dumps(row) if args.json else f"{image.id} {image.name} ({image.size} bytes), deleted {row['deleted_at']}{who}, goes {row['goes_at']}")
+            say(json.dumps(row) if args.json else _line(image, row, by))
         marker = page[-1].id
     return 0
+
+
+def _line(image: Image, row: Mapping[str, object], by: Mapping[str, object] | None) -> str:
+    """What clients have chosen is written out, so that a terminal obeys none of it."""
+    name = escaped(image.name) if image.name else "without a name"
+    size = "no size" if image.size is None else counted(image.size, "byte")
+    who = f" by {escaped(str(by['user'] or 'somebody'))} of {escaped(str(by['project'] or 'no project'))}" if by else ""
+    return f"{image.id} {name} ({size}), deleted {row['deleted_at']}{who}, goes {row['goes_at'] or 'soon'}"
 
 
 def _restore(trash: TrashCan, args: argparse.Namespace, say: Print) -> int:
