@@ -468,3 +468,29 @@ def test_a_reference_costs_no_more_questions_than_a_show(service: Service, owner
     shown = asks(image_id)
     assert {x: asks(x) for x in ("f@stable", "f@latest", "f:1")} == dict.fromkeys(("f@stable", "f@latest", "f:1"), 2)
     assert asks("f") == 3 <= shown
+
+
+# -- what others do to it --------------------------------------------------------------------------------------------------
+def test_many_images_of_strangers_do_not_take_a_familys_name(owner: Person, admin: Person, stranger: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shared ones, which are in nobody's list."""
+    monkeypatch.setattr(use_cases, "LOOKS", (3, 6))
+    path = public(owner, admin)
+    image_id = add(owner, path, "1", visibility="community")
+    for _ in range(9):
+        stranger.create(name="f", visibility="shared")
+    for person in (owner, Person(owner.app, "third")):
+        assert asked(person, "GET", "/v2/images/f")["id"] == image_id
+        assert [x["id"] for x in asked(person, "GET", "/v2/images?name=f")["images"]] == [image_id]
+
+
+@pytest.mark.parametrize("bad", ["\x1b]0;owned\x07", "a\u202eb", "a\u2028b", "a\rb"])
+def test_texts_of_people_are_nothing_that_a_terminal_obeys(owner: Person, bad: str) -> None:
+    """They are printed by clients, those of public families to everybody."""
+    asked(owner, "POST", "/families", {"name": "g", "description": bad}, 400)
+    path = family(owner, description="two\nlines")
+    add(owner, path, "1")
+    for method, where, body in (("PATCH", "", {"description": bad}), ("PUT", "/channels/stable", {"label": "1", "reason": bad}),
+                                ("POST", "/versions/1/actions/deprecate", {"reason": bad, "force": True}), ("POST", "/versions/1/actions/restore", {"reason": bad})):
+        answer = asked(owner, method, f"{path}{where}", body, 400)
+        assert answer["message"].startswith(("description: ", "reason: ")), answer
+    assert asked(owner, "GET", path)["description"] == "two\nlines"

@@ -105,6 +105,8 @@ class CreatePlan(Lists):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Sequence[object]]]:
         service = self.service
         plan = service.json("POST", f"{_POLICIES}/{_policy(service, parsed_args.policy)['id']}/plans")
+        for note in plan.get("notes", []):
+            print(f"plan {plan['id']}: {note}", file=sys.stderr)
         if not plan["entries"]:
             print(f"plan {plan['id']}: no image takes a step now", file=sys.stderr)
         return table([{"plan": plan["id"], **x} for x in plan["entries"]], {"Plan": "plan", **_ENTRIES})

@@ -223,4 +223,7 @@ def _asked(wanted: dict[str, Any]) -> Asked:
 def _body(request: Request, schema: str) -> dict[str, Any]:
     found: dict[str, Any] = request_body.read_json(request, _MOST_BODY)
     _CHECKS[schema].check(found)
+    for name in ("description", "reason"):
+        for line in (found.get(name) or "").split("\n"):  # clients print them, those of public families everybody's
+            text.label(name, line)
     return found
