@@ -62,6 +62,9 @@ class UploadSession:
     ``key``: the target takes the parts itself, and makes the blob of that name of them; None: they wait in the staging store. ``handle``: what the target calls
     the parts, None before the first one.
 
+    A target may want parts of some size: smaller ones, always the last that have come, wait in the staging store until there are enough for one. ``taken`` is a
+    number that no part in the target has had.
+
     A joint session gets no bytes: it is joined of partial ones, in the order of their ids in ``joined``, which is empty until the end and None for others. Its
     ``length`` is what they have all together. A partial one has the tag of its joint one, an underscore, and its own; ``busy`` names the request that works on it."""
 
@@ -85,12 +88,23 @@ class UploadSession:
     busy: str | None = None
     key: str | None = None
     handle: str | None = field(default=None, repr=False)
+    taken: int = 0
     version: int = 1
 
     @property
     def complete(self) -> bool:
         """Whether all bytes are there."""
         return self.length is not None and self.offset == self.length
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that wait in the staging store."""
+        return sum(x.count * x.size for x in self.parts if x.url)
+
+    @property
+    def staged(self) -> bool:
+        """Whether something of it may be, or have been, in the staging store."""
+        return self.key is None or self.next > self.taken
 
     @property
     def live(self) -> bool:
@@ -132,28 +146,42 @@ class UploadSession:
         return replace(self, length=length)
 
     def claimed(self) -> UploadSession:
-        """Somebody writes the part ``next - 1`` from now on: no other one has that number. Raises LimitExceeded when there are no more."""
+        """Somebody writes the part ``next - 1`` from now on, or ``taken - 1`` in the target: no other one has that number. Raises LimitExceeded when there are no
+        more."""
         if self.next >= MOST_PARTS:
-            raise self._too_many()
-        return replace(self, next=self.next + 1)
+            raise self.too_many()
+        return replace(self, next=self.next + 1, taken=self.taken + 1)
 
     def unclaimed(self) -> UploadSession:
         """Nobody has written the part ``next - 1``: its number is for the next one."""
-        return replace(self, next=self.next - 1)
+        return replace(self, next=self.next - 1, taken=self.taken - 1)
+
+    def ending(self) -> UploadSession:
+        """The target is to take what waits as the part ``taken - 1``, the last one."""
+        return replace(self, next=self.next + 1, taken=self.taken + 1)
+
+    def took(self, size: int, handle: str) -> UploadSession:
+        """The target has taken ``size`` bytes as the part ``taken - 1``: those that waited, and what came behind them. Raises LimitExceeded when there are too many."""
+        parts = self._with(PartRun(self.taken - 1, 1, size, ""), tuple(x for x in self.parts if not x.url))
+        return replace(self, parts=parts, offset=sum(x.count * x.size for x in parts), handle=handle)
 
     def grown(self, number: int, size: int, url: str) -> UploadSession:
-        """With one more part, which is durable at ``url``, or in the target when that is empty. Raises LimitExceeded when there are too many."""
-        run = PartRun(number, 1, size, url.replace(self.part(number), PLACE))
-        last = self.parts[-1] if self.parts else None
-        if last is not None and replace(last, count=1, first=number) == run and last.first + last.count == number:
-            parts = (*self.parts[:-1], replace(last, count=last.count + 1))
-        else:
-            parts = (*self.parts, run)
-        if len(parts) > MOST_RUNS or self.next > MOST_PARTS:
-            raise self._too_many()
-        return replace(self, parts=parts, offset=self.offset + size)
+        """With one more part, which is durable at ``url``. Raises LimitExceeded when there are too many."""
+        parts = self._with(PartRun(number, 1, size, url.replace(self.part(number), PLACE)), self.parts)
+        return replace(self, parts=parts, offset=self.offset + size, taken=self.taken - 1)
 
-    def _too_many(self) -> errors.LimitExceeded:
+    def _with(self, run: PartRun, parts: tuple[PartRun, ...]) -> tuple[PartRun, ...]:
+        last = parts[-1] if parts else None
+        if last is not None and replace(last, count=1, first=run.first) == run and last.first + last.count == run.first:
+            parts = (*parts[:-1], replace(last, count=last.count + 1))
+        else:
+            parts = (*parts, run)
+        if len(parts) > MOST_RUNS or self.next > MOST_PARTS:
+            raise self.too_many()
+        return parts
+
+    def too_many(self) -> errors.LimitExceeded:
+        """There are no numbers left."""
         return errors.LimitExceeded(f"the upload has {self.offset} bytes in too many pieces; end it, and begin again with larger ones")
 
     def finishing(self) -> UploadSession:

@@ -105,6 +105,9 @@ class Store(Plugin, ABC):
     options: ClassVar[Options] = ()
     #: Of the class, or of an instance whose settings take something away.
     caps: frozenset[Cap]
+    #: With ``Cap.PARTS``: bytes that each part but the last one has at least, and how many numbers of parts there are, None: any.
+    least_part: int = 0
+    most_parts: int | None = None
 
     def __init__(self, name: str, conf: Section) -> None:
         self.name = name
@@ -226,17 +229,19 @@ class Store(Plugin, ABC):
     def put_part(self, key: str, handle: str, number: int, offset: int, chunks: Iterable[bytes]) -> None:
         """Store all of ``chunks`` as the part ``number``, from byte ``offset`` of the blob on.
 
-        The caller guarantees: numbers count from 0, with gaps; of parts that count, one that lies further behind has the larger number; a number that
+        The caller guarantees: numbers count from 0, with gaps, and stay below ``most_parts``; of parts that count, one that lies further behind has the larger number; a number that
         failed, or was put and does not count, may come again.
         You must guarantee: when this returns, the part survives a power cut; no byte of it can be opened before the blob is complete; when ``chunks`` raises or
         anything else fails, the parts with smaller numbers are as they were. Once this was called, every ``put_part`` with a smaller number, in whatever
         process, is over: what its caller still sends changes nothing, neither of other parts nor of the blob, and it may raise BlobInUse.
-        Raises BlobNotFound when nothing was begun or all was discarded, BlobInUse, StoreFull, StoreForbidden, StoreUnavailable.
+        Raises BlobNotFound when nothing was begun or all was discarded, BlobInUse, TooLarge for a part that is larger than one may be, StoreFull, StoreForbidden,
+        StoreUnavailable.
         """
         raise errors.Unsupported(f"store {self.name} takes no parts", self.name, "put_part")
 
     def open_parts(self, key: str, handle: str, parts: Sequence[StoredPart]) -> Iterator[bytes]:
-        """The bytes of ``parts``, the first ones in their order; otherwise as ``open``."""
+        """The bytes of ``parts``, the first ones in their order; otherwise as ``open``. Raises Unsupported where parts can't be read before they are complete:
+        ``least_part`` is at least 8 MiB then, so that the first one tells the format of the data as it comes."""
         raise errors.Unsupported(f"store {self.name} takes no parts", self.name, "open_parts")
 
     def complete_parts(self, key: str, handle: str, parts: Sequence[StoredPart]) -> str:

@@ -19,6 +19,8 @@ from glancecore.features.uploads import finishing as upload_finishing
 from glancecore.features.uploads.records import removed
 from glancecore.kernel.transfer.signatures import METHOD, SignatureCheck
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
@@ -217,3 +219,111 @@ def test_of_many_the_oldest_is_forgotten_and_read_again(cloud: Cloud, monkeypatc
     reads = Reads(cloud, monkeypatch)
     assert cloud.append(first, 2000, DATA[2000:]).state is SessionState.DONE
     assert reads.asked == ["complete_parts", "open"]
+
+
+# -- stores that want parts of some size ---------------------------------------------------------------------------------------
+LEAST = 300_000
+
+
+@pytest.fixture
+def choosy(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Cloud:
+    """Whose store takes no parts below ``LEAST`` bytes but the last, and no more than four."""
+    for node in cloud.nodes:
+        driver = node.stores.get("fast")._store
+        monkeypatch.setattr(driver, "put_part", _checked(driver.put_part))
+        monkeypatch.setattr(driver, "complete_parts", _all_large(driver.complete_parts))
+        monkeypatch.setattr(driver, "least_part", LEAST, raising=False)
+        monkeypatch.setattr(driver, "most_parts", 4, raising=False)
+    return cloud
+
+
+def _checked(put_part: Any) -> Any:
+    def run(key: str, handle: str, number: int, offset: int, chunks: Any) -> None:
+        assert 0 <= number < 4
+        put_part(key, handle, number, offset, chunks)
+
+    return run
+
+
+def _all_large(complete_parts: Any) -> Any:
+    def run(key: str, handle: str, parts: Any) -> Any:
+        assert all(x.size >= LEAST for x in parts[:-1]), parts
+        return complete_parts(key, handle, parts)
+
+    return run
+
+
+def test_small_pieces_wait_until_they_are_enough(choosy: Cloud) -> None:
+    """Each at another node; the rest is the last part."""
+    data, found = DATA[:750_000], []
+    session = choosy.begun(len(data))
+    for turn, at in enumerate(range(0, len(data), 130_000)):
+        session = choosy.append(session, at, data[at:at + 130_000], turn % 2)
+        assert session.offset == min(at + 130_000, len(data))
+        found.append((len(choosy.staged()), choosy.growing() != []))
+    assert found == [(1, False), (2, False), (0, True), (1, True), (2, True), (0, False)]
+    whole(choosy, session, data)
+
+
+def test_what_came_of_a_large_piece_is_kept_however_little_it_is(choosy: Cloud) -> None:
+    session = choosy.begun()
+    for node, (first, end) in enumerate([(0, 100), (100, 5000), (5000, 1_500_000)]):
+        with pytest.raises(errors.TruncatedBody):
+            choosy.append(session, first, broken_after(DATA[first:end]), node % 2)
+        assert choosy.show(session).offset == end
+    assert (choosy.staged(), choosy.growing() != []) == ([], True)
+    assert choosy.append(session, 1_500_000, DATA[1_500_000:]).state is SessionState.DONE
+    whole(choosy, session)
+
+
+def test_an_image_that_has_not_enough_for_a_part(choosy: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = Reads(choosy, monkeypatch)
+    session = choosy.append(choosy.begun(2000), 0, DATA[:1000])
+    session = choosy.append(session, 1000, DATA[1000:2000], 1)
+    assert reads.asked == ["put_for"]
+    whole(choosy, session, DATA[:2000])
+
+
+def test_what_waited_and_was_not_removed_goes_in_the_end(choosy: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever had noted that it is in the store died before he removed it."""
+    session = choosy.append(choosy.begun(), 0, DATA[:1000])
+    monkeypatch.setattr(choosy.uploads()._parts, "drop", lambda *_: None)
+    session = choosy.append(session, 1000, DATA[1000:500_000])
+    assert (len(choosy.staged()), choosy.growing() != []) == (1, True)
+    other = choosy.append(choosy.append(choosy.begun(), 0, DATA[:1000]), 1000, DATA[1000:500_000])
+    choosy.terminate(other, 1)
+    assert len(choosy.staged()) == 1
+    assert choosy.append(session, 500_000, DATA[500_000:]).state is SessionState.DONE
+    choosy.images.remove(other.image_id)
+    whole(choosy, session)
+
+
+@pytest.mark.parametrize("step", ["session.ended", "session.completed"])
+def test_the_last_part_is_put_once_more_by_another(choosy: Cloud, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = choosy.append(choosy.begun(500_000), 0, DATA[:400_000])
+
+    def stopped(reached: str) -> None:
+        if reached == step:
+            raise errors.Suspended("the process ends")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(upload_finishing, "checkpoint", stopped)
+        choosy.append(session, 400_000, DATA[400_000:500_000])
+    assert choosy.stored(session).state is SessionState.FINISHING
+    choosy.expire_lease(session)
+    until(lambda: choosy.reap() or choosy.stored(session).state is SessionState.DONE)
+    until(lambda: choosy.staged() == [])
+    whole(choosy, session, DATA[:500_000])
+
+
+def test_a_store_that_has_no_numbers_left(choosy: Cloud) -> None:
+    """What has come stays, and the last number is for the end."""
+    session = choosy.begun(None)
+    for at in range(0, 900_000, 300_000):
+        session = choosy.append(session, at, DATA[at:at + 300_000])
+    with pytest.raises(errors.LimitExceeded, match="larger ones"):
+        choosy.append(session, 900_000, DATA[900_000:1_300_000])
+    assert choosy.show(session).offset == 900_000
+    session = choosy.append(session, 900_000, DATA[900_000:1_000_000])
+    assert choosy.append(session, 1_000_000, b"", last=True).state is SessionState.DONE
+    whole(choosy, session, DATA[:1_000_000])

@@ -14,6 +14,7 @@ from glancecore_store_s3.driver import S3Store
 from glancecore_store_s3.trouble import store_errors
 
 from glancecore.domain import errors
+from glancecore.ports.store import StoredPart
 from glancecore.testing import _store_process
 from glancecore.testing import relay as relays
 from glancecore.testing.store import make_store
@@ -361,3 +362,39 @@ def test_a_marker_is_asked_for_as_a_ping_asks():
     for connection in asked:
         connection.close()
     assert len(asked) == 1
+
+
+# -- parts -------------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("server", ["gateway"], indirect=True)
+@pytest.mark.parametrize("step", ["_made_anew", "forget"])
+def test_parts_that_do_not_count_are_left_out_also_after_a_crash(made, room, monkeypatch, step):
+    """Ceph's gateway completes no upload in which there are others: the object is made anew of those that count."""
+    store = made()
+    handle, contents = store.begin_parts(None, "kit"), [data_of(8 * MIB + number, number) for number in range(4)]
+    for number, data in enumerate(contents):
+        store.put_part("kit", handle, number, 0, pieces(data))
+    counting = [StoredPart(number, len(contents[number])) for number in (0, 2)]
+
+    def dies(*_):
+        raise errors.StoreUnavailable("the process is killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store._parts, step, dies)
+        with pytest.raises(errors.StoreUnavailable):
+            store.complete_parts("kit", handle, counting)
+    assert room.names() == {"kit", ".kit.parts"} | {x for x in room.names() if x.startswith("kit unfinished")}
+    other = made()
+    url = other.complete_parts("kit", handle, counting)
+    assert read(other, url) == contents[0] + contents[2]
+    assert room.names() == {"kit"}
+
+
+def test_uploads_that_were_begun_and_not_told_of_are_given_up(made, room):
+    store = made()
+    for _ in range(2):
+        store.begin_parts(None, "kit")
+    handle = store.begin_parts(None, "kit")
+    store.put_part("kit", handle, 0, 0, [b"all"])
+    assert len(room.names()) == 3
+    assert read(store, store.complete_parts("kit", handle, [StoredPart(0, 3)])) == b"all"
+    assert room.names() == {"kit"}

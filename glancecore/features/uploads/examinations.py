@@ -11,7 +11,7 @@ from glancecore.kernel.transfer.inspection import BEGINNING
 from glancecore.kernel.transfer.uploads import Uploads
 
 #: That are kept; of what is forgotten the bytes are read again in the end.
-_MOST = 256
+_MOST = 64
 
 
 class Examinations:

@@ -133,12 +133,12 @@ class UploadFinishing:
         limits = self._quota.limits(image.owner)
         held = Held(self._operations, image, turn.lease, None)
         held.check = partial(self._go_on, turn)
-        location, digests = self._stored(turn.session, held, store, signature)
+        location, digests = self._stored(turn, held, store, signature)
         try:
             checkpoint("session.before_finish")
             self._go_on(turn)
             done = turn.session.ended(SessionState.DONE)
-            done = replace(done.emptied() if parted else done, expires_at=now() + timedelta(seconds=TOLD_FOR if parted else _LEFT_FOR))
+            done = replace(done if done.staged else done.emptied(), expires_at=now() + timedelta(seconds=_LEFT_FOR if done.staged else TOLD_FOR))
             within = [] if limits.bytes is None else [WithinLimits(image.owner, Limits(bytes=limits.bytes))]
             held.finish(lambda x: x.finish_upload(digests, (location,)), changed(turn.session, done), *within, initiator=turn.session.initiator,
                         events=lambda x: [ImageEvent(EventType.IMAGE_UPLOAD, x), ImageEvent(EventType.IMAGE_ACTIVATE, x)])
@@ -151,7 +151,7 @@ class UploadFinishing:
         checkpoint("session.after_finish")
         turn.session = replace(done, version=turn.session.version + 1)
         turn.end()
-        if parted:
+        if done.cleaned:
             return
         try:
             self.clean(turn.session)
@@ -161,13 +161,20 @@ class UploadFinishing:
             LOG.info("image %s: that nothing is left of its upload can't be noted now (%s)", image.id, exc)
         checkpoint("session.parts_gone")
 
-    def _stored(self, session: UploadSession, held: Held, store: StoreFacade, signature: SignatureCheck | None) -> tuple[Location, Digests]:
+    def _stored(self, turn: Turn, held: Held, store: StoreFacade, signature: SignatureCheck | None) -> tuple[Location, Digests]:
+        session = turn.session
         if session.handle is None:
             return self.uploads.transfer(held, store, self._parts.open(session), session.offset, signature)
         digests, examination = None, self._examinations.take(session)
         if examination is not None and (signature is None or signature.algorithm in examination.algorithms):
             digests = self.uploads.judged(examination, signature)
-        location = self._parts.complete(session)
+        if session.waiting:
+            if not turn.unwritten:
+                turn.save(session.ending())
+            turn.unwritten = False
+            turn.save(self._parts.end(turn.session))
+            checkpoint("session.ended")
+        location = self._parts.complete(turn.session)
         checkpoint("session.completed")
         return location, digests or self.uploads.read(held, store, location, session.offset, signature)
 

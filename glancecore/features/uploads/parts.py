@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from itertools import chain
 
 from glancecore.domain import errors
 from glancecore.domain.image import Location
@@ -30,19 +30,50 @@ class UploadParts:
         return self._stores.staging
 
     def put(self, session: UploadSession, number: int, pieces: Iterable[bytes]) -> UploadSession:
-        """The session with one more part, of all ``pieces``. It is durable when this returns, and counts for nothing when it raises. Raises StoreError,
-        LeaseLost, LimitExceeded, and what ``pieces`` raise."""
-        if session.key is None:
-            source = MeteredSource(pieces)
-            url = self._stores.recorded(session.staging).put(session.part(number), source).url
-            return session.grown(number, source.seen, url)
+        """The session with one more part, of all ``pieces``. It is durable when this returns, and counts for nothing when it raises. What waited in the staging
+        store is of no use when it is in the target now: ``drop`` it when that is noted. Raises StoreError, LeaseLost, LimitExceeded, and what ``pieces`` raise."""
+        source = iter(pieces)
+        if session.key is not None:
+            store = self._stores.recorded(session.target)
+            ahead, enough = _ahead(source, self.wanted(session))
+            if enough:
+                if store.most_parts is not None and session.taken >= store.most_parts:  # the last number is for the end
+                    raise session.too_many()
+                return self._taken(session, session.key, chain(ahead, source))
+            source = iter(ahead)
+        metered = MeteredSource(source)
+        url = self._stores.recorded(session.staging).put(session.part(number), metered).url
+        return session.grown(number, metered.seen, url)
+
+    def wanted(self, session: UploadSession) -> int:
+        """Bytes with which the target takes one more part, beside those that wait."""
+        return 0 if session.key is None else self._stores.recorded(session.target).least_part - session.waiting
+
+    def end(self, session: UploadSession) -> UploadSession:
+        """All of it is in the target: what waited is its last part. Raises StoreError, LeaseLost."""
+        assert session.key is not None  # noqa: S101
+        return self._taken(session, session.key, ())
+
+    def _taken(self, session: UploadSession, key: str, pieces: Iterable[bytes]) -> UploadSession:
         store = self._stores.recorded(session.target)
-        handle = session.handle or store.begin_parts(session.key, session.length, owner=session.owner)
+        handle = session.handle or store.begin_parts(key, session.length, owner=session.owner)
         try:
-            size = store.put_part(session.key, handle, number, session.offset, pieces)
+            size = store.put_part(key, handle, session.taken - 1, session.offset - session.waiting, chain(self._waiting(session), pieces))
         except errors.BlobInUse as exc:
             raise errors.LeaseLost(f"a newer request goes on with the upload to image {session.image_id}") from exc
-        return replace(session, handle=handle).grown(number, size, "")
+        return session.took(size, handle)
+
+    def _waiting(self, session: UploadSession) -> Iterator[bytes]:
+        store = self._stores.recorded(session.staging)
+        for url in session.urls():
+            yield from store.open(url)
+
+    def drop(self, before: UploadSession, after: UploadSession) -> None:
+        """Remove what waited ``before`` and is in the target ``after``. What can't be removed now is removed with the session."""
+        if before.waiting and not after.waiting:
+            for run in before.parts:
+                for number in range(run.first, run.first + run.count) if run.url else ():
+                    self.discard_one(before, number)
 
     def open(self, session: UploadSession) -> Iterator[bytes]:
         """The bytes of all parts that count; of a joint session those of what it is joined of. Raises StoreError, UploadNotFound."""
@@ -50,9 +81,7 @@ class UploadParts:
             yield from self.open(self._records.get(partial))
         if session.key is not None and session.handle is not None:
             yield from self._stores.recorded(session.target).open_parts(session.key, session.handle, _stored(session))
-        store = self._stores.recorded(session.staging)
-        for url in session.urls():
-            yield from store.open(url)
+        yield from self._waiting(session)
 
     def complete(self, session: UploadSession) -> Location:
         """The blob of all parts, which the target has taken. Also when it was made before. Raises StoreError."""
@@ -68,8 +97,8 @@ class UploadParts:
         store = self._stores.recorded(session.staging)
         for url in session.urls():
             store.delete(url)  # cheaper than to look what there is
-        count = {number for run in session.parts for number in range(run.first, run.first + run.count)}
-        for number in range(session.next) if session.key is None else ():
+        count = {number for run in session.parts if run.url for number in range(run.first, run.first + run.count)}
+        for number in range(session.next) if session.staged else ():
             if number not in count:
                 store.discard(session.part(number))
 
@@ -79,14 +108,24 @@ class UploadParts:
 
     def discard_one(self, session: UploadSession, number: int) -> bool:
         """What a writer has made in vain: whether nothing is left of it that would count. What can't be removed now is removed with the session."""
-        if session.key is not None:  # it is not among those of which the blob is made
-            return True
         try:
             self._stores.recorded(session.staging).discard(session.part(number))
         except errors.StoreError as exc:
             LOG.warning("image %s: a part that nobody needs can't be removed now: %s", session.image_id, exc)
             return False
         return True
+
+
+def _ahead(source: Iterator[bytes], size: int) -> tuple[list[bytes], bool]:
+    """Pieces that have ``size`` bytes together; or all of them, and False."""
+    pieces, seen = list[bytes](), 0
+    while seen < size:
+        piece = next(source, None)
+        if piece is None:
+            return pieces, False
+        pieces.append(piece)
+        seen += len(piece)
+    return pieces, True
 
 
 def _stored(session: UploadSession) -> list[StoredPart]:

@@ -109,6 +109,7 @@ class Receiving:
                 raise
             checkpoint("session.part_stored")
             try:
+                before = turn.session
                 if after.complete and not incoming.more() and isinstance(incoming.failure, errors.SizeMismatch):
                     turn.unwritten = self.parts.discard_one(turn.session, number)
                     break
@@ -118,14 +119,15 @@ class Receiving:
                 self.parts.discard_one(turn.session, number)
                 raise
             checkpoint("session.part_noted")
+            self.parts.drop(before, after)
 
     def _stored(self, turn: Turn, number: int, incoming: Incoming, digest: PieceDigest | None) -> UploadSession:
-        begun = time.monotonic()
-        share = turn.session.offset // _SHARE
+        begun, share = time.monotonic(), turn.session.offset // _SHARE
+        size = max(self._part_size, self.parts.wanted(turn.session))
 
         def enough(seen: int) -> bool:
             late = time.monotonic() - begun > PART_SECONDS
-            return digest is None and seen >= max(LEAST_PART if late else self._part_size, share)
+            return digest is None and seen >= max(LEAST_PART if late else size, share)
 
         pieces = incoming.part(enough)
         return self.parts.put(turn.session, number, pieces if digest is None else _verified(incoming, pieces, digest))

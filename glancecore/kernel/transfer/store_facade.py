@@ -108,6 +108,14 @@ class StoreFacade:
         return store.schemes if (store := self._store) else ()
 
     @property
+    def least_part(self) -> int:
+        return store.least_part if (store := self._store) else 0
+
+    @property
+    def most_parts(self) -> int | None:
+        return store.most_parts if (store := self._store) else None
+
+    @property
     def places(self) -> Sequence[str]:
         return store.place.split("+") if (store := self._store) else ()
 

@@ -13,10 +13,11 @@ from typing import Any, ClassVar
 
 from glancecore.domain import errors
 from glancecore.ports.options import Section
-from glancecore.ports.store import MARKER, MARKER_SIZE, Cap, PlaceMarker, Store, StoredBlob, agreed
+from glancecore.ports.store import MARKER, MARKER_SIZE, Cap, PlaceMarker, Store, StoredBlob, StoredPart, agreed
 from glancecore.sdk.multipart import UploadPart, exactly, send_in_parts
 from glancecore_store_s3.client import Clients, address, check
 from glancecore_store_s3.options import OPTIONS
+from glancecore_store_s3.parts import UPLOAD, ObjectParts
 from glancecore_store_s3.reader import read_object
 from glancecore_store_s3.trouble import code_of, status_of, store_errors
 
@@ -31,8 +32,6 @@ _LARGEST_PART = 5 << 30
 _PING_SECONDS = 2.0
 _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 _URL = re.compile(r"s3(?:\+https?)?://([^\s?#]+)/([^/\s?#]+)/([^/\s?#]+)", re.ASCII)
-#: Tells uploads apart: whose object is it that is there?
-_UPLOAD = "upload"
 
 
 class S3Store(Store):
@@ -41,7 +40,9 @@ class S3Store(Store):
     plugin_api = "1.0"
     schemes = ("s3", "s3+https", "s3+http")
     options = OPTIONS
-    caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE, Cap.LIST, Cap.PRESIGN, Cap.MARK})
+    caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE, Cap.LIST, Cap.PRESIGN, Cap.MARK, Cap.PARTS})
+    #: The service wants 5 MiB. What is not complete can't be read.
+    least_part = 8 * MB
 
     def __init__(self, name: str, conf: Section) -> None:
         super().__init__(name, conf)
@@ -54,10 +55,12 @@ class S3Store(Store):
         except OSError as exc:
             raise errors.ConfigError(f"[{name}] s3_store_buffer_dir = {conf.s3_store_buffer_dir or tempfile.gettempdir()} can't be written to "
                                      f"({(exc.strerror or '').lower()}): name a folder that the service may write to") from None
+        self.most_parts = conf.s3_store_max_parts
         self._bucket = conf.s3_store_bucket
         self._host = endpoint.partition("://")[2]
         clients = Clients(conf)
         self._client = clients.made(endpoint, timeout=conf.s3_store_timeout, retries=conf.s3_store_retries)
+        self._parts = ObjectParts(name, self._client, self._bucket, conf.s3_store_thread_pools)
         self._pinged = clients.made(endpoint, timeout=min(conf.s3_store_timeout, _PING_SECONDS), retries=0)
         self._signing = clients.made(signing, timeout=conf.s3_store_timeout, retries=0)
 
@@ -163,8 +166,33 @@ class S3Store(Store):
     def discard(self, key: str) -> None:
         for upload in list(self._uploads(key)):
             self._abort(key, upload, "discard")
+        self._parts.forget(key, "discard")
         with store_errors(self.name, "discard"):
             self._client.delete_object(Bucket=self._bucket, Key=key)
+
+    # -- writing in parts: the handle is what tells the object from others, and the upload ------------------------------------
+    def begin_parts(self, owner: str | None, key: str, size: int | None = None) -> str:  # noqa: ARG002 - one bucket for all
+        if self._head(key, "begin_parts") is not None:
+            raise errors.BlobExists(f"{key} is already in store {self.name}", self.name, "begin_parts")
+        upload = secrets.token_hex(8)
+        return f"{upload}.{self._created(key, upload, 'begin_parts')}"
+
+    def put_part(self, key: str, handle: str, number: int, offset: int, chunks: Iterable[bytes]) -> None:  # noqa: ARG002 - it goes by numbers
+        upload = handle.partition(".")[2]
+
+        def send(part: UploadPart) -> None:
+            if part.number > 1:
+                raise errors.TooLarge(f"a piece that goes to store {self.name} as a whole has at most {_LARGEST_PART} bytes")
+            self._parts.send(key, upload, number, _File(part))
+
+        send_in_parts(chunks, send, lambda _number: _LARGEST_PART, 1, self._folder)
+
+    def complete_parts(self, key: str, handle: str, parts: Sequence[StoredPart]) -> str:
+        upload, _, number = handle.partition(".")
+        self._parts.complete(key, upload, number, parts)
+        for other in list(self._uploads(key)):
+            self._abort(key, other, "complete_parts")
+        return self._url(key)
 
     # -- reading ---------------------------------------------------------------------------------------------------------
     def canonical(self, url: str) -> str:
@@ -201,7 +229,7 @@ class S3Store(Store):
         """A body that can be sent again: an answer that was lost may be followed by a request that meets its own object."""
         try:
             with store_errors(self.name, "put"):
-                self._client.put_object(Bucket=self._bucket, Key=key, Body=body, Metadata={_UPLOAD: upload}, IfNoneMatch="*")
+                self._client.put_object(Bucket=self._bucket, Key=key, Body=body, Metadata={UPLOAD: upload}, IfNoneMatch="*")
         except errors.BlobExists:
             if not self._is_ours(key, upload):
                 raise
@@ -210,8 +238,7 @@ class S3Store(Store):
             raise
 
     def _put_parts(self, key: str, upload: str, chunks: Iterable[bytes], size: int | None) -> None:
-        with store_errors(self.name, "put"):
-            number = self._client.create_multipart_upload(Bucket=self._bucket, Key=key, Metadata={_UPLOAD: upload})["UploadId"]
+        number = self._created(key, upload, "put")
         where = {"Bucket": self._bucket, "Key": key, "UploadId": number}
 
         def send(part: UploadPart) -> dict[str, object]:
@@ -221,18 +248,26 @@ class S3Store(Store):
 
         try:
             parts = send_in_parts(chunks, send, self._room(size), self.conf.s3_store_thread_pools, self._folder)
-            if self._head(key, "put") is not None:  # Ceph's gateway completes an upload whatever the condition says
-                raise errors.BlobExists(f"{key} is already in store {self.name}", self.name, "put")
-            try:
-                with store_errors(self.name, "put"):
-                    self._client.complete_multipart_upload(**where, MultipartUpload={"Parts": parts}, IfNoneMatch="*")
-            except errors.StoreError:
-                # an answer that was lost, and a second request that found the upload completed
-                if not self._is_ours(key, upload):
-                    raise
+            self._complete(key, upload, where, parts)
         except BaseException:
             self._clean_up(key, upload, number)
             raise
+
+    def _created(self, key: str, upload: str, operation: str) -> str:
+        with store_errors(self.name, operation):
+            number: str = self._client.create_multipart_upload(Bucket=self._bucket, Key=key, Metadata={UPLOAD: upload})["UploadId"]
+        return number
+
+    def _complete(self, key: str, upload: str, where: Mapping[str, str], parts: Sequence[Mapping[str, object]]) -> None:
+        if self._head(key, "put") is not None:  # Ceph's gateway completes an upload whatever the condition says
+            raise errors.BlobExists(f"{key} is already in store {self.name}", self.name, "put")
+        try:
+            with store_errors(self.name, "put"):
+                self._client.complete_multipart_upload(**where, MultipartUpload={"Parts": parts}, IfNoneMatch="*")
+        except errors.StoreError:
+            # an answer that was lost, and a second request that found the upload completed
+            if not self._is_ours(key, upload):
+                raise
 
     def _room(self, size: int | None) -> Callable[[int], int]:
         """Bytes of the part of a number: as configured, but more where the service would not take as many parts."""
@@ -269,7 +304,7 @@ class S3Store(Store):
 
     def _is_ours(self, key: str, upload: str) -> bool:
         head = self._head(key, "put")
-        return head is not None and head.get("Metadata", {}).get(_UPLOAD) == upload
+        return head is not None and head.get("Metadata", {}).get(UPLOAD) == upload
 
     # -- inside ----------------------------------------------------------------------------------------------------------
     @property
