@@ -227,19 +227,19 @@ LEAST = 300_000
 
 @pytest.fixture
 def choosy(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Cloud:
-    """Whose store takes no parts below ``LEAST`` bytes but the last, and no more than four."""
+    """Whose store takes no parts below ``LEAST`` bytes but the last, and no more than five."""
     for node in cloud.nodes:
         driver = node.stores.get("fast")._store
         monkeypatch.setattr(driver, "put_part", _checked(driver.put_part))
         monkeypatch.setattr(driver, "complete_parts", _all_large(driver.complete_parts))
         monkeypatch.setattr(driver, "least_part", LEAST, raising=False)
-        monkeypatch.setattr(driver, "most_parts", 4, raising=False)
+        monkeypatch.setattr(driver, "most_parts", 5, raising=False)
     return cloud
 
 
 def _checked(put_part: Any) -> Any:
     def run(key: str, handle: str, number: int, offset: int, chunks: Any) -> None:
-        assert 0 <= number < 4
+        assert 0 <= number < 5
         put_part(key, handle, number, offset, chunks)
 
     return run
@@ -316,14 +316,23 @@ def test_the_last_part_is_put_once_more_by_another(choosy: Cloud, step: str, mon
     whole(choosy, session, DATA[:500_000])
 
 
+def test_parts_become_larger_as_they_become_more(choosy: Cloud) -> None:
+    """So that the numbers suffice, however small the pieces are that clients send."""
+    session = choosy.begun()
+    for at in range(0, len(DATA), 320_000):
+        piece = DATA[at:at + 320_000]
+        session = choosy.append(session, at, piece, size=len(piece))
+    whole(choosy, session)
+
+
 def test_a_store_that_has_no_numbers_left(choosy: Cloud) -> None:
     """What has come stays, and the last number is for the end."""
     session = choosy.begun(None)
-    for at in range(0, 900_000, 300_000):
+    for at in range(0, 1_200_000, 300_000):
         session = choosy.append(session, at, DATA[at:at + 300_000])
     with pytest.raises(errors.LimitExceeded, match="larger ones"):
-        choosy.append(session, 900_000, DATA[900_000:1_300_000])
-    assert choosy.show(session).offset == 900_000
-    session = choosy.append(session, 900_000, DATA[900_000:1_000_000])
-    assert choosy.append(session, 1_000_000, b"", last=True).state is SessionState.DONE
-    whole(choosy, session, DATA[:1_000_000])
+        choosy.append(session, 1_200_000, DATA[1_200_000:1_600_000])
+    assert choosy.show(session).offset == 1_200_000
+    session = choosy.append(session, 1_200_000, DATA[1_200_000:1_300_000])
+    assert choosy.append(session, 1_300_000, b"", last=True).state is SessionState.DONE
+    whole(choosy, session, DATA[:1_300_000])

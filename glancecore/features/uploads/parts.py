@@ -17,6 +17,8 @@ from glancecore.kernel.transfer.streams import MeteredSource
 from glancecore.ports.store import StoredPart
 
 LOG = logging.getLogger(__name__)
+#: A part of any size has at least this share of all that came before.
+_SHARE = 1000
 
 
 class UploadParts:
@@ -29,18 +31,18 @@ class UploadParts:
         """Where new sessions keep their parts. Raises StoreUnavailable."""
         return self._stores.staging
 
-    def put(self, session: UploadSession, number: int, pieces: Iterable[bytes]) -> UploadSession:
-        """The session with one more part, of all ``pieces``. It is durable when this returns, and counts for nothing when it raises. What waited in the staging
+    def put(self, session: UploadSession, number: int, pieces: Iterable[bytes], left: int | None) -> UploadSession:
+        """The session with one more part, of all ``pieces``. ``left``: bytes that the request has, if that is known. It is durable when this returns, and counts for nothing when it raises. What waited in the staging
         store is of no use when it is in the target now: ``drop`` it when that is noted. Raises StoreError, LeaseLost, LimitExceeded, and what ``pieces`` raise."""
         source = iter(pieces)
         if session.key is not None:
             store = self._stores.recorded(session.target)
             ahead, enough = _ahead(source, self.wanted(session))
-            if enough:
+            if enough and (left is None or not store.least_part or session.waiting + left >= self.share(session)):
                 if store.most_parts is not None and session.taken >= store.most_parts:  # the last number is for the end
                     raise session.too_many()
                 return self._taken(session, session.key, chain(ahead, source))
-            source = iter(ahead)
+            source = chain(ahead, source)
         metered = MeteredSource(source)
         url = self._stores.recorded(session.staging).put(session.part(number), metered).url
         return session.grown(number, metered.seen, url)
@@ -48,6 +50,13 @@ class UploadParts:
     def wanted(self, session: UploadSession) -> int:
         """Bytes with which the target takes one more part, beside those that wait."""
         return 0 if session.key is None else self._stores.recorded(session.target).least_part - session.waiting
+
+    def share(self, session: UploadSession) -> int:
+        """Bytes that a part has so that there are not too many: a share of all before it."""
+        if session.key is None:
+            return session.offset // _SHARE
+        most = self._stores.recorded(session.target).most_parts
+        return (session.offset - session.waiting) // (_SHARE if most is None else max(1, min(_SHARE, most // 10)))
 
     def end(self, session: UploadSession) -> UploadSession:
         """All of it is in the target: what waited is its last part. Raises StoreError, LeaseLost."""

@@ -19,16 +19,16 @@ from glancecore.sdk.checkpoints import checkpoint
 
 #: Seconds after which what has come of a slow client is made durable, and the least bytes that are.
 PART_SECONDS, LEAST_PART = 5.0, 1 << 20
-#: A part that is cut in the middle of a request has at least this share of all that came before: so that there are not too many.
-_SHARE = 1000
 
 
 class Incoming:
-    """The pieces of one request. ``judge`` is asked about each, with the bytes that have come with it; it raises LeaseLost and BadContent, which end
+    """The pieces of one request, of ``size`` bytes if that is known. ``judge`` is asked about each, with the bytes that have come with it; it raises LeaseLost and BadContent, which end
     everything, and others, before which all was well."""
 
-    def __init__(self, pieces: Iterable[bytes], judge: Callable[[bytes], None]) -> None:
+    def __init__(self, pieces: Iterable[bytes], size: int | None, judge: Callable[[bytes], None]) -> None:
         self._pieces = iter(pieces)
+        #: Bytes that are to come yet in parts that are not begun; None: not known.
+        self.left = size
         self._judge = judge
         self._ahead: bytes | None = None
         #: Why it has ended before its end.
@@ -67,6 +67,7 @@ class Incoming:
             piece, self._ahead = self._ahead, None
             assert piece is not None  # noqa: S101
             seen += len(piece)
+            self.left = None if self.left is None else self.left - len(piece)
             yield piece
 
 
@@ -79,13 +80,13 @@ class Receiving:
         self.cap = cap
         self._part_size = part_size
 
-    def receive(self, turn: Turn, image: Image, pieces: Iterable[bytes], digest: PieceDigest | None, grown: Callable[[UploadSession], UploadSession],
-                reservation: Reservation | None) -> Exception | None:
-        """Append ``pieces``; the turn's session has grown by what is durable. ``grown`` is what a session becomes with a part. What has ended it before its
+    def receive(self, turn: Turn, image: Image, pieces: Iterable[bytes], size: int | None, digest: PieceDigest | None,
+                grown: Callable[[UploadSession], UploadSession], reservation: Reservation | None) -> Exception | None:
+        """Append ``pieces``, of ``size`` bytes if that is known; the turn's session has grown by what is durable. ``grown`` is what a session becomes with a part. What has ended it before its
         end, or None. Raises LeaseLost, StoreError, DatabaseUnavailable; BadContent when the data can't become the image's; HashMismatch when it has another
         digest: nothing of it is kept then."""
         begun, judge = turn.session.offset, _Judge(self, turn, image, reservation, whole=digest is not None)
-        incoming = Incoming(pieces, judge)
+        incoming = Incoming(pieces, size, judge)
         try:
             self._receive(turn, incoming, judge, digest, grown)
         finally:
@@ -122,7 +123,7 @@ class Receiving:
             self.parts.drop(before, after)
 
     def _stored(self, turn: Turn, number: int, incoming: Incoming, digest: PieceDigest | None) -> UploadSession:
-        begun, share = time.monotonic(), turn.session.offset // _SHARE
+        begun, share = time.monotonic(), self.parts.share(turn.session)
         size = max(self._part_size, self.parts.wanted(turn.session))
 
         def enough(seen: int) -> bool:
@@ -130,7 +131,7 @@ class Receiving:
             return digest is None and seen >= max(LEAST_PART if late else size, share)
 
         pieces = incoming.part(enough)
-        return self.parts.put(turn.session, number, pieces if digest is None else _verified(incoming, pieces, digest))
+        return self.parts.put(turn.session, number, pieces if digest is None else _verified(incoming, pieces, digest), incoming.left)
 
 
 class _Judge:

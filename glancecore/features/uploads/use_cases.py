@@ -136,7 +136,7 @@ class UploadSessions:
             raise errors.Forbidden("a final upload is joined of others, and takes no bytes itself")
 
         def receive(turn: Turn) -> Exception | None:
-            return self._receiving.receive(turn, image, () if size == 0 else pieces, digest, self._grown, self._reservation(image, turn))
+            return self._receiving.receive(turn, image, () if size == 0 else pieces, size, digest, self._grown, self._reservation(image, turn))
 
         arrived = self._turns.token(session)
         for _ in _again():

@@ -17,7 +17,7 @@ from swiftclient import ClientException
 
 from glancecore.domain import errors
 from glancecore.ports.options import Section
-from glancecore.ports.store import CHUNK, MARKER, MARKER_SIZE, Cap, PlaceMarker, Store, StoredBlob, agreed
+from glancecore.ports.store import CHUNK, MARKER, MARKER_SIZE, Cap, PlaceMarker, Store, StoredBlob, StoredPart, agreed
 from glancecore.sdk.multipart import PartStopped, UploadPart, exactly, send_in_parts
 from glancecore_store_swift.account import Account
 from glancecore_store_swift.logins import logins
@@ -25,6 +25,7 @@ from glancecore_store_swift.options import OPTIONS
 from glancecore_store_swift.places import KEY, Place, Places
 from glancecore_store_swift.reader import read_object
 from glancecore_store_swift.segments import (
+    PREFIX,
     Headers,
     dynamic_prefix,
     is_static,
@@ -60,9 +61,12 @@ class SwiftStore(Store):
     plugin_api = "1.0"
     schemes = ("swift+config", "swift", "swift+https", "swift+http")
     options = OPTIONS
-    caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE, Cap.LIST, Cap.PRESIGN, Cap.MARK})
-    #: With each image in its owner's account: nobody may walk through all accounts, and none of them is the store's place.
-    multi_tenant_caps = caps - {Cap.LIST, Cap.MARK}
+    caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE, Cap.LIST, Cap.PRESIGN, Cap.MARK, Cap.PARTS})
+    #: With each image in its owner's account: nobody may walk through all accounts, none of them is the store's place, and who may write to it could change
+    #: what has come and is not complete.
+    multi_tenant_caps = caps - {Cap.LIST, Cap.MARK, Cap.PARTS}
+    least_part = SMALL
+    most_parts = _MOST_SEGMENTS
 
     def __init__(self, name: str, conf: Section) -> None:
         super().__init__(name, conf)
@@ -94,6 +98,7 @@ class SwiftStore(Store):
         _ = self._account.storage_url  # a wrong login is told before a wrong container
         with suppress(errors.StoreError), self._account.connection("start") as connection:
             self._about = connection.get_capabilities(self._account.storage_url)  # operators may hide it
+        self.most_parts = self._about.get("slo", {}).get("max_manifest_segments", _MOST_SEGMENTS)
         if self._about and "slo" not in self._about:
             raise errors.ConfigError(f"[{self.name}] this Swift has no static large objects: add slo to its proxy servers' pipeline")
         largest = self._about.get("swift", {}).get("max_file_size", _LARGEST_OBJECT)
@@ -185,6 +190,75 @@ class SwiftStore(Store):
         else:
             self._put_segments(place, upload, chain(first, source), size)
 
+    # -- writing in parts: segments of one upload, which the handle names with the container ----------------------------------
+    def begin_parts(self, owner: str | None, key: str, size: int | None = None) -> str:
+        if Cap.PARTS not in self.caps:
+            return super().begin_parts(owner, key, size)
+        place = self._places.of(key)
+        self._make(place)
+        if self._head(place, "begin_parts") is not None:
+            raise errors.BlobExists(f"{key} is already in store {self.name}", self.name, "begin_parts")
+        handle = f"{secrets.token_hex(8)}.{place.container}"
+        with place.account.connection("begin_parts") as connection:
+            connection.put_object(place.container, self._begun(place, handle).key, b"", content_type=_TYPE)
+        return handle
+
+    def put_part(self, key: str, handle: str, number: int, offset: int, chunks: Iterable[bytes]) -> None:
+        if Cap.PARTS not in self.caps:
+            return super().put_part(key, handle, number, offset, chunks)
+        place, begun = self._parts_of(key, handle)
+        largest = self._about.get("swift", {}).get("max_file_size", _LARGEST_OBJECT)
+        name = self._segment(place, handle, number)
+
+        def send(part: UploadPart) -> None:
+            if part.number > 1:
+                raise errors.TooLarge(f"a piece that goes to store {self.name} as a whole has at most {largest} bytes")
+            self._put_segment(place, name, part)
+
+        send_in_parts(chunks, send, lambda _number: largest, 1, self.conf.swift_upload_buffer_dir or None)
+        if self._head(begun, "put_part") is None:  # all was completed, or discarded, meanwhile
+            remove(place.account, [(place.container, name)], "put_part", 1)
+            raise self._unknown("put_part")
+        return None
+
+    def complete_parts(self, key: str, handle: str, parts: Sequence[StoredPart]) -> str:
+        if Cap.PARTS not in self.caps:
+            return super().complete_parts(key, handle, parts)
+        place = Place(self._account, handle.partition(".")[2], key)
+        head = self._head(place, "complete_parts")
+        if head is None:
+            self._parts_of(key, handle)
+            sent = [(self._segment(place, handle, x.number), None, x.size) for x in parts]
+            try:
+                self._put_manifest(place, handle.partition(".")[0], sent)
+            except errors.StoreError as exc:
+                if isinstance(exc.__cause__, ClientException) and exc.__cause__.http_status == HTTPStatus.BAD_REQUEST:
+                    raise errors.SizeMismatch("the parts are not all there, with these sizes") from exc
+                raise
+        elif head.get(_UPLOAD) != handle.partition(".")[0]:
+            raise errors.BlobExists(f"{key} is already in store {self.name}", self.name, "complete_parts")
+        named = {self._segment(place, handle, x.number) for x in parts}
+        others = [x["name"] for x in objects(place.account, place.container, "complete_parts", prefix=f"{PREFIX}{key}/") if x["name"] not in named]
+        remove(place.account, [(place.container, x) for x in others], "complete_parts", self.conf.swift_store_segment_threads)
+        return self._places.url(place)
+
+    def _parts_of(self, key: str, handle: str) -> tuple[Place, Place]:
+        """Where they are, and what says that they were begun. Raises BlobNotFound."""
+        place = Place(self._account, handle.partition(".")[2], key)
+        begun = self._begun(place, handle)
+        if self._head(begun, "put_part") is None:
+            raise self._unknown("put_part")
+        return place, begun
+
+    def _begun(self, place: Place, handle: str) -> Place:
+        return Place(place.account, place.container, f"{PREFIX}{place.key}/{handle.partition('.')[0]}/begun")
+
+    def _segment(self, place: Place, handle: str, number: int) -> str:
+        return segment_name(place.key, handle.partition(".")[0], number)
+
+    def _unknown(self, operation: str) -> errors.BlobNotFound:
+        return errors.BlobNotFound(f"store {self.name}: no such parts", self.name, operation)
+
     def delete(self, url: str) -> None:
         place = self._places.find(url, "delete")
         if not self._remove(place, "delete"):
@@ -253,31 +327,38 @@ class SwiftStore(Store):
         def send(part: UploadPart) -> tuple[str, str, int]:
             name = segment_name(place.key, upload, part.number)
             begun.append(name)
-            body = _Body(part)
-            try:
-                with closing(body), place.account.connection("put") as connection:
-                    etag = connection.put_object(place.container, name, body, part.size, content_type=_TYPE)
-            except _SourceFailed:
-                raise body.failure or PartStopped from None
-            if etag != body.md5:
-                raise errors.StoreUnavailable(f"store {self.name}: Swift got other bytes than were sent", self.name, "put")
-            return name, etag, part.size
+            return name, self._put_segment(place, name, part), part.size
 
         try:
             sent = send_in_parts(chunks, send, self._room(size), self.conf.swift_store_segment_threads, self.conf.swift_upload_buffer_dir or None)
-            try:
-                with place.account.connection("put") as connection:
-                    connection.put_object(place.container, place.key, manifest(place.container, sent), content_type=_TYPE,
-                                          query_string="multipart-manifest=put", headers={"If-None-Match": "*", _UPLOAD: upload})
-            except errors.BlobExists:
-                if not self._is_ours(place, upload):
-                    raise
-            head = self._head(place, "put")
-            if head is None or not is_static(head) or int(head["content-length"]) != sum(each[2] for each in sent):
-                raise errors.StoreUnavailable(f"store {self.name}: Swift made no large object of the segments", self.name, "put")
+            self._put_manifest(place, upload, sent)
         except BaseException:
             self._clean_up(place, upload, begun)
             raise
+
+    def _put_segment(self, place: Place, name: str, part: UploadPart) -> str:
+        """Its ETag."""
+        body = _Body(part)
+        try:
+            with closing(body), place.account.connection("put") as connection:
+                etag: str = connection.put_object(place.container, name, body, part.size, content_type=_TYPE)
+        except _SourceFailed:
+            raise body.failure or PartStopped from None
+        if etag != body.md5:
+            raise errors.StoreUnavailable(f"store {self.name}: Swift got other bytes than were sent", self.name, "put")
+        return etag
+
+    def _put_manifest(self, place: Place, upload: str, sent: Sequence[tuple[str, str | None, int]]) -> None:
+        try:
+            with place.account.connection("put") as connection:
+                connection.put_object(place.container, place.key, manifest(place.container, sent), content_type=_TYPE,
+                                      query_string="multipart-manifest=put", headers={"If-None-Match": "*", _UPLOAD: upload})
+        except errors.BlobExists:
+            if not self._is_ours(place, upload):
+                raise
+        head = self._head(place, "put")
+        if head is None or not is_static(head) or int(head["content-length"]) != sum(each[2] for each in sent):
+            raise errors.StoreUnavailable(f"store {self.name}: Swift made no large object of the segments", self.name, "put")
 
     def _room(self, size: int | None) -> Any:
         """Bytes of the segment of a number: as configured, but more where the manifest could not name as many.

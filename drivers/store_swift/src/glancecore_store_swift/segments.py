@@ -33,8 +33,8 @@ def segment_name(key: str, upload: str, number: int) -> str:
     return f"{PREFIX}{key}/{upload}/{number:08d}"
 
 
-def manifest(container: str, sent: Iterable[tuple[str, str, int]]) -> str:
-    """``sent``: name, ETag and size of each segment."""
+def manifest(container: str, sent: Iterable[tuple[str, str | None, int]]) -> str:
+    """``sent``: name, ETag if that is known, and size of each segment. Swift looks whether they are."""
     return json.dumps([{"path": f"/{container}/{name}", "etag": etag, "size_bytes": size} for name, etag, size in sent])
 
 
