@@ -116,7 +116,7 @@ SERVICES = (
     Suite("packages", pytest("tests/packages"), paths=("tests/packages",), minutes=2),
     Suite("deploy", pytest("tests/deploy"), paths=("tests/deploy",), minutes=3),
     Suite("container", pytest("tests/container", hang=900), paths=("tests/container",), needs=("redis",), minutes=4, named=True),
-    Suite("console", pytest("tests/console"), needs=("keystone",), paths=("tests/console",), minutes=6),
+    Suite("console", pytest("tests/console"), needs=("keystone", "redis", "nginx"), paths=("tests/console",), minutes=8),
     Suite("docs", pytest("tests/docs"), paths=("tests/docs",), minutes=15),
     Suite("outages", pytest(*OUTAGES), needs=("keystone", "rabbitmq"), breaks=("keystone", "rabbitmq")),
     Suite("imports", pytest(*IMPORTS), needs=("nginx", "keystone", "swift"), minutes=25),

@@ -58,6 +58,7 @@ def build(conf: cfg.ConfigOpts, database: Database | None = None, *, tolerate_ou
     tools = CoreTools(kernel, extension_kernel)
     periodic, machine = make_runners(conf, loader, tools, extensions.jobs(classes))
     extension_kernel.overview.runners, extension_kernel.overview.tools = (periodic, machine), tools
+    extension_kernel.upkeep.tools = tools
     enabled = Extensions(loader, classes, extension_kernel, kernel.on)
     enabled.start()
     kernel.hooks.shows, kernel.hooks.beside = enabled.presenting, enabled

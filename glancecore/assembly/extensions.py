@@ -19,6 +19,7 @@ from glancecore.assembly.core import list_rules
 from glancecore.assembly.kinds import KINDS
 from glancecore.assembly.loader import Loader, faults
 from glancecore.assembly.overview import ServiceOverview
+from glancecore.assembly.upkeep import ServiceUpkeep
 from glancecore.domain import errors, fields
 from glancecore.domain.clock import now
 from glancecore.domain.context import Context
@@ -176,6 +177,7 @@ class ServiceKernel:
     uses: ImageUses
     identity: CallerIdentity
     overview: ServiceOverview
+    upkeep: ServiceUpkeep
     made: dict[str, Extension] = field(default_factory=dict)
 
     @property
@@ -192,7 +194,8 @@ class ServiceKernel:
 def make_extension_kernel(core: CoreKernel, identity: CallerIdentity) -> ServiceKernel:
     """The service as extensions see it."""
     return ServiceKernel(core.of(ImagesExtension).use_cases, core.database.images, KernelData(core.stores), core.policy, core.database.records, core.writer, core.operations,
-                         core.of(UploadsExtension).use_cases, core.of(ImagesExtension).trash, core.of(UsesExtension).use_cases, identity, ServiceOverview(core))
+                         core.of(UploadsExtension).use_cases, core.of(ImagesExtension).trash, core.of(UsesExtension).use_cases, identity, ServiceOverview(core),
+                         ServiceUpkeep(core))
 
 
 # -- the extensions ------------------------------------------------------------------------------------------------------

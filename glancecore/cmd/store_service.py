@@ -19,7 +19,7 @@ from glancecore.cmd import arguments
 from glancecore.domain import errors
 from glancecore.domain.errors import ConfigError, GlanceError, for_operators
 from glancecore.domain.text import escaped
-from glancecore.features.copies.evacuation import Evacuation, MoveOutcome, MoveResult, Order
+from glancecore.features.copies.evacuation import Evacuation, refuse_last
 from glancecore.features.copies.inventory import Inventory, being_written_to, held_in
 from glancecore.kernel.transfer.draining import AGE, Draining
 from glancecore.kernel.transfer.store_facade import StoreFacade
@@ -27,6 +27,7 @@ from glancecore.kernel.transfer.stores import Stores
 from glancecore.periodic.job_run import JobRun
 from glancecore.ports.job_repository import JobRecord
 from glancecore.ports.repository import Database
+from glancecore.ports.upkeep import MoveOutcome, MoveResult, Order
 
 #: Exit codes of ``evacuate``: nothing is left; something is; cut off.
 DONE, LEFT, STOPPED = 0, 1, 3
@@ -89,22 +90,13 @@ def _drain(args: argparse.Namespace, database: Database) -> int:
     try:
         if args.id not in stores.ids:
             raise ConfigError(f"ID: no store {args.id!r} among those of [DEFAULT] enabled_backends; there are: {', '.join(stores.ids)}")
-        _refuse_last(stores, args.id)
+        refuse_last(stores, args.id, Draining(database))
     finally:
         stores.close()
     fresh = Draining(database).add(args.id, datetime.now(UTC))
     _say(args, {"store": args.id, "draining": True, "before": not fresh},
          f"store {args.id} takes no new data {f'any more; all processes know it in {AGE:g} s' if fresh else 'already'}")
     return 0
-
-
-def _refuse_last(stores: Stores, store_id: str) -> None:
-    """Raises ConfigError when data for which no store is named would have nowhere to go."""
-    ways = [x.id for x in stores.unnamed]
-    if store_id in ways and not any(x.id != store_id and x.available and x.writable for x in stores.unnamed):
-        others = [x for x in stores.ids if x not in ways]
-        raise ConfigError(f"ID: data for which no store is named goes to {' or '.join(ways)}, and would have nowhere to go: name a store that takes data in "
-                          f"[glance_store] fallback_stores, or make it the default_backend, on every node{f', such as {others[0]}' if others else ''}")
 
 
 def _undrain(args: argparse.Namespace, database: Database) -> int:

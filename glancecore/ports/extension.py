@@ -33,6 +33,7 @@ from glancecore.ports.record_repository import MOST_KEYS, RecordRepository
 from glancecore.ports.repository import Change, ImagePage, ImageQuery
 from glancecore.ports.site import Entrance, Identity
 from glancecore.ports.tracer import Tracer
+from glancecore.ports.upkeep import StoreUpkeep
 from glancecore.ports.upload_sessions import UploadSessions
 
 if TYPE_CHECKING:
@@ -232,6 +233,9 @@ class Kernel(Protocol):
 
     @property
     def overview(self) -> Overview: ...
+
+    @property
+    def upkeep(self) -> StoreUpkeep: ...
 
     @property
     def extensions(self) -> Sequence[str]:

@@ -1,6 +1,7 @@
 #!/bin/bash
 # keystone-up.sh [REGION IMAGE_URL [REMOTE_IMAGE_URL]]
 # Keystone (PyPI) on SQLite with fernet tokens; its users, roles and projects are in keystone_setup.py.
+# A company's accounts log in by the protocol openid, to a console on $CONSOLE_PORT of 127.0.0.1 (keystone_serve.py).
 # With REGION and IMAGE_URL that image service is in the catalogue too: a region for each service under test,
 # so that several of them share one Keystone.
 . "$(dirname "$0")/lib.sh"
@@ -32,6 +33,11 @@ password_hash_rounds = 4
 # roles and projects are looked up again for each token; one process serves, so that it knows of each change
 enabled = true
 backend = oslo_cache.dict
+[federation]
+trusted_dashboard = http://127.0.0.1:$(port console)/console/session/websso
+sso_callback_template = $VENV/etc/keystone/sso_callback_template.html
+[openid]
+remote_id_attribute = HTTP_OIDC_ISS
 [oslo_policy]
 enforce_scope = true
 [oslo_messaging_notifications]
@@ -60,5 +66,6 @@ if [[ $# -gt 0 || "$(cat "$DIR/people" 2>/dev/null)" != "$URL" ]]; then
   echo "$URL" >"$DIR/people"
 fi
 echo "OS_AUTH_URL=$URL"
+echo "CONSOLE_PORT=$(port_of console)" # of the console that company's accounts may log in to
 echo "OS_PASSWORD=secret"
 echo "$URL"

@@ -6,7 +6,7 @@
 
 Users (password ``secret``, domain default): admin (admin of project admin and of the system), glance (service and admin in
 project service, system reader), swift and barbican (service and admin in project service), demo and alt_demo (members of the
-projects of that name), reader (project demo), system_reader.
+projects of that name), reader (project demo), system_reader. Whoever has an account of the company's is a member of demo.
 """
 
 from __future__ import annotations
@@ -69,6 +69,20 @@ def people(keystone: Keystone) -> None:
     keystone.grant(role["reader"], user["system_reader"])
 
 
+def company(keystone: Keystone) -> None:
+    """A company's accounts, by the protocol openid as keystone_serve.py speaks it: members of the project demo, as the group ``company``."""
+    group = keystone.ensure("group", {"name": "company", "domain_id": "default"})
+    project, role = keystone.ensure("project", {"name": "demo", "domain_id": "default"}), keystone.ensure("role", {"name": "member"})
+    keystone.call("PUT", f"/projects/{project}/groups/{group}/roles/{role}")
+    rules = [{"local": [{"user": {"name": "{0}"}, "group": {"id": group}}], "remote": [{"type": "REMOTE_USER"}]}]
+    base = "/OS-FEDERATION"
+    for place, kind, body in ((f"{base}/identity_providers", "identity_provider", {"remote_ids": ["https://company.example"], "enabled": True}), (f"{base}/mappings", "mapping", {"rules": rules}),
+                              (f"{base}/identity_providers/company/protocols", "protocol", {"mapping_id": "company"})):
+        name = "openid" if kind == "protocol" else "company"
+        if name not in {x["id"] for x in keystone.call("GET", place)[0][f"{kind}s"]}:
+            keystone.call("PUT", f"{place}/{name}", {kind: body})
+
+
 def endpoint(keystone: Keystone, service: str, region: str, url: str) -> None:
     have = {each["interface"]: each for each in
             keystone.call("GET", f"/endpoints?service_id={service}&region_id={region}")[0]["endpoints"]}
@@ -126,6 +140,7 @@ def main(identity_url: str, region: str | None = None, url: str | None = None, r
         endpoint(keystone, keystone.ensure("service", {"type": "object-store"}, name="swift"), "RegionOne", url)
         return
     people(keystone)
+    company(keystone)
     if region == "--key-manager" and url:
         endpoint(keystone, keystone.ensure("service", {"type": "key-manager"}, name="barbican"), "RegionOne", url)
     elif region and url:

@@ -93,8 +93,8 @@ class Cloud:
 
 
 @contextlib.contextmanager
-def cloud(**more: dict[str, object]) -> Iterator[Cloud]:
-    with tempfile.TemporaryDirectory() as name, lab.service(lab.merged(CONFIG, more), start=False) as service:
+def cloud(port: int = 0, **more: dict[str, object]) -> Iterator[Cloud]:
+    with tempfile.TemporaryDirectory() as name, lab.service(lab.merged(CONFIG, more), port=port, start=False) as service:
         folder = Path(name)
         users = service.folder / "users"
         users.write_text("".join(f"{user}:{bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()}\n" for user in USERS))

@@ -13,7 +13,7 @@ import pytest
 
 #: playwright drives the browser and has axe with it; large, so not in everybody's environment.
 TOOLS = lab.venv("browser", "playwright==1.65.2", "axe-playwright-python==0.1.8")
-sys.path.extend(str(x) for x in (*TOOLS.glob("lib/python3*/site-packages"), lab.REPO / "tests" / "e2e", Path(__file__).parent))
+sys.path.extend(str(x) for x in (*TOOLS.glob("lib/python3*/site-packages"), lab.REPO / "tests" / "e2e", lab.REPO / "tests" / "backends", Path(__file__).parent))
 
 from browsers import ARGUMENTS, Visits  # noqa: E402
 from clouds import Cloud, cloud  # noqa: E402

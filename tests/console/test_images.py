@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from browsers import Visit, Visits
 from clouds import Cloud, until_active
@@ -105,6 +107,27 @@ def test_order_and_columns(rosa: Visit, service: Cloud) -> None:
     page.reload()
     expect(page.get_by_role("columnheader", name="Owner")).to_be_visible()
     expect(page.get_by_role("columnheader", name="Status")).to_have_count(0)
+
+
+def test_when_it_was_used(rosa: Visit, service: Cloud) -> None:
+    """On the image, and in a column for who wants it."""
+    caller = service.caller("rosa")
+    used, idle = (caller.image(name, tags=["of use"]) for name in ("used", "idle"))
+    for _ in range(2):
+        caller.call("GET", f"/v2/images/{used}/file")
+    until(lambda: caller.call("GET", f"/v2/images/{used}/use")["use_count"] == 2)
+    page = rosa.go("/images?tag=of+use")
+    rosa.button("Columns").click()
+    rosa.dialog.get_by_label("Last used").check()
+    rosa.confirm("Close")
+    expect(page.get_by_role("columnheader", name="Last used")).to_be_visible()
+    expect(page.get_by_role("row").filter(has_text="idle")).to_contain_text("not yet")
+    expect(page.get_by_role("row").filter(has=page.get_by_role("link", name="used", exact=True)).locator("time").last).to_have_text(re.compile("ago|now|second"))
+    assert rosa.serious() == []
+    rosa.go(f"/images/{idle}")
+    expect(rosa.section("About")).to_contain_text("not since counting began")
+    rosa.go(f"/images/{used}")
+    expect(rosa.section("About")).to_contain_text("(2 times)")
 
 
 def test_an_image_is_changed(rosa: Visit, service: Cloud) -> None:

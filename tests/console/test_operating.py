@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import requests
 from browsers import Visits
-from clouds import Cloud
+from clouds import Cloud, until_active
 from playwright.sync_api import expect
 from waiting import until
 
@@ -16,14 +16,50 @@ def test_stores(visits: Visits, service: Cloud) -> None:
     service.caller("anna").image("one", b"x" * 2048)
     visit = visits.new()
     visit.login("anna", "/stores")
-    fast, slow = visit.section("fast"), visit.section("slow")
+    fast = visit.section("fast")
     expect(fast).to_contain_text("up")
     expect(fast).to_contain_text("default")
     expect(fast).to_contain_text("Free")
-    service.service.manage("store", "drain", "slow")
+
+
+def test_a_store_is_emptied(visits: Visits, service: Cloud) -> None:
+    """Drained, looked at, emptied, and back, from the console alone; each step says what it will do."""
+    anna = service.caller("anna")
+    anna.call("POST", f"/v2/images/{anna.image('moved', b'x' * 3000)}/import", {"method": {"name": "copy-image"}, "stores": ["slow"]})
+    gone = anna.image("gone from slow", None)
+    anna.call("PUT", f"/v2/images/{gone}/file", b"y" * 2048, Content_Type="application/octet-stream", X_Image_Meta_Store="slow")
+    until_active(anna, gone)
+    until(lambda: anna.named("moved")[0]["stores"].count(",") == 1)
+    visit = visits.new()
+    visit.login("anna", "/stores")
+    slow = visit.section("slow")
+    expect(visit.button("Empty it", slow)).to_have_count(0)
+    visit.button("Drain", visit.section("fast")).click()
+    visit.button("Drain", visit.dialog).click()
+    expect(visit.dialog.get_by_role("alert")).to_contain_text("would have nowhere to go")
+    visit.button("Leave it", visit.dialog).click()
+    visit.button("Drain", slow).click()
+    expect(visit.dialog).to_contain_text("takes no new data any more")
+    assert visit.serious() == []
+    visit.confirm("Drain")
     expect(slow).to_contain_text("being drained")
-    service.service.manage("store", "undrain", "slow")
+    visit.button("Empty it", slow).click()
+    expect(visit.dialog).to_contain_text("Each image has another copy")
+    assert visit.serious() == []
+    visit.button("Try it, dry", visit.dialog).click()
+    expect(slow).to_contain_text("What emptying it would do")
+    expect(slow).to_contain_text("2 of 2 images. To be moved: 1 (2 KiB). To be removed here for a good copy elsewhere: 1.")
+    assert visit.serious() == []
+    visit.button("Empty it", slow).click()
+    visit.confirm("Empty it")
+    expect(slow).to_contain_text("2 of 2 images. Moved: 1 (2 KiB). Removed here for a good copy elsewhere: 1.")
+    expect(slow).to_contain_text("No image needs it any more")
+    assert [anna.show(x)["stores"] for x in (gone, anna.named("moved")[0]["id"])] == ["fast", "fast"]
+    visit.button("Take data again", slow).click()
+    visit.confirm("Take data again")
     expect(slow).not_to_contain_text("being drained")
+    visit.go("/events?subject=slow")
+    expect(visit.page.get_by_role("row").filter(has_text="console.evacuate").first).to_contain_text("anna")
 
 
 def test_members_see_stores_without_their_insides(visits: Visits) -> None:
@@ -31,6 +67,8 @@ def test_members_see_stores_without_their_insides(visits: Visits) -> None:
     visit.login("rosa", "/stores")
     expect(visit.section("fast")).to_contain_text("up")
     expect(visit.section("fast")).not_to_contain_text("Free")
+    for name in ("Drain", "Empty it", "Take data again"):
+        expect(visit.button(name)).to_have_count(0)
 
 
 def test_work_and_its_failures(visits: Visits, service: Cloud) -> None:

@@ -54,7 +54,7 @@ def test_nobody_is_kept_out(visits: Visits, screens: dict[str, str], scheme: str
 
 
 DIALOGS = {"/images": ["Columns"], "image": ["Edit", "Edit properties", "Copy to other stores", "Deactivate", "Delete"], "family": ["Edit", "Deprecate", "Delete"],
-           "policy": ["Edit", "Delete", "Apply the plan"], "/families": ["New family"], "/lifecycle": ["New policy"]}
+           "policy": ["Edit", "Delete", "Apply the plan"], "/families": ["New family"], "/lifecycle": ["New policy"], "/stores": ["Drain"]}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -157,9 +157,15 @@ def test_what_one_may_not_do_is_not_offered(visits: Visits, service: Cloud) -> N
         expect(member.button(name)).to_be_visible()
 
 
-def test_pictures_for_the_documents(visits: Visits, screens: dict[str, str], shots: Path | None) -> None:
-    """With SHOTS=docs/console; without it the screens are only visited."""
-    for name, scheme in (("images", "light"), ("image", "light"), ("family", "light"), ("policy", "dark"), ("failed", "light")):
+def test_pictures_for_the_documents(visits: Visits, service: Cloud, screens: dict[str, str], shots: Path | None) -> None:
+    """With SHOTS=docs/console; without it the screens are only visited. A store is being taken out of service."""
+    anna = service.caller("anna")
+    moved = anna.image("to be moved", None)
+    anna.call("PUT", f"/v2/images/{moved}/file", b"x" * 5_000_000, Content_Type="application/octet-stream", X_Image_Meta_Store="slow")
+    anna.call("POST", "/v2/console/stores/slow/actions/drain")
+    anna.call("POST", "/v2/console/stores/slow/evacuation", {"dry_run": True})
+    until(lambda: anna.call("GET", "/v2/console/stores")["stores"][1]["evacuation"]["state"] == "ended")
+    for name, scheme in (("images", "light"), ("image", "light"), ("family", "light"), ("policy", "dark"), ("failed", "light"), ("stores", "light")):
         visit = visits.new(scheme=scheme, width=1280, height=720)
         visit.login("anna", screens[name])
         expect(visit.page.get_by_role("main").locator("section, table").first).to_be_visible()
@@ -169,6 +175,8 @@ def test_pictures_for_the_documents(visits: Visits, screens: dict[str, str], sho
             visit.page.screenshot(path=shots / f"{name}.png", animations="disabled")
             lab.need("pngquant")
             subprocess.run(["pngquant", "--force", "--ext", ".png", "--strip", "64", shots / f"{name}.png"], check=True)
+    anna.call("POST", "/v2/console/stores/slow/actions/undrain")
+    anna.call("DELETE", f"/v2/images/{moved}")
 
 
 def _settle(visit: Visit) -> None:

@@ -13,7 +13,7 @@ UI = lab.REPO / "drivers/ext_console/ui"
 TEXTS: dict[str, str] = json.loads((UI / "src/texts/en.json").read_text(encoding="utf-8"))
 SOURCES = {x: x.read_text(encoding="utf-8") for x in sorted((UI / "src").rglob("*.ts*")) if x.name != "schema.d.ts"}
 #: Keys that begin so are chosen by a word of the service.
-BY_WORD = ("action.", "channel.", "copy.", "done.channel.", "events.by.", "failure.", "job.outcome.", "login.field.", "login.method.", "member.", "method.", "move.", "nav.", "past.", "plan.",
+BY_WORD = ("action.", "channel.", "copy.", "done.channel.", "evacuation.", "events.by.", "failure.", "job.outcome.", "login.field.", "login.method.", "member.", "method.", "move.", "nav.", "past.", "plan.",
            "quotas.field.", "stage.", "status.", "step.", "task.", "theme.", "todo.", "upload.state.", "usage.", "version.", "visibility.")
 
 

@@ -16,12 +16,13 @@ from glancecore.domain import errors
 from glancecore.domain.image import Image, Location, LocationStatus, Status
 from glancecore.domain.lease import BlobRef
 from glancecore.domain.staged import Importing
-from glancecore.features.copies.evacuation import Evacuation, MoveOutcome, Order
+from glancecore.features.copies.evacuation import Evacuation
 from glancecore.features.copies.inventory import Inventory, held_in
 from glancecore.kernel.transfer.draining import Draining
 from glancecore.periodic.job_run import JobRun
 from glancecore.ports.job_repository import JobRecord
 from glancecore.ports.repository import ImageAdded, ImageChanged, LeaseTaken
+from glancecore.ports.upkeep import MoveOutcome, Order
 from glancecore.testing.examples import make_image, make_lease
 from glancecore.testing.service import basic, built, merged, read, synced, written
 

@@ -119,7 +119,7 @@ def test_a_job_is_tried(service: Service, ops: Browser, monkeypatch: pytest.Monk
 
     until(lambda: sweep()["trial"] and sweep()["trial"]["state"] == "ended")
     trial = sweep()["trial"]
-    assert (trial["report"]["outcome"], trial["report"]["dry_run"], trial["report"]["counts"]) == ("done", True, {"removed": 2})
+    assert (trial["report"]["outcome"], trial["report"]["dry_run"], trial["report"]["counts"]) == ("done", True, {"removed": 1})
     assert sweep()["report"] is None, "it was no run of the deployment's"
     monkeypatch.undo()
     assert red.api("GET", "/v2/images").status_code == 200

@@ -8,9 +8,8 @@ from __future__ import annotations
 import hmac
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from enum import StrEnum
 
 from glancecore.domain import errors
 from glancecore.domain.events import EventType, ImageEvent
@@ -26,8 +25,10 @@ from glancecore.kernel.transfer.downloads import Download
 from glancecore.kernel.transfer.draining import AGE, Draining
 from glancecore.kernel.transfer.hashing import Hashes
 from glancecore.kernel.transfer.store_facade import StoreFacade
+from glancecore.kernel.transfer.stores import Stores
 from glancecore.periodic.pace import JobPace
 from glancecore.ports.periodic import JobContext
+from glancecore.ports.upkeep import MoveOutcome, MoveResult, Order
 from glancecore.sdk.checkpoints import checkpoint
 
 #: Seconds between two looks at what is left because somebody works on it.
@@ -38,37 +39,13 @@ _SHORT = frozenset({Operation.UPLOAD, Operation.DELETE, Operation.DROP_LOCATION,
 _OWN_HASH = "sha256"
 
 
-class MoveOutcome(StrEnum):
-    #: A copy was made elsewhere, and that in the store is gone.
-    MOVED = "moved"
-    #: There was a good copy elsewhere, and that in the store is gone.
-    DROPPED = "dropped"
-    FAILED = "failed"
-    #: Somebody works on it.
-    BUSY = "busy"
-
-
-@dataclass(frozen=True, slots=True)
-class MoveResult:
-    """What became of one image, or in a dry run would. ``to``: the store with its copy; ``bytes`` that were copied; ``why`` it is still there."""
-
-    image: str
-    outcome: MoveOutcome
-    to: str = ""
-    bytes: int = 0
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """``origin`` is emptied. ``to``: each image gets its copy there; None: images that have a good copy elsewhere keep that, the others get one where data
-    goes for which no store is named. ``rate``: bytes that are read in a second, 0 for as many as there are; ``patience``: seconds that images are waited for
-    that somebody works on, after the others."""
-
-    origin: str
-    to: str | None = None
-    rate: int = 0
-    patience: float = 90.0
+def refuse_last(stores: Stores, store_id: str, draining: Draining) -> None:
+    """Raises ConfigError for a store that may not be drained: data for which no store is named would have nowhere to go. ``draining``: as the database says now."""
+    ways = [x.id for x in stores.unnamed]
+    if store_id in ways and not any(x.id != store_id and x.available and x.writable and x.id not in draining for x in stores.unnamed):
+        others = [x for x in stores.ids if x not in ways]
+        raise errors.ConfigError(f"ID: data for which no store is named goes to {' or '.join(ways)}, and would have nowhere to go: name a store that takes data in "
+                                 f"[glance_store] fallback_stores, or make it the default_backend, on every node{f', such as {others[0]}' if others else ''}")
 
 
 class Evacuation:
@@ -198,10 +175,15 @@ class Evacuation:
         return reading.digest
 
     def _target(self, image: Image) -> StoreFacade:
-        found = self._stores.get(self._order.to) if self._order.to is not None else self._stores.for_data(None, image.size)
-        if found.id == self._order.origin:
-            raise errors.StoreUnavailable("no other store takes data for which none is named: name one with --to", found.id)
-        return found
+        if self._order.to is not None:
+            return self._stores.get(self._order.to)
+        found = self._stores.for_data(None, image.size)
+        if found.id != self._order.origin:
+            return found
+        for other in self._stores.unnamed:  # it does not drain yet, in a dry run
+            if other.id != self._order.origin and other.available and other.writable:
+                return other
+        raise errors.StoreUnavailable("no other store takes data for which none is named: name one with --to", found.id)
 
     def _readable(self, image: Image) -> Image:
         """The image, with a good copy: one that was marked as damaged may be right again. Raises DataDamaged."""

@@ -13,6 +13,7 @@ from glancecore.ports.http import Route
 from glancecore.ports.options import Section
 from glancecore.ports.periodic import PeriodicJob
 from glancecore.ports.site import Entrance
+from glancecore_ext_console.evacuations import EVACUATED, EVACUATIONS, Evacuations
 from glancecore_ext_console.events import EVENTS, Recorder
 from glancecore_ext_console.jobs import Sweep
 from glancecore_ext_console.options import OPTIONS
@@ -43,7 +44,8 @@ class Console(Extension):
     title = "A console in the browser"
     options = OPTIONS
     rules = RULES
-    collections = (SESSIONS, EVENTS, TRIALS)
+    collections = (SESSIONS, EVENTS, TRIALS, EVACUATIONS)
+    events = ("console.drain", EVACUATED.value)
     jobs: ClassVar[Mapping[str, type[PeriodicJob]]] = {"console_sweep": Sweep}
     site_headers: ClassVar[Mapping[str, Mapping[str, str]]] = {"/console": HEADERS}
 
@@ -53,21 +55,24 @@ class Console(Extension):
         self.sessions = Sessions(kernel, keys, Lifetime(timedelta(minutes=conf.idle_minutes), timedelta(hours=conf.session_hours), conf.sessions_per_user))
         self.way = self._way()
         self.trials = Trials(kernel)
+        self.evacuations = Evacuations(kernel)
         self.recorder = Recorder(kernel, timedelta(hours=conf.event_hours))
 
     def routes(self) -> Iterable[Route]:
         from glancecore_ext_console import pages  # these load the web framework
         from glancecore_ext_console.operate import Operate
         from glancecore_ext_console.routes import Routes
+        from glancecore_ext_console.store_routes import StoreRoutes
 
         session = Routes(self.kernel, self.sessions, self._visitors(), self.way, self.conf.upload_chunk_mib << 20)
-        return [*pages.Pages(pages.STATIC).table(), *session.table(), *self._of_keystone(session), *Operate(self.kernel, self.recorder, self.trials).table()]
+        return [*pages.Pages(pages.STATIC).table(), *session.table(), *self._of_keystone(session), *Operate(self.kernel, self.recorder, self.trials, self.evacuations).table(),
+                *StoreRoutes(self.kernel, self.evacuations).table()]
 
     def entrances(self) -> Iterable[Entrance]:
         return [self._visitors().entrance()]
 
     def background(self) -> Iterable[Background]:
-        return [self.recorder, self.trials.workers]
+        return [self.recorder, self.trials.workers, self.evacuations.workers]
 
     def subscribe(self, on: Subscriptions) -> None:
         on.committed(self.recorder.tell)

@@ -6,6 +6,7 @@ from glancecore.domain import errors
 from glancecore.ports.options import Section
 from glancecore.ports.periodic import JobContext, JobTools, PeriodicJob
 from glancecore.ports.record_repository import RecordRemoved
+from glancecore_ext_console.evacuations import EVACUATIONS
 from glancecore_ext_console.events import EVENTS
 from glancecore_ext_console.sessions import SESSIONS
 from glancecore_ext_console.trials import TRIALS
@@ -22,7 +23,7 @@ class Sweep(PeriodicJob):
         self._kernel, self._clock = tools.kernel, tools.clock
 
     def run(self, turn: JobContext) -> None:
-        for collection in (SESSIONS, EVENTS, TRIALS):
+        for collection in (SESSIONS, EVENTS, TRIALS, EVACUATIONS):
             self._sweep(turn, collection.name)
 
     def _sweep(self, turn: JobContext, collection: str) -> None:

@@ -17,8 +17,10 @@ from glancecore.ports.http import Lane, Param, Route
 from glancecore.ports.overview import JobOverview, StoreOverview
 from glancecore.sdk import request_body
 from glancecore.sdk.responses import json_response
+from glancecore_ext_console.evacuations import Evacuations
 from glancecore_ext_console.events import EventQuery, Recorder, shown
 from glancecore_ext_console.rules import RULES
+from glancecore_ext_console.store_routes import EVACUATION
 from glancecore_ext_console.trials import Trials
 
 RULE = RULES[0].name
@@ -42,7 +44,8 @@ STORES = _rows("stores", {
     "images": {"type": "integer", "description": "That have data there."},
     "inventory": {"type": ["object", "null"], "description": "Of the last minute; null: it is being counted.", "required": ["at", "bytes", "only", "damaged", "lost"], "properties": {
         "at": _TEXT, "bytes": _WHOLE, "only": {"type": "integer", "description": "Images without a good copy elsewhere."}, "damaged": _WHOLE,
-        "lost": {"type": "integer", "description": "Images without any good copy."}}}})
+        "lost": {"type": "integer", "description": "Images without any good copy."}}},
+    "evacuation": {"anyOf": [EVACUATION, {"type": "null"}], "description": "What an operator has asked for last."}})
 TRIAL = {"type": "object", "required": ["state", "by", "started_at", "ended_at", "report"], "properties": {
     "state": {"type": "string", "enum": ["running", "ended"]}, "by": _MAYBE, "started_at": _TEXT, "ended_at": _MAYBE,
     "report": {"type": ["object", "null"], "description": "Of a run that has changed nothing; at most 200 findings."}}}
@@ -59,9 +62,10 @@ WORK = _rows("work", {
 
 
 class Operate:
-    def __init__(self, kernel: Kernel, events: Recorder, trials: Trials) -> None:
+    def __init__(self, kernel: Kernel, events: Recorder, trials: Trials, evacuations: Evacuations) -> None:
         self._kernel = kernel
         self._trials = trials
+        self._evacuations = evacuations
         self._events = events
 
     def table(self) -> Sequence[Route]:
@@ -76,7 +80,7 @@ class Operate:
 
     def stores(self, _request: Request, ctx: Context) -> Response:
         self._kernel.policy.authorize(ctx, RULE)
-        return json_response({"stores": [_store(x) for x in self._kernel.overview.stores()]})
+        return json_response({"stores": [{**_store(x), "evacuation": self._evacuations.of(x.id)} for x in self._kernel.overview.stores()]})
 
     def jobs(self, _request: Request, ctx: Context) -> Response:
         self._kernel.policy.authorize(ctx, RULE)

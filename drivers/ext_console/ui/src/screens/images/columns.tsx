@@ -6,6 +6,7 @@ import { t, type Key } from "../../text.ts";
 import { Badge, Status, Time } from "../../ui/parts.tsx";
 import { kept, keptValue } from "../../ui/theme.ts";
 import { age, storesOf, type Image } from "./model.ts";
+import { LastUsed } from "./uses.tsx";
 
 export interface Column {
   id: string;
@@ -41,6 +42,7 @@ export const COLUMNS: readonly Column[] = [
   { id: "stores", title: "image.stores", width: 6, cell: (x) => storesOf(x).map((each) => <Badge key={each}>{each}</Badge>) },
   { id: "created_at", title: "image.created_at", sorts: true, width: 8, cell: (x) => <Time at={x.created_at} /> },
   { id: "updated_at", title: "image.updated_at", sorts: true, width: 9, cell: (x) => <Time at={x.updated_at} /> },
+  { id: "last_used_at", title: "image.last_used_at", width: 8, cell: (x) => <LastUsed id={x.id} /> },
   { id: "tags", title: "image.tags", width: 12, cell: (x) => x.tags.map((each) => <Badge key={each}>{each}</Badge>) },
   { id: "owner", title: "image.owner", width: 12, cell: (x) => x.owner ?? none },
   { id: "virtual_size", title: "image.virtual_size", width: 8, right: true, cell: (x) => bytes(x.virtual_size) },

@@ -7,6 +7,8 @@ import { stores as brief, type Store as Brief } from "../../info.ts";
 import { useQuery } from "../../query.ts";
 import { t, tn } from "../../text.ts";
 import { Badge, Facts, Loading, Note, Screen, Section, Time, Trouble } from "../../ui/parts.tsx";
+import { usePermissions } from "../../permissions.ts";
+import { Evacuating, OutOfService, type Evacuation } from "./evacuation.tsx";
 import { operated } from "./offered.ts";
 
 interface Store {
@@ -20,18 +22,21 @@ interface Store {
   free: number | null;
   images: number;
   inventory: { at: string; bytes: number; only: number; damaged: number; lost: number } | null;
+  evacuation?: Evacuation | null;
 }
 
 export function Stores(): JSX.Element {
   const admin = session.value?.is_admin ?? false;
-  const whole = useQuery(admin ? "stores of operators" : null, () => operated<{ stores: Store[] }>("stores"), 15_000);
+  const may = usePermissions();
+  const whole = useQuery(admin ? "stores of operators" : null, () => operated<{ stores: Store[] }>("stores"),
+    (found) => (found?.stores.some((x) => x.evacuation?.state === "running") ? 1500 : 15_000));
   const short = useQuery(!admin || whole.data === null ? "stores" : null, () => brief(), 15_000);
   const found = whole.data ? whole : short;
   return (
     <Screen title={t("stores.title")} about={t("stores.about")}>
       {(whole.error ?? short.error) && away.value === null && <Trouble error={(whole.error ?? short.error)!} retry={found.reload} />}
       {!whole.data && !short.data && (whole.loading || short.loading) && <Loading label={t("stores.asking")} />}
-      <div class="grid">{whole.data ? whole.data.stores.map((x) => <Whole key={x.id} store={x} />) : short.data?.map((x) => <Short key={x.id} store={x} />)}</div>
+      <div class="grid">{whole.data ? whole.data.stores.map((x) => <Whole key={x.id} store={x} may={may("console_maintain")} changed={whole.reload} />) : short.data?.map((x) => <Short key={x.id} store={x} />)}</div>
     </Screen>
   );
 }
@@ -52,10 +57,10 @@ function Short({ store }: { store: Brief }): JSX.Element {
 const STATES = { up: "store.up", down: "store.down", unused: "store.unused", "not configured": "store.unknown" } as const;
 const TONES = { up: "good", down: "bad", unused: "plain", "not configured": "warn" } as const;
 
-function Whole({ store }: { store: Store }): JSX.Element {
+function Whole({ store, may, changed }: { store: Store; may: boolean; changed: () => void }): JSX.Element {
   const found = store.inventory;
   return (
-    <Section title={store.id}>
+    <Section title={store.id} actions={may && store.state !== "not configured" && <OutOfService store={store} changed={changed} />}>
       <p class="row">
         <Badge tone={TONES[store.state]}>{t(STATES[store.state])}</Badge>
         {store.default && <Badge>{t("store.default")}</Badge>}
@@ -74,6 +79,7 @@ function Whole({ store }: { store: Store }): JSX.Element {
           store.draining_since && [t("store.draining.since"), <Time at={store.draining_since} />],
         ]}
       />
+      {store.evacuation && <Evacuating store={store} evacuation={store.evacuation} may={may} changed={changed} />}
       <details>
         <summary>{t("store.out")}</summary>
         <p class="muted">{t("store.out.about")}</p>
