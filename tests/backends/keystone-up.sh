@@ -33,6 +33,9 @@ password_hash_rounds = 4
 # roles and projects are looked up again for each token; one process serves, so that it knows of each change
 enabled = true
 backend = oslo_cache.dict
+[auth]
+# those that are usual, and the company's
+methods = external,password,token,oauth1,mapped,application_credential,ec2credential,openid
 [federation]
 trusted_dashboard = http://127.0.0.1:$(port console)/console/session/websso
 sso_callback_template = $VENV/etc/keystone/sso_callback_template.html
