@@ -64,9 +64,10 @@ CONF
 fi
 URL=http://127.0.0.1:$(port_of keystone)/v3
 wait_for keystone/server 60 listening 127.0.0.1 "$(port_of keystone)"
-if [[ $# -gt 0 || "$(cat "$DIR/people" 2>/dev/null)" != "$URL" ]]; then
+PEOPLE="$URL $(sha256sum <"$HERE/keystone_setup.py")"
+if [[ $# -gt 0 || "$(cat "$DIR/people" 2>/dev/null)" != "$PEOPLE" ]]; then
   "$VENV/bin/python" "$HERE/keystone_setup.py" "$URL" "$@"
-  echo "$URL" >"$DIR/people"
+  echo "$PEOPLE" >"$DIR/people"
 fi
 echo "OS_AUTH_URL=$URL"
 echo "CONSOLE_PORT=$(port_of console)" # of the console that company's accounts may log in to
