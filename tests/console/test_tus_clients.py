@@ -21,7 +21,7 @@ PACKAGES = ("tus-js-client@4.3.1", "@uppy/core@6.3.1", "@uppy/tus@6.0.0", "rolld
 #: MiB that the proxy lets through in one request.
 MOST = 64
 #: Bytes of the file: partial uploads of it are larger than what the proxy lets through.
-SIZE = 300 << 20
+SIZE = 210 << 20
 ENTRY = 'export { Upload } from "tus-js-client"; export { default as Uppy } from "@uppy/core"; export { default as Tus } from "@uppy/tus";'
 NGINX = """worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; {user}
 events {{ worker_connections 256; }}
