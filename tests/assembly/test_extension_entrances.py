@@ -34,7 +34,7 @@ class Second(First):
 
 
 def made(*classes: type[First]) -> Extensions:
-    kernel = ServiceKernel(*[cast("Any", None)] * 12)
+    kernel = ServiceKernel(*[cast("Any", None)] * 13)
     return Extensions(Loader(conf.new(files=[])), {x.name: x for x in classes}, kernel, Subscriptions())
 
 

@@ -62,7 +62,7 @@ class Third(First):
 
 def made(*classes: type[First]) -> Extensions:
     CALLS.clear()
-    kernel = ServiceKernel(*[cast("Any", None)] * 12)
+    kernel = ServiceKernel(*[cast("Any", None)] * 13)
     return Extensions(Loader(conf.new(files=[])), {x.name: x for x in classes}, kernel, Subscriptions())
 
 
