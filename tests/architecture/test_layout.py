@@ -124,3 +124,13 @@ def test_the_check_of_imports_sees_each_form(tmp_path: Path) -> None:
     file = tmp_path / "odd.py"
     file.write_text("from glancecore import kernel\nimport glancecore.http.app\n\ndef late():\n    from glancecore.conf.store import PER_STORE\n")
     assert sorted(imported(file)) == ["conf", "http", "kernel"]
+
+
+def test_no_test_is_imported_by_another() -> None:
+    """What two of them need has a file of its own."""
+    found = []
+    for path in sorted([*REPO.glob("tests/**/*.py"), *REPO.glob("drivers/*/tests/**/*.py"), *REPO.glob("clients/*/tests/**/*.py")]):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [x.name for x in node.names] if isinstance(node, ast.Import) else []
+            found += [f"{path.relative_to(REPO)}: {x}" for x in names if x.rpartition(".")[2].startswith("test_")]
+    assert not found, "\n".join(found)

@@ -6,12 +6,15 @@ import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from flask import Flask
 from werkzeug.test import Client, TestResponse
 
+from glancecore.assembly import extensions
 from glancecore.assembly.lifecycle import Service
 from glancecore.testing.service import Config, basic, built, merged, read, synced, written
 
@@ -92,3 +95,13 @@ def image(browser: Browser, data: bytes = b"data", **fields: object) -> str:
     answer = browser.api("PUT", f"/v2/images/{image_id}/file", data, Content_Type="application/octet-stream")
     assert answer.status_code == 204, answer.text
     return image_id
+
+
+def at(monkeypatch: pytest.MonkeyPatch, minutes: int) -> None:
+    """The service's clock is that much ahead."""
+    def later() -> datetime:
+        from glancecore.domain.clock import now
+
+        return now() + timedelta(minutes=minutes)
+
+    monkeypatch.setattr(extensions, "now", later)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import Browser, console, image, proxied
+from browsing import Browser, at, console, image, proxied
 from glancecore_ext_console import operate
 from waiting import until
 
@@ -105,8 +105,6 @@ def test_jobs(service: Service, ops: Browser) -> None:
 
 def test_a_job_is_tried(service: Service, ops: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     """It says what it would do, and does nothing."""
-    from test_sessions import at
-
     red = browser(service, "red")
     at(monkeypatch, minutes=100)
     monkeypatch.setattr(core, "now", extensions.now)

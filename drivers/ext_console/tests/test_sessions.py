@@ -5,16 +5,14 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import bcrypt
 import pytest
-from browsing import COOKIE, Browser, console, image, proxied
+from browsing import COOKIE, Browser, at, console, image, proxied
 from glancecore_ext_console.sessions import SESSIONS, SessionExpired
 
-from glancecore.assembly import extensions
 from glancecore.assembly.lifecycle import Service
 from glancecore.domain.errors import ConfigError, DatabaseUnavailable
 from glancecore.ports.record_repository import Record, RecordAdded, RecordChanged, RecordQuery
@@ -347,14 +345,6 @@ def test_the_service_is_not_asked_to_write_for_each_request(behind_proxy: Servic
     assert [x.version for x in records(behind_proxy)] == [1]
 
 
-def at(monkeypatch: pytest.MonkeyPatch, minutes: int) -> None:
-    """The service's clock is that much ahead."""
-    def later() -> datetime:
-        from glancecore.domain.clock import now
-
-        return now() + timedelta(minutes=minutes)
-
-    monkeypatch.setattr(extensions, "now", later)
 
 
 # -- what is kept --------------------------------------------------------------------------------------------------------

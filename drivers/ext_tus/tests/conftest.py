@@ -6,3 +6,7 @@ import sys
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[3] / "tests" / "e2e")]
+
+from two_nodes import nodes  # noqa: E402 (it lies where the path leads to now)
+
+__all__ = ["nodes"]

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import sqlite3
 from collections.abc import Iterator
-from pathlib import Path
 
 import lab
 import pytest
 import requests
 from client import BROKEN_OFF
-from registries import registry
-from tusing import CONFIG, DATA, Tus, growing, image_of, staged, stored
+from tusing import CONFIG, DATA, Tus, growing, image_of, staged, stored, usage
 from waiting import until
 
 from glancecore.sdk.checkpoints import SESSION_END_STEPS, SESSION_STEPS, VARIABLE
@@ -31,12 +28,6 @@ def service(stopped: lab.Service) -> Iterator[lab.Service]:
     stopped.stop(signal.SIGKILL)
 
 
-def usage(service: lab.Service) -> tuple[int, int, int]:
-    """Bytes used, images that are uploading, leases."""
-    with sqlite3.connect(service.folder / "glance.sqlite") as connection:
-        [[used, uploading]] = connection.execute("select coalesce(sum(bytes), 0), coalesce(sum(uploading), 0) from project_usage").fetchall()
-        [[reserved, leases]] = connection.execute("select coalesce(sum(reserved), 0), count(*) from leases").fetchall()
-        return used + reserved, uploading, leases
 
 
 def sent(tus: Tus, image_id: str, acknowledged: list[int]) -> None:
@@ -106,28 +97,6 @@ def test_killed_while_it_is_given_up(service: lab.Service, monkeypatch: pytest.M
     assert tus.client.delete(image_of(url)).status_code == 204
 
 
-@pytest.fixture(params=["mariadb", "postgresql", "registry"])
-def nodes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[lab.Service]]:
-    """Two servers of one cloud."""
-    with contextlib.ExitStack() as stack:
-        database = stack.enter_context(lab.new_database("mariadb" if request.param == "registry" else request.param))
-        shared = lab.merged(CONFIG, {"file": {"filesystem_store_datadir": tmp_path / "images"}})
-        (tmp_path / "images").mkdir()
-        if request.param != "registry":
-            yield [stack.enter_context(lab.service(shared, database=database)) for _ in range(2)]
-            return
-        served = stack.enter_context(registry(database))
-        made = []
-        for name in ("one", "two"):
-            (tmp_path / name).mkdir()
-            node = lab.Service(tmp_path / name, lab.free_port(), {})
-            node.config = lab.merged({"DEFAULT": {"bind_port": node.port, "enabled_backends": "file:file"}, "glance_store": {"default_backend": "file"},
-                                      "database": served.client}, shared)
-            node.config_file.write_text(lab.config_text(node.config))
-            node.start()
-            stack.callback(node.stop)
-            made.append(node)
-        yield made
 
 
 def test_from_node_to_node(nodes: list[lab.Service]) -> None:

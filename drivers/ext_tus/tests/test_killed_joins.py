@@ -10,13 +10,11 @@ from collections.abc import Iterator
 import lab
 import pytest
 from client import BROKEN_OFF
-from test_killed import nodes, usage
-from tusing import CONFIG, DATA, Tus, staged, stored
+from tusing import CONFIG, DATA, Tus, staged, stored, usage
 from waiting import until
 
 from glancecore.sdk.checkpoints import JOIN_END_STEPS, JOIN_STEPS, SESSION_COPY_STEPS, SESSION_END_STEPS, VARIABLE
 
-__all__ = ["nodes"]
 CUTS = [(0, 1_500_000), (1_500_000, len(DATA))]
 #: Those of the pass that makes the image, and of the transfer of a partial upload.
 OTHERS = ("session.part_stored", "session.part_noted", "session.rested", *SESSION_COPY_STEPS, "upload.first_piece", "upload.all_pieces", "upload.after_put")

@@ -15,8 +15,7 @@ import lab
 import pytest
 from botocore.config import Config
 from client import BROKEN_OFF
-from test_killed import usage
-from tusing import CONFIG, Tus
+from tusing import CONFIG, Tus, usage
 from waiting import until
 
 from glancecore.sdk.checkpoints import SESSION_REST_STEPS, VARIABLE

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import lab
 import pytest
-from test_killed import usage
-from tusing import CONFIG, Tus, staged, stored
+from tusing import CONFIG, Tus, staged, stored, usage
 from waiting import until
 
 CLIENT = "tus-js-client@4.3.1"

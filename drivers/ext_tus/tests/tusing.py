@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -95,3 +96,11 @@ def growing(service: lab.Service) -> list[str]:
     """What the image's store has of images that are not complete."""
     folder = Path(str(service.config["file"]["filesystem_store_datadir"]))
     return sorted(x.name for x in folder.iterdir() if x.is_file() and x.suffix in (".parts", ".fence", ".part"))
+
+
+def usage(service: lab.Service) -> tuple[int, int, int]:
+    """Bytes used, images that are uploading, leases."""
+    with sqlite3.connect(service.folder / "glance.sqlite") as connection:
+        [[used, uploading]] = connection.execute("select coalesce(sum(bytes), 0), coalesce(sum(uploading), 0) from project_usage").fetchall()
+        [[reserved, leases]] = connection.execute("select coalesce(sum(reserved), 0), count(*) from leases").fetchall()
+        return used + reserved, uploading, leases
