@@ -54,7 +54,7 @@ def environment(version: str, python: Path) -> Path:
     pip: list[str | Path] = [folder / "venv/bin/python", "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input"]
     subprocess.run([*pip, *words("docs/deploying.md"), "--no-compile"], check=True, stdin=subprocess.DEVNULL, cwd=folder)
     subprocess.run([folder / "venv/bin/python", lab.REPO / "tests/packages/up_and_down.py", folder / "served"], check=True, stdin=subprocess.DEVNULL, cwd=folder)
-    tools = [x for x in (lab.REPO / "requirements-dev.txt").read_text().splitlines() if re.match("gabbi|hypothesis|pytest|standardwebhooks", x)]
+    tools = [x for x in (lab.REPO / "requirements-dev.txt").read_text().splitlines() if re.match("gabbi|hypothesis|pytest|schemathesis|standardwebhooks", x)]
     subprocess.run([*pip, "install", "--no-compile", *tools], check=True, stdin=subprocess.DEVNULL)
     # the other drivers, without the client libraries of their backends, which these tests don't call
     subprocess.run([*pip, "install", "--no-compile", "--no-deps", *(x for x in made if x.suffix == ".whl")], check=True, stdin=subprocess.DEVNULL)
