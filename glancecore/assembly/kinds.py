@@ -220,6 +220,6 @@ _KINDS = (
          option="[DEFAULT] enabled_extensions", wanted=lambda conf: _each("[DEFAULT] enabled_extensions", conf.enabled_extensions),
          handed=("section", "kernel"), starts=True, broken=Broken.STOPS, means="the service does not start: it may be what refuses things",
          shipped={"census": "glancecore-ext-census", "console": "glancecore-ext-console", "families": "glancecore-ext-families",
-                  "lifecycle": "glancecore-ext-lifecycle", "resumable": "glancecore-ext-resumable", "tracing": "glancecore-ext-tracing", "trash": "glancecore-ext-trash", "tus": "glancecore-ext-tus"}, kit=("extension",), guide="writing-an-extension.md"),
+                  "lifecycle": "glancecore-ext-lifecycle", "parts": "glancecore-ext-parts", "resumable": "glancecore-ext-resumable", "tracing": "glancecore-ext-tracing", "trash": "glancecore-ext-trash", "tus": "glancecore-ext-tus"}, kit=("extension",), guide="writing-an-extension.md"),
 )
 KINDS: Mapping[str, Kind] = {x.name: x for x in _KINDS}

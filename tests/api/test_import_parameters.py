@@ -54,7 +54,7 @@ def test_what_fits_is_taken(method: dict[str, object]) -> None:
     ({"name": "mine", "shelf": "low", "tags": ["x" * 70_000]}, "method.tags.0: longer than 65535 characters"),
     ({"name": "mine", "shelf": "low", **{str(x): x for x in range(63)}}, "method: more than 64 names"),
     ({"name": "closed", "colour": "red"}, "method: no such field: colour; it has expected, name, shelf, signature"),
-    ({"name": "web-download"}, "method: 'uri' is a required property"), ({"name": "web-download", "uri": ""}, "method.uri: shorter than 1 characters"),
+    ({"name": "web-download"}, "method: 'uri' is a required property"), ({"name": "web-download", "uri": ""}, "method.uri: shorter than 1 character"),
     ({"name": "web-download", "uri": "http://a", "checksum_name": 5}, "method.checksum_name: 5 is not of type string"),
     ({"name": "glance-download", **REGION, "glance_image_id": 5}, "method.glance_image_id: 5 is not of type string"),
     ({"name": "glance-download", **REGION, "glance_service_interface": 5}, "method.glance_service_interface: 5 is not of type string")])

@@ -1,0 +1,1 @@
+"""Image data in numbered parts, several at once, with one commit."""
