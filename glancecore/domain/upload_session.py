@@ -60,7 +60,7 @@ class UploadSession:
     the image was promised to, ``staging`` the one where parts wait. ``version`` counts saves and is the compare-and-set key.
 
     ``key``: the target takes the parts itself, and makes the blob of that name of them; None: they wait in the staging store. ``handle``: what the target calls
-    the parts, None before the first one.
+    the parts, None before the first one. ``ends``: the number of the last part is given.
 
     A target may want parts of some size: smaller ones, always the last that have come, wait in the staging store until there are enough for one. ``taken`` is a
     number that no part in the target has had.
@@ -88,6 +88,7 @@ class UploadSession:
     busy: str | None = None
     key: str | None = None
     handle: str | None = field(default=None, repr=False)
+    ends: bool = False
     taken: int = 0
     version: int = 1
 
@@ -157,8 +158,8 @@ class UploadSession:
         return replace(self, next=self.next - 1, taken=self.taken - 1)
 
     def ending(self) -> UploadSession:
-        """The target is to take what waits as the part ``taken - 1``, the last one."""
-        return replace(self, next=self.next + 1, taken=self.taken + 1)
+        """The target is to take what waits as the part ``taken - 1``, the last one; who goes on gives it the same number, as it is the same part."""
+        return replace(self, next=self.next + 1, taken=self.taken + 1, ends=True)
 
     def took(self, size: int, handle: str) -> UploadSession:
         """The target has taken ``size`` bytes as the part ``taken - 1``: those that waited, and what came behind them. Raises LimitExceeded when there are too many."""
@@ -169,6 +170,12 @@ class UploadSession:
         """With one more part, which is durable at ``url``. Raises LimitExceeded when there are too many."""
         parts = self._with(PartRun(number, 1, size, url.replace(self.part(number), PLACE)), self.parts)
         return replace(self, parts=parts, offset=self.offset + size, taken=self.taken - 1)
+
+    def gathered(self, number: int, size: int, url: str) -> UploadSession:
+        """The same, but with all that waited in this part as well."""
+        taken = tuple(x for x in self.parts if not x.url)
+        parts = (*taken, PartRun(number, 1, size, url.replace(self.part(number), PLACE)))
+        return replace(self, parts=parts, offset=sum(x.count * x.size for x in parts), taken=self.taken - 1)
 
     def _with(self, run: PartRun, parts: tuple[PartRun, ...]) -> tuple[PartRun, ...]:
         last = parts[-1] if parts else None

@@ -40,7 +40,7 @@ SESSION_STEPS = (
     "session.before_begin", "session.after_begin", "session.taken", "session.first_piece", "session.part_stored", "session.part_noted",
     "session.rested", "session.commit_begun", "session.completed", "session.before_finish", "session.after_finish")
 #: Where the store wants parts of some size: what waited is its last part.
-SESSION_REST_STEPS = ("session.ended",)
+SESSION_REST_STEPS = ("session.end_stored", "session.ended")
 #: Those of its end where the image's store has not taken the parts, beside the steps of an upload from its first piece on.
 SESSION_COPY_STEPS = ("session.commit_begun", "session.before_finish", "session.after_finish", "session.parts_gone")
 SESSION_END_STEPS = ("session.before_end", "session.end_bytes_gone", "session.after_end")

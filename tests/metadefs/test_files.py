@@ -37,7 +37,7 @@ GOOD = {"title": "T", "type": "string"}
     ({"namespace": "N", "properties": {"cpu": {"title": "C", "type": "text"}}}, ("properties.cpu.type", "integer, number")),
     ({"namespace": "N", "properties": {"cpu": {"type": "string"}}}, ("properties.cpu", "title")),
     ({"namespace": "N", "objects": [{"name": "o", "properties": {"a": {**GOOD, "maxLength": -1}}}]},
-     ("objects.0.properties.a.maxLength", "minimum")),
+     ("objects.0.properties.a.maxLength", "less than 0")),
     ({"namespace": "N", "objects": [{"name": "o", "properties": {"a": {**GOOD, "pattern": "["}}}]}, ("objects.0.properties.a.pattern",)),
     ({"namespace": "N", "tags": [{"name": "a"}, {"name": "A"}]}, ("tag A",)),
     ({"namespace": "N", "resource_type_associations": [{"prefix": "x"}]}, ("resource_type_associations.0", "name")),

@@ -101,3 +101,12 @@ def test_what_could_not_be_saved_is_saved_the_next_time(books: Logbooks, monkeyp
             backend.save()
     backend.save()
     assert DocumentBackend(books, "one").items == backend.items
+
+
+@pytest.mark.parametrize("text", ["\udcff", 1 << 70, {1: 2}], ids=["half a surrogate pair", "a large number", "a key that is no text"])
+def test_whatever_a_failure_is_made_of(books: Logbooks, text: object) -> None:
+    backend = DocumentBackend(books, "one")
+    backend.set("/atoms/1", atom("FAILURE", failure={"exception_str": text}))
+    backend.save()
+    found = DocumentBackend(books, "one").get_connection()._get_item("/atoms/1")["atom"]["failure"]["exception_str"]
+    assert found == ({"1": 2} if isinstance(text, dict) else text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from glancecore.domain import errors
 from glancecore.domain.upload_session import PieceDigest, SessionState, UploadSession
 from glancecore.features.uploads import examinations as upload_examinations
 from glancecore.features.uploads import finishing as upload_finishing
+from glancecore.features.uploads import parts as upload_parts
 from glancecore.features.uploads.records import removed
 from glancecore.kernel.transfer.signatures import METHOD, SignatureCheck
 
@@ -336,3 +338,108 @@ def test_a_store_that_has_no_numbers_left(choosy: Cloud) -> None:
     session = choosy.append(session, 1_200_000, DATA[1_200_000:1_300_000])
     assert choosy.append(session, 1_300_000, b"", last=True).state is SessionState.DONE
     whole(choosy, session, DATA[:1_300_000])
+
+
+def test_the_last_part_keeps_its_number(choosy: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever puts it: to a backend that needs all parts but the last one large, an earlier try of it would be in the way."""
+    numbers = []
+    for node in choosy.nodes:
+        driver = node.stores.get("fast")._store
+
+        def noted(key: str, handle: str, number: int, offset: int, chunks: Any, put_part: Any = driver.put_part) -> None:
+            put_part(key, handle, number, offset, chunks)
+            numbers.append(number)
+
+        monkeypatch.setattr(driver, "put_part", noted)
+    session = choosy.append(choosy.begun(500_000), 0, DATA[:400_000])
+
+    def stopped(reached: str) -> None:
+        if reached == "session.end_stored":
+            raise errors.Suspended("the process ends")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(upload_finishing, "checkpoint", stopped)
+        choosy.append(session, 400_000, DATA[400_000:500_000])
+        choosy.expire_lease(session)
+        until(lambda: choosy.reap() or len(numbers) == 3)
+    choosy.expire_lease(session)
+    until(lambda: choosy.reap() or choosy.stored(session).state is SessionState.DONE)
+    assert len(set(numbers)) == 2, numbers
+    until(lambda: choosy.staged() == [])
+    whole(choosy, session, DATA[:500_000])
+
+
+def test_what_waited_and_was_cut_becomes_no_image(choosy: Cloud) -> None:
+    session = choosy.append(choosy.begun(500_000), 0, DATA[:400_000])
+    session = choosy.append(session, 400_000, DATA[400_000:450_000])
+    [waiting] = choosy.staged()
+    file = choosy.folder / "fast" / ".staging" / waiting
+    kept = file.read_bytes()
+    file.write_bytes(kept[:1000])
+    with pytest.raises(errors.StoreError, match="51000 bytes, and not 100000"):
+        choosy.append(session, 450_000, DATA[450_000:500_000])
+    assert (choosy.stored(session).state, choosy.shown(session)["status"]) == (SessionState.FINISHING, "saving")
+    file.write_bytes(kept)
+    choosy.expire_lease(session)
+    until(lambda: choosy.reap() or choosy.stored(session).state is SessionState.DONE)
+    until(lambda: choosy.staged() == [])
+    whole(choosy, session, DATA[:500_000])
+
+
+def test_many_small_pieces_become_one_that_waits(choosy: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upload_parts, "_GATHER", 5)
+    session = choosy.begun(30_000)
+    for at in range(0, 30_000, 1000):
+        assert len(choosy.staged()) <= 5
+        session = choosy.append(session, at, DATA[at:at + 1000], at // 1000 % 2)
+    until(lambda: choosy.staged() == [])
+    whole(choosy, session, DATA[:30_000])
+
+
+def test_what_the_target_says_of_its_parts_is_no_fault_of_the_data(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backend that misses one at the moment has it later: what was acknowledged stays."""
+    session = cloud.append(cloud.begun(), 0, DATA[:2_000_000])
+
+    def away(*_: object) -> str:
+        raise errors.SizeMismatch("the parts are not all there")
+
+    with monkeypatch.context() as patched:
+        for node in cloud.nodes:
+            patched.setattr(node.stores.get("fast")._store, "complete_parts", away)
+        with pytest.raises(errors.StoreError):
+            cloud.append(session, 2_000_000, DATA[2_000_000:])
+        assert cloud.stored(session).state is SessionState.FINISHING
+    cloud.expire_lease(session)
+    until(lambda: cloud.reap() or cloud.stored(session).state is SessionState.DONE)
+    whole(cloud, session)
+
+
+def test_who_learns_late_that_the_upload_was_ended_leaves_nothing(tmp_path: Path) -> None:
+    with clouds(tmp_path, {"lease": {"ttl": 30}}) as cloud:
+        session = cloud.begun()
+
+        def pieces() -> Iterator[bytes]:
+            cloud.terminate(session, 1)
+            yield DATA[:1_500_000]
+            yield DATA[1_500_000:]
+
+        with pytest.raises(errors.GlanceError):
+            cloud.append(session, 0, pieces())
+        cloud.nothing_left(session)
+
+
+def test_who_learns_late_leaves_what_another_goes_on_with(tmp_path: Path) -> None:
+    with clouds(tmp_path, {"lease": {"ttl": 30}}) as cloud:
+        session = cloud.begun()
+
+        def pieces() -> Iterator[bytes]:
+            newer = cloud.show(session, 1)
+            cloud.append(newer, 0, DATA[:1_000_000], 1)
+            yield DATA[1_000_000:2_500_000]
+
+        with pytest.raises(errors.GlanceError):
+            cloud.append(session, 0, pieces())
+        session = cloud.show(session, 1)
+        assert session.offset == 1_000_000
+        assert cloud.append(session, 1_000_000, DATA[1_000_000:], 1).state is SessionState.DONE
+        whole(cloud, session)

@@ -18,6 +18,7 @@ from glancecore_store_swift.trouble import store_errors
 from swiftclient import ClientException
 
 from glancecore.domain import errors
+from glancecore.ports.store import StoredPart
 from glancecore.testing import relay as relays
 from glancecore.testing.store import make_store
 
@@ -149,6 +150,26 @@ def test_answers_become_store_errors(status, kind):
         raise ClientException("text", http_host="secret.example.org", http_path="/v1/AUTH_secret", http_status=status)
     assert type(caught.value) is kind
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("said", "kind"), [
+    (b"Errors:\n/c/.segments/image/x/00000001, Size Mismatch", errors.SizeMismatch), (b"Errors:\n/c/.segments/image/x/00000001, 503 Service Unavailable", errors.StoreUnavailable)])
+def test_a_segment_on_a_server_that_is_away_is_no_other_size(made, monkeypatch, said, kind):
+    """Both are a 400 of the manifest; what was acknowledged waits until the server is back."""
+    store = made()
+    handle = store.begin_parts(None, "image")
+    store.put_part("image", handle, 0, 0, [b"data"])
+
+    def refused(*_):
+        with store_errors("kit", "complete_parts"):
+            raise ClientException("text", http_status=400, http_response_content=said)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "_put_manifest", refused)
+        with pytest.raises(errors.StoreError) as caught:
+            store.complete_parts("image", handle, [StoredPart(0, 4)])
+    assert type(caught.value) is kind
+    assert read(store, store.complete_parts("image", handle, [StoredPart(0, 4)])) == b"data"
 
 
 # -- how images lie in Swift ---------------------------------------------------------------------------------------------------

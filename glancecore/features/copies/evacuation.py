@@ -180,7 +180,7 @@ class Evacuation:
         found = self._stores.for_data(None, image.size)
         if found.id != self._order.origin:
             return found
-        for other in self._stores.unnamed:  # it does not drain yet, in a dry run
+        for other in self._stores.unnamed if self._turn.dry_run else ():  # it does not drain yet
             if other.id != self._order.origin and other.available and other.writable:
                 return other
         raise errors.StoreUnavailable("no other store takes data for which none is named: name one with --to", found.id)

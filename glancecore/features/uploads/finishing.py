@@ -169,10 +169,12 @@ class UploadFinishing:
         if examination is not None and (signature is None or signature.algorithm in examination.algorithms):
             digests = self.uploads.judged(examination, signature)
         if session.waiting:
-            if not turn.unwritten:
-                turn.save(session.ending())
+            if not session.ends:
+                turn.save(replace(session, ends=True) if turn.unwritten else session.ending())
             turn.unwritten = False
-            turn.save(self._parts.end(turn.session))
+            after = self._parts.end(turn.session)
+            checkpoint("session.end_stored")
+            turn.save(after)
             checkpoint("session.ended")
         location = self._parts.complete(turn.session)
         checkpoint("session.completed")

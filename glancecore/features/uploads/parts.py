@@ -9,6 +9,7 @@ from itertools import chain
 
 from glancecore.domain import errors
 from glancecore.domain.image import Location
+from glancecore.domain.lease import BlobRef
 from glancecore.domain.upload_session import UploadSession
 from glancecore.features.uploads.records import UploadRecords
 from glancecore.kernel.transfer.store_facade import StoreFacade
@@ -19,6 +20,8 @@ from glancecore.ports.store import StoredPart
 LOG = logging.getLogger(__name__)
 #: A part of any size has at least this share of all that came before.
 _SHARE = 1000
+#: As many that wait become one: each costs something when they are read, and when they are removed.
+_GATHER = 100
 
 
 class UploadParts:
@@ -43,9 +46,10 @@ class UploadParts:
                     raise session.too_many()
                 return self._taken(session, session.key, chain(ahead, source))
             source = chain(ahead, source)
-        metered = MeteredSource(source)
+        gather = session.key is not None and sum(x.count for x in session.parts if x.url) >= _GATHER
+        metered = MeteredSource(chain(self._waiting(session), source) if gather else source)
         url = self._stores.recorded(session.staging).put(session.part(number), metered).url
-        return session.grown(number, metered.seen, url)
+        return session.gathered(number, metered.seen, url) if gather else session.grown(number, metered.seen, url)
 
     def wanted(self, session: UploadSession) -> int:
         """Bytes with which the target takes one more part, beside those that wait."""
@@ -73,16 +77,27 @@ class UploadParts:
         return session.took(size, handle)
 
     def _waiting(self, session: UploadSession) -> Iterator[bytes]:
-        store = self._stores.recorded(session.staging)
+        store, seen, size = self._stores.recorded(session.staging), 0, sum(x.count * x.size for x in session.parts if x.url)
         for url in session.urls():
-            yield from store.open(url)
+            for piece in store.open(url):
+                seen += len(piece)
+                yield piece
+        if seen != size:  # what the image is to be would not be what was sent
+            raise errors.StoreError(f"store {store.id}: what waits there of the upload to image {session.image_id} has {seen} bytes, and not {size}", store.id, "open")
 
     def drop(self, before: UploadSession, after: UploadSession) -> None:
-        """Remove what waited ``before`` and is in the target ``after``. What can't be removed now is removed with the session."""
-        if before.waiting and not after.waiting:
-            for run in before.parts:
-                for number in range(run.first, run.first + run.count) if run.url else ():
-                    self.discard_one(before, number)
+        """Remove what waited ``before`` and is elsewhere ``after``. What can't be removed now is removed with the session."""
+        if before.key is None:
+            return
+        store, kept = self._stores.recorded(before.staging), set(after.urls())
+        for url in before.urls():
+            if url not in kept:
+                try:
+                    store.delete(url)
+                except errors.BlobNotFound:
+                    continue
+                except errors.StoreError as exc:
+                    LOG.warning("image %s: a part that nobody needs can't be removed now: %s", before.image_id, exc)
 
     def open(self, session: UploadSession) -> Iterator[bytes]:
         """The bytes of all parts that count; of a joint session those of what it is joined of. Raises StoreError, UploadNotFound."""
@@ -93,14 +108,28 @@ class UploadParts:
         yield from self._waiting(session)
 
     def complete(self, session: UploadSession) -> Location:
-        """The blob of all parts, which the target has taken. Also when it was made before. Raises StoreError."""
+        """The blob of all parts, which the target has taken. Also when it was made before. Raises StoreError: whatever is wrong with them, it is not what was sent."""
         assert session.key is not None  # noqa: S101
         assert session.handle is not None  # noqa: S101
-        return self._stores.recorded(session.target).complete_parts(session.key, session.handle, _stored(session))
+        store = self._stores.recorded(session.target)
+        try:
+            return store.complete_parts(session.key, session.handle, _stored(session))
+        except errors.SizeMismatch as exc:
+            raise errors.StoreError(f"store {store.id}: {exc}", store.id, "complete_parts") from exc
 
-    def discard(self, session: UploadSession) -> None:
+    def discard_taken(self, session: UploadSession) -> None:
+        """What the target was given in vain, which no lease names. What can't be removed now stays."""
+        assert session.key is not None  # noqa: S101
+        try:
+            self._stores.discard(BlobRef(session.target, session.key, session.owner))
+        except errors.StoreError as exc:
+            LOG.warning("image %s: a part that nobody needs can't be removed now: %s", session.image_id, exc)
+
+    def discard(self, session: UploadSession, *, taken: bool = False) -> None:
         """Remove all parts from the staging store, also of writers that are dead, and of what the session is joined of, or might have been. What the target has
-        taken is named by the lease. Raises StoreError: then some are left."""
+        taken is named by the lease; ``taken``: it goes as well. Raises StoreError: then some are left."""
+        if taken:
+            self.discard_taken(session)
         for partial in self.partials(session):
             self.discard(partial)
         store = self._stores.recorded(session.staging)

@@ -118,6 +118,8 @@ class Receiving:
                 turn.unwritten = not after.complete
             except (errors.LeaseLost, errors.ConcurrentChange, errors.LimitExceeded):
                 self.parts.discard_one(turn.session, number)
+                if turn.in_vain(after):
+                    self.parts.discard_taken(after)
                 raise
             checkpoint("session.part_noted")
             self.parts.drop(before, after)

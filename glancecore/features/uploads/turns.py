@@ -68,6 +68,10 @@ class Turn:
             raise errors.LeaseLost(f"the upload to image {self.session.image_id} was ended") from exc
         self.session, self.lease = replace(after, version=self.session.version + 1), lease
 
+    def in_vain(self, after: UploadSession) -> bool:
+        """Whether what the target has taken of ``after`` is nobody's: the session was ended before that could be saved."""
+        return self._turns.nobodys(after)
+
     def rest(self, seconds: float | None = None) -> None:
         """It is over, and another request may go on. ``seconds``: the reaper is to look at the session by then."""
         try:
@@ -137,6 +141,21 @@ class UploadTurns:
         self.leases = leases
         self._records = records
         self._live: dict[str, Turn] = {}
+
+    def nobodys(self, session: UploadSession) -> bool:
+        """Whether no image has what the target has taken of the session, and none is to get it: no lease names it for whoever removes it."""
+        if session.key is None or session.handle is None:
+            return False
+        try:
+            lease = self.images.lease(session.image_id)
+            if lease is not None and any(x.key == session.key for x in lease.blobs):
+                return False
+            image = self.images.get_any(session.image_id)
+        except errors.ImageNotFound:
+            return True
+        except errors.DatabaseUnavailable:
+            return False
+        return not any(session.key in x.url for x in image.locations) and (image.blob_key != session.key or image.status is Status.QUEUED)
 
     def first(self, session: UploadSession, reserved: int) -> LeaseTaken:
         """The change that begins a session: its lease rests."""

@@ -379,7 +379,7 @@ class UploadSessions:
             self._finishing.clean(session)
             return
         if not session.cleaned:
-            self._parts.discard(session)
+            self._parts.discard(session, taken=self._turns.nobodys(session))
         with contextlib.suppress(errors.ConcurrentChange, errors.RecordNotFound):
             self._images.commit(removed(session))
 

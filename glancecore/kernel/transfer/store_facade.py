@@ -146,7 +146,10 @@ class StoreFacade:
         """One part, and its size; see ``Store.put_part``. The exceptions of ``chunks`` pass unchanged."""
         source = MeteredSource(chunks)
         with self._wrapped("put_part", source) as span, self._noting_refusals():
-            self._writable("put_part").put_part(key, handle, number, offset, source)
+            driver = self._driver()
+            if not self.writable and not self.draining:  # what was begun before it drains goes on
+                self.require_writable("put_part")
+            driver.put_part(key, handle, number, offset, source)
             span.note("glance.store.bytes", source.seen)
         metrics.STORE_BYTES.labels(self.id, "in").inc(source.seen)
         return source.seen
@@ -161,7 +164,7 @@ class StoreFacade:
     def complete_parts(self, key: str, handle: str, parts: Sequence[StoredPart]) -> Location:
         """See ``Store.complete_parts``."""
         with self._wrapped("complete_parts"), self._noting_refusals():
-            return self.location(self._writable("complete_parts").complete_parts(key, handle, parts))
+            return self.location(self._driver().complete_parts(key, handle, parts))
 
     def open(self, url: str, offset: int = 0, length: int | None = None) -> Generator[bytes, None, None]:
         """Bytes of a blob; a store without ranges reads and discards what lies before ``offset``."""

@@ -59,6 +59,7 @@ class Families(Extension):
 
     def subscribe(self, on: Subscriptions) -> None:
         on.checks_image(self.keeping.check_image)
+        on.committed(self.keeping.image_changed)
 
     def resolve(self, ctx: Context, reference: str) -> str | None:
         return self.catalogue.resolve(ctx, reference)

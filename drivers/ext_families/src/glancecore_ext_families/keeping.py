@@ -10,9 +10,10 @@ from typing import Any
 
 from glancecore.domain import errors
 from glancecore.domain.context import Context
-from glancecore.domain.events import Event, EventName, ExtensionEvent
+from glancecore.domain.events import Event, EventName, ExtensionEvent, ImageEvent
 from glancecore.domain.image import Image, Status
 from glancecore.ports.extension import Kernel
+from glancecore.ports.notifier import Notification
 from glancecore.ports.options import Section
 from glancecore.ports.record_repository import (
     Record,
@@ -57,6 +58,8 @@ class Keeping:
         self._records = kernel.records
         self._catalogue = catalogue
         self._conf = conf
+        #: Images whose owner changes just now.
+        self._moving: set[str] = set()
 
     def event(self, ctx: Context, name: EventName, family: Family, **more: object) -> ExtensionEvent:
         """Of a family: what was done, by whom and why."""
@@ -234,15 +237,23 @@ class Keeping:
         self.save(family, RecordRemoved(version.stored), *unlisting(self._records, {version.image_id: None}), events=[self.event(ctx, VERSIONED, family, action="remove", label=label, image_id=version.image_id)])
 
     def check_image(self, _ctx: Context, before: Image | None, after: Image | None) -> None:
-        """Subscribed to: raises Conflict when an image is to be deleted that a channel points to. From here on no channel is moved to it, for a while.
-        And a family says nothing of an image that becomes another project's."""
-        if before is not None and after is not None and before.owner != after.owner and (version := self._catalogue.version_of(after.id)) is not None:
-            self._kernel.writer.save(*self.unlisting([version], after.owner or ""))
+        """Subscribed to: raises Conflict when an image is to be deleted that a channel points to. From here on no channel is moved to it, for a while."""
+        if before is not None and after is not None and before.owner != after.owner:
+            self._moving.add(after.id)
         if before is not None and after is None and not before.protected:
             self._check_leaving(before)
 
+    def image_changed(self, notification: Notification) -> None:
+        """Subscribed to: a family says nothing of an image that has become another project's. Where this process dies before, the job ``families_unlist`` does it."""
+        event = notification.event
+        if not isinstance(event, ImageEvent) or event.image.id not in self._moving:
+            return
+        self._moving.discard(event.image.id)
+        if (version := self._catalogue.version_of(event.image.id)) is not None and (changes := self.unlisting([version], event.image.owner or "")):
+            self._kernel.writer.save(*changes)
+
     def unlisting(self, versions: Sequence[Version], owner: str | None = None) -> list[RecordChange]:
-        """What brings the lists of others in line with the dates; nothing of what is so already. ``owner``: to be of all these images, where it changes."""
+        """What brings the lists of others in line with the dates; nothing of what is so already. ``owner``: of all these images, where it has changed."""
         families = self._catalogue.by_id(x.family for x in versions)
         wanted = {x.image_id: x.unlisted_from if x.family in families and owner in (None, families[x.family].owner) else None for x in versions}
         changes = unlisting(self._records, wanted)

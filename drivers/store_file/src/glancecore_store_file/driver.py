@@ -50,6 +50,8 @@ class FileStore(Store):
     def start(self) -> None:
         for folder in self._folders:
             self._patience.call("start", self._prepare, folder)
+        if not all(self._patience.call("start", growing.can_lock, x) for x in self._folders):
+            self.caps = type(self).caps - {Cap.PARTS}
         identities = {folder.identity() for folder in self._folders}
         if len(identities) < len(self._folders):
             raise errors.ConfigError(f"[{self.name}] filesystem_store_datadirs names one folder twice: remove one")

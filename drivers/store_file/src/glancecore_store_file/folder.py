@@ -38,6 +38,16 @@ def fence_name(key: str) -> str:
     return f".{key}.fence"
 
 
+def open_unnamed(folder: int) -> int | None:
+    """A file that has no name, in an open folder; None where the file system has none such."""
+    try:
+        return os.open(".", os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=folder)
+    except OSError as exc:
+        if exc.errno not in {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT}:
+            raise
+    return None
+
+
 class Folder:
     """A configured folder. Blobs are the regular files directly in it; nothing else is ever opened or removed."""
 
@@ -174,12 +184,16 @@ class Folder:
         temporary = re.compile(re.escape(f".{key}.") + r"[0-9a-f]{16}\.part")
         others = {growing_name(key), fence_name(key)}
         with self.opened("discard") as folder:
-            # only file systems without O_TMPFILE have named ones, but which one it was is not known here
-            with os.scandir(folder) as entries:
-                names = [entry.name for entry in entries if entry.name in others or temporary.fullmatch(entry.name)]
-            for name in names:
+            names, file = [], open_unnamed(folder)
+            if file is None:  # only file systems without O_TMPFILE have named ones
+                with os.scandir(folder) as entries:
+                    others |= {entry.name for entry in entries if temporary.fullmatch(entry.name)}
+            else:
+                os.close(file)
+            for name in others:
                 with suppress(FileNotFoundError):
                     os.unlink(name, dir_fd=folder)
+                    names.append(name)
             with suppress(errors.BlobNotFound, errors.BadLocation):
                 self._stat(folder, key, "discard")
                 names.append(key)
@@ -248,11 +262,9 @@ class Part:
             raise
 
     def _create(self) -> int:
-        try:
-            return os.open(".", os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=self._folder)
-        except OSError as exc:
-            if exc.errno not in {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT}:
-                raise
+        file = open_unnamed(self._folder)
+        if file is not None:
+            return file
         self._temporary = f".{self._key}.{secrets.token_hex(8)}.part"
         return os.open(self._temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=self._folder)
 

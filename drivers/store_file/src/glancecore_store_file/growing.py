@@ -1,11 +1,13 @@
 """A file that grows by parts, each of them from whatever process, until it becomes a blob.
 
 It has a name that begins with a dot and tells the key. Beside it is its fence, a file that holds the number of the newest part: who writes locks the fence for
-each piece, and stops when the number is not its own. So a writer that was overtaken, however late it wakes up, changes nothing.
+each piece, and stops when the number is not its own. So a writer that was overtaken, however late it wakes up, changes nothing. The growing file is locked as well, and
+unlocked first: on NFS a client sends what it has written to a file when it unlocks that file.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -17,15 +19,35 @@ from glancecore_store_file.folder import Folder, data_runs, fence_name, growing_
 
 #: In the fence, when nothing more may be written.
 _OVER = (1 << 63) - 1
+_TRIAL = ".flock"
+_LOCKLESS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
 _FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def begin(folder: Folder, key: str) -> None:
-    """Durable when it returns; what was begun before stays."""
+    """Durable when it returns; what was begun before stays. Raises BlobExists."""
+    if folder.has(key):
+        raise errors.BlobExists(f"{key} is already in store {folder.store}", folder.store, "begin_parts")
     with folder.opened("begin_parts") as opened:
         for name in (fence_name(key), growing_name(key)):
             os.close(os.open(name, os.O_CREAT | os.O_WRONLY | _FLAGS, 0o600, dir_fd=opened))
         sync_folder(opened)
+
+
+def can_lock(folder: Folder) -> bool:
+    """Whether files there can be locked: some network file systems can't, and without it nobody knows who writes."""
+    try:
+        with folder.opened("start") as opened:
+            file = os.open(_TRIAL, os.O_CREAT | os.O_RDWR | _FLAGS, 0o600, dir_fd=opened)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX)
+            finally:
+                os.close(file)
+                with suppress(FileNotFoundError):  # another process tries as well
+                    os.unlink(_TRIAL, dir_fd=opened)
+    except OSError as exc:
+        return exc.errno not in _LOCKLESS
+    return True
 
 
 class GrowingFile:
@@ -55,11 +77,13 @@ class GrowingFile:
         """While nobody else writes. Raises BlobInUse unless this is the newest part; ``newest`` False: unless it becomes that."""
         fcntl.flock(self._fence, fcntl.LOCK_EX)
         try:
+            fcntl.flock(self.file, fcntl.LOCK_EX)
             found = int.from_bytes(os.pread(self._fence, 8, 0), "big")
             if found > self._number or (newest and found < self._number):
                 raise errors.BlobInUse(f"store {self.store}: a newer part is written, or all are complete", self.store, self._operation)
             yield
         finally:
+            fcntl.flock(self.file, fcntl.LOCK_UN)
             fcntl.flock(self._fence, fcntl.LOCK_UN)
 
     def write(self, piece: bytes, at: int, *, thin: bool) -> None:

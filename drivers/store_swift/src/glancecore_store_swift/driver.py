@@ -232,9 +232,12 @@ class SwiftStore(Store):
             try:
                 self._put_manifest(place, handle.partition(".")[0], sent)
             except errors.StoreError as exc:
-                if isinstance(exc.__cause__, ClientException) and exc.__cause__.http_status == HTTPStatus.BAD_REQUEST:
+                if not isinstance(exc.__cause__, ClientException) or exc.__cause__.http_status != HTTPStatus.BAD_REQUEST:
+                    raise
+                if b"size mismatch" in (exc.__cause__.http_response_content or b"").lower():
                     raise errors.SizeMismatch("the parts are not all there, with these sizes") from exc
-                raise
+                # a segment that is on a server that is away is told by a 400, too
+                raise errors.StoreUnavailable(f"store {self.name}: not all parts can be found at the moment", self.name, "complete_parts") from exc
         elif head.get(_UPLOAD) != handle.partition(".")[0]:
             raise errors.BlobExists(f"{key} is already in store {self.name}", self.name, "complete_parts")
         named = {self._segment(place, handle, x.number) for x in parts}

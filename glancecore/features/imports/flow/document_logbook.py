@@ -82,7 +82,7 @@ class BookConnection(path_based.PathBasedConnection):  # type: ignore[misc]
     def _get_item(self, path: str) -> Any:
         if path not in self.backend.items:
             raise flow_errors.NotFound(f"no {path}")
-        return orjson.loads(self.backend.items[path])
+        return _read(self.backend.items[path])
 
     def _set_item(self, path: str, value: Mapping[str, Any], transaction: None) -> None:  # noqa: ARG002
         self.backend.set(path, value)
@@ -102,4 +102,15 @@ class BookConnection(path_based.PathBasedConnection):  # type: ignore[misc]
 
 
 def _json(value: object) -> str:
-    return orjson.dumps(value, default=jsonutils.to_primitive).decode()
+    """Whatever a failure is made of: half a surrogate pair, a number of any size."""
+    try:
+        return orjson.dumps(value, default=jsonutils.to_primitive).decode()
+    except TypeError:
+        return str(jsonutils.dumps(value))
+
+
+def _read(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return jsonutils.loads(text)
