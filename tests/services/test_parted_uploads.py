@@ -14,11 +14,13 @@ from upload_clouds import DATA, Cloud, broken_after, clouds
 from waiting import until
 
 from glancecore.domain import errors
+from glancecore.domain.clock import now
 from glancecore.domain.upload_session import PieceDigest, SessionState, UploadSession
 from glancecore.features.uploads import examinations as upload_examinations
 from glancecore.features.uploads import finishing as upload_finishing
 from glancecore.features.uploads import parts as upload_parts
 from glancecore.features.uploads.records import removed
+from glancecore.kernel.transfer.draining import Draining
 from glancecore.kernel.transfer.signatures import METHOD, SignatureCheck
 
 pytestmark = pytest.mark.long
@@ -443,3 +445,15 @@ def test_who_learns_late_leaves_what_another_goes_on_with(tmp_path: Path) -> Non
         assert session.offset == 1_000_000
         assert cloud.append(session, 1_000_000, DATA[1_000_000:], 1).state is SessionState.DONE
         whole(cloud, session)
+
+
+def test_what_was_begun_goes_on_while_the_store_drains(tmp_path: Path) -> None:
+    with clouds(tmp_path) as cloud:
+        session = cloud.append(cloud.begun(), 0, DATA[:1_000_000])
+        for node in cloud.nodes:
+            assert Draining(node.kernel.database).add("fast", now()) or node is not cloud.nodes[0]
+            until(lambda node=node: node.stores.get("fast").draining)  # type: ignore[misc]
+        assert cloud.append(session, 1_000_000, DATA[1_000_000:]).state is SessionState.DONE
+        whole(cloud, session)
+        with pytest.raises(errors.StoreDraining):
+            cloud.begun()

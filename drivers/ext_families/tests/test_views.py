@@ -13,9 +13,10 @@ from glancecore_ext_families import routes
 from oslo_config import cfg
 
 from glancecore.assembly.lifecycle import Service
-from glancecore.domain import clock
+from glancecore.domain import clock, errors
 from glancecore.domain.context import Context
 from glancecore.features.images import use_cases
+from glancecore.kernel.writer import Writer
 from glancecore.ports import unlisted
 from glancecore.ports.record_repository import Record, RecordAdded, RecordQuery, RecordRemoved
 from glancecore.testing.service import Person, basic, built, merged, read, synced, written
@@ -333,6 +334,25 @@ def test_what_is_in_no_family_any_more_is_listed_again(service: Service, owner: 
             del families.keeping.sweep
             assert families.keeping.sweep(path.rpartition("/")[2], 100)
     assert listed(stranger) == [image_id]
+
+
+def test_a_change_of_owner_that_is_refused_lists_nothing_again(service: Service, owner: Person, admin: Person, stranger: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = family(owner)
+    image_id = add(owner, path, "1")
+    published(admin, image_id)
+    asked(owner, "POST", f"{path}/versions/1/actions/deprecate", {"force": True})
+    save = Writer.save
+
+    def full(self: Writer, *changes: Any, **more: Any) -> Any:
+        if more.get("events"):
+            raise errors.QuotaExceeded("the new owner has too much metadata")
+        return save(self, *changes, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Writer, "save", full)
+        assert admin.call("PATCH", f"/v2/images/{image_id}", [{"op": "replace", "path": "/owner", "value": "official"}],
+                          Content_Type="application/openstack-images-v2.1-json-patch").status_code == 413
+    assert listed(stranger) == []
 
 
 def test_dates_that_an_older_release_has_set_are_caught_up_with(service: Service, owner: Person, admin: Person, stranger: Person) -> None:

@@ -1,6 +1,7 @@
 """What only a file store does; the rest is the kit's."""
 
 import errno
+import fcntl
 import os
 import stat
 import subprocess
@@ -17,7 +18,7 @@ from glancecore_store_file.folder import BLOCK, data_runs
 from glancecore_store_file.trouble import store_error
 
 from glancecore.domain import errors
-from glancecore.ports.store import CHUNK
+from glancecore.ports.store import CHUNK, Cap
 from glancecore.testing.store import make_store
 
 from .conftest import nobody, run
@@ -220,6 +221,19 @@ def test_exception_of_the_source_passes_even_when_the_clean_up_fails(tmp_path, m
 
     with pytest.raises(ConnectionResetError):
         store.put("key", source())
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS])
+def test_without_locks_parts_wait_elsewhere(tmp_path, monkeypatch, code):
+    """As on NFS without its lock daemon: nobody would know who writes."""
+    assert Cap.PARTS in at(tmp_path).caps
+
+    def flock(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    assert at(tmp_path).caps == FileStore.caps - {Cap.PARTS}
+    assert names(tmp_path) == []
 
 
 def test_of_two_writers_of_one_key_one_wins(tmp_path):

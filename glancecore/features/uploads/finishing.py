@@ -122,8 +122,8 @@ class UploadFinishing:
         image = self._images.get_any(turn.session.image_id)
         image.require(Status.SAVING)
         signature = self._signature(image, token)
-        store = self.uploads.target(turn.session.target, turn.session.offset)
         parted = turn.session.handle is not None
+        store = self.stores.recorded(turn.session.target) if parted else self.uploads.target(turn.session.target, turn.session.offset)
         if not parted:
             free = store.free()
             if free is not None and free < turn.session.offset:  # before hours of copying
