@@ -56,6 +56,7 @@ def environment(version: str, python: Path) -> Path:
     subprocess.run([folder / "venv/bin/python", lab.REPO / "tests/packages/up_and_down.py", folder / "served"], check=True, stdin=subprocess.DEVNULL, cwd=folder)
     tools = [x for x in (lab.REPO / "requirements-dev.txt").read_text().splitlines() if re.match("gabbi|hypothesis|pytest|schemathesis|standardwebhooks", x)]
     subprocess.run([*pip, "install", "--no-compile", *tools], check=True, stdin=subprocess.DEVNULL)
+    subprocess.run([*pip, "install", "--no-compile", *(x for x in made if x.suffix == ".whl" and x.name.startswith("glancecore_notify_webhook"))], check=True, stdin=subprocess.DEVNULL)
     # the other drivers, without the client libraries of their backends, which these tests don't call
     subprocess.run([*pip, "install", "--no-compile", "--no-deps", *(x for x in made if x.suffix == ".whl")], check=True, stdin=subprocess.DEVNULL)
     return folder / "venv"
