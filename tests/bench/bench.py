@@ -1,10 +1,11 @@
 """Speed, side by side with the real Glance in one run on this machine. Writes docs/performance.md.
 
-    bench.py [--quick] [--only peer,ours-mariadb,ours-sqlite] [--flat 100,1000] [--lists]
+    bench.py [--quick] [--only peer,ours-mariadb,ours-sqlite] [--flat 100,1000] [--lists] [--references]
 
 Both under two workers of eight threads, with identity headers, over 1,000 images of 5 properties and 3 tags each. CPU is
 that of the service's whole process tree. ``--flat``: also our lists with so many times the images. ``--lists``:
 also every question to the list, alone and in pairs, at 1,000 and 1,000,000 images on three databases (see lists.py).
+``--references``: also references to families, and lifecycle plans (see references.py).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import cached
 import imports
 import lab
 import lists
+import references
 import slow
 import transfers
 from measure import BLOCK, PAGE, Client, Cost, Refused, cost, cpu_seconds, memory_mib
@@ -408,11 +410,11 @@ def growth(before: str) -> str:
                    for x in sections if x.startswith(GROWTH))
 
 
-def questions(before: str, *, anew: bool) -> str:
-    """What every question to the list costs: measured now, or what an earlier report says of it."""
-    if anew:
-        return "\n" + lists.report()
-    return "".join("\n" + x.rstrip() + "\n" for x in re.split(r"(?m)^(?=## )", before) if x.startswith(lists.HEADING))
+def apart(before: str, heading: str, report: Callable[[], str] | None) -> str:
+    """What is measured only when it is asked for: now, or what an earlier report says of it."""
+    if report is not None:
+        return "\n" + report()
+    return "".join("\n" + x.rstrip() + "\n" for x in re.split(r"(?m)^(?=## )", before) if x.startswith(heading))
 
 
 def say(text: str) -> None:
@@ -425,6 +427,7 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(TARGETS))
     parser.add_argument("--flat", default="", metavar="TIMES", help="such as 100,1000")
     parser.add_argument("--lists", action="store_true", help="every question to the list, on three databases with 1,000,000 images each")
+    parser.add_argument("--references", action="store_true", help="references to 1,000 families and lifecycle plans, on two databases with 100,000 images each")
     options = parser.parse_args()
     plan = Plan(200, 0.8, 128 << 20, 1, 5, 40, 1.0) if options.quick else Plan(1000, 4.0, 1 << 30, 5, 25, 200, 30.0)
     speeds = machine_speeds(plan.transfer)
@@ -434,7 +437,8 @@ def main() -> None:
     before = page.read_text() if page.exists() else ""
     if not options.flat:
         text += growth(before)
-    text += questions(before, anew=options.lists)
+    text += apart(before, lists.HEADING, lists.report if options.lists else None)
+    text += apart(before, references.HEADING, references.report if options.references else None)
     if not options.quick:
         page.write_text(text)
     print(text)

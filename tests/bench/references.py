@@ -1,9 +1,10 @@
-"""What references to families cost beside a show, and lists beside what they leave out.
+"""What references to families cost beside a show, lists beside what they leave out, and a lifecycle plan over all images.
 
-    references.py [--families N] [--times N] [--turns N] [--only WORD,...] [KIND...]      sqlite, mariadb, postgresql
+    references.py [--families N] [--times N] [--turns N] [--only WORD,...] [KIND...]      sqlite, mariadb, postgresql; prints the section of docs/performance.md
 
 Families of ten versions each; the five older ones are deprecated. ``--times``: so many times the images, the others in no family. CPU is that of the
 service, and in brackets with the database's server, from the scheduler. The turns of all questions are mixed, so that a busy machine is busy for each.
+The plans are the first of each policy; their memory is what the process that makes one had at most, beside what it had before.
 """
 
 from __future__ import annotations
@@ -16,15 +17,22 @@ import random
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from uuid import UUID
 
 import lab
-from lists import nanoseconds, say, settled
+from lists import NAMES, nanoseconds, say, settled
+from measure import tree
 
+HEADING = "## References to families, and lifecycle plans"
 VERSIONS, DEPRECATED = 10, 5
+FAMILIES, TIMES, TURNS = 1000, 10, 24
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 OWNER, CALLER = "publisher", "bench"
 ASKED = 40
@@ -97,7 +105,7 @@ def questions(made: dict[str, list[str]]) -> dict[str, list[str]]:
 
 @contextlib.contextmanager
 def served(kind: str, count: int, times: int) -> Iterator[tuple[int, list[int], dict[str, list[str]]]]:
-    config: lab.Config = {"DEFAULT": {"auth_strategy": "headers", "workers": 1, "enabled_extensions": "families"}, "server": {"threads": 8},
+    config: lab.Config = {"DEFAULT": {"auth_strategy": "headers", "workers": 1, "enabled_extensions": "families, lifecycle"}, "server": {"threads": 8},
                           "ext_families": {"families_per_project": 10_000}}
     with lab.new_database(kind) as database, lab.service(config, database=database, start=False) as service:
         service.start()  # makes the schema
@@ -136,23 +144,105 @@ def measured(port: int, roots: Sequence[int], asked: dict[str, list[str]], turns
     return found
 
 
+# -- plans ---------------------------------------------------------------------------------------------------------------
+_STEPS: list[dict[str, Any]] = [{"action": "deprecate", "age_days": 90}, {"action": "hide", "beyond": 3}, {"action": "delete", "past": "ends_at", "days": 30}]
+#: What a policy selects, by what is said of it.
+POLICIES: dict[str, dict[str, Any]] = {
+    "one family": {"selector": {"families": ["os-1/13"]}, "steps": _STEPS},
+    "every image": {"selector": {"tags": ["a"]}, "steps": _STEPS},
+    "every image, by its last use": {"selector": {"tags": ["a"]}, "keep": {"newest": 3, "used_within_days": 30}, "steps": [{"action": "delete", "unused_days": 90}]},
+}
+
+
+@dataclass(frozen=True)
+class Planned:
+    """``cpu``: of the service, and with the database's server, in seconds. ``grown``: MiB. ``due``: images that the policy has a step for."""
+
+    cpu: tuple[float, float]
+    seconds: float
+    grown: float
+    due: int
+
+
+def planned(port: int, roots: Sequence[int]) -> dict[str, Planned]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=3600)
+    headers = {"X-Identity-Status": "Confirmed", "X-User-Id": "u", "X-Project-Id": OWNER, "X-Roles": "member,reader", "Content-Type": "application/json"}
+
+    def post(path: str, body: object = None) -> dict[str, Any]:
+        connection.request("POST", path, headers=headers, body=None if body is None else json.dumps(body))
+        answer = connection.getresponse()
+        if answer.status != 201:
+            raise RuntimeError(f"{path}: {answer.status} {answer.read()!r}")
+        found: dict[str, Any] = json.loads(answer.read())
+        return found
+
+    found = {}
+    for name, policy in POLICIES.items():
+        made = post("/lifecycle/policies", {"name": name, **policy})["id"]
+        before, began, had = [nanoseconds([x]) for x in roots], time.perf_counter(), _memory(roots[0], anew=True)
+        plan = post(f"/lifecycle/policies/{made}/plans")
+        took, used = time.perf_counter() - began, [(nanoseconds([x]) - y) / 1e9 for x, y in zip(roots, before, strict=True)]
+        due = plan["left"] + len(plan["entries"])
+        found[name] = Planned((used[0], sum(used)), took, max(after - had.get(pid, after) for pid, after in _memory(roots[0]).items()), due)
+    return found
+
+
+def _memory(root: int, *, anew: bool = False) -> dict[int, float]:
+    """MiB that each process of the service has had at most; ``anew``: what it has now, from where that is counted."""
+    found = {}
+    for pid in tree(root):
+        if anew:
+            Path(f"/proc/{pid}/clear_refs").write_text("5")
+        found[pid] = int(Path(f"/proc/{pid}/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
+    return found
+
+
+# -- the section ---------------------------------------------------------------------------------------------------------
+def section(kind: str, images: int, families: int, costs: dict[str, list[tuple[float, float]]], plans: dict[str, Planned]) -> str:
+    both = kind != "sqlite"
+    medians = {name: [statistics.median(x) for x in zip(*turns, strict=True)] for name, turns in costs.items()}
+    show = medians["show"]
+
+    def figure(alone: float, whole: float, digits: int) -> str:
+        return f"{alone:,.{digits}f}" + (f" ({whole:,.{digits}f})" if both else "")
+
+    asked = [[name, figure(alone, whole, 2), figure(alone / show[0], whole / show[1], 2)] for name, (alone, whole) in medians.items()]
+    made = [[name, f"{x.due:,}", figure(*x.cpu, 1), f"{x.seconds:,.0f}", f"{x.grown:,.0f}"] for name, x in plans.items()]
+    whose = "of the service, and in brackets with the database's server" if both else "of the service"
+    return "\n".join([
+        f"{HEADING}: {NAMES[kind]}\n",
+        f"{images:,} images of one project, of which {families * VERSIONS:,} are versions of {families:,} families; half of these are deprecated. CPU is that {whose}.\n",
+        _table(["request", "CPU milliseconds", "times a show"], asked),
+        "A plan looks at all images of the project, whatever the policy selects, and keeps of the selected ones what matters to the policy.\n",
+        _table(["the policy selects", "images with a step due", "CPU seconds", "seconds by the clock", "MiB more than before, at most"], made)])
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows]) + "\n"
+
+
+def report(kinds: Sequence[str] = ("sqlite", "mariadb"), families: int = FAMILIES, times: int = TIMES, turns: int = TURNS, only: str = "") -> str:
+    """``only``: of the questions those with one of these words, comma-separated, and the show."""
+    sections = []
+    for kind in kinds:
+        with served(kind, families, times) as (port, roots, made):
+            images = families * VERSIONS * times
+            say(f"{kind}: {images:,} images, {families:,} families")
+            costs = measured(port, roots, {x: y for x, y in questions(made).items() if x == "show" or any(word in x for word in only.split(","))}, turns)
+            say(f"{kind}: asked")
+            sections.append(section(kind, images, families, costs, planned(port, roots)))
+    return "\n".join(sections)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--families", type=int, default=1000)
-    parser.add_argument("--times", type=int, default=1)
-    parser.add_argument("--turns", type=int, default=24)
+    parser.add_argument("--families", type=int, default=FAMILIES)
+    parser.add_argument("--times", type=int, default=TIMES)
+    parser.add_argument("--turns", type=int, default=TURNS)
     parser.add_argument("--only", default="", help="of the questions those with one of these words, and the show")
     parser.add_argument("kinds", nargs="*", default=["sqlite", "mariadb"])
     options = parser.parse_args()
-    for kind in options.kinds:
-        with served(kind, options.families, options.times) as (port, roots, made):
-            say(f"{kind}: {options.families * VERSIONS * options.times:,} images, {options.families:,} families")
-            words = options.only.split(",")
-            found = measured(port, roots, {x: y for x, y in questions(made).items() if x == "show" or any(word in x for word in words)}, options.turns)
-        medians = {name: [statistics.median(x) for x in zip(*costs, strict=True)] for name, costs in found.items()}
-        for name, (alone, both) in medians.items():
-            show, shown = medians["show"]
-            print(f"{kind:10} {name:44} {alone:7.2f} ms ({both:.2f}), {alone / show:.2f} ({both / shown:.2f}) times a show")
+    print(report(options.kinds, options.families, options.times, options.turns, options.only))
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def images(url: str) -> list[str]:
     family = asked(url, "POST", "/families", {"name": "debian/13"})["id"]
     made = []
     for label in "12":
-        made.append(asked(url, "POST", "/v2/images", {"name": "Debian 13", "disk_format": "raw", "container_format": "bare"})["id"])
+        made.append(asked(url, "POST", "/v2/images", {"name": "Debian 13", "disk_format": "raw", "container_format": "bare", "tags": ["a", "b"]})["id"])
         asked(url, "PUT", f"/v2/images/{made[-1]}/file", data=b"version " + label.encode())
         asked(url, "PUT", f"/families/{family}/versions/{label}", {"image_id": made[-1]})
     asked(url, "PUT", f"/families/{family}/channels/stable", {"label": "1"})
@@ -72,7 +72,7 @@ print(json.dumps([conn.image.find_image("debian/13@stable", ignore_missing=False
 
 
 def test_openstacksdk(alice: Shell, images: list[str]) -> None:
-    """find_image is what creates servers in openstackclient and Ansible."""
+    """find_image is what creates servers in openstackclient."""
     assert json.loads(alice.python(SDK)) == [images[0], images[0], images[1], [images[0]], None]
 
 
@@ -91,7 +91,23 @@ def test_glanceclient(alice: Shell, images: list[str]) -> None:
     assert alice.python(GLANCE).strip() == f"{images[0]} b'version 1' {[images[0]]}"
 
 
-def test_terraform(url: str, images: list[str]) -> None:
-    """The request of its data source openstack_images_image_v2."""
-    found = asked(url, "GET", "/v2/images?name=debian%2F13%40stable&sort=name%3Aasc")["images"]
-    assert [(x["id"], x["name"]) for x in found] == [(images[0], "debian/13@stable")]
+#: What its provider asks, in its order, of all that its data sources can be told: openstack_images_image_v2 (which takes the newest by itself, and looks through properties itself),
+#: openstack_images_image_ids_v2, and image_name of openstack_compute_instance_v2.
+TERRAFORM = {
+    "a data source": "name=debian%2F13%40stable&sort=name%3Aasc&status=active",
+    "with all it can be told": ("container_format=bare&disk_format=raw&member_status=all&name=debian%2F13%40stable&owner=red&size_max=9&size_min=9&"
+                                "sort=name%3Aasc%2Ccreated_at%3Adesc&status=active&tag=a&tag=b&visibility=shared"),
+    "an instance": "name=debian%2F13%40stable",
+}
+
+
+@pytest.mark.parametrize("asks", TERRAFORM)
+def test_terraform(url: str, images: list[str], asks: str) -> None:
+    found = asked(url, "GET", f"/v2/images?{TERRAFORM[asks]}")
+    assert [(x["id"], x["name"]) for x in found["images"]] == [(images[0], "debian/13@stable")]
+    assert "next" not in found, "the provider reads all pages"
+
+
+@pytest.mark.parametrize("told", ["os_hidden=true", "tag=c", "visibility=public", "owner=blue", "size_min=10", "disk_format=iso"])
+def test_terraform_is_told_of_none_that_does_not_fit(url: str, images: list[str], told: str) -> None:
+    assert asked(url, "GET", f"/v2/images?{TERRAFORM['a data source']}&{told}")["images"] == []

@@ -100,6 +100,7 @@ function OnePlan({ plan, open, written, mayApply, changed }: { plan: Plan; open:
           <Time at={plan.applied_at ?? plan.made_at} /> {counts.length ? counts.join(", ") : t("plan.empty")}
         </span>
       </summary>
+      {plan.notes.map((x) => <Note tone="warn" key={x}>{x}</Note>)}
       {!plan.entries.length && <p class="muted">{t("plan.empty.about")}</p>}
       {plan.entries.length > 0 && (
         <div class="scroll" tabIndex={0} role="region" aria-label={t("table.of", { what: t("plan.label") })}>
