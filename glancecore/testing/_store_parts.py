@@ -114,7 +114,7 @@ class PartsRules(StoreKit):
             yield sample(1000, 9)
             overtaken.set()
             over.wait(self.patience)
-            yield sample(MIB, 9)
+            yield sample(max(MIB, store.least_part), 9)
 
         def older() -> None:
             with suppress(errors.StoreError):
