@@ -166,7 +166,7 @@ def test_a_segment_on_a_server_that_is_away_is_no_other_size(made, monkeypatch, 
 
     with monkeypatch.context() as patched:
         patched.setattr(store, "_put_manifest", refused)
-        with pytest.raises(errors.StoreError) as caught:
+        with pytest.raises(errors.GlanceError) as caught:
             store.complete_parts("image", handle, [StoredPart(0, 4)])
     assert type(caught.value) is kind
     assert read(store, store.complete_parts("image", handle, [StoredPart(0, 4)])) == b"data"

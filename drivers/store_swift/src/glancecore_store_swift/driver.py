@@ -234,7 +234,8 @@ class SwiftStore(Store):
             except errors.StoreError as exc:
                 if not isinstance(exc.__cause__, ClientException) or exc.__cause__.http_status != HTTPStatus.BAD_REQUEST:
                     raise
-                if b"size mismatch" in (exc.__cause__.http_response_content or b"").lower():
+                said = (exc.__cause__.http_response_content or b"").lower()
+                if b"size mismatch" in said or b"404 not found" in said:
                     raise errors.SizeMismatch("the parts are not all there, with these sizes") from exc
                 # a segment that is on a server that is away is told by a 400, too
                 raise errors.StoreUnavailable(f"store {self.name}: not all parts can be found at the moment", self.name, "complete_parts") from exc
