@@ -5,35 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import lab
 import pytest
-import requests
 from playwright.sync_api import Browser, Page, expect
-from waiting import until
+from serving import served
 
 HERE = Path(__file__).parent
 REQUIREMENTS = ("horizon==27.0.0", "waitress==3.0.2")
 #: Horizon begins in the region of a login without a project, which has the identity service alone.
 REGION = "RegionOne"
 DATA = b"what Horizon sends" * 100_000
-
-
-def answers(url: str) -> bool:
-    try:
-        return requests.get(url, timeout=30).ok
-    except requests.ConnectionError:
-        return False
-
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[lab.Service]:
-    port = lab.free_port()
-    with lab.service(lab.keystone_config(REGION, f"http://127.0.0.1:{port}"), port=port) as made:
-        made.manage("metadefs", "load")
-        yield made
 
 
 @pytest.fixture(scope="module")
@@ -47,15 +32,9 @@ def horizon(service: lab.Service) -> Iterator[str]:
     if not (folder / "static" / "dashboard" / "manifest.json").exists():
         for words in (["collectstatic", "--noinput"], ["compress", "--force"]):
             subprocess.run([venv / "bin/python", "-m", "django", *words], env=env, cwd=folder, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr)
-    with (folder / "horizon.log").open("ab") as log:
-        process = subprocess.Popen([venv / "bin/python", HERE / "horizon_serve.py", "127.0.0.1", str(port)], env=env, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
-    try:
-        until(lambda: answers(f"{url}/auth/login/"))
+    with served([venv / "bin/python", HERE / "horizon_serve.py", "127.0.0.1", str(port)], folder, env, f"{url}/auth/login/"):
         yield url
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 @pytest.fixture
@@ -72,15 +51,7 @@ def page(chromium: Browser, horizon: str) -> Iterator[Page]:
     context.close()
 
 
-def images(service: lab.Service) -> list[dict[str, object]]:
-    keystone = lab.keystone().url
-    asked = {"auth": {"identity": {"methods": ["password"], "password": {"user": {"name": "demo", "domain": {"id": "default"}, "password": "secret"}}},
-                      "scope": {"project": {"name": "demo", "domain": {"id": "default"}}}}}
-    token = requests.post(f"{keystone}/auth/tokens", json=asked, timeout=60).headers["X-Subject-Token"]
-    return list(requests.get(f"{service.url}/v2/images", headers={"X-Auth-Token": token}, timeout=60).json()["images"])
-
-
-def test_list_create_upload_delete(page: Page, service: lab.Service) -> None:
+def test_list_create_upload_delete(page: Page, images: Callable[[], list[dict[str, Any]]]) -> None:
     expect(page.get_by_text("No items to display")).to_be_visible()
     page.get_by_role("button", name="Create Image").click()
     form = page.locator(".modal-content")
@@ -90,7 +61,7 @@ def test_list_create_upload_delete(page: Page, service: lab.Service) -> None:
     form.get_by_role("button", name="Create Image").click()
     row = page.locator("tr.ng-scope:not(.detail-row)").filter(has_text="by horizon")
     expect(row).to_contain_text("Active")
-    [image] = images(service)
+    [image] = images()
     assert (image["name"], image["status"], image["size"]) == ("by horizon", "active", len(DATA))
     row.get_by_role("link", name="by horizon").click()
     expect(page.locator("body")).to_contain_text(str(image["checksum"]))
@@ -99,4 +70,4 @@ def test_list_create_upload_delete(page: Page, service: lab.Service) -> None:
     page.get_by_role("button", name="Delete Images").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete Image", exact=True).click()
     expect(page.get_by_text("No items to display")).to_be_visible()
-    assert images(service) == []
+    assert images() == []
