@@ -81,7 +81,8 @@ def page(chromium: Browser, skyline: str) -> Iterator[Page]:
     made = context.new_page()
     # the login page of Skyline 9.0.0 wants to offer the domains, which its server tells only to who is logged in
     made.route("**/contrib/domains", lambda route: route.fulfill(json=["Default"]))
-    made.goto(f"{skyline}/auth/login")
+    with made.expect_response("**/contrib/regions"):
+        made.goto(f"{skyline}/auth/login")
     made.locator("#normal_login_region").click()
     made.locator(".ant-select-item-option").filter(has_text=REGION).click()
     made.get_by_placeholder("Username").fill("demo")
