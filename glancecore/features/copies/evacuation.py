@@ -180,7 +180,9 @@ class Evacuation:
         found = self._stores.for_data(None, image.size)
         if found.id != self._order.origin:
             return found
-        for other in self._stores.unnamed if self._turn.dry_run else ():  # it does not drain yet
+        # it does not drain yet, or that is not known here yet; of one that takes data again, nothing goes elsewhere
+        known = self._turn.dry_run or self._order.origin in Draining(self._tools.database)
+        for other in self._stores.unnamed if known else ():
             if other.id != self._order.origin and other.available and other.writable:
                 return other
         raise errors.StoreUnavailable("no other store takes data for which none is named: name one with --to", found.id)
