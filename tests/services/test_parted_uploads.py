@@ -430,6 +430,20 @@ def test_who_learns_late_that_the_upload_was_ended_leaves_nothing(tmp_path: Path
         cloud.nothing_left(session)
 
 
+def test_who_learns_in_the_middle_of_a_part_leaves_nothing(tmp_path: Path) -> None:
+    with clouds(tmp_path, {"lease": {"ttl": 30}}) as cloud:
+        session = cloud.begun()
+
+        def pieces() -> Iterator[bytes]:
+            cloud.terminate(session, 1)
+            yield DATA[:500_000]
+            raise errors.LeaseLost("somebody else has it")
+
+        with pytest.raises(errors.GlanceError):
+            cloud.append(session, 0, pieces())
+        cloud.nothing_left(session)
+
+
 def test_who_learns_late_leaves_what_another_goes_on_with(tmp_path: Path) -> None:
     with clouds(tmp_path, {"lease": {"ttl": 30}}) as cloud:
         session = cloud.begun()

@@ -107,6 +107,8 @@ class Receiving:
                 raise
             except errors.GlanceError:  # of what came: the store has kept nothing
                 turn.unwritten = self.parts.discard_one(turn.session, number)
+                if turn.in_vain(turn.session):  # it was ended, and the target has been begun with since
+                    self.parts.discard_taken(turn.session)
                 raise
             checkpoint("session.part_stored")
             try:

@@ -144,7 +144,7 @@ class UploadTurns:
 
     def nobodys(self, session: UploadSession) -> bool:
         """Whether no image has what the target has taken of the session, and none is to get it: no lease names it for whoever removes it."""
-        if session.key is None or session.handle is None:
+        if session.key is None:
             return False
         try:
             lease = self.images.lease(session.image_id)
