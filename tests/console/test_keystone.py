@@ -186,22 +186,23 @@ def test_logged_out_everywhere(visits: Visits) -> None:
 
 def test_a_token_that_ends_while_one_works(visits: Visits, service: Cloud) -> None:
     """Keystone takes it back in the middle of an entry; then the service itself goes away and comes back."""
+    keystone, name = keystone_setup.Keystone(lab.keystone().url), f"patient-{time.time_ns()}"  # others' tests use the other users meanwhile
+    user = keystone.ensure("user", {"name": name, "domain_id": "default"}, password=PASSWORD)
+    keystone.grant(keystone.ensure("role", {"name": "member"}), user, keystone.ensure("project", {"name": "demo", "domain_id": "default"}))
     visit = visits.new()
     page = visit.go("/images")
-    log_in(visit, "demo", "demo")
+    log_in(visit, name, "demo")
     upload(visit, "patient")
     page.get_by_role("link", name="patient", exact=True).click()
     visit.button("Edit").click()
     visit.dialog.get_by_label("Name").fill("entered before")
-    keystone = keystone_setup.Keystone(lab.keystone().url)
-    user = keystone.ensure("user", {"name": "demo", "domain_id": "default"})
     for enabled in (False, True):  # ends all tokens of his
         keystone.call("PATCH", f"/users/{user}", {"user": {"enabled": enabled}})
     visit.button("Save", visit.dialog).click()
     again = page.get_by_role("dialog", name="Your session has ended")
     expect(again).to_be_visible()
     assert visit.serious() == []
-    again.get_by_label("User", exact=True).fill("demo")
+    again.get_by_label("User", exact=True).fill(name)
     again.get_by_label("Password").fill(PASSWORD)
     again.get_by_label("Project", exact=True).fill("demo")
     visit.button("Log in", again).click()

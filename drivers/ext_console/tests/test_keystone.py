@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -10,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import lab
 import pytest
 import requests
+from backends import keystone_setup
 from browsing import Browser, console, image
 from glancecore_ext_console.sessions import SESSIONS
 from keystoneauth1 import session as keystone_session
@@ -158,6 +160,19 @@ def test_a_token_that_was_taken_back_ends_the_session(service: Service, url: str
     assert (answer.status_code, (answer.json or {})["error"]) == (401, "session expired")
     assert "WWW-Authenticate" not in answer.headers
     assert records(service) == 0
+
+
+def test_login_in_the_second_in_which_all_tokens_were_taken_back(service: Service, url: str) -> None:
+    """Keystone counts that in whole seconds, and takes back what it gives in the same one."""
+    keystone, name = keystone_setup.Keystone(url), f"hasty-{time.time_ns()}"
+    user = keystone.ensure("user", {"name": name, "domain_id": "default"}, password=PASSWORD)
+    keystone.grant(keystone.ensure("role", {"name": "member"}), user, keystone.ensure("project", {"name": "demo", "domain_id": "default"}))
+    time.sleep(1 - time.time() % 1)
+    for enabled in (False, True):
+        keystone.call("PATCH", f"/users/{user}", {"user": {"enabled": enabled}})
+    browser = Browser(service.app)
+    assert browser.login("password", **{**DEMO, "username": name}, project="demo")["authenticated"]
+    assert browser.api("GET", "/v2/images").status_code == 200
 
 
 def test_a_session_ends_with_its_token(service: Service) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -51,14 +52,14 @@ class KeystoneWay(Way):
         if method == "application_credential":
             name = fields.get("application_credential_id", "")
             with self._counted(environ, name, "the application credential or its secret is wrong"):
-                access = self._access(v3.ApplicationCredential(
+                access = self._lasting(v3.ApplicationCredential(
                     self._url, application_credential_id=name, application_credential_secret=fields.get("application_credential_secret", "")))
             return self._of(method, access, [])  # its token is good for one project
         user, domain = fields.get("username", ""), fields.get("user_domain") or self._domain
         with self._counted(environ, f"{domain}\n{user}", _WRONG):
             project = fields.get("project") or None
-            access = self._access(v3.Password(self._url, username=user, password=fields.get("password", ""), user_domain_name=domain, project_name=project,
-                                              project_domain_name=(fields.get("project_domain") or self._domain) if project else None))
+            access = self._lasting(v3.Password(self._url, username=user, password=fields.get("password", ""), user_domain_name=domain, project_name=project,
+                                               project_domain_name=(fields.get("project_domain") or self._domain) if project else None))
         return self._in_a_project(method, access)
 
     def login_with(self, token: str) -> Login:
@@ -111,6 +112,21 @@ class KeystoneWay(Way):
 
     def _access(self, plugin: v3.Auth) -> AccessInfo:
         return plugin.get_auth_ref(self._session)
+
+    def _lasting(self, plugin: v3.Auth) -> AccessInfo:
+        """Keystone counts in whole seconds: who has his tokens taken back, because his password changed or somebody locked him out for a moment, loses
+        those that he gets in the rest of that second, too. One of the next second lasts."""
+        access = self._access(plugin)
+        token = str(access.auth_token)
+        try:
+            self._session.get(f"{self._url}/auth/tokens", authenticated=False, headers={"X-Auth-Token": token, "X-Subject-Token": token})
+        except (exceptions.http.Unauthorized, exceptions.http.NotFound):
+            LOG.info("Keystone has taken back a token of this second; asking for another in the next")
+            time.sleep(1)
+            access = self._access(plugin)
+        except exceptions.http.Forbidden:
+            LOG.debug("Keystone's policy does not let people look at their own tokens")
+        return access
 
     def _in_a_project(self, method: str, access: AccessInfo) -> Login:
         """In the one that the token is for, or the first one of the user's."""
