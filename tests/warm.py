@@ -1,4 +1,4 @@
-"""Starts our commands from a process that has loaded their libraries already, which is most of what a start costs.
+"""Starts our commands, and the stock clients', from a process that has loaded their libraries already, which is most of what a start costs.
 
 ``GLANCECORE_TEST_WARM=1`` switches it on, as ``tests/run.py`` does; without it every command is started as an operator does. The nursery (this
 file, run as a program) imports libraries, and of our own code what is pure: what the rest reads of the environment, it reads in the command's process,
@@ -13,6 +13,7 @@ import contextlib
 import gc
 import importlib
 import importlib.metadata
+import importlib.util
 import json
 import os
 import pkgutil
@@ -35,6 +36,12 @@ LIBRARIES = (
     "oslo_config.cfg", "oslo_context.context", "oslo_log.log", "oslo_middleware", "oslo_middleware.cors", "oslo_policy.policy", "oslo_utils.strutils",
     "oslo_utils.timeutils", "psycopg", "pymysql", "requests", "sqlalchemy", "sqlalchemy.dialects.mysql.pymysql",
     "sqlalchemy.dialects.postgresql.psycopg", "sqlalchemy.dialects.sqlite", "stevedore.named", "tenacity", "urllib3", "yaml")
+#: Of the stock clients, in an environment of theirs.
+CLIENTS = (
+    "barbicanclient.osc_plugin", "cliff.formatters.json_format", "cliff.formatters.table", "cliff.formatters.value", "cliff.formatters.yaml_format", "glanceclient.shell",
+    "glanceclient.v2.client", "glanceclient.v2.shell", "keystoneauth1.identity.v3", "keystoneclient.v3.client", "openstack.connection", "openstack.image.v2._proxy",
+    "openstackclient.compute.client", "openstackclient.identity.client", "openstackclient.image.client", "openstackclient.image.v2.image",
+    "openstackclient.image.v2.metadef_namespaces", "openstackclient.network.client", "openstackclient.object.client", "openstackclient.shell", "openstackclient.volume.client")
 #: Of our own, with all that is in them.
 PURE = ("glancecore.domain", "glancecore.ports")
 #: What looks at the environment when it is loaded, or must not be there at all.
@@ -90,14 +97,16 @@ class Process:
 
 
 class Nursery:
-    """The tests' end."""
+    """The tests' end. ``python``: of the environment whose commands it starts; ``libraries``: what it loads for them."""
 
-    def __init__(self) -> None:
+    def __init__(self, python: Path, libraries: Sequence[str]) -> None:
         self._folder = Path(tempfile.mkdtemp())
         self._lock = threading.Lock()
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            self._process = subprocess.Popen([sys.executable, __file__, str(theirs.fileno()), str(self._folder)], pass_fds=[theirs.fileno()])
+            ours = python == Path(sys.executable)
+            self._process = subprocess.Popen([python, __file__, str(theirs.fileno()), str(self._folder), *libraries], pass_fds=[theirs.fileno()],
+                                             env=None if ours else {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"})
         atexit.register(self._close)
 
     def start(self, command: str, words: Sequence[str], cwd: Path | None, env: Mapping[str, str], streams: Sequence[int]) -> Process:
@@ -113,23 +122,33 @@ class Nursery:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-_NURSERY: list[Nursery] = []
+#: By their environments' interpreters.
+_NURSERIES: dict[Path, Nursery] = {}
 
 
 def start(command: str, *words: str, cwd: Path | None = None, env: Mapping[str, str] | None = None, stdout: int, stderr: int) -> Process:
-    """The command (``glance-api`` …) with no input, and these file descriptors."""
-    if not _NURSERY:
-        _NURSERY.append(Nursery())
+    """Our command (``glance-api`` …) with no input, and these file descriptors."""
     with Path(os.devnull).open("rb") as nothing:
-        return _NURSERY[0].start(command, words, cwd, os.environ if env is None else env, [nothing.fileno(), stdout, stderr])
+        return _nursery_of(Path(sys.executable), LIBRARIES).start(command, words, cwd, os.environ if env is None else env, [nothing.fileno(), stdout, stderr])
+
+
+def start_client(python: Path, command: str, *words: str, env: Mapping[str, str], streams: Sequence[int]) -> Process:
+    """A stock client's (``openstack``, ``glance``) from the environment of that interpreter."""
+    return _nursery_of(python, CLIENTS).start(command, words, None, env, streams)
+
+
+def _nursery_of(python: Path, libraries: Sequence[str]) -> Nursery:
+    if python not in _NURSERIES:
+        _NURSERIES[python] = Nursery(python, libraries)
+    return _NURSERIES[python]
 
 
 # -- the nursery ------------------------------------------------------------------------------------------------------------
-def _nursery(ours: socket.socket, folder: Path) -> None:
-    for name in LIBRARIES:
+def _nursery(ours: socket.socket, folder: Path, libraries: Sequence[str]) -> None:
+    for name in libraries:
         with contextlib.suppress(ImportError):  # a driver's tests run without the others' libraries
             importlib.import_module(name)
-    for package in PURE:
+    for package in PURE if importlib.util.find_spec("glancecore") else ():
         for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
             importlib.import_module(module.name)
     if found := NEVER & set(sys.modules):
@@ -209,4 +228,4 @@ def _become(wanted: Mapping[str, object], streams: Sequence[int], script: import
 
 
 if __name__ == "__main__":
-    _nursery(socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2]))
+    _nursery(socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2]), sys.argv[3:])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,9 +32,8 @@ def ours(peer: Peer) -> Iterator[lab.Service]:
 
 def _adopt(service: lab.Service, peer: Peer, *args: str) -> dict[str, Any]:
     """Exit code and report must agree."""
-    done = subprocess.run(
-        [lab.BIN / "glance-manage", "--config-file", service.config_file, "--json", "adopt", "--store", "slow=quick", *args],
-        env={**os.environ, "GLANCE_DATABASE": peer.database}, capture_output=True, text=True, check=False)
+    done = lab.command("glance-manage", "--config-file", service.config_file, "--json", "adopt", "--store", "slow=quick", *args,
+                       env={**os.environ, "GLANCE_DATABASE": peer.database})
     assert done.returncode in (0, 1), done.stderr
     report = json.loads(done.stdout)
     assert done.returncode == (1 if report["findings"] else 0)
@@ -94,7 +92,7 @@ def test_a_deployment_is_taken_over_in_place(peer: Peer, ours: lab.Service) -> N
     # what waited for its deletion can be had back
     pending = peer.ids["pending_delete"]
     assert client.call("GET", f"/v2/images/{pending}").status_code == 404
-    subprocess.run([lab.BIN / "glance-scrubber", "--config-file", ours.config_file, "--restore", pending], check=True, capture_output=True)
+    assert lab.command("glance-scrubber", "--config-file", ours.config_file, "--restore", pending).returncode == 0
     image = client.show(pending)
     assert (image["status"], image["tags"], image["colour"]) == ("active", ["still"], "blue")
     assert client.download(pending).content == peer.data["pending_delete"]
@@ -132,8 +130,7 @@ def test_an_id_that_was_used_is_not_used_again(peer: Peer, ours: lab.Service) ->
 def test_mistakes_are_told_in_one_line(args: list[str], url: str, said: str, tmp_path: Path) -> None:
     with lab.service(folder=tmp_path, start=False) as service:
         env = {name: value for name, value in os.environ.items() if name != "GLANCE_DATABASE"} | ({"GLANCE_DATABASE": url} if url else {})
-        done = subprocess.run([lab.BIN / "glance-manage", "--config-file", service.config_file, "adopt", *args], env=env,
-                              capture_output=True, text=True, check=False)
+        done = lab.command("glance-manage", "--config-file", service.config_file, "adopt", *args, env=env)
         assert done.returncode == 1
         assert said in done.stderr
         assert len(done.stderr.splitlines()) == 1

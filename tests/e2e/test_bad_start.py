@@ -118,8 +118,7 @@ MISTAKES: dict[str, tuple[Config | Callable[[Path], Config], tuple[str, ...]]] =
 
 
 def _start(service: lab.Service) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([lab.BIN / "glance-api", "--config-file", service.config_file], capture_output=True, text=True,
-                          timeout=60, check=False)
+    return lab.command("glance-api", "--config-file", service.config_file, timeout=60)
 
 
 @pytest.mark.parametrize("name", MISTAKES)
@@ -186,8 +185,7 @@ def test_a_broken_store_is_listed_and_the_others_serve(tmp_path: Path) -> None:
         assert client.upload(image["id"], b"x", **{"x-image-meta-store": "bad"}).status_code == 503
         assert client.upload(image["id"], b"x").status_code == 204
         for action in ("check", "list"):
-            told = subprocess.run([lab.BIN / "glance-plugins", "--config-file", service.config_file, action],
-                                  capture_output=True, text=True, timeout=60, check=False)
+            told = lab.command("glance-plugins", "--config-file", service.config_file, action)
             assert "a_library_that_is_not_there" in told.stdout
             assert told.returncode == (1 if action == "check" else 0)
 
@@ -237,7 +235,7 @@ def test_what_becomes_of_a_glance_deployments_options(tmp_path: Path) -> None:
     file.write_text("[DEFAULT]\nworkers = 2\nscrub_pool_size = 2\n[image_import_opts]\nmax_parallel_stores = 2\n[profiler]\nenabled = true\n")
 
     def check() -> tuple[int, list[str]]:
-        done = subprocess.run([lab.BIN / "glance-plugins", "check", "--glance-config", file], capture_output=True, text=True, timeout=60, check=False)
+        done = lab.command("glance-plugins", "check", "--glance-config", file)
         return done.returncode, [" ".join(x.split()) for x in done.stdout.splitlines()]
 
     code, lines = check()
@@ -253,7 +251,7 @@ def test_what_becomes_of_a_glance_deployments_options(tmp_path: Path) -> None:
 
 def test_check_finds_typing_errors(tmp_path: Path) -> None:
     with lab.service({"DEFAULT": {"worker": 3}}, folder=tmp_path, start=False) as service:
-        told = subprocess.run([lab.BIN / "glance-plugins", "--config-file", service.config_file, "check"], capture_output=True, text=True, timeout=60, check=False)
+        told = lab.command("glance-plugins", "--config-file", service.config_file, "check")
     assert told.returncode == 1
     assert "[DEFAULT] worker is not an option" in told.stdout
     assert "did you mean workers?" in told.stdout

@@ -272,13 +272,12 @@ def test_cache_manage(service: lab.Service) -> None:
     assert json.loads(manage(service, "--json", "--force", "delete-all-queued-images")) == {"deleted": 0}
     assert cached(service) == set()
     assert "404" in manage(service, "--force", "queue-image", str(uuid.uuid4()), status=1)
-    done = subprocess.run([lab.BIN / "glance-cache-manage", "-p", "9", "list-cached"], capture_output=True, text=True, check=False, timeout=60)
+    done = lab.command("glance-cache-manage", "-p", "9", "list-cached")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
 
 
 def run(service: lab.Service, command: str, *args: str) -> dict[str, Any]:
-    done = subprocess.run([lab.BIN / command, "--config-file", service.config_file, *args, "--json"], capture_output=True, text=True,
-                          check=False, timeout=60)
+    done = lab.command(command, "--config-file", service.config_file, *args, "--json")
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,8 +27,7 @@ def _empty(service: lab.Service) -> None:
 
 def manage(service: lab.Service, *words: str | Path, code: int = 0) -> tuple[Any, str]:
     """What it prints as JSON, and what it says on standard error."""
-    done = subprocess.run([lab.BIN / "glance-manage", "--config-file", service.config_file, "--json", *words], check=False,
-                          capture_output=True, text=True)
+    done = lab.command("glance-manage", "--config-file", service.config_file, "--json", *words)
     assert done.returncode == code, done.stdout + done.stderr
     return json.loads(done.stdout) if done.stdout else None, done.stderr
 

@@ -26,13 +26,13 @@ BIG = random.Random(3).randbytes(24 << 20)
 IDENTITY = {"X-Identity-Status": "Confirmed", "X-User-Id": "u", "X-Project-Id": "demo", "X-Roles": "admin,member,reader"}
 
 
-def command(*args: object) -> list[str]:
+def words(*args: object) -> list[str]:
     headers = [x for side in ("source", "target") for name, value in IDENTITY.items() for x in (f"--{side}-header", f"{name}: {value}")]
-    return [str(lab.BIN / "glance-replicator"), *headers, "--json", *map(str, args)]
+    return [*headers, "--json", *map(str, args)]
 
 
 def replicator(*args: object, code: int = 0) -> dict[str, Any]:
-    done = subprocess.run(command(*args), capture_output=True, text=True, check=False)
+    done = lab.command("glance-replicator", *words(*args))
     assert done.returncode == code, done.stdout + done.stderr
     return dict(json.loads(done.stdout)) if done.stdout else {"error": done.stderr}
 
@@ -179,7 +179,7 @@ def test_killed_in_the_middle_and_run_again(ours: str, another: str) -> None:
     client = admin(ours)
     image_id = client.create(name="slow", visibility="public", protected=True)["id"]
     assert client.upload(image_id, BIG * 8).status_code == 204
-    process = subprocess.Popen(command("livecopy", ours, another), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([lab.BIN / "glance-replicator", *words("livecopy", ours, another)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     end = time.monotonic() + 60
     while admin(another).call("GET", f"/v2/images/{image_id}").json().get("status") != "saving":
         assert time.monotonic() < end
@@ -306,8 +306,7 @@ def test_a_cloud_of_clouds_yaml_with_http_basic(tmp_path: Path, ours: str) -> No
         image_id = admin(ours).create(name="x")["id"]
         admin(ours).upload(image_id, b"data")
         headers = [x for name, value in IDENTITY.items() for x in ("--source-header", f"{name}: {value}")]
-        done = subprocess.run([lab.BIN / "glance-replicator", *headers, "--without", "owner", "livecopy", ours, "mine"], cwd=tmp_path,
-                              capture_output=True, text=True, check=False)
+        done = lab.command("glance-replicator", *headers, "--without", "owner", "livecopy", ours, "mine", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines() == [f"copied     {image_id}", "1 copied (4 bytes)"]
 

@@ -20,7 +20,7 @@ from waiting import until
 
 RUN = Path(__file__).parent / "next_release" / "run.py"
 #: Of requests, on each node, between two steps of the upgrade.
-SOME = 12
+SOME = 6
 
 
 class Load:
@@ -41,7 +41,7 @@ class Load:
         self._thread.join(120)
 
     def _work(self) -> None:
-        while not self._ended.is_set():
+        while not self._ended.wait(0.05):  # the commands of the upgrade run on the same processors
             try:
                 self._one()
             except (AssertionError, requests.RequestException) as exc:
