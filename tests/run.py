@@ -3,7 +3,8 @@
     run.py [--check] [SUITE...]        no suite named: all of them; --check: what needs no server and ends soon
     run.py --list
 
-Two suites run at a time (``LANES=1``: one), and one more that mostly waits, but none beside one that takes away a backend it needs. Every suite leaves a
+Three suites run at a time (``LANES=1``: one), as each waits now and then, and one more that mostly waits, but none beside one that takes away a backend
+it needs. Every suite leaves a
 log and a JUnit file in ``$LAB_DIR/results``. Backends are started before the first suite that needs them and stopped
 after the last one (``KEEP=1``: not stopped). The last line is ``N passed, N failed``.
 """
@@ -151,7 +152,7 @@ def all_suites() -> list[Suite]:
 
 
 #: Suites at a time; where it is more than one, another one that mostly waits runs beside them.
-LANES = int(os.environ.get("LANES") or 2)
+LANES = int(os.environ.get("LANES") or 3)
 
 
 @dataclass

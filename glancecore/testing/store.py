@@ -371,10 +371,12 @@ class StoreConformance(Depth, PartsRules):
         self.assert_stored(store, backdoor, self.put(store, b"now right", key=key, size=9), b"now right")
 
     @needs(Cap.WRITE)
-    @pytest.mark.parametrize("size", [0, 10, CHUNK, "big"])
-    @pytest.mark.parametrize("exc", [SourceBroke("kit"), OSError(5, "Input/output error"), ConnectionResetError(104, "Connection reset by peer"),
-                                     TimeoutError(110, "Connection timed out"), errors.Gone("kit"), errors.StoreUnavailable("kit"), KeyboardInterrupt()],
-                             ids=lambda exc: type(exc).__name__)
+    @pytest.mark.parametrize(("exc", "size"), [
+        *((exc, CHUNK) for exc in (SourceBroke("kit"), OSError(5, "Input/output error"), ConnectionResetError(104, "Connection reset by peer"),
+                                   TimeoutError(110, "Connection timed out"), errors.Gone("kit"), errors.StoreUnavailable("kit"), KeyboardInterrupt())),
+        *((exc, "big") for exc in (ConnectionResetError(104, "Connection reset by peer"), errors.StoreUnavailable("kit"), KeyboardInterrupt())),
+        (TimeoutError(110, "Connection timed out"), 0), (OSError(5, "Input/output error"), 10)],
+        ids=lambda x: str(x) if isinstance(x, (int, str)) else type(x).__name__)
     def test_exception_of_the_source_passes_unchanged(self, store: Store, size: int | str, exc: BaseException) -> None:
         """The very object: it is a quota, a broken connection or a cancellation, and no trouble of the store's."""
         with pytest.raises(type(exc)) as caught:
