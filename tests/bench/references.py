@@ -3,7 +3,8 @@
     references.py [--families N] [--times N] [--turns N] [--only WORD,...] [KIND...]      sqlite, mariadb, postgresql; prints the section of docs/performance.md
 
 Families of ten versions each; the five older ones are deprecated. ``--times``: so many times the images, the others in no family. CPU is that of the
-service, and in brackets with the database's server, from the scheduler. The turns of all questions are mixed, so that a busy machine is busy for each.
+service, and in brackets with the database's server, from the scheduler. The turns of all questions are mixed, so that a busy machine is busy for each. Shows and
+lists are asked of the same database without the extensions as well.
 The plans are the first of each policy; their memory is what the process that makes one had at most, beside what it had before.
 """
 
@@ -36,6 +37,9 @@ FAMILIES, TIMES, TURNS = 1000, 10, 24
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 OWNER, CALLER = "publisher", "bench"
 ASKED = 40
+EXTENSIONS = "families, lifecycle"
+#: The questions that can be asked without them.
+PLAIN = ("show", "list of 20", "list of 1000", "list by property", "list by name")
 
 
 def make(url: str, count: int) -> dict[str, list[str]]:
@@ -104,8 +108,9 @@ def questions(made: dict[str, list[str]]) -> dict[str, list[str]]:
 
 
 @contextlib.contextmanager
-def served(kind: str, count: int, times: int) -> Iterator[tuple[int, list[int], dict[str, list[str]]]]:
-    config: lab.Config = {"DEFAULT": {"auth_strategy": "headers", "workers": 1, "enabled_extensions": "families, lifecycle"}, "server": {"threads": 8},
+def served(kind: str, count: int, times: int) -> Iterator[tuple[lab.Service, list[int], dict[str, list[str]]]]:
+    """The first of the processes is the service's, which is not the same after ``started``."""
+    config: lab.Config = {"DEFAULT": {"auth_strategy": "headers", "workers": 1, "enabled_extensions": EXTENSIONS}, "server": {"threads": 8},
                           "ext_families": {"families_per_project": 10_000}}
     with lab.new_database(kind) as database, lab.service(config, database=database, start=False) as service:
         service.start()  # makes the schema
@@ -113,13 +118,21 @@ def served(kind: str, count: int, times: int) -> Iterator[tuple[int, list[int], 
         made = make(database, count)
         if times > 1:
             subprocess.run([sys.executable, lab.REPO / "tests/bench/fill.py", database, str(times)], check=True, stdout=subprocess.DEVNULL)
-        service.start()
-        assert service.process is not None
-        roots = [service.process.pid]
+        roots = [0]
         if kind != "sqlite":
             roots.append(int((lab.LAB / kind / "server.pid").read_text().split()[0]))
-        settled(roots)
-        yield service.port, roots, made
+        started(service, roots)
+        yield service, roots, made
+
+
+def started(service: lab.Service, roots: list[int], extensions: str = EXTENSIONS) -> None:
+    """Anew, with these extensions."""
+    service.stop()
+    service.config_file.write_text(lab.config_text(lab.merged(service.config, {"DEFAULT": {"enabled_extensions": extensions}})))
+    service.start()
+    assert service.process is not None
+    roots[0] = service.process.pid
+    settled(roots)
 
 
 def measured(port: int, roots: Sequence[int], asked: dict[str, list[str]], turns: int) -> dict[str, list[tuple[float, float]]]:
@@ -198,21 +211,25 @@ def _memory(root: int, *, anew: bool = False) -> dict[int, float]:
 
 
 # -- the section ---------------------------------------------------------------------------------------------------------
-def section(kind: str, images: int, families: int, costs: dict[str, list[tuple[float, float]]], plans: dict[str, Planned]) -> str:
+Costs = dict[str, list[tuple[float, float]]]
+
+
+def section(kind: str, images: int, families: int, costs: Costs, without: Costs, plans: dict[str, Planned]) -> str:
     both = kind != "sqlite"
-    medians = {name: [statistics.median(x) for x in zip(*turns, strict=True)] for name, turns in costs.items()}
+    medians, bare = ({name: [statistics.median(x) for x in zip(*turns, strict=True)] for name, turns in found.items()} for found in (costs, without))
     show = medians["show"]
 
     def figure(alone: float, whole: float, digits: int) -> str:
         return f"{alone:,.{digits}f}" + (f" ({whole:,.{digits}f})" if both else "")
 
-    asked = [[name, figure(alone, whole, 2), figure(alone / show[0], whole / show[1], 2)] for name, (alone, whole) in medians.items()]
+    asked = [[name, figure(alone, whole, 2), figure(alone / show[0], whole / show[1], 2),
+              figure(alone / bare[name][0], whole / bare[name][1], 2) if name in bare else ""] for name, (alone, whole) in medians.items()]
     made = [[name, f"{x.due:,}", figure(*x.cpu, 1), f"{x.seconds:,.0f}", f"{x.grown:,.0f}"] for name, x in plans.items()]
     whose = "of the service, and in brackets with the database's server" if both else "of the service"
     return "\n".join([
         f"{HEADING}: {NAMES[kind]}\n",
         f"{images:,} images of one project, of which {families * VERSIONS:,} are versions of {families:,} families; half of these are deprecated. CPU is that {whose}.\n",
-        _table(["request", "CPU milliseconds", "times a show"], asked),
+        _table(["request", "CPU milliseconds", "times a show", "times the same without the extensions"], asked),
         "A plan looks at all images of the project, whatever the policy selects, and keeps of the selected ones what matters to the policy.\n",
         _table(["the policy selects", "images with a step due", "CPU seconds", "seconds by the clock", "MiB more than before, at most"], made)])
 
@@ -225,12 +242,16 @@ def report(kinds: Sequence[str] = ("sqlite", "mariadb"), families: int = FAMILIE
     """``only``: of the questions those with one of these words, comma-separated, and the show."""
     sections = []
     for kind in kinds:
-        with served(kind, families, times) as (port, roots, made):
+        with served(kind, families, times) as (service, roots, made):
             images = families * VERSIONS * times
             say(f"{kind}: {images:,} images, {families:,} families")
-            costs = measured(port, roots, {x: y for x, y in questions(made).items() if x == "show" or any(word in x for word in only.split(","))}, turns)
+            asked = {x: y for x, y in questions(made).items() if x == "show" or any(word in x for word in only.split(","))}
+            costs = measured(service.port, roots, asked, turns)
+            started(service, roots, "")
+            without = measured(service.port, roots, {x: y for x, y in asked.items() if x in PLAIN}, turns)
+            started(service, roots)
             say(f"{kind}: asked")
-            sections.append(section(kind, images, families, costs, planned(port, roots)))
+            sections.append(section(kind, images, families, costs, without, planned(service.port, roots)))
     return "\n".join(sections)
 
 
