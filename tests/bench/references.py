@@ -263,7 +263,8 @@ def main() -> None:
     parser.add_argument("--only", default="", help="of the questions those with one of these words, and the show")
     parser.add_argument("kinds", nargs="*", default=["sqlite", "mariadb"])
     options = parser.parse_args()
-    print(report(options.kinds, options.families, options.times, options.turns, options.only))
+    for kind in options.kinds:
+        print(report([kind], options.families, options.times, options.turns, options.only), flush=True)
 
 
 if __name__ == "__main__":
