@@ -81,7 +81,8 @@ class Attachment:
     """Data that lies in a store already, as the store tells of it (size in bytes) and as the caller says it must be.
 
     ``checksum`` and the hash are what the caller expects, or None. ``formats``: disk_format and container_format that its beginning was
-    inspected as, or None."""
+    inspected as, or None. ``unproved``: nobody has read the data to see whether it
+    has that hash."""
 
     location: Location
     size: int
@@ -90,6 +91,7 @@ class Attachment:
     hash_algo: str | None = None
     hash_value: str | None = None
     formats: tuple[str | None, ...] | None = None
+    unproved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,8 @@ class Image:
     importing: Importing | None = None
     #: The status that an image in pending_delete had, and gets back when that is undone.
     status_before_delete: Status | None = None
+    #: Its hash is what somebody said; the data was not read yet, and nobody uses it until it is found to have that hash.
+    unproved: bool = False
     #: The viewer's project when the image is shared with it; told by the repository, not part of the image.
     as_member: str | None = None
 
@@ -201,7 +205,9 @@ class Image:
 
     def begin_import(self, task: str, stores: tuple[str, ...], kept: Staged | None = None) -> Image:
         """From queued or uploading: importing; ``kept`` is what an earlier import has left for this one. An image that has data stays as it
-        is and gets more copies."""
+        is and gets more copies. Raises WrongStatus while nothing proves that data."""
+        if self.unproved:
+            raise errors.WrongStatus(f"image {self.id}: its data is not copied before it was read and found to have the hash that it is said to have")
         begun = self if self.status in (Status.ACTIVE, Status.DEACTIVATED) else replace(self.to(Status.IMPORTING), last_error=None)
         begun = replace(begun, attempt=self.attempt + 1, importing=Importing(task, stores, formats=(self.disk_format, self.container_format)))
         if kept is not None:
@@ -286,7 +292,7 @@ class Image:
         if self.status is Status.ACTIVE:
             return copied
         self.require_formats()
-        return replace(copied.to(to), size=data.size, virtual_size=data.virtual_size, checksum=data.checksum,
+        return replace(copied.to(to), unproved=data.unproved, size=data.size, virtual_size=data.virtual_size, checksum=data.checksum,
                        hash_algo=data.hash_algo, hash_value=data.hash_value, last_error=None)
 
     def drop(self, url: str, *, deactivated: bool = False) -> Image:
@@ -345,12 +351,25 @@ class Image:
             return self
         if self.status is not Status.ACTIVE:
             raise errors.Forbidden(f"image {self.id} is {self.status.value}: only an active image can be deactivated")
-        return self.to(Status.DEACTIVATED)
+        return replace(self.to(Status.DEACTIVATED), last_error=None)
 
-    def reactivate(self) -> Image:
+    def proved(self, digests: Digests) -> Image:
+        """All of its data was read, and is what it is said to be."""
+        found = replace(self, size=digests.size, checksum=digests.checksum, hash_algo=digests.hash_algo, hash_value=digests.hash_value,
+                        virtual_size=digests.virtual_size, unproved=False)
+        return found.to(Status.ACTIVE) if self.status is Status.IMPORTING else found
+
+    def found_bad(self, last_error: str) -> Image:
+        """Its data is not safe, or not what it is said to be: nobody uses it, until an administrator says otherwise."""
+        return replace(self.to(Status.DEACTIVATED) if self.status is Status.ACTIVE else self, last_error=last_error)
+
+    def reactivate(self, *, admin: bool) -> Image:
+        """Raises Forbidden."""
         if self.status is Status.ACTIVE:
             return self
         if self.status is not Status.DEACTIVATED:
             raise errors.Forbidden(
                 f"image {self.id} is {self.status.value}: only a deactivated image can be reactivated")
-        return self.to(Status.ACTIVE)
+        if self.last_error is not None and not admin:
+            raise errors.Forbidden(f"image {self.id} was deactivated by the service, as its data was found to be bad ({self.last_error}): only an administrator can reactivate it")
+        return replace(self.to(Status.ACTIVE), last_error=None)

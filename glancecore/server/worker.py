@@ -137,9 +137,7 @@ class Worker(StoppingWorker):
                 socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
 
     def _accept_when(self, wanted: bool) -> None:
-        if wanted and len(self._connections) >= self._limits.connections:
-            wanted = self._evict()
-        wanted = wanted and time.monotonic() >= self._full_until
+        wanted = wanted and self._has_room() and time.monotonic() >= self._full_until
         if wanted == self._accepting:
             return
         for listener in self.sockets:
@@ -152,6 +150,10 @@ class Worker(StoppingWorker):
                 del self._targets[listener.fileno()]
         self._accepting = wanted
 
+    def _has_room(self) -> bool:
+        """For one more, be it in place of another."""
+        return len(self._connections) < self._limits.connections or any(map(Connection.gives_way, self._connections))
+
     def _evict(self, gives_way: Callable[[Connection], bool] = Connection.gives_way) -> bool:
         """The connection that has waited longest for its client makes room for another. Whether there is one."""
         for connection in self._connections:
@@ -163,7 +165,7 @@ class Worker(StoppingWorker):
 
     def _accept(self, listener: Any) -> None:
         for _ in range(ACCEPTED_AT_ONCE):
-            if len(self._connections) >= self._limits.connections and not self._evict():
+            if not self._has_room():
                 return
             try:
                 sock, client = listener.accept()
@@ -180,6 +182,8 @@ class Worker(StoppingWorker):
             except OSError:
                 sock.close()
                 continue
+            if len(self._connections) >= self._limits.connections:  # only now: the one that gives way may have come just before
+                self._evict()
             self._connections[connection] = None
             self._call(connection, self._readable)
 

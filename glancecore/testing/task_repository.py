@@ -219,9 +219,10 @@ class TaskConformance:
         image = make_image(staged=staged, importing=Importing("task", ("a", "b"), ("c",), ("raw", None), (("x", None), ("y", "z"))))
         database.images.commit(ImageAdded(image))
         assert database.images.get(image.id) == image
-        later = saved(image, staged=replace(staged, verdict=None), importing=Importing())
+        later = saved(image, staged=replace(staged, verdict=None), importing=Importing(), unproved=True)
         database.images.commit(ImageChanged(image, later))
         assert database.images.get(image.id) == later
         last = saved(later, staged=None, importing=None)
+        assert last.unproved
         database.images.commit(ImageChanged(later, last))
         assert database.images.get(image.id) == last

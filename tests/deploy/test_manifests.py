@@ -148,7 +148,15 @@ def test_options_exist(text: str) -> None:
 def test_variables_are_options() -> None:
     named = {x.removeprefix("OS_").lower() for x in variables()}
     assert len(named) > 8
-    assert [x for x in named if not exists(*x.split("__"))] == []
+    assert [x for x in named if not exists(*x.replace("default__", "DEFAULT__").split("__"))] == []
+
+
+def test_no_place_is_open_to_everybody() -> None:
+    """Each binds to all addresses, so each says who is asked about identities."""
+    place = yaml.safe_load(COMPOSE.read_text())["x-glance"]["environment"]
+    assert ("DEFAULT", "bind_host = 0.0.0.0") in [(x, f"{y} = 0.0.0.0") for x, y in options((DEPLOY / "container/glance-api.conf").read_text()) if y == "bind_host"]
+    assert place["OS_DEFAULT__AUTH_STRATEGY"] == "keystone"
+    assert "auth_strategy = keystone" in configuration()
 
 
 def test_compose_runs_the_image_without_privileges() -> None:

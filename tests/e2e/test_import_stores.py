@@ -163,6 +163,29 @@ def test_one_store_fails_and_need_not_succeed(client: Client, service: lab.Servi
     assert blobs(service) == []
 
 
+def test_the_failed_copies_of_what_was_fetched_are_made_of_the_image(client: Client, service: lab.Service) -> None:
+    """Whatever the web server has by now."""
+    source = Path(lab.nginx().settings["NGINX_ROOT"], "later-other.raw")
+    source.write_bytes(DATA)
+    image_id = client.create()["id"]
+    gone(service, "two")
+    try:
+        assert start(client, image_id, "web-download", method={"uri": f"{lab.nginx().url}/{source.name}"}, stores=["one", "two"],
+                     all_stores_must_succeed=False).status_code == 202
+        task = until_ended(client, image_id)
+    finally:
+        back(service, "two")
+    assert task["status"] == "success", task
+    source.write_bytes(os.urandom(2 * len(DATA)))
+    assert client.call("POST", f"/v2/images/{image_id}/tasks/{task['id']}/actions/retry").status_code == 202
+    ended = until_ended(client, image_id)
+    assert ended["status"] == "success", ended
+    assert client.show(image_id)["size"] == len(DATA)
+    check(client, image_id, ("one", "two"))
+    assert client.delete(image_id).status_code == 204
+    assert blobs(service) == []
+
+
 def test_no_store_succeeds(client: Client, service: lab.Service) -> None:
     image_id = client.create()["id"]
     for store in ("two", "three"):

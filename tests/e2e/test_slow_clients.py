@@ -231,6 +231,21 @@ def test_those_that_wait_make_room_for_those_that_ask(sent: bytes) -> None:
             connection.close()
 
 
+def test_who_has_just_come_makes_room_for_nobody() -> None:
+    """All other connections are busy, and the last one waits for its header: no other client is there that it could make room for."""
+    with lab.service(lab.merged(HEADERS_AUTH, {"DEFAULT": {"workers": 1}, "server": {"threads": 5, "worker_connections": 6, "client_timeout": 600}})) as service:
+        busy = [_upload(service) for _ in range(5)]
+        for connection in busy:
+            connection.sendall(b"x" * 1000)
+        until(lambda: _metric(service, 'glance_server_connections{state="header"}') == 0)
+        last = _connected(service)
+        time.sleep(1)
+        last.sendall(b"GET /healthcheck HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert last.recv(12) == b"HTTP/1.1 200"
+        for connection in (*busy, last):
+            connection.close()
+
+
 def test_bodies_that_do_not_come_take_little_memory() -> None:
     """Without a login. The oldest make room for others, whose bodies come."""
     with lab.service(lab.merged(HEADERS_AUTH, {"DEFAULT": {"workers": 1}})) as service:

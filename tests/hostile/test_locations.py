@@ -29,6 +29,7 @@ from glancecore.assembly.build import build
 from glancecore.assembly.kernel import load_database
 from glancecore.assembly.lifecycle import Service
 from glancecore.domain import errors
+from glancecore.domain.lease import Lease
 from glancecore.features.images.extension import ImagesExtension
 from glancecore.kernel.transfer.store_facade import StoreFacade
 from glancecore.kernel.transfer.store_settings import StoreSettings
@@ -313,6 +314,48 @@ def test_data_without_a_hash_is_not_sent(service: Service, a: Person, web: str, 
     answer = a.call("GET", f"/v2/images/{image_id}/file")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert "hash" in answer.text
+
+
+@pytest.mark.parametrize("way", ["add", "replace"])
+def test_a_hash_that_somebody_says_proves_nothing_until_the_data_was_read(service: Service, a: Person, web: str, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also not where a copy is to be made of it, or another location is added."""
+    hashing, given = service.of(ImagesExtension).hashing, {"os_hash_algo": "sha512", "os_hash_value": hashlib.sha512(SECRET).hexdigest()}
+    image_id, value, held = a.create()["id"], {"url": served(web, SECRET), "metadata": {}, "validation_data": given}, list[Lease]()
+    with monkeypatch.context() as patch:
+        patch.setattr(hashing, "start", held.append)
+        change = {"op": way, "path": "/locations/-" if way == "add" else "/locations", "value": value if way == "add" else [value]}
+        answer = a.patch(image_id, change)
+        assert (answer.status_code, (answer.json or {})["status"], (answer.json or {})["os_hash_value"]) == (200, "active", given["os_hash_value"])
+    assert a.patch(image_id, {"op": "add", "path": "/locations/-", "value": {**value, "url": served(web, SECRET)}}).status_code == 200
+    answer = a.call("GET", f"/v2/images/{image_id}/file")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert a.call("POST", f"/v2/images/{image_id}/import", {"method": {"name": "copy-image"}, "all_stores": True}).status_code in (403, 409)
+    hashing.start(*held)
+    end = time.monotonic() + 30
+    while (answer := a.call("GET", f"/v2/images/{image_id}/file")).status_code != 200:
+        assert time.monotonic() < end, answer.text
+        time.sleep(0.02)
+    assert answer.data == SECRET
+
+
+def test_who_owns_an_image_does_not_take_back_what_the_service_has_found(service: Service, a: Person, web: str) -> None:
+    image_id = a.create()["id"]
+    given = {"os_hash_algo": "sha512", "os_hash_value": hashlib.sha512(OTHER).hexdigest()}
+    assert a.patch(image_id, {"op": "add", "path": "/locations/-", "value": {"url": served(web, SECRET), "metadata": {}, "validation_data": given}}).status_code == 200
+    end = time.monotonic() + 30
+    while (image := a.call("GET", f"/v2/images/{image_id}").json or {})["status"] != "deactivated":
+        assert time.monotonic() < end, image
+        time.sleep(0.02)
+    answer = a.call("POST", f"/v2/images/{image_id}/actions/reactivate")
+    assert (answer.status_code, "only an administrator" in answer.text, given["os_hash_value"] in answer.text) == (403, True, True)
+    admin = Person(service.app, roles="admin,member,reader")
+    assert admin.call("POST", f"/v2/images/{image_id}/actions/reactivate").status_code == 204
+    assert a.call("GET", f"/v2/images/{image_id}/file").status_code == 503, "nothing proves it still"
+    # what an owner has deactivated himself he takes back himself
+    mine = a.create()["id"]
+    assert a.upload(mine).status_code == 204
+    for action in ("deactivate", "reactivate"):
+        assert a.call("POST", f"/v2/images/{mine}/actions/{action}").status_code == 204
 
 
 @pytest.mark.parametrize("algorithm", ["md5", "sha1"])

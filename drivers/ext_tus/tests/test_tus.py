@@ -43,6 +43,17 @@ def test_options_without_identity(tus: Tus) -> None:
         assert "sha1" in answer.headers["Tus-Checksum-Algorithm"].split(",")
 
 
+@pytest.mark.parametrize("zeros", [100, 4300, 5000])
+def test_zeros_in_front_of_a_number_mean_nothing(tus: Tus, zeros: int) -> None:
+    place = f"/v2/images/{tus.image()}/uploads"
+    answer = tus.call("POST", place, Upload_Length="0" * zeros + "2000")
+    assert answer.status_code == 201, answer.text
+    url = answer.headers["Location"]
+    assert tus.call("HEAD", url).headers["Upload-Length"] == "2000"
+    assert tus.patch(url, 0, b"x" * 10, Upload_Offset="0" * zeros).status_code == 204
+    assert tus.call("POST", place, Upload_Length="9" * zeros).status_code == 413
+
+
 def test_an_upload_in_pieces(service: lab.Service, tus: Tus) -> None:
     metadata = f"filename {encoded('disk.img')},empty"
     answer = tus.create(tus.image(), Upload_Metadata=metadata)

@@ -116,12 +116,7 @@ class LocationHashing:
         return intake.digests
 
     def _accept(self, lease: Lease, digests: Digests) -> None:
-        def known(image: Image) -> Image:
-            found = replace(image, size=digests.size, checksum=digests.checksum, hash_algo=digests.hash_algo,
-                            hash_value=digests.hash_value, virtual_size=digests.virtual_size)
-            return found.to(Status.ACTIVE) if image.status is Status.IMPORTING else found
-
-        self._end(lease, known)
+        self._end(lease, lambda image: image.proved(digests))
 
     def _refuse(self, lease: Lease, cause: errors.GlanceError) -> None:
         """An image that waited for it is queued again, without the location. One that is in use already is deactivated when
@@ -131,7 +126,7 @@ class LocationHashing:
                 return image.give_up(Status.QUEUED, str(cause))
             if isinstance(cause, errors.StoreError):
                 return image
-            return replace(image.to(Status.DEACTIVATED) if image.status is Status.ACTIVE else image, last_error=str(cause))
+            return image.found_bad(str(cause))
 
         self._end(lease, refused, cause)
 

@@ -119,13 +119,12 @@ class Locations:
         (data,) = self._look_up(ctx, [(image, wanted, self._readers(ctx, wanted))])
         if data.hash_algo is None and self._hashes(data.location):
             data = replace(data, hash_algo=self._settings.algorithm)  # so that clients see which hash is on its way
-        verified = data.hash_value is not None and self._hashes(data.location)
-        saved = self._writer.image(image, image.attach(data, to=Status.IMPORTING if verified else Status.ACTIVE))
+        saved = self._writer.image(image, image.attach(data, to=Status.IMPORTING if data.unproved else Status.ACTIVE))
         with self.effects(image, saved.after) as effects:
             task = self._task(ctx, saved.after, data)
             if not effects.background:
                 task = task.succeed(task.created_at, {"image_id": image.id})
-            event = ImageEvent(EventType.IMAGE_UPDATE if verified else EventType.IMAGE_ACTIVATE, saved.after)
+            event = ImageEvent(EventType.IMAGE_UPDATE if data.unproved else EventType.IMAGE_ACTIVATE, saved.after)
             try:
                 self._writer.save(saved, TaskAdded(task), *effects.changes, events=[event, *task_events(None, task)])
             except errors.ConcurrentChange as exc:
@@ -333,7 +332,7 @@ class Locations:
                 continue
             location = Location(url, store.id, {**wanted.metadata, "store": store.id})
             return Attachment(location, size, virtual_size, wanted.checksum, wanted.hash_algo, wanted.hash_value,
-                              (image.disk_format, image.container_format))
+                              (image.disk_format, image.container_format), unproved=wanted.hash_value is not None and self._hashes(location))
         raise errors.BadLocation(f"url does not pass filtering: {failure}") from failure
 
     def _hashes(self, location: Location) -> bool:

@@ -234,7 +234,7 @@ class Images:
         self._change(ctx, image_id, "deactivate", Image.deactivate)
 
     def reactivate(self, ctx: Context, image_id: str) -> None:
-        self._change(ctx, image_id, "reactivate", Image.reactivate)
+        self._change(ctx, image_id, "reactivate", lambda x: x.reactivate(admin=ctx.admin))
 
     def add_tag(self, ctx: Context, image_id: str, tag: str) -> None:
         """Idempotent. Raises Invalid, LimitExceeded."""

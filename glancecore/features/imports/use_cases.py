@@ -168,7 +168,8 @@ class Imports:
         if task.status.value == "success":
             if not failed:
                 raise errors.WrongStatus(f"task {task_id} has succeeded in all its stores")
-            wanted = replace(wanted, method={"name": "copy-image"}, stores=failed)
+            copying = {"name": "copy-image"}  # of the image's data, wherever that has come from
+            wanted = replace(wanted, method=copying, stores=failed, body={"method": copying, "stores": failed, "all_stores_must_succeed": wanted.must_succeed})
         return self._start(ctx, image, wanted, task)
 
     # -- inside ------------------------------------------------------------------------------------------------------

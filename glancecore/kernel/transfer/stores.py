@@ -99,14 +99,14 @@ class Stores:
 
     def readable(self, image: Image, prefer: Sequence[str] = ()) -> list[Location]:
         """The image's good copies in the order to read them; those that somebody else may change at any time only when there is a hash to
-        hold their bytes against. Raises StoreUnavailable when that leaves none."""
+        hold their bytes against that was found in them. Raises StoreUnavailable when that leaves none."""
         ordered = self.by_preference(image.good_locations, prefer)
-        if image.hash_value is not None and image.hash_algo in hashlib.algorithms_available:
+        if image.hash_value is not None and not image.unproved and image.hash_algo in hashlib.algorithms_available:
             return ordered
         found = [x for x in ordered if self.vouch(x)]
         if ordered and not found:
-            raise errors.StoreUnavailable(f"the data of image {image.id} lies on a server of somebody else and has no hash yet, so nothing proves "
-                                          "what would be read; try again when os_hash_value is set")
+            raise errors.StoreUnavailable(f"the data of image {image.id} lies on a server of somebody else and was not read and hashed yet, so nothing "
+                                          "proves what would be sent; try again in a while")
         return found
 
     def renamed(self, image: Image) -> Image:

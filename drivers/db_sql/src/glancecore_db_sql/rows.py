@@ -77,29 +77,29 @@ def decode(scalars: Sequence[Any], tags: list[str], properties: dict[str, str | 
     """Of SCALARS with ``as_member``, and the parsed DOCUMENTS. By position: this runs a thousand times for a full page."""
     (id_, created, updated, name, owner, status, visibility, protected, hidden, container_format, disk_format, min_ram,
      min_disk, size, virtual_size, checksum, hash_algo, hash_value, version, attempt, fault, state, as_member) = scalars
-    staged, importing, was = (None, None, None) if state is None else _import_state(state)
+    staged, importing, was, unproved = (None, None, None, False) if state is None else _import_state(state)
     return Image(
         id_, moment(created), moment(updated), name, owner, _STATUS[status], _VISIBILITY[visibility], protected == 1,
         hidden == 1, container_format, disk_format, min_ram, min_disk, size, virtual_size, checksum, hash_algo, hash_value,
         tuple(tags), properties, tuple([Location(x["url"], x["store"], x["metadata"], _LOCATION[x["status"]], "damaged" in x) for x in locations]),
-        version, attempt, fault, staged, importing, was, as_member)
+        version, attempt, fault, staged, importing, was, unproved, as_member)
 
 
 def import_state(image: Image) -> str | None:
-    """A JSON text of what an import, or a postponed deletion, keeps with its image; null for the many that have to do with neither."""
-    if image.staged is None and image.importing is None and image.status_before_delete is None:
+    """A JSON text of what an import, a postponed deletion, or data that nobody has read yet keeps with its image; null for the many that have to do with none."""
+    if image.staged is None and image.importing is None and image.status_before_delete is None and not image.unproved:
         return None
-    return _json({"staged": image.staged, "importing": image.importing, "was": image.status_before_delete})
+    return _json({"staged": image.staged, "importing": image.importing, "was": image.status_before_delete, **({"unproved": True} if image.unproved else {})})
 
 
-def _import_state(text: str) -> tuple[Staged | None, Importing | None, Status | None]:
+def _import_state(text: str) -> tuple[Staged | None, Importing | None, Status | None, bool]:
     found = orjson.loads(text)
     staged, importing, was = found["staged"], found["importing"], found.get("was")
     staged = None if staged is None else _staged(staged)
     if importing is not None:
         importing = Importing(importing["task"], tuple(importing["stores_left"]), tuple(importing["stores_failed"]),
                               tuple(importing["formats"]), tuple((x, y) for x, y in importing["properties"]))
-    return staged, importing, None if was is None else Status(was)
+    return staged, importing, None if was is None else Status(was), "unproved" in found
 
 
 def _staged(found: dict[str, Any]) -> Staged:

@@ -36,9 +36,10 @@ def whole_number(headers: Headers, name: str) -> int | None:
         return None
     if not (text.isascii() and text.isdecimal()):
         raise errors.Invalid(f"{name}: {text[:40]!r} is not a whole number of bytes from 0")
-    if len(text.lstrip("0")) > _DIGITS:
+    digits = text.lstrip("0") or "0"
+    if len(digits) > _DIGITS:
         raise errors.TooLarge(f"{name}: no image has so many bytes")
-    return int(text)
+    return int(digits)
 
 
 def length(headers: Headers, *, required: bool) -> int | None:

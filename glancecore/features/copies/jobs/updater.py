@@ -54,7 +54,7 @@ class Updater(PeriodicJob):
         except errors.ImageNotFound:
             return
         wanted = {"size": image.size, **({"checksum": image.checksum} if self._tools.core.data_settings.checksum else {}), "os_hash_value": image.hash_value}
-        lacking = [name for name, value in wanted.items() if value is None]
+        lacking = [name for name, value in wanted.items() if value is None or (image.unproved and name == "os_hash_value")]
         if lacking and (self._tools.core.conf.do_secure_hash or not all(map(self._tools.stores.vouch, image.good_locations))):
             turn.find("incomplete", image.id, f"{', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not known")
             if not turn.dry_run:
