@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,9 @@ class Cloud:
     def uploads(self, node: int = 0) -> Any:
         return self.nodes[node].tools.kernel.uploads
 
+    def signatures(self, node: int = 0) -> Any:
+        return self.nodes[node].tools.core.signatures
+
     @property
     def database(self) -> Any:
         return self.nodes[0].database
@@ -46,8 +50,8 @@ class Cloud:
         self.images.append(str(self.owner.create(**fields)["id"]))
         return self.images[-1]
 
-    def begun(self, length: int | None = len(DATA), **fields: object) -> UploadSession:
-        return self.uploads().begin(self.ctx, self.image(**fields), length)  # type: ignore[no-any-return]
+    def begun(self, length: int | None = len(DATA), *, stage: bool = False, **fields: object) -> UploadSession:
+        return self.uploads().begin(self.ctx, self.image(**fields), length, stage=stage)  # type: ignore[no-any-return]
 
     def append(self, session: UploadSession, offset: int, pieces: bytes | Iterable[bytes], node: int = 0, **more: Any) -> UploadSession:
         made = iter([pieces]) if isinstance(pieces, bytes) else pieces
@@ -104,10 +108,10 @@ class Cloud:
         assert self.database.images.lease(session.image_id) is None
         assert (self.waiting(), self.blobs(), self.reserved()) == ([], [], (0, 0))
 
-    def plain(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The image's store takes no parts: they wait in the staging store."""
+    def plain(self, monkeypatch: pytest.MonkeyPatch, store: str = "fast") -> None:
+        """The image's store, or another one, takes no parts: they wait in the staging store."""
         for node in self.nodes:
-            driver: Any = node.stores.get("fast")._store
+            driver: Any = node.stores.recorded(store)._store
             monkeypatch.setattr(driver, "caps", driver.caps - {Cap.PARTS}, raising=False)
 
 
@@ -125,3 +129,33 @@ def clouds(folder: Path, *config: kit.Config) -> Iterator[Cloud]:
 def broken_after(*pieces: bytes) -> Iterator[bytes]:
     yield from pieces
     raise errors.TruncatedBody("the body broke off")
+
+
+class Stalled:
+    """A transfer in a thread that waits in the middle."""
+
+    def __init__(self, cloud: Cloud, session: UploadSession, node: int, *, data: bytes = DATA[:2_500_000]) -> None:
+        self.waits, self.go = threading.Event(), threading.Event()
+        self.raised: list[BaseException] = []
+
+        def pieces() -> Iterator[bytes]:
+            yield data[:2_000_000]
+            self.waits.set()
+            self.go.wait(60)
+            yield data[2_000_000:]
+
+        def run() -> None:
+            try:
+                cloud.append(session, session.offset, pieces(), node)
+            except BaseException as exc:
+                self.raised.append(exc)
+
+        self.thread = threading.Thread(target=run)
+        self.thread.start()
+        assert self.waits.wait(60)
+
+    def end(self) -> BaseException | None:
+        self.go.set()
+        self.thread.join(60)
+        assert not self.thread.is_alive()
+        return self.raised[0] if self.raised else None

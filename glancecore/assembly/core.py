@@ -26,7 +26,7 @@ from glancecore.ports.periodic import job_options
 
 #: Each stands behind what it needs. They are made and started in this order, and stopped in the reverse one: notifications end last, as others may still have
 #: something to tell.
-CORE: tuple[type[CoreExtension], ...] = (NotificationsExtension, ImagesExtension, MembersExtension, MetadefsExtension, CacheExtension, UploadsExtension, ImportsExtension,
+CORE: tuple[type[CoreExtension], ...] = (NotificationsExtension, ImagesExtension, MembersExtension, MetadefsExtension, CacheExtension, ImportsExtension, UploadsExtension,
                                          TasksExtension, CopiesExtension, QuotasExtension, UsesExtension, DiscoveryExtension)
 
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from glancecore.domain import errors
 from glancecore.domain.context import Initiator
+from glancecore.domain.lease import BlobRef
 
 #: In the location of several parts, where the name of each stands.
 PLACE = "{part}"
@@ -23,9 +24,9 @@ MOST_PARTIALS = 50
 class SessionState(StrEnum):
     #: It takes bytes.
     OPEN = "open"
-    #: All bytes are there; they become the image's.
+    #: All bytes are there; they become the image's, or its staged data.
     FINISHING = "finishing"
-    #: The image is active.
+    #: The image is active, or has staged data.
     DONE = "done"
     #: It was given up; the image is queued again.
     FAILED = "failed"
@@ -62,6 +63,8 @@ class UploadSession:
     ``key``: the target takes the parts itself, and makes the blob of that name of them; None: they wait in the staging store. ``handle``: what the target calls
     the parts, None before the first one. ``ends``: the number of the last part is given.
 
+    ``to_stage``: all of it becomes data that is staged for a later import, and ``target`` is the staging store; else the image's data.
+
     A target may want parts of some size: smaller ones, always the last that have come, wait in the staging store until there are enough for one. ``taken`` is a
     number that no part in the target has had.
 
@@ -90,6 +93,7 @@ class UploadSession:
     handle: str | None = field(default=None, repr=False)
     ends: bool = False
     taken: int = 0
+    to_stage: bool = False
     version: int = 1
 
     @property
@@ -126,6 +130,11 @@ class UploadSession:
     def leased(self) -> str:
         """The place that the image's lease names: its own, or its joint session's."""
         return f"{self.image_id}.{self.tag.partition('_')[0]}"
+
+    @property
+    def blob(self) -> BlobRef | None:
+        """What the target makes of the parts, where it takes them itself. Staged data is nobody's but the service's own."""
+        return None if self.key is None else BlobRef(self.target, self.key, None if self.to_stage else self.owner)
 
     def part(self, number: int) -> str:
         """The name of a part in the staging store."""

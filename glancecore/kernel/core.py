@@ -29,6 +29,7 @@ from glancecore.kernel.reaper import Reaper
 from glancecore.kernel.subscriptions import Subscriptions
 from glancecore.kernel.transfer.data_settings import DataSettings
 from glancecore.kernel.transfer.signatures import Signatures
+from glancecore.kernel.transfer.staged_data import StagedData
 from glancecore.kernel.transfer.stores import Stores
 from glancecore.kernel.writer import Writer
 from glancecore.policies.authorizer import Authorizer
@@ -91,6 +92,8 @@ class Hooks:
     copy_image: Callable[[str, str], Task] = _nobody
     #: Names of the methods by which data is imported.
     import_methods: Sequence[str] = ()
+    #: Where data is staged by users, for a later import; None: no import method takes such data.
+    staged_data: StagedData | None = None
     #: What clients are told of the extensions that are switched on.
     extensions: Sequence[Mapping[str, str]] = ()
     #: The keys that extensions show on images, and how they find what to show. The latter is complete when requests are served.

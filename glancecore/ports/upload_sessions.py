@@ -14,20 +14,26 @@ class UploadSessions(Protocol):
     ``upload_image``; to who may not upload to an image, and for another image than the session's, it looks as if there were no session: UploadNotFound.
 
     A session is bound to a queued image, which is saving until it is active, or queued again. Any process of the deployment serves any request. What
-    ``UploadSession.offset`` tells is durable and never goes back. A newer request of a session ends an older one, which keeps what has come by then."""
+    ``UploadSession.offset`` tells is durable and never goes back. A newer request of a session ends an older one, which keeps what has come by then.
+
+    A session that was begun with ``stage`` ends as ``PUT …/stage`` does: the image is uploading from its beginning on, and has staged data in the end, with which
+    an import goes on. Where an image that is made, or active, is spoken of below, it is that."""
 
     @property
     def largest(self) -> int:
         """Bytes that an image may have."""
 
     def begin(self, ctx: Context, image_id: str, length: int | None = None, *, store: str | None = None, note: Mapping[str, str] | None = None,
-              partial: bool = False) -> UploadSession:
+              partial: bool = False, stage: bool = False) -> UploadSession:
         """``length``: bytes of the whole, None while it is not known; known ones are reserved. ``store``: where the image goes; None: the default one.
         ``note``: what the dialect wants to remember, at most some kilobytes. Raises ImageNotFound, Forbidden, WrongStatus, Invalid, UnknownStore, TooLarge,
         QuotaExceeded, LimitExceeded (too many sessions), SignatureInvalid, StoreUnavailable, StoreReadOnly. A session of the image that has got no byte
         gives way: who began it may not have been told.
 
-        ``partial``: one of several that get their bytes at the same time, until ``join``. They expire with the last of them."""
+        ``partial``: one of several that get their bytes at the same time, until ``join``. They expire with the last of them.
+
+        ``stage``: its bytes are staged for a later import, wherever the image goes then; not together with ``partial``. Raises NotEnabled where no import
+        method takes such data."""
 
     def join(self, ctx: Context, image_id: str, partials: Sequence[str], *, store: str | None = None, note: Mapping[str, str] | None = None) -> UploadSession:
         """The image is made of these partial sessions, in their order; as the last ``append`` it waits for that, and raises the same. Those that are not

@@ -189,7 +189,7 @@ def test_caching(walk: Begin) -> None:
 def test_uploads(walk: Begin) -> None:
     page = walk("docs/uploads.md")
     page.not_here("pip install ./drivers/ext_tus", "it is in the environment of the machines here; drivers/ext_tus tests the distribution")
-    machine = first(page, text_of("docs/uploads.md", "enabled_extensions = tus").replace("= tus", "= tus, parts"))
+    machine = first(page, text_of("docs/uploads.md", "enabled_extensions = tus").replace("= tus", "= tus, parts, resumable"))
     serve(machine)
     page.run("parts=", machine)
     assert '"status":"active"' in machine.run("curl -sSf http://127.0.0.1:9292/v2/images/8f0e9a52-5ad0-4b0d-a4c4-0d3ad5b1f002")
@@ -197,6 +197,8 @@ def test_uploads(walk: Begin) -> None:
     assert "Upload-Offset: 12000000" in said
     assert '"status":"active"' in said
     assert '"size":20000000' in said
+    assert "Upload-Offset: 12000000" in page.run("staged=", machine)
+    until(lambda: '"status":"active"' in machine.run("curl -sSf http://127.0.0.1:9292/v2/images/8f0e9a52-5ad0-4b0d-a4c4-0d3ad5b1f003"))
     page.not_here("pip install ./clients/osc_glancecore", "clients/osc_glancecore/tests uploads and downloads with both programs")
 
 

@@ -18,6 +18,7 @@ from glancecore.domain.upload_session import SessionState, UploadSession
 from glancecore.features.images import deletion
 from glancecore.features.uploads import finishing as upload_finishing
 from glancecore.features.uploads import turns as upload_turns
+from glancecore.features.uploads import upkeep as upload_upkeep
 from glancecore.features.uploads import use_cases as upload_sessions
 
 pytestmark = pytest.mark.long
@@ -46,7 +47,7 @@ def join(cloud: Cloud, *partials: UploadSession) -> UploadSession:
 
 def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     at = now() + timedelta(seconds=seconds)
-    for module in (upload_sessions, upload_finishing, upload_turns):
+    for module in (upload_sessions, upload_upkeep, upload_finishing, upload_turns):
         monkeypatch.setattr(module, "now", lambda: at)
 
 

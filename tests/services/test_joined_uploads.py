@@ -21,6 +21,7 @@ from glancecore.domain import errors
 from glancecore.domain.upload_session import MOST_PARTIALS, SessionState, UploadSession
 from glancecore.features.uploads import finishing as upload_finishing
 from glancecore.features.uploads import turns as upload_turns
+from glancecore.features.uploads import upkeep as upload_upkeep
 from glancecore.features.uploads import use_cases as upload_sessions
 from glancecore.features.uploads.records import changed
 from glancecore.testing import service as kit
@@ -376,9 +377,9 @@ def test_the_image_is_deleted(cloud: Cloud) -> None:
 
 def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     at = upload_sessions.now() + timedelta(seconds=seconds)
-    for module in (upload_sessions, upload_finishing, upload_turns):
+    for module in (upload_sessions, upload_upkeep, upload_finishing, upload_turns):
         monkeypatch.setattr(module, "now", lambda: at)
-    monkeypatch.setattr(upload_sessions, "_SWEEP", -1.0)
+    monkeypatch.setattr(upload_upkeep, "_SWEEP", -1.0)
 
 
 def test_they_expire_with_the_last_of_them(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -388,7 +389,7 @@ def test_they_expire_with_the_last_of_them(cloud: Cloud, monkeypatch: pytest.Mon
         later(patched, 500)
         two = cloud.append(two, 0, DATA[:10])
     later(monkeypatch, 700)
-    cloud.uploads().every_pass()
+    cloud.uploads().upkeep.every_pass()
     cloud.expire_lease(one)
     cloud.reap()
     assert (cloud.show(one).offset, cloud.show(two).offset, cloud.reserved()) == (0, 10, (2000, 1))

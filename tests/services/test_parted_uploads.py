@@ -131,7 +131,7 @@ def test_a_signature_is_of_all_bytes(cloud: Cloud, method: str | None, monkeypat
     seen: list[str] = []
     properties = {METHOD: method} if method else {}
     session = cloud.append(cloud.begun(**properties), 0, DATA[:1000])
-    signatures = cloud.uploads()._finishing._signatures
+    signatures = cloud.signatures()
     reads = Reads(cloud, monkeypatch)
     monkeypatch.setattr(signatures, "check_of", lambda *_: SignatureCheck("sha224", seen.append))
     assert cloud.append(session, 1000, DATA[1000:]).state is SessionState.DONE
@@ -148,7 +148,7 @@ def test_what_is_wrong_with_the_signature_ends_it(cloud: Cloud, moved: bool, mon
 
     monkeypatch.setattr(upload_examinations, "BEGINNING", 1000)
     session = cloud.append(cloud.begun(), 0, DATA[:2000])
-    signatures = cloud.uploads(int(moved))._finishing._signatures
+    signatures = cloud.signatures(int(moved))
     monkeypatch.setattr(signatures, "check_of", lambda *_: SignatureCheck("sha512", wrong))
     with pytest.raises(errors.SignatureInvalid):
         cloud.append(session, 2000, DATA[2000:], int(moved))

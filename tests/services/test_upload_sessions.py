@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from images import samples
-from upload_clouds import DATA, Cloud, broken_after, clouds
+from upload_clouds import DATA, Cloud, Stalled, broken_after, clouds
 from waiting import until
 
 from glancecore.assembly.jobs import load_job
@@ -34,6 +34,7 @@ from glancecore.domain.upload_session import (
 from glancecore.features.uploads import finishing as upload_finishing
 from glancecore.features.uploads import records as upload_records
 from glancecore.features.uploads import turns as upload_turns
+from glancecore.features.uploads import upkeep as upload_upkeep
 from glancecore.features.uploads import use_cases as upload_sessions
 from glancecore.features.uploads.records import added, changed, removed
 from glancecore.ports.repository import LeaseEnded, LeaseTaken
@@ -345,7 +346,7 @@ def test_what_is_no_fault_of_the_data_ends_nothing(cloud: Cloud, exc: errors.Gla
         raise exc
 
     with monkeypatch.context() as patched:
-        patched.setattr(cloud.uploads()._finishing._signatures, "check_of", fails)
+        patched.setattr(cloud.signatures(), "check_of", fails)
         with pytest.raises(type(exc)):
             cloud.append(session, 0, DATA)
     assert cloud.stored(session).state is SessionState.FINISHING
@@ -412,36 +413,6 @@ def test_others_learn_nothing(cloud: Cloud) -> None:
 
 
 # -- several at once ---------------------------------------------------------------------------------------------------------
-class Stalled:
-    """A transfer in a thread that waits in the middle."""
-
-    def __init__(self, cloud: Cloud, session: UploadSession, node: int, *, data: bytes = DATA[:2_500_000]) -> None:
-        self.waits, self.go = threading.Event(), threading.Event()
-        self.raised: list[BaseException] = []
-
-        def pieces() -> Iterator[bytes]:
-            yield data[:2_000_000]
-            self.waits.set()
-            self.go.wait(60)
-            yield data[2_000_000:]
-
-        def run() -> None:
-            try:
-                cloud.append(session, session.offset, pieces(), node)
-            except BaseException as exc:
-                self.raised.append(exc)
-
-        self.thread = threading.Thread(target=run)
-        self.thread.start()
-        assert self.waits.wait(60)
-
-    def end(self) -> BaseException | None:
-        self.go.set()
-        self.thread.join(60)
-        assert not self.thread.is_alive()
-        return self.raised[0] if self.raised else None
-
-
 @pytest.mark.parametrize("node", [0, 1])
 @BOTH
 def test_the_newest_request_wins(cloud: Cloud, node: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -603,7 +574,7 @@ def test_it_expires_without_a_trace(cloud: Cloud, monkeypatch: pytest.MonkeyPatc
     cloud.reap()
     assert cloud.show(session).offset == 2_000_000, "its time is not over"
     later = upload_sessions.now() + timedelta(seconds=601)
-    for module in (upload_sessions, upload_finishing, upload_turns):
+    for module in (upload_sessions, upload_upkeep, upload_finishing, upload_turns):
         monkeypatch.setattr(module, "now", lambda: later)
     cloud.expire_lease(session)
     cloud.reap()
@@ -621,11 +592,11 @@ def test_each_piece_prolongs_it(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -
 
 def test_what_has_ended_is_forgotten(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     session = cloud.append(cloud.begun(3), 0, b"abc")
-    monkeypatch.setattr(upload_sessions, "_SWEEP", -1.0)
+    monkeypatch.setattr(upload_upkeep, "_SWEEP", -1.0)
     cloud.reap()
     assert cloud.show(session).state is SessionState.DONE, "whose answer was lost is told"
     later = upload_sessions.now() + timedelta(seconds=upload_finishing.TOLD_FOR + 1)
-    monkeypatch.setattr(upload_sessions, "now", lambda: later)
+    monkeypatch.setattr(upload_upkeep, "now", lambda: later)
     cloud.reap()
     with pytest.raises(errors.UploadNotFound):
         cloud.show(session)
@@ -772,9 +743,9 @@ def away(*_: object) -> None:
 
 def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     at = upload_sessions.now() + timedelta(seconds=seconds)
-    for module in (upload_sessions, upload_finishing, upload_turns):
+    for module in (upload_sessions, upload_upkeep, upload_finishing, upload_turns):
         monkeypatch.setattr(module, "now", lambda: at)
-    monkeypatch.setattr(upload_sessions, "_SWEEP", -1.0)
+    monkeypatch.setattr(upload_upkeep, "_SWEEP", -1.0)
 
 
 def many_ended(cloud: Cloud, session: UploadSession) -> None:
@@ -815,11 +786,11 @@ def test_one_that_has_failed_is_over_when_its_bytes_are_gone(cloud: Cloud, how: 
         cloud.terminate(session, 1)
     elif how == "swept":
         later(monkeypatch, 601)
-        cloud.uploads().every_pass()
+        cloud.uploads().upkeep.every_pass()
         assert cloud.stored(session).state is SessionState.FAILED, "its lease is still to be taken over"
         lease = cloud.database.images.lease(session.image_id)
         cloud.database.images.commit(LeaseEnded(lease))
-        cloud.uploads().every_pass()
+        cloud.uploads().upkeep.every_pass()
         assert cloud.waiting() == []
         with pytest.raises(errors.UploadNotFound):
             cloud.stored(session)
@@ -892,11 +863,11 @@ def test_one_that_can_not_be_removed_holds_up_no_other(cloud: Cloud, monkeypatch
 
     with monkeypatch.context() as patched:
         patched.setattr(cloud.uploads()._parts, "discard", discarded)
-        cloud.uploads().every_pass()
+        cloud.uploads().upkeep.every_pass()
     assert cloud.waiting() == [x for x in cloud.waiting() if x.startswith(bad.image_id)]
     assert cloud.stored(good).cleaned
     assert cloud.stored(held).state is SessionState.OPEN
-    cloud.uploads().every_pass()
+    cloud.uploads().upkeep.every_pass()
     assert cloud.waiting() == []
 
 

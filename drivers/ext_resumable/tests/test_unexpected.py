@@ -16,8 +16,9 @@ def test_a_limit_that_no_structured_field_can_say() -> None:
     assert draft.limits(1000, 1e30) == "max-size=1000, max-age=999999999999999"
 
 
+@pytest.mark.parametrize("way", ["file", "stage"])
 @pytest.mark.parametrize("where", ["append", "_told_early"])
-def test_nothing_stays_of_an_upload_that_nobody_was_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+def test_nothing_stays_of_an_upload_that_nobody_was_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, way: str) -> None:
     file = kit.written(kit.merged(kit.basic(tmp_path), {"DEFAULT": {"enabled_extensions": "resumable"}}), tmp_path)
     kit.synced(kit.read(file))
     with kit.built(kit.read(file)) as service:
@@ -30,5 +31,6 @@ def test_nothing_stays_of_an_upload_that_nobody_was_told_of(tmp_path: Path, monk
             raise RuntimeError("a driver is broken")
 
         monkeypatch.setattr(type(service.tools.kernel.uploads) if where == "append" else Routes, where, broken)
-        assert owner.upload(image_id, b"x", Upload_Complete="?1").status_code == 500
+        answer = owner.call("PUT", f"/v2/images/{image_id}/{way}", b"x", Content_Type="application/octet-stream", Upload_Complete="?1")
+        assert answer.status_code == 500
         assert owner.call("GET", f"/v2/images/{image_id}").json["status"] == "queued"

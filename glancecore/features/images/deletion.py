@@ -27,6 +27,8 @@ from glancecore.sdk.checkpoints import checkpoint
 LOG = logging.getLogger(__name__)
 #: Operations that leave no bytes behind when they are stopped.
 _WRITES_NOTHING = frozenset({Operation.HASH, Operation.DROP_LOCATION})
+#: What an image is while an upload in pieces goes on.
+_UPLOADED_TO = frozenset({Status.SAVING, Status.UPLOADING})
 
 
 class Deletion:
@@ -133,7 +135,7 @@ class Deletion:
         try:
             for ref in lease.blobs:
                 self._stores.discard(ref)
-            if lease.stable is Status.SAVING:
+            if lease.stable in _UPLOADED_TO:
                 self._on.remove_upload(image)
             if image.staged is not None:
                 self._stores.recorded(image.staged.store).discard(image.staged.key)
@@ -141,9 +143,9 @@ class Deletion:
                 self._blobs.remove(image, location)
                 image = self._forget_location(image, location)
         except errors.StoreError as exc:
-            if lease.stable in NEXT[Status.DELETING]:
+            if lease.stable in NEXT[Status.DELETING] and not (lease.stable is Status.UPLOADING and image.staged is None):
                 self._restore(lease, exc)
-            else:  # an upload that was stopped does not go on: the reaper deletes the image when the store is back
+            else:  # an upload, or a staging, that was stopped does not go on: the reaper deletes the image when the store is back
                 self._leases.forget(lease)
             raise
         checkpoint("delete.after_bytes")

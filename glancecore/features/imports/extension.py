@@ -23,13 +23,14 @@ from glancecore.features.imports.flow.logbook import Logbooks
 from glancecore.features.imports.import_services import ImportServices, ImportSettings
 from glancecore.features.imports.kept_secrets import KeptSecrets
 from glancecore.features.imports.options import STAGING
-from glancecore.features.imports.staging import StagedData, Staging
+from glancecore.features.imports.staging import Staging
 from glancecore.features.imports.steps import load_steps
 from glancecore.features.imports.use_cases import Imports
 from glancecore.kernel.core import CoreExtension, CoreKernel
 from glancecore.kernel.own_command import own_command
 from glancecore.kernel.quiet_imports import quiet_taskflow, without_eventlet
 from glancecore.kernel.transfer.signatures import Signatures
+from glancecore.kernel.transfer.staged_data import StagedData
 from glancecore.ports.http import Route
 from glancecore.ports.import_method import ImportMethod, Source
 
@@ -60,6 +61,7 @@ class ImportsExtension(CoreExtension):
         kernel.on.abandoned(Operation.IMPORT, executor.resume)
         kernel.on.every_pass(self.runner.tidy)
         kernel.hooks.import_methods = tuple(self.methods)
+        kernel.hooks.staged_data = staged_data if "glance-direct" in self.methods else None
         kernel.hooks.copy_image = self.use_cases.copy
 
     def routes(self) -> Iterable[Route]:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from glancecore.domain.metadata import MetadataLimits
 from glancecore.features.imports.kept_secrets import KeptSecrets
-from glancecore.features.imports.staging import StagedData
 from glancecore.kernel.leases import Leases
 from glancecore.kernel.operations import Operations
 from glancecore.kernel.transfer.signatures import Signatures
+from glancecore.kernel.transfer.staged_data import StagedData
 from glancecore.kernel.transfer.stores import Stores
 from glancecore.kernel.writer import Writer
 from glancecore.ports.import_method import ImportMethod

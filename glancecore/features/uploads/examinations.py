@@ -6,6 +6,7 @@ from threading import Lock
 
 from glancecore.domain.image import Image
 from glancecore.domain.upload_session import UploadSession
+from glancecore.features.uploads.aims import Aims
 from glancecore.kernel.transfer.examination import Examination
 from glancecore.kernel.transfer.inspection import BEGINNING
 from glancecore.kernel.transfer.uploads import Uploads
@@ -15,8 +16,9 @@ _MOST = 64
 
 
 class Examinations:
-    def __init__(self, uploads: Uploads) -> None:
+    def __init__(self, uploads: Uploads, aims: Aims) -> None:
         self._uploads = uploads
+        self._aims = aims
         self._kept: dict[str, Examination] = {}
         self._lock = Lock()
 
@@ -25,7 +27,8 @@ class Examinations:
         found = self.take(session)
         if found is not None or session.partial or session.offset >= BEGINNING:
             return found
-        return self._uploads.beginning(image) if session.key is None else self._uploads.examination(image)
+        judge = self._aims.of(session).judge(image)
+        return self._uploads.beginning(judge) if session.key is None else self._uploads.examination(image, judge)
 
     def keep(self, session: UploadSession, examination: Examination) -> None:
         """For the next request, if it has seen the bytes that count and no others."""

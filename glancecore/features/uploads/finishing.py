@@ -1,4 +1,4 @@
-"""All bytes of an upload are there: they become the image's. Where its store has taken the parts, they are complete with one step, and are read again only when
+"""All bytes of an upload are there: they become what it was begun for. Where its store has taken the parts, they are complete with one step, and are read again only when
 this process has not seen them all come; else they go the very way of an upload in one request. Or the upload is given up.
 
 What was acknowledged is not lost: where a store or another service is in the way, it is tried again, by whoever lives, until the session's time is over. What is
@@ -16,19 +16,19 @@ from functools import partial
 
 from glancecore.domain import errors
 from glancecore.domain.clock import now
-from glancecore.domain.events import EventType, ImageEvent
 from glancecore.domain.image import Image, Location, Status
-from glancecore.domain.lease import BlobRef
 from glancecore.domain.quota import Limits
-from glancecore.domain.staged import Digests
+from glancecore.domain.staged import Digests, InspectionVerdict
 from glancecore.domain.upload_session import SessionState, UploadSession
+from glancecore.features.uploads.aims import Aim, Aims
 from glancecore.features.uploads.examinations import Examinations
 from glancecore.features.uploads.parts import UploadParts
 from glancecore.features.uploads.records import changed, removed
 from glancecore.features.uploads.turns import Turn
 from glancecore.kernel.operations import Held, Operations
 from glancecore.kernel.retrying import on_concurrent_change
-from glancecore.kernel.transfer.signatures import CERTIFICATE, SignatureCheck, Signatures
+from glancecore.kernel.transfer.examination import Judge
+from glancecore.kernel.transfer.signatures import SignatureCheck
 from glancecore.kernel.transfer.store_facade import StoreFacade
 from glancecore.kernel.transfer.stores import Stores
 from glancecore.kernel.transfer.uploads import Uploads
@@ -45,6 +45,8 @@ AT_ONCE = 0.1
 TOLD_FOR = 3600.0
 #: Seconds after which the sweep removes the parts of a session whose image is active, when who made the image has not.
 _LEFT_FOR = 60.0
+#: Statuses that an image has only while its upload goes on.
+UPLOADED_TO = frozenset({Status.SAVING, Status.UPLOADING})
 
 
 #: What is wrong with the data, or with who sent it: no other try would end otherwise. All else is tried again until the session's time is over.
@@ -53,7 +55,7 @@ _FINAL = (errors.BadContent, errors.SignatureInvalid, errors.SizeMismatch, error
 
 
 class Outcome:
-    """Of the making of one image. ``error``: why it is not active."""
+    """Of the making of one image. ``error``: why it is not made."""
 
     def __init__(self) -> None:
         self.known = threading.Event()
@@ -66,16 +68,16 @@ class Outcome:
 
 
 class UploadFinishing:
-    def __init__(self, operations: Operations, uploads: Uploads, parts: UploadParts, examinations: Examinations, stores: Stores, quota: Quota,
-                 signatures: Signatures, workers: Workers) -> None:
+    def __init__(self, operations: Operations, uploads: Uploads, aims: Aims, parts: UploadParts, examinations: Examinations, stores: Stores, quota: Quota,
+                 workers: Workers) -> None:
         self._operations = operations
         self._images: ImageRepository = operations.repository
-        self.uploads = uploads
+        self._uploads = uploads
+        self.aims = aims
         self._parts = parts
         self._examinations = examinations
         self.stores = stores
         self._quota = quota
-        self._signatures = signatures
         self.workers = workers
 
     # -- the image -------------------------------------------------------------------------------------------------------
@@ -95,7 +97,7 @@ class UploadFinishing:
         except errors.Suspended:  # another process goes on
             turn.rest(AT_ONCE)
         except (errors.LeaseLost, errors.ImageNotFound, errors.UploadNotFound):
-            outcome.error = errors.Gone(f"image {turn.session.image_id} was deleted, or its upload was ended, before it became active")
+            outcome.error = errors.Gone(f"image {turn.session.image_id} was deleted, or its upload was ended, before all of it was stored")
             turn.end()
         except Exception as exc:  # noqa: BLE001 (whatever a driver raises; it is logged there)
             outcome.error = exc
@@ -119,29 +121,30 @@ class UploadFinishing:
         turn.rest(PAUSE)
 
     def _finish(self, turn: Turn, token: str | None) -> None:
-        image = self._images.get_any(turn.session.image_id)
-        image.require(Status.SAVING)
-        signature = self._signature(image, token)
+        aim, image = self.aims.of(turn.session), self._images.get_any(turn.session.image_id)
+        image.require(aim.status)
+        signature = aim.signature(image, token)
         parted = turn.session.handle is not None
-        store = self.stores.recorded(turn.session.target) if parted else self.uploads.target(turn.session.target, turn.session.offset)
+        store = self.stores.recorded(turn.session.target) if parted else aim.target(turn.session.target, turn.session.offset)
         if not parted:
             free = store.free()
             if free is not None and free < turn.session.offset:  # before hours of copying
                 raise errors.StoreFull(f"store {store.id} has no room for the image", store.id, "put")
-            image = self._attempt(turn, store)
+            image = self._attempt(turn, aim, store)
         checkpoint("session.commit_begun")
-        limits = self._quota.limits(image.owner)
+        limits = aim.within(self._quota.limits(image.owner))
         held = Held(self._operations, image, turn.lease, None)
         held.check = partial(self._go_on, turn)
-        location, digests = self._stored(turn, held, store, signature)
+        location, digests, verdict = self._stored(turn, held, signature, aim.judge(image))
         try:
             checkpoint("session.before_finish")
             self._go_on(turn)
             done = turn.session.ended(SessionState.DONE)
             done = replace(done if done.staged else done.emptied(), expires_at=now() + timedelta(seconds=_LEFT_FOR if done.staged else TOLD_FOR))
-            within = [] if limits.bytes is None else [WithinLimits(image.owner, Limits(bytes=limits.bytes))]
-            held.finish(lambda x: x.finish_upload(digests, (location,)), changed(turn.session, done), *within, initiator=turn.session.initiator,
-                        events=lambda x: [ImageEvent(EventType.IMAGE_UPLOAD, x), ImageEvent(EventType.IMAGE_ACTIVATE, x)])
+            within = [] if limits == Limits() else [WithinLimits(image.owner, limits)]
+            blob = turn.lease.blobs[1]
+            held.finish(lambda x: aim.made(x, location, blob, digests, verdict), changed(turn.session, done), *within, initiator=turn.session.initiator,
+                        events=aim.events_made)
         except errors.DatabaseUnavailable:  # nobody knows what was saved: who takes the lease over does
             raise errors.Suspended("the database did not answer") from None
         except BaseException:
@@ -161,13 +164,15 @@ class UploadFinishing:
             LOG.info("image %s: that nothing is left of its upload can't be noted now (%s)", image.id, exc)
         checkpoint("session.parts_gone")
 
-    def _stored(self, turn: Turn, held: Held, store: StoreFacade, signature: SignatureCheck | None) -> tuple[Location, Digests]:
+    def _stored(self, turn: Turn, held: Held, signature: SignatureCheck | None, judge: Judge) -> tuple[Location, Digests, InspectionVerdict | None]:
         session = turn.session
         if session.handle is None:
-            return self.uploads.transfer(held, store, self._parts.open(session), session.offset, signature)
-        digests, examination = None, self._examinations.take(session)
+            location, digests = self._uploads.transfer(held, turn.lease.blobs[1], self._parts.open(session), session.offset, signature, judge)
+            return location, digests, judge.verdict
+        found: tuple[Digests, InspectionVerdict | None] | None = None
+        examination = self._examinations.take(session)
         if examination is not None and (signature is None or signature.algorithm in examination.algorithms):
-            digests = self.uploads.judged(examination, signature)
+            found = self._uploads.judged(examination, signature), examination.verdict
         if session.waiting:
             if not session.ends:
                 turn.save(replace(session, ends=True) if turn.unwritten else session.ending())
@@ -178,7 +183,9 @@ class UploadFinishing:
             checkpoint("session.ended")
         location = self._parts.complete(turn.session)
         checkpoint("session.completed")
-        return location, digests or self.uploads.read(held, store, location, session.offset, signature)
+        if found is None:
+            found = self._uploads.read(held, location, session.offset, signature, judge), judge.verdict
+        return location, *found
 
     def clean(self, done: UploadSession) -> None:
         """Remove what is left of a session whose image is active. Raises StoreError, DatabaseUnavailable."""
@@ -192,29 +199,22 @@ class UploadFinishing:
         if self.workers.stopping.is_set():
             raise errors.Suspended("the process ends")
 
-    def _signature(self, image: Image, token: str | None) -> SignatureCheck | None:
-        if token is None and self._signatures.wants_token and image.properties.get(CERTIFICATE):
-            raise errors.CertificatesUnavailable("the certificate of the signed image can be asked for in its owner's name only: send the end of the upload again")
-        try:
-            return self._signatures.check_of(image, token)
-        except errors.NotAuthenticated as exc:
-            raise errors.NotAuthenticated(f"{exc}; all bytes of the upload are there: send its end again") from exc
-
     @on_concurrent_change
-    def _attempt(self, turn: Turn, store: StoreFacade) -> Image:
-        """The image with a blob key that nobody has written to, named by the lease before the first byte; what dead attempts have left is gone."""
+    def _attempt(self, turn: Turn, aim: Aim, store: StoreFacade) -> Image:
+        """The image when the lease names a blob that nobody has written to, before the first byte; what dead attempts have left is gone."""
         place, *left = turn.lease.blobs
         for ref in left:
             self.stores.discard(ref)
         image = self._images.get_any(turn.session.image_id)
         saved = self._operations.writer.image(image, replace(image, attempt=image.attempt + 1), touched=False)
-        turn.save(turn.session, saved, blobs=(place, BlobRef(store.id, saved.after.blob_key, saved.after.owner)))
+        turn.save(turn.session, saved, blobs=(place, aim.blob(saved.after, store)))
         return saved.after
 
     def _discard(self, store: StoreFacade, location: Location, image: Image) -> None:
         """What was stored and did not become the image's."""
         try:
-            if not any(x.url == location.url for x in self._images.get_any(image.id).locations):
+            found = self._images.get_any(image.id)
+            if location.url not in [x.url for x in (*found.locations, *([found.staged] if found.staged is not None else []))]:
                 store.delete(location.url)
         except errors.ImageNotFound:
             store.delete(location.url)
@@ -248,6 +248,6 @@ class UploadFinishing:
         image = self._images.get_any(turn.session.image_id)
         changes: list[Change] = [changed(turn.session, turn.session.emptied()) if told else removed(turn.session)]
         changes += map(removed, self._parts.partials(turn.session))
-        if image.status is Status.SAVING:
+        if image.status in UPLOADED_TO:
             changes.append(self._operations.writer.image(image, image.give_up(Status.QUEUED, turn.session.last_error)))
         self._operations.writer.save(*changes, LeaseEnded(turn.lease))

@@ -109,7 +109,7 @@ class Joining:
         found = [_complete(known.get(x), at) for at, x in enumerate(partials, 1)]
         if joint is None or len(set(partials)) != len(found):
             raise errors.Invalid("a final upload is joined of at least one partial one, each once")
-        target = self._finishing.uploads.target(store or joint.target, sum(x.offset for x in found))
+        target = self._finishing.aims.of(joint).target(store or joint.target, sum(x.offset for x in found))
         after = replace(joint.joining(found, target.id, dict(note or {})), expires_at=self._until())
         checkpoint("join.before_join")
         left = [x for x in known.values() if x.live and x not in found]

@@ -38,13 +38,13 @@ class UploadParts:
         """The session with one more part, of all ``pieces``. ``left``: bytes that the request has, if that is known. It is durable when this returns, and counts for nothing when it raises. What waited in the staging
         store is of no use when it is in the target now: ``drop`` it when that is noted. Raises StoreError, LeaseLost, LimitExceeded, and what ``pieces`` raise."""
         source = iter(pieces)
-        if session.key is not None:
+        if session.blob is not None:
             store = self._stores.recorded(session.target)
             ahead, enough = _ahead(source, self.wanted(session))
             if enough and (left is None or not store.least_part or session.waiting + left >= self.share(session)):
                 if store.most_parts is not None and session.taken >= store.most_parts:  # the last number is for the end
                     raise session.too_many()
-                return self._taken(session, session.key, chain(ahead, source))
+                return self._taken(session, session.blob, chain(ahead, source))
             source = chain(ahead, source)
         gather = session.key is not None and sum(x.count for x in session.parts if x.url) >= _GATHER
         metered = MeteredSource(chain(self._waiting(session), source) if gather else source)
@@ -64,14 +64,14 @@ class UploadParts:
 
     def end(self, session: UploadSession) -> UploadSession:
         """All of it is in the target: what waited is its last part. Raises StoreError, LeaseLost."""
-        assert session.key is not None  # noqa: S101
-        return self._taken(session, session.key, ())
+        assert session.blob is not None  # noqa: S101
+        return self._taken(session, session.blob, ())
 
-    def _taken(self, session: UploadSession, key: str, pieces: Iterable[bytes]) -> UploadSession:
-        store = self._stores.recorded(session.target)
-        handle = session.handle or store.begin_parts(key, session.length, owner=session.owner)
+    def _taken(self, session: UploadSession, blob: BlobRef, pieces: Iterable[bytes]) -> UploadSession:
+        store = self._stores.recorded(blob.store)
+        handle = session.handle or store.begin_parts(blob.key, session.length, owner=blob.owner)
         try:
-            size = store.put_part(key, handle, session.taken - 1, session.offset - session.waiting, chain(self._waiting(session), pieces))
+            size = store.put_part(blob.key, handle, session.taken - 1, session.offset - session.waiting, chain(self._waiting(session), pieces))
         except errors.BlobInUse as exc:
             raise errors.LeaseLost(f"a newer request goes on with the upload to image {session.image_id}") from exc
         return session.took(size, handle)
@@ -119,9 +119,9 @@ class UploadParts:
 
     def discard_taken(self, session: UploadSession) -> None:
         """What the target was given in vain, which no lease names. What can't be removed now stays."""
-        assert session.key is not None  # noqa: S101
+        assert session.blob is not None  # noqa: S101
         try:
-            self._stores.discard(BlobRef(session.target, session.key, session.owner))
+            self._stores.discard(session.blob)
         except errors.StoreError as exc:
             LOG.warning("image %s: a part that nobody needs can't be removed now: %s", session.image_id, exc)
 

@@ -99,7 +99,7 @@ def _record(session: UploadSession) -> Record:
         "state": session.state.value, "note": dict(session.note), "fault": session.last_error, "next": session.next, "initiator": asdict(session.initiator),
         "parts": [[x.first, x.count, x.size, x.url] for x in session.parts], "owner": session.owner, "cleaned": session.cleaned,
         "joined": None if session.joined is None else list(session.joined), "busy": session.busy,
-        "key": session.key, "handle": session.handle, "taken": session.taken, "ends": session.ends}
+        "key": session.key, "handle": session.handle, "taken": session.taken, "ends": session.ends, "stage": session.to_stage}
     keys = (session.owner or "" if session.live and not session.partial else None, None if session.cleaned else session.place)
     return Record(COLLECTION, session.id, data, keys, session.image_id, session.expires_at, session.version)
 
@@ -112,4 +112,5 @@ def _session(record: Record) -> UploadSession:
         record.id, record.image_id, data["owner"], data["tag"], data["target"], data["staging"], record.expires_at,
         data["offset"], data["length"], SessionState(data["state"]), data["note"], data["fault"], tuple(PartRun(*x) for x in data["parts"]), data["next"],
         Initiator(**data["initiator"]), data["cleaned"],
-        None if data.get("joined") is None else tuple(data["joined"]), data.get("busy"), data.get("key"), data.get("handle"), data.get("ends", False), data.get("taken", 0), record.version)
+        None if data.get("joined") is None else tuple(data["joined"]), data.get("busy"), data.get("key"), data.get("handle"), data.get("ends", False), data.get("taken", 0),
+        data.get("stage", False), record.version)

@@ -155,11 +155,13 @@ class UploadTurns:
             return True
         except errors.DatabaseUnavailable:
             return False
+        if image.staged is not None and image.staged.key == session.key:
+            return False
         return not any(session.key in x.url for x in image.locations) and (image.blob_key != session.key or image.status is Status.QUEUED)
 
     def first(self, session: UploadSession, reserved: int) -> LeaseTaken:
         """The change that begins a session: its lease rests."""
-        blobs = [BlobRef(session.staging, session.place), *([BlobRef(session.target, session.key, session.owner)] if session.key is not None else [])]
+        blobs = [BlobRef(session.staging, session.place), *([session.blob] if session.blob is not None else [])]
         lease = Lease(session.image_id, Operation.SESSION, RESTING, Status.QUEUED, session.owner, tuple(blobs), reserved)
         return LeaseTaken(lease, _left(session))
 

@@ -1,7 +1,8 @@
 """Uploads in pieces: the use case behind every dialect of them. See ``glancecore.ports.extension.UploadSessions``.
 
-The image is saving from the beginning to the end, as in an upload in one request, held by a lease that names where the parts lie and what is reserved. Only what
-is durable is acknowledged. Any process of the deployment serves any request of a session: its state is a record, its parts are in the staging store.
+The image is saving (uploading, when its data is staged) from the beginning to the end, as in an upload in one request, held by a lease that names where the parts lie
+and what is reserved. Only what is durable is acknowledged. Any process of the deployment serves any request of a session: its state is a record, its parts are where each
+process reaches them.
 """
 
 from __future__ import annotations
@@ -17,17 +18,16 @@ from datetime import datetime, timedelta
 from glancecore.domain import errors
 from glancecore.domain.clock import now
 from glancecore.domain.context import Context
-from glancecore.domain.events import EventType, ImageEvent
 from glancecore.domain.image import Image, Status
-from glancecore.domain.lease import Lease
 from glancecore.domain.quota import Limits
 from glancecore.domain.upload_session import PieceDigest, SessionState, UploadSession
-from glancecore.features.uploads.finishing import UploadFinishing
+from glancecore.features.uploads.finishing import UPLOADED_TO, UploadFinishing
 from glancecore.features.uploads.joining import Joining
 from glancecore.features.uploads.limits import UploadLimits
 from glancecore.features.uploads.receiving import Receiving
 from glancecore.features.uploads.records import UploadRecords, added, removed
 from glancecore.features.uploads.turns import Turn, UploadTurns
+from glancecore.features.uploads.upkeep import UploadUpkeep
 from glancecore.kernel.operations import Operations, Reservation
 from glancecore.policies.authorizer import Authorizer
 from glancecore.ports.quota import Quota
@@ -38,11 +38,8 @@ from glancecore.sdk.checkpoints import checkpoint
 LOG = logging.getLogger(__name__)
 #: Seconds for which a request begins again when others come between, and those before each time.
 _BUSY_TIMEOUT, _PAUSE = 10.0, 0.05
-#: Seconds between two looks for sessions that nobody asks about any more.
-_SWEEP = 10.0
 #: Sessions of one image that have ended and are still told of.
 _MOST_ENDED = 20
-_EXPIRED = "the upload was not gone on with in time; begin a new one"
 
 
 class UploadSessions:
@@ -59,7 +56,8 @@ class UploadSessions:
         self._limits = limits
         self._turns = UploadTurns(self._images, records, operations.leases)
         self._joining = Joining(self._turns, records, receiving.parts, finishing, quota, self._until)
-        self._swept = time.monotonic()
+        #: What looks after sessions beside requests.
+        self.upkeep = UploadUpkeep(operations, records, receiving.parts, self._turns, self._joining, finishing)
 
     @property
     def largest(self) -> int:
@@ -68,9 +66,11 @@ class UploadSessions:
 
     # -- what a user asks for --------------------------------------------------------------------------------------------
     def begin(self, ctx: Context, image_id: str, length: int | None = None, *, store: str | None = None, note: Mapping[str, str] | None = None,
-              partial: bool = False) -> UploadSession:
+              partial: bool = False, stage: bool = False) -> UploadSession:
         """See ``ports.extension.UploadSessions``."""
-        image = self._writable(ctx, image_id)
+        if partial and stage:
+            raise ValueError("what is staged is not joined of partial uploads")
+        image, aim = self._writable(ctx, image_id), self._finishing.aims.choose(to_stage=stage)
         if partial:
             self._limits.check_partial(length)
         image = self._without_empty(image, but_joint=partial)
@@ -84,22 +84,21 @@ class UploadSessions:
         image.require(Status.QUEUED)
         image.require_formats()
         self._forget_oldest(image_id)
-        target = self._finishing.uploads.target(store, length)
-        self._finishing.uploads.signature(image, ctx.token)
+        target = aim.target(store, length)
+        begun = aim.begun(image, ctx.token)
         self._check_number(image.owner, 1)
         limits = self._quota.limits(image.owner)
-        saving = image.begin_upload()
         session = UploadSession(secrets.token_urlsafe(32), image_id, image.owner, secrets.token_hex(8), target.id, self._parts.store.id, self._until(),
                                 length=length, note={} if partial else dict(note or {}), initiator=ctx.initiator, joined=() if partial else None,
-                                key=saving.blob_key if target.offers(Cap.PARTS) and not partial else None)
+                                key=aim.blob(begun, target).key if target.offers(Cap.PARTS) and not partial else None, to_stage=stage)
         told = self._joining.partial(session, length or 0, note, ctx.initiator) if partial else session
-        saved = self._operations.writer.image(image, saving)
+        saved = self._operations.writer.image(image, begun)
         within = Limits(bytes=limits.bytes, uploading=limits.uploading)
         checkpoint("session.before_begin")
         try:
             self._operations.writer.save(
                 saved, self._turns.first(session, length or 0), *map(added, {session.id: session, told.id: told}.values()), *([] if within == Limits() else [WithinLimits(image.owner, within)]),
-                events=[ImageEvent(EventType.IMAGE_PREPARE, saved.after, target.id)])
+                events=aim.events_begun(saved.after, target))
         except errors.ConcurrentChange as exc:
             if partial:  # another first one was faster
                 return self.begin(ctx, image_id, length, store=store, note=note, partial=True)
@@ -199,7 +198,7 @@ class UploadSessions:
 
     def _without_empty(self, image: Image, *, but_joint: bool) -> Image:
         """Without a session that has got nothing: whoever began it may not have been told its id. ``but_joint``: a joint one stays."""
-        for session in self._records.uncleaned(image.id) if image.status is Status.SAVING else ():
+        for session in self._records.uncleaned(image.id) if image.status in UPLOADED_TO else ():
             if session.state is not SessionState.OPEN or session.offset or session.partial or (but_joint and session.joined is not None):
                 continue
             if self._turns.rests(session) and self._joining.empty(session):
@@ -207,7 +206,7 @@ class UploadSessions:
                     turn = self._joining.taken_empty(session)
                     if turn is not None:
                         self._end(turn)
-        return self._images.get_any(image.id) if image.status is Status.SAVING else image
+        return self._images.get_any(image.id) if image.status in UPLOADED_TO else image
 
     def _end(self, turn: Turn) -> None:
         """As if it had never been. Raises StoreError and others: then the reaper goes on with it."""
@@ -331,63 +330,6 @@ class UploadSessions:
         except errors.GlanceError as other:
             LOG.warning("image %s: its upload can't be ended now (%s); the reaper will", turn.session.image_id, other)
             turn.rest(_PAUSE)
-
-    # -- what is looked after ------------------------------------------------------------------------------------------------
-    def abandoned(self, lease: Lease) -> bool | None:
-        """The lease has expired: the process of a request has died, or the session's time is over. Goes on with what can go on."""
-        session = self._records.at([x.key for x in lease.blobs])
-        if session is None:  # its record is gone: the beginning of a deletion, or of nothing
-            for ref in lease.blobs:
-                self._finishing.stores.discard(ref)
-            self._operations.release(lease, _EXPIRED)
-            self._operations.leases.forget(lease)
-            return None
-        turn = self._turns.took_over(session, lease)
-        if session.state is SessionState.FAILED or (session.expires_at <= now() and self._joining.closed(turn, lambda x: x.expires_at <= now(), _EXPIRED)):
-            LOG.info("image %s: its upload of %d bytes has ended", session.image_id, session.offset)
-            self._finishing.end(turn, session.last_error or _EXPIRED, told=session.state is SessionState.FAILED)
-        elif session.state is SessionState.FINISHING:
-            LOG.info("image %s: it is made of its upload", session.image_id)
-            self._finishing.submit(turn, None)
-        elif session.joined is not None:
-            self._joining.go_on(turn)
-            return None
-        else:
-            turn.rest()
-            return None
-        return False
-
-    def every_pass(self) -> None:
-        """Sessions that have ended, and were told of for long enough, are forgotten; of those whose image is active nothing is left."""
-        if time.monotonic() - self._swept < _SWEEP:
-            return
-        self._swept = time.monotonic()
-        away: set[str] = set()
-        for session in self._records.expired(now()):
-            if not session.cleaned and (session.staging in away or self._turns.held(session)):
-                continue  # who takes the lease over sees it
-            try:
-                self._swept_out(session)
-            except errors.StoreUnavailable as exc:
-                LOG.info("image %s: what its upload has left can't be removed now (%s); it is tried again", session.image_id, exc)
-                away.add(session.staging)
-            except errors.StoreError as exc:
-                LOG.info("image %s: what its upload has left can't be removed now (%s); it is tried again", session.image_id, exc)
-
-    def _swept_out(self, session: UploadSession) -> None:
-        if session.state is SessionState.DONE and not session.cleaned:
-            self._finishing.clean(session)
-            return
-        if not session.cleaned:
-            self._parts.discard(session, taken=self._turns.nobodys(session))
-        with contextlib.suppress(errors.ConcurrentChange, errors.RecordNotFound):
-            self._images.commit(removed(session))
-
-    def deleting(self, image: Image) -> None:
-        """The image goes, and what waits for it. Raises StoreError."""
-        for session in [self._joining.closed_for_good(x) for x in self._records.uncleaned(image.id)]:
-            if session.joined is None:
-                self._parts.discard(session)
 
 
 def _again() -> Iterator[None]:

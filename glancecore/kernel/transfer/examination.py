@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from glancecore.domain.staged import Digests
+from glancecore.domain.staged import Digests, InspectionVerdict
 from glancecore.kernel.transfer.hashing import Hashes
 from glancecore.kernel.transfer.signatures import SignatureCheck
 
 
 class Judge(Protocol):
     """Looks at the pieces as they pass; see ``Inspector``."""
+
+    @property
+    def verdict(self) -> InspectionVerdict | None:
+        """What is wrong with them and was not raised."""
 
     def update(self, piece: bytes) -> None: ...
 
@@ -36,6 +40,11 @@ class Examination:
         if self._judge is not None:
             self._judge.update(piece)
         self._hashes.update(piece)
+
+    @property
+    def verdict(self) -> InspectionVerdict | None:
+        """See ``Judge``."""
+        return self._judge.verdict if self._judge is not None else None
 
     def pause(self) -> None:
         """End the threads; safe to call twice."""

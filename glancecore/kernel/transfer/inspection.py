@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from oslo_utils.imageutils import format_inspector
 
 from glancecore.domain import errors
+from glancecore.domain.staged import InspectionVerdict
 from glancecore.kernel.transfer import disk_formats
 
 LOG = logging.getLogger(__name__)
@@ -50,6 +51,9 @@ class Inspector:
 
     What the beginning shows raises while the stream runs, so a wrong upload ends early.
     """
+
+    #: Whatever is wrong is raised.
+    verdict: InspectionVerdict | None = None
 
     def __init__(self, disk_format: str, container_format: str, rules: InspectionRules) -> None:
         self._format = disk_format

@@ -13,7 +13,7 @@ from glancecore.domain.lease import BlobRef, Operation
 from glancecore.domain.staged import Digests
 from glancecore.kernel.operations import Held, Operations
 from glancecore.kernel.transfer.data_settings import DataSettings
-from glancecore.kernel.transfer.examination import Examination
+from glancecore.kernel.transfer.examination import Examination, Judge
 from glancecore.kernel.transfer.inspection import Inspector
 from glancecore.kernel.transfer.intake import Intake
 from glancecore.kernel.transfer.signatures import HASHES, METHOD, SignatureCheck, Signatures
@@ -56,11 +56,12 @@ class Uploads:
         signature = self.signature(image, ctx.token)
         checkpoint("upload.before_intent")
         saving = image.begin_upload()
+        ref = BlobRef(store.id, saving.blob_key, saving.owner)
         with self._operations.hold(
-                image, saving, Operation.UPLOAD, blobs=(BlobRef(store.id, saving.blob_key, saving.owner),), reserve=size or 0,
+                image, saving, Operation.UPLOAD, blobs=(ref,), reserve=size or 0,
                 limits=self._quota.limits(image.owner), events=lambda x: [ImageEvent(EventType.IMAGE_PREPARE, x, store.id)]) as held:
             checkpoint("upload.after_intent")
-            location, digests = self.transfer(held, store, body, size, signature)
+            location, digests = self.transfer(held, ref, body, size, signature, self.inspector(held.image))
             held.made(lambda: store.delete(location.url), lambda x: any(y.url == location.url for y in x.locations))
             checkpoint("upload.before_finish")
             held.finish(lambda x: x.finish_upload(digests, (location,)),
@@ -81,39 +82,39 @@ class Uploads:
             raise errors.TooLarge(f"the data has {size} bytes; image_size_cap is {self._settings.size_cap}")
         return store
 
-    def transfer(self, held: Held, store: StoreFacade, body: Iterable[bytes], size: int | None,
-                 signature: SignatureCheck | None) -> tuple[Location, Digests]:
-        """The one pass over the bytes: counted, hashed, inspected, stored. Raises what ``upload`` says of the data."""
-        intake = self._intake(held, _noted(body), size, signature)
-        location = store.put(held.image.blob_key, intake, size, owner=held.image.owner)
+    def transfer(self, held: Held, ref: BlobRef, body: Iterable[bytes], size: int | None, signature: SignatureCheck | None, judge: Judge) -> tuple[Location, Digests]:
+        """The one pass over the bytes: counted, hashed, inspected, stored at ``ref``. Raises what ``upload`` says of the data."""
+        intake = self._intake(held, _noted(body), size, signature, judge)
+        location = self._stores.recorded(ref.store).put(ref.key, intake, size, owner=ref.owner)
         checkpoint("upload.after_put")
         return location, intake.digests
 
     # -- data that comes in parts ------------------------------------------------------------------------------------
-    def beginning(self, image: Image) -> Examination:
+    def beginning(self, judge: Judge) -> Examination:
         """Of the first bytes, which say whether the data can become the image's; the rest is examined in the end."""
-        return Examination((), self._inspector(image))
+        return Examination((), judge)
 
-    def examination(self, image: Image) -> Examination:
+    def examination(self, image: Image, judge: Judge) -> Examination:
         """Of all bytes, while they come; also for a signature that the image has by now."""
         signed = HASHES.get(str(image.properties.get(METHOD)))
-        return Examination({self._settings.algorithm, *(["md5"] if self._settings.checksum else []), *([signed] if signed else [])}, self._inspector(image))
+        return Examination({self._settings.algorithm, *(["md5"] if self._settings.checksum else []), *([signed] if signed else [])}, judge)
 
     def judged(self, examination: Examination, signature: SignatureCheck | None) -> Digests:
         """What it has found, of all bytes. Raises BadContent, SignatureInvalid."""
         return examination.finish(self._settings.algorithm, signature, checksum=self._settings.checksum)
 
-    def read(self, held: Held, store: StoreFacade, location: Location, size: int, signature: SignatureCheck | None) -> Digests:
+    def read(self, held: Held, location: Location, size: int, signature: SignatureCheck | None, judge: Judge) -> Digests:
         """The one pass over bytes that are stored already. Raises what ``upload`` says of the data, StoreError."""
-        intake = self._intake(held, store.open(location.url), size, signature)
+        intake = self._intake(held, self._stores.recorded(location.store).open(location.url), size, signature, judge)
         deque(intake, maxlen=0)
         return intake.digests
 
-    def _intake(self, held: Held, source: Iterable[bytes], size: int | None, signature: SignatureCheck | None) -> Intake:
-        return Intake(source, self._settings.algorithm, size=size, cap=self._settings.size_cap, inspector=self._inspector(held.image),
+    def _intake(self, held: Held, source: Iterable[bytes], size: int | None, signature: SignatureCheck | None, judge: Judge) -> Intake:
+        return Intake(source, self._settings.algorithm, size=size, cap=self._settings.size_cap, inspector=judge,
                       reserve=held.reserve, check_lease=held.check, signature=signature, checksum=self._settings.checksum)
 
-    def _inspector(self, image: Image) -> Inspector:
+    def inspector(self, image: Image) -> Inspector:
+        """Of data that is to be the image's."""
         return Inspector(image.disk_format or "", image.container_format or "", self._settings.inspection)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 from glancecore.ports.extension import Dialect, Extension
 from glancecore.ports.http import Route
@@ -10,7 +11,7 @@ from glancecore_ext_resumable.rules import RULES
 
 
 class Resumable(Extension):
-    """``PUT …/file`` in other words, and the addresses at which it goes on."""
+    """``PUT …/file`` and ``PUT …/stage`` in other words, and the addresses at which they go on."""
 
     plugin_api = "1.0"
     title = "Resumable uploads for HTTP (IETF draft, interop version 8)"
@@ -25,4 +26,5 @@ class Resumable(Extension):
     def dialects(self) -> Mapping[str, Dialect]:
         from glancecore_ext_resumable.routes import Routes
 
-        return {"PUT /v2/images/<image_id>/file": Routes(self.kernel).create}
+        create = Routes(self.kernel).create
+        return {f"PUT /v2/images/<image_id>/{way}": partial(create, stage=way == "stage") for way in ("file", "stage")}

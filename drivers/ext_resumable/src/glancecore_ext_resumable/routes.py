@@ -1,4 +1,4 @@
-"""What clients ask. The first request is the one that they know, with ``Upload-Complete``; the others go to the address that it is told."""
+"""What clients ask. The first request is one that they know, with ``Upload-Complete``; the others go to the address that it is told."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Routes:
                 Route("PATCH", UPLOAD, self.patch, "Go on with an upload", {202: None, 204: None}, draft.PARTIAL, params=sent, tag="resumable", lane=Lane.TRANSFER),
                 Route("DELETE", UPLOAD, self.delete, "Give an upload up", {204: None}, tag="resumable", lane=Lane.TRANSFER)]
 
-    def create(self, request: Request, ctx: Context, image_id: str) -> Response | None:
-        """``PUT …/file``; None when it is not in the words of the draft."""
+    def create(self, request: Request, ctx: Context, image_id: str, *, stage: bool) -> Response | None:
+        """``PUT …/file``, or ``PUT …/stage``; None when it is not in the words of the draft."""
         if "Upload-Complete" not in request.headers:
             return None
         self._authorize(ctx, image_id)
@@ -49,7 +49,8 @@ class Routes:
             if length is not None and length != size:
                 return _problem(400, "inconsistent-upload-length", f"Upload-Length is {length}, and the upload ends with these {size} bytes")
             length = size
-        session = self._uploads.begin(ctx, image_id, length, store=request.headers.get("x-image-meta-store") or None)
+        store = None if stage else request.headers.get("x-image-meta-store") or None
+        session = self._uploads.begin(ctx, image_id, length, store=store, stage=stage)
         told = False
         try:
             told = self._told_early(request, session)
@@ -130,7 +131,7 @@ class Routes:
 
 
 def _status(session: UploadSession) -> int:
-    """202: all bytes are there, and the image is made of them beside requests."""
+    """202: all bytes are there, and what they are for is done beside requests."""
     return 202 if session.state is SessionState.FINISHING else 204
 
 

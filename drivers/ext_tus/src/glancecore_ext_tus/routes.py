@@ -24,11 +24,12 @@ _RESUMABLE = Param("Tus-Resumable", "Version of the protocol: 1.0.0.", "header",
 _LENGTH = Param("Upload-Length", "Bytes of the whole.", "header", {"type": "integer", "minimum": 0})
 _CHECKSUM = Param("Upload-Checksum", f"Algorithm ({', '.join(tus.ALGORITHMS)}) and digest, in Base64, of this request's bytes.", "header")
 LISTED = {"type": "object", "required": ["uploads"], "properties": {"uploads": {"type": "array", "items": {
-    "type": "object", "required": ["id", "url", "state", "offset", "length", "expires_at"], "properties": {
+    "type": "object", "required": ["id", "url", "state", "offset", "length", "expires_at", "stage"], "properties": {
         "id": {"type": "string"}, "url": {"type": "string", "description": "Where it goes on."},
         "state": {"type": "string", "enum": [x.value for x in SessionState]},
         "offset": {"type": "integer", "description": "Bytes that are durable."}, "length": {"type": ["integer", "null"]},
         "expires_at": {"type": "string"}, "concat": {"type": ["string", "null"], "enum": ["partial", "final", None], "description": "Null: a whole one."},
+        "stage": {"type": "boolean", "description": "Its bytes are staged for an import; else they become the image's."},
         "message": {"type": ["string", "null"], "description": "Why it has ended without its data."}}}}}}
 
 _Handler = Callable[..., Response]
@@ -77,7 +78,7 @@ class Routes:
         self._authorize(ctx, image_id)
         return json_response({"uploads": [{
             "id": x.id, "url": _url(request, x), "state": x.state.value, "offset": x.offset, "length": x.length,
-            "expires_at": x.expires_at.strftime("%Y-%m-%dT%H:%M:%SZ"), "message": x.last_error,
+            "expires_at": x.expires_at.strftime("%Y-%m-%dT%H:%M:%SZ"), "stage": x.to_stage, "message": x.last_error,
             "concat": "partial" if x.partial else None if x.joined is None else "final"} for x in self._uploads.of_image(ctx, image_id)]})
 
     @resumable
