@@ -53,6 +53,8 @@ NEXT: Mapping[Status, frozenset[Status]] = MappingProxyType({
 })
 #: Never listed, and unknown by id.
 HIDDEN = frozenset({S.KILLED, S.DELETED, S.DELETING, S.PENDING_DELETE})
+#: While a user's data comes.
+RECEIVING = frozenset({S.SAVING, S.UPLOADING})
 
 
 class LocationStatus(StrEnum):

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from glancecore.domain import errors
 from glancecore.domain.events import EventType, ImageEvent
-from glancecore.domain.image import NEXT, Image, Location, Status
+from glancecore.domain.image import NEXT, RECEIVING, Image, Location, Status
 from glancecore.domain.lease import Lease, Operation
 from glancecore.kernel.leases import Leases
 from glancecore.kernel.retrying import on_concurrent_change
@@ -27,8 +27,6 @@ from glancecore.sdk.checkpoints import checkpoint
 LOG = logging.getLogger(__name__)
 #: Operations that leave no bytes behind when they are stopped.
 _WRITES_NOTHING = frozenset({Operation.HASH, Operation.DROP_LOCATION})
-#: What an image is while an upload in pieces goes on.
-_UPLOADED_TO = frozenset({Status.SAVING, Status.UPLOADING})
 
 
 class Deletion:
@@ -135,7 +133,7 @@ class Deletion:
         try:
             for ref in lease.blobs:
                 self._stores.discard(ref)
-            if lease.stable in _UPLOADED_TO:
+            if lease.stable in RECEIVING:
                 self._on.remove_upload(image)
             if image.staged is not None:
                 self._stores.recorded(image.staged.store).discard(image.staged.key)

@@ -16,7 +16,7 @@ from functools import partial
 
 from glancecore.domain import errors
 from glancecore.domain.clock import now
-from glancecore.domain.image import Image, Location, Status
+from glancecore.domain.image import RECEIVING, Image, Location, Status
 from glancecore.domain.quota import Limits
 from glancecore.domain.staged import Digests, InspectionVerdict
 from glancecore.domain.upload_session import SessionState, UploadSession
@@ -45,8 +45,6 @@ AT_ONCE = 0.1
 TOLD_FOR = 3600.0
 #: Seconds after which the sweep removes the parts of a session whose image is active, when who made the image has not.
 _LEFT_FOR = 60.0
-#: Statuses that an image has only while its upload goes on.
-UPLOADED_TO = frozenset({Status.SAVING, Status.UPLOADING})
 
 
 #: What is wrong with the data, or with who sent it: no other try would end otherwise. All else is tried again until the session's time is over.
@@ -248,6 +246,6 @@ class UploadFinishing:
         image = self._images.get_any(turn.session.image_id)
         changes: list[Change] = [changed(turn.session, turn.session.emptied()) if told else removed(turn.session)]
         changes += map(removed, self._parts.partials(turn.session))
-        if image.status in UPLOADED_TO:
+        if image.status in RECEIVING:
             changes.append(self._operations.writer.image(image, image.give_up(Status.QUEUED, turn.session.last_error)))
         self._operations.writer.save(*changes, LeaseEnded(turn.lease))

@@ -18,10 +18,10 @@ from datetime import datetime, timedelta
 from glancecore.domain import errors
 from glancecore.domain.clock import now
 from glancecore.domain.context import Context
-from glancecore.domain.image import Image, Status
+from glancecore.domain.image import RECEIVING, Image, Status
 from glancecore.domain.quota import Limits
 from glancecore.domain.upload_session import PieceDigest, SessionState, UploadSession
-from glancecore.features.uploads.finishing import UPLOADED_TO, UploadFinishing
+from glancecore.features.uploads.finishing import UploadFinishing
 from glancecore.features.uploads.joining import Joining
 from glancecore.features.uploads.limits import UploadLimits
 from glancecore.features.uploads.receiving import Receiving
@@ -198,7 +198,7 @@ class UploadSessions:
 
     def _without_empty(self, image: Image, *, but_joint: bool) -> Image:
         """Without a session that has got nothing: whoever began it may not have been told its id. ``but_joint``: a joint one stays."""
-        for session in self._records.uncleaned(image.id) if image.status in UPLOADED_TO else ():
+        for session in self._records.uncleaned(image.id) if image.status in RECEIVING else ():
             if session.state is not SessionState.OPEN or session.offset or session.partial or (but_joint and session.joined is not None):
                 continue
             if self._turns.rests(session) and self._joining.empty(session):
@@ -206,7 +206,7 @@ class UploadSessions:
                     turn = self._joining.taken_empty(session)
                     if turn is not None:
                         self._end(turn)
-        return self._images.get_any(image.id) if image.status in UPLOADED_TO else image
+        return self._images.get_any(image.id) if image.status in RECEIVING else image
 
     def _end(self, turn: Turn) -> None:
         """As if it had never been. Raises StoreError and others: then the reaper goes on with it."""
