@@ -27,8 +27,8 @@ from images import samples
 from glancecore.assembly.lifecycle import Service
 from glancecore.domain.image import Image
 from glancecore.domain.staged import Staged
-from glancecore.kernel.transfer.staged_data import StagedData
 from glancecore.kernel.transfer import hashing
+from glancecore.kernel.transfer.staged_data import StagedData
 from glancecore.ports.import_method import FetchedBody, FetchWork
 from glancecore.ports.import_step import ImportWork
 

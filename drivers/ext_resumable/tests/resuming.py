@@ -17,7 +17,7 @@ from waiting import until
 PARTIAL, OCTETS = "application/partial-upload", "application/octet-stream"
 CONFIG = lab.merged(HEADERS_AUTH, {
     "DEFAULT": {"enabled_extensions": "resumable", "workers": 2}, "lease": {"ttl": 2, "reap_interval": 0.2}, "periodic": {"embedded": False},
-    "uploads": {"part_size": 1 << 20}})
+    "uploads": {"part_size": 1 << 20}, "imports": {"own_process": False}})
 DATA = os.urandom(3_500_000)
 IDENTITY = "X-Identity-Status: Confirmed\r\nX-User-Id: u\r\nX-Project-Id: demo\r\nX-Roles: member,reader\r\n"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import lab
 import pytest
-from resuming import CONFIG, DATA, IDENTITY, OCTETS, Resuming, image_of, noted, told_early
+from resuming import CONFIG, DATA, IDENTITY, OCTETS, PARTIAL, Resuming, image_of, noted, told_early
 from waiting import until
 
 
