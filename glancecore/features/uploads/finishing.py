@@ -212,7 +212,7 @@ class UploadFinishing:
         """What was stored and did not become the image's."""
         try:
             found = self._images.get_any(image.id)
-            if location.url not in [x.url for x in (*found.locations, *([found.staged] if found.staged is not None else []))]:
+            if location.url not in {*(x.url for x in found.locations), found.staged.url if found.staged is not None else ""}:
                 store.delete(location.url)
         except errors.ImageNotFound:
             store.delete(location.url)
