@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from uuid import uuid4
 
 import lab
 
@@ -67,3 +68,12 @@ def thaw():
 
 def info(name, *, pool=POOL):
     return json.loads(rbd("info", name, "--format", "json", pool=pool))
+
+
+def user(folder, *caps):
+    """A new Ceph user with these caps: the configuration that names its keyring, and its name."""
+    name = f"poor{uuid4().hex[:6]}"
+    keyring, conf = folder / "keyring", folder / "ceph.conf"
+    keyring.write_bytes(ceph("ceph", "auth", "get-or-create", f"client.{name}", *caps))
+    conf.write_text(Path(CONF).read_text() + f"\n[client.{name}]\nkeyring = {keyring}\n")
+    return str(conf), name

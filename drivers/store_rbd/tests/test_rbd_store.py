@@ -5,8 +5,6 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from glancecore_store_rbd.driver import RbdStore
@@ -164,13 +162,9 @@ def test_an_unknown_user_is_named():
 
 
 def test_a_user_without_rights_is_refused(tmp_path):
-    name = f"poor{uuid4().hex[:6]}"
-    keyring = tmp_path / "keyring"
-    keyring.write_bytes(cluster.ceph("ceph", "auth", "get-or-create", f"client.{name}", "mon", "allow r"))
-    conf = tmp_path / "ceph.conf"
-    conf.write_text(Path(cluster.CONF).read_text() + f"\n[client.{name}]\nkeyring = {keyring}\n")
+    conf, name = cluster.user(tmp_path, "mon", "allow r")
     try:
-        store = made(rbd_store_ceph_conf=str(conf), rbd_store_user=name)
+        store = made(rbd_store_ceph_conf=conf, rbd_store_user=name)
         with pytest.raises(errors.StoreForbidden):
             store.put("x", [b"x"])
         store.close()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,11 +21,41 @@ except ImportError as exc:
     raise ImportError("Ceph's Python bindings can't be imported: install the packages python3-rados and python3-rbd of your distribution, and "
                       "let this environment see them (README of store_rbd)") from exc
 
-__all__ = ["Cluster", "named_errors", "rados", "rbd", "succeed"]
+__all__ = ["Cluster", "Connection", "named_errors", "rados", "rbd", "succeed"]
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _SILENT = frozenset({errno.ETIMEDOUT, errno.ESHUTDOWN, errno.ENOTCONN, errno.EHOSTUNREACH, errno.ECONNREFUSED, errno.EIO})
 _DENIED = frozenset({errno.EACCES, errno.EPERM})
+
+
+class Connection:
+    """What the cluster sees as one client."""
+
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle
+
+    @property
+    def address(self) -> str:
+        """By which the cluster knows it."""
+        text = str(self._handle.get_addrs())
+        found = re.search(r"v\d:([^,]+/\d+)", text)
+        return found[1] if found else text
+
+    def shut_out(self, address: str) -> None:
+        """The cluster refuses all that still comes from the client with this ``address``, as long as the monitors' ``mon_osd_blocklist_default_expire`` says. What
+        comes by this connection from now on comes behind what was not refused."""
+        succeed(self._blocklist(address), "osd blocklist")
+        succeed(int(self._handle.wait_for_latest_osdmap()), "osd map")
+
+    def may_shut_out(self) -> bool:
+        """Asked with an address that is none: nothing is changed by that."""
+        result = self._blocklist("nobody/1")
+        if result != -errno.EINVAL and -result not in _DENIED:
+            succeed(result, "osd blocklist")
+        return -result not in _DENIED
+
+    def _blocklist(self, address: str) -> int:
+        return int(self._handle.mon_command(json.dumps({"prefix": "osd blocklist", "blocklistop": "add", "addr": address}), b"")[0])
 
 
 class Cluster:
@@ -71,10 +103,30 @@ class Cluster:
                 self._handle = self._connected()
             return self._handle
 
+    @property
+    def connection(self) -> Connection:
+        """That of ``pool``."""
+        return Connection(self.handle())
+
     @contextmanager
     def pool(self) -> Iterator[Any]:
         """The pool's I/O context."""
-        context = self.handle().open_ioctx(self._conf.rbd_store_pool)
+        with self._context(self.handle()) as context:
+            yield context
+
+    @contextmanager
+    def apart(self) -> Iterator[tuple[Connection, Any]]:
+        """A connection that nobody else has, and the pool's I/O context over it: who shuts it out does no harm to others."""
+        handle = self._connected()
+        try:
+            with self._context(handle) as context:
+                yield Connection(handle), context
+        finally:
+            handle.shutdown()
+
+    @contextmanager
+    def _context(self, handle: Any) -> Iterator[Any]:
+        context = handle.open_ioctx(self._conf.rbd_store_pool)
         try:
             yield context
         finally:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC
-from typing import Any
+from functools import partial
+from typing import Any, NoReturn
 from urllib.parse import quote, unquote, urlsplit
 
 import tenacity
 
 from glancecore.domain import errors
 from glancecore.ports.options import Section
-from glancecore.ports.store import MARKER, MARKER_SIZE, Cap, PlaceMarker, Store, StoredBlob
+from glancecore.ports.store import MARKER, MARKER_SIZE, Cap, PlaceMarker, Store, StoredBlob, StoredPart
+from glancecore_store_rbd import growing
 from glancecore_store_rbd.cluster import Cluster, named_errors, rados, rbd
 from glancecore_store_rbd.options import OPTIONS
 from glancecore_store_rbd.transfer import Reader, Writer, total
 
+LOG = logging.getLogger(__name__)
 #: The snapshot's name, which the consumers of images know. It is made last: without it there is no blob.
 SNAPSHOT = "snap"
 #: Seconds that the cluster keeps believing in a client that was killed while it had an image open.
@@ -31,7 +35,7 @@ class RbdStore(Store):
     plugin_api = "1.0"
     schemes = ("rbd",)
     options = OPTIONS
-    caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE, Cap.LIST, Cap.MARK})
+    caps = frozenset({Cap.WRITE, Cap.DELETE, Cap.RANGE, Cap.LIST, Cap.MARK, Cap.PARTS})
 
     def __init__(self, name: str, conf: Section) -> None:
         super().__init__(name, conf)
@@ -45,9 +49,17 @@ class RbdStore(Store):
             with named_errors(self.name):
                 self._cluster.start()
                 self._fsid = self._cluster.fsid
+                self._choose_caps()
         except BaseException:
             self._cluster.close()
             raise
+
+    def _choose_caps(self) -> None:
+        """Parts are safe only where a writer that was overtaken can be shut out."""
+        self.caps = type(self).caps
+        if not self._cluster.connection.may_shut_out():
+            self.caps -= {Cap.PARTS}
+            LOG.warning("store %s: uploads in pieces go by the staging store, as the Ceph user %s lacks the cap mon 'profile rbd'", self.name, self.conf.rbd_store_user)
 
     def ping(self) -> None:
         """Asks in a thread: a cluster that is away makes the question wait for ``rados_operation_timeout``."""
@@ -109,11 +121,13 @@ class RbdStore(Store):
     # -- writing -------------------------------------------------------------------------------------------------------
     def put(self, key: str, chunks: Iterable[bytes], size: int | None = None) -> str:
         with self._pool() as pool:
-            order = (self.conf.rbd_store_chunk_size << 20).bit_length() - 1
             try:
-                self._rbd.create(pool, key, size or 0, order=order, old_format=False, features=rbd.RBD_FEATURE_LAYERING)
+                self._create(pool, key, size or 0)
             except rbd.ImageExists as exc:
-                raise errors.BlobExists(f"{key} is already in store {self.name}", self.name, "put") from exc
+                if not self._growing(pool, key):
+                    raise errors.BlobExists(f"{key} is already in store {self.name}", self.name, "put") from exc
+                self._remove(pool, key)
+                self._create(pool, key, size or 0)
             try:
                 self._fill(pool, key, chunks, size)
             except BaseException:
@@ -121,6 +135,10 @@ class RbdStore(Store):
                     self._remove(pool, key)
                 raise
         return self._url(key)
+
+    def _create(self, pool: Any, key: str, size: int) -> None:
+        order = (self.conf.rbd_store_chunk_size << 20).bit_length() - 1
+        self._rbd.create(pool, key, size, order=order, old_format=False, features=rbd.RBD_FEATURE_LAYERING)
 
     def _fill(self, pool: Any, key: str, chunks: Iterable[bytes], size: int | None) -> None:
         with rbd.Image(pool, key) as image:
@@ -133,6 +151,11 @@ class RbdStore(Store):
             image.create_snap(SNAPSHOT)
             image.protect_snap(SNAPSHOT)
 
+    def _growing(self, pool: Any, key: str) -> growing.Turn | None:
+        """Whose turn it is, when parts of ``key`` have begun to come and are not complete."""
+        with rbd.Image(pool, key, read_only=True) as image:
+            return None if _snapped(image) else growing.turn_of(pool, image.id())
+
     def delete(self, url: str) -> None:
         """An image that clones of the second format depend on goes to the trash, and from there when the last clone has gone."""
         key = self._key(url)
@@ -142,7 +165,10 @@ class RbdStore(Store):
                 if names - {SNAPSHOT}:
                     raise errors.BlobInUse(f"store {self.name}: it has snapshots of somebody else", self.name, "delete")
                 if SNAPSHOT in names:
+                    growing.end(self._cluster.connection, pool, image.id())
                     self._unsnap(image)
+                elif growing.grows(pool, image.id()):
+                    raise errors.BlobNotFound(f"store {self.name} does not have it", self.name, "delete")
             try:
                 self._rbd.remove(pool, key)
             except rbd.ImageHasSnapshots:
@@ -155,13 +181,14 @@ class RbdStore(Store):
             raise errors.BlobNotFound(f"store {self.name} does not have it", self.name, "delete")
 
     def discard(self, key: str) -> None:
-        """Waits until the cluster has noticed that a killed writer is gone."""
+        """Waits until the cluster has noticed that a killed writer is gone, unless it wrote a part: then it is shut out."""
         with self._pool() as pool, contextlib.suppress(rbd.ImageNotFound):
             self._remove(pool, key)
 
     def _remove(self, pool: Any, key: str) -> None:
         """Whatever is there of ``key``."""
         with rbd.Image(pool, key) as image:
+            growing.end(self._cluster.connection, pool, image.id())
             for snapshot in image.list_snaps():
                 if snapshot["name"] != SNAPSHOT:
                     raise errors.BlobInUse(f"store {self.name}: it has snapshots of somebody else", self.name, "discard")
@@ -188,6 +215,82 @@ class RbdStore(Store):
         with rbd.Image(pool, key) as image:
             image.create_snap(SNAPSHOT)
             image.protect_snap(SNAPSHOT)
+
+    # -- writing in parts ------------------------------------------------------------------------------------------------
+    def begin_parts(self, owner: str | None, key: str, size: int | None = None) -> str:  # noqa: ARG002 - one pool for all, and an image grows
+        with self._pool() as pool:
+            try:
+                self._create(pool, key, 0)
+            except rbd.ImageExists:
+                if self._growing(pool, key) == growing.Turn(growing.GONE):
+                    self._remove(pool, key)
+                    self._create(pool, key, 0)
+            with rbd.Image(pool, key, read_only=True) as image:
+                if _snapped(image):
+                    raise errors.BlobExists(f"{key} is already in store {self.name}", self.name, "begin_parts")
+                handle = str(image.id())
+            growing.begin(pool, handle)
+        return handle
+
+    def put_part(self, key: str, handle: str, number: int, offset: int, chunks: Iterable[bytes]) -> None:  # noqa: ARG002 - the handle tells the image
+        """What an earlier part has left from ``offset`` on does not count: it is cut off, so that thin zeros are zeros."""
+        with growing.writing(self._cluster, self.name, handle, number, "put_part") as writing:
+            if writing.image.size() != offset:
+                writing.image.resize(offset)
+            writer = Writer(writing.image, None, sparse=self.conf.rbd_thin_provisioning, start=offset)
+            try:
+                total(writing.watched(chunks), writer, None)
+            except BaseException:
+                writing.settled = writer.abandon()
+                raise
+
+    def open_parts(self, key: str, handle: str, parts: Sequence[StoredPart]) -> Iterator[bytes]:  # noqa: ARG002 - the handle tells the image
+        size = sum(x.size for x in parts)
+        with contextlib.ExitStack() as opened, named_errors(self.name):
+            pool = opened.enter_context(self._cluster.pool())
+            if not growing.grows(pool, handle):
+                raise errors.BlobNotFound(f"store {self.name}: no such parts", self.name, "open_parts")
+            image = opened.enter_context(rbd.Image(pool, image_id=handle, read_only=True))
+            if image.size() < size:
+                raise errors.StoreUnavailable(f"store {self.name}: the parts have {image.size()} bytes, and not {size}", self.name, "open_parts")
+            return Reader(self.name, image, 0, size, partial(growing.grows, pool, handle), opened.pop_all().close)
+
+    def complete_parts(self, key: str, handle: str, parts: Sequence[StoredPart]) -> str:
+        size = sum(x.size for x in parts)
+        with self._pool() as pool:
+            try:
+                turn = growing.turn_of(pool, handle)
+            except rados.ObjectNotFound:
+                turn = growing.Turn(growing.GONE)
+            if turn is None:  # said again
+                with rbd.Image(pool, image_id=handle, read_only=True) as image:
+                    if not _snapped(image, size):
+                        raise errors.BlobNotFound(f"store {self.name}: no such parts", self.name, "complete_parts")
+            elif turn.number == growing.GONE:
+                self._refuse(pool, key)
+            else:
+                with growing.writing(self._cluster, self.name, handle, growing.COMPLETE, "complete_parts") as writing:
+                    self._become(writing.image, size)
+        return self._url(key)
+
+    def _become(self, image: Any, size: int) -> None:
+        """A blob of ``size`` bytes; also when who began that has died. Raises SizeMismatch when it has fewer."""
+        if not _snapped(image, size):
+            found = image.size()
+            if found < size:
+                raise errors.SizeMismatch(f"the parts have {found} bytes, and not {size}")
+            if found > size:
+                image.resize(size)
+            image.flush()
+            image.create_snap(SNAPSHOT)
+        if not image.is_protected_snap(SNAPSHOT):
+            image.protect_snap(SNAPSHOT)
+
+    def _refuse(self, pool: Any, key: str) -> NoReturn:
+        """To make a blob of parts that are not there."""
+        with contextlib.suppress(rbd.ImageNotFound), rbd.Image(pool, key, snapshot=SNAPSHOT, read_only=True):
+            raise errors.BlobExists(f"{key} is already in store {self.name}", self.name, "complete_parts")
+        raise errors.BlobNotFound(f"store {self.name}: no such parts", self.name, "complete_parts")
 
     # -- reading -------------------------------------------------------------------------------------------------------
     def canonical(self, url: str) -> str:
@@ -240,6 +343,14 @@ class RbdStore(Store):
 
     def _url(self, key: str) -> str:
         return f"rbd://{self._fsid}/{quote(self.conf.rbd_store_pool, safe='')}/{quote(key, safe='')}/{SNAPSHOT}"
+
+
+def _snapped(image: Any, size: int | None = None) -> bool:
+    """Whether it is a blob. Raises SizeMismatch when that has not the ``size``."""
+    found = next((int(x["size"]) for x in image.list_snaps() if x["name"] == SNAPSHOT), None)
+    if found is not None and size is not None and found != size:
+        raise errors.SizeMismatch(f"the blob has {found} bytes, and not {size}")
+    return found is not None
 
 
 class _Alive:

@@ -13,6 +13,8 @@ from glancecore_store_rbd.cluster import named_errors, succeed
 #: Bytes of one request, and requests that are under way at once. More are faster, and take memory: see the README, "Speed".
 READ, READS = 1 << 20, 8
 WRITE, WRITES = 1 << 20, 8
+#: Bytes by which an image grows whose size is not known: at first, and at most; in between by doubling.
+GROW, GROW_MOST = 8 << 20, 1 << 30
 
 
 class _Request:
@@ -36,6 +38,10 @@ class _Request:
     def done(self) -> bool:
         return self._done.is_set()
 
+    @property
+    def well(self) -> bool:
+        return self._result >= 0
+
     def result(self, operation: str) -> bytes:
         self._done.wait()
         succeed(self._result, operation)
@@ -43,12 +49,13 @@ class _Request:
 
 
 class Writer:
-    """Writes pieces of any length to an open image, which grows as needed; ``finish`` waits for the last and cuts it to size."""
+    """Writes pieces of any length to the end of an open image, which has ``start`` bytes, and room for ``size`` more if that is known; else it grows as needed. ``finish``
+    waits for the last one and cuts it to size."""
 
-    def __init__(self, image: Any, size: int | None, *, sparse: bool) -> None:
+    def __init__(self, image: Any, size: int | None, *, sparse: bool, start: int = 0) -> None:
         self._image, self._sparse = image, sparse
-        self._room = size or 0
-        self._at = 0
+        self._start = self._at = start
+        self._room = start + (size or 0)
         self._held: list[bytes] = []
         self._held_size = 0
         self._running: deque[_Request] = deque()
@@ -62,20 +69,20 @@ class Writer:
             if self._held_size == WRITE:
                 self._send()
 
-    def finish(self) -> int:
-        """The number of bytes written, which the cluster has now."""
+    def finish(self) -> None:
+        """The cluster has all of it now."""
         self._send()
         while self._running:
             self._running.popleft().result("write")
         if self._room != self._at:
             self._image.resize(self._at)
         self._image.flush()
-        return self._at
 
-    def abandon(self) -> None:
-        """Wait for what is under way, whatever comes of it: the image can't be closed before."""
+    def abandon(self) -> bool:
+        """Wait for what is under way, whatever comes of it: the image can't be closed before. Whether the cluster has all that was sent: nothing comes later."""
         for request in self._running:
             request._done.wait()  # noqa: SLF001
+        return all(request.well for request in self._running)
 
     def _send(self) -> None:
         data = b"".join(self._held)
@@ -84,7 +91,7 @@ class Writer:
             return
         end = self._at + len(data)
         if end > self._room:
-            self._room = max(end, min(2 * self._room, self._room + (1 << 30)))
+            self._room = max(end, self._room + min(max(self._room - self._start, GROW), GROW_MOST))
             self._image.resize(self._room)
         if not (self._sparse and data.count(0) == len(data)):
             if len(self._running) == WRITES:
@@ -144,7 +151,7 @@ class Reader(Iterator[bytes]):
         self.close()
 
 
-def total(pieces: Iterable[bytes], writer: Writer, size: int | None) -> int:
+def total(pieces: Iterable[bytes], writer: Writer, size: int | None) -> None:
     """Write all pieces. Raises SizeMismatch as soon as there are more than ``size``, or in the end fewer."""
     seen = 0
     for piece in pieces:
@@ -154,4 +161,4 @@ def total(pieces: Iterable[bytes], writer: Writer, size: int | None) -> int:
         writer.write(bytes(piece))
     if size is not None and seen != size:
         raise errors.SizeMismatch(f"{size} bytes were declared, but {seen} came")
-    return writer.finish()
+    writer.finish()

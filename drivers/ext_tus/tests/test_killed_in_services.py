@@ -1,4 +1,4 @@
-"""kill -9 at the steps of an upload whose parts an S3 service takes: nothing that was acknowledged is lost, and nothing is left."""
+"""kill -9 at the steps of an upload whose parts another service takes: nothing that was acknowledged is lost, and nothing is left."""
 
 from __future__ import annotations
 
@@ -8,56 +8,37 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import boto3
 import lab
 import pytest
-from botocore.config import Config
 from client import BROKEN_OFF
-from tusing import CONFIG, Tus, usage
+from places import PLACES, Place
+from tusing import CONFIG, Tus, image_of, usage
 from waiting import until
 
 from glancecore.sdk.checkpoints import SESSION_REST_STEPS, VARIABLE
 
 MIB = 1 << 20
 DATA = os.urandom(19 * MIB + 7)
-#: A part of its own, bytes that wait, a part of these and others, and the rest.
+#: Where the service wants large parts: one of its own, bytes that wait, a part of these and others, and the rest.
 CUTS = [0, 9 * MIB, 10 * MIB, 18 * MIB, len(DATA)]
-STEPS = ("session.part_stored*1", "session.part_stored*3", "session.part_noted*3", "session.commit_begun", *SESSION_REST_STEPS, "session.completed",
-         "session.after_finish")
-
-
-class Bucket:
-    def __init__(self) -> None:
-        gateway = lab.backend("rgw")
-        access, secret = gateway.settings["S3_ACCESS_KEY"], gateway.settings["S3_SECRET_KEY"]
-        self.name = f"tus-{os.urandom(4).hex()}"
-        self.client: Any = boto3.client("s3", endpoint_url=gateway.url, aws_access_key_id=access, aws_secret_access_key=secret, region_name="us-east-1",
-                                        config=Config(s3={"addressing_style": "path"}))
-        self.client.create_bucket(Bucket=self.name)
-        self.options = {"s3_store_host": gateway.url, "s3_store_access_key": access, "s3_store_secret_key": secret, "s3_store_bucket": self.name,
-                        "s3_store_bucket_url_format": "path"}
-
-    def names(self) -> list[str]:
-        """Of objects, and of uploads that are not complete."""
-        objects = self.client.list_objects_v2(Bucket=self.name).get("Contents", ())
-        uploads = self.client.list_multipart_uploads(Bucket=self.name).get("Uploads", ())
-        return sorted(x["Key"] for x in [*objects, *uploads] if x["Key"] != ".glance-store")
+STEPS = ("session.part_stored*1", "session.part_stored*3", "session.part_noted*3", "session.commit_begun", "session.completed", "session.after_finish")
+#: In a pool of Ceph nothing waits: parts are of any size.
+KILLED = [("s3", step) for step in (*STEPS, *SESSION_REST_STEPS)] + [("rbd", step) for step in STEPS]
 
 
 @pytest.fixture(scope="module")
-def bucket() -> Iterator[Bucket]:
-    made = Bucket()
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
+    made = PLACES[request.param]()
     yield made
-    made.client.delete_object(Bucket=made.name, Key=".glance-store")
-    made.client.delete_bucket(Bucket=made.name)
+    made.close()
 
 
 @pytest.fixture(scope="module")
-def stopped(bucket: Bucket, tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Service]:
+def stopped(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Service]:
     config: lab.Config = {"os_glance_staging_store": {"filesystem_store_datadir": tmp_path_factory.mktemp("staging")},
-                          "DEFAULT": {"workers": 1, "enabled_backends": "file:file,s3:s3"}, "glance_store": {"default_backend": "s3"}, "s3": bucket.options}
+                          "DEFAULT": {"workers": 1, "enabled_backends": f"file:file,remote:{place.driver}"}, "glance_store": {"default_backend": "remote"},
+                          "remote": place.options}
     with lab.service(lab.merged(CONFIG, config), start=False) as made:
         yield made
 
@@ -68,8 +49,8 @@ def service(stopped: lab.Service) -> Iterator[lab.Service]:
     stopped.stop(signal.SIGKILL)
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_killed_at(service: lab.Service, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+@pytest.mark.parametrize(("place", "step"), KILLED, indirect=["place"])
+def test_killed_at(service: lab.Service, place: Place, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     monkeypatch.setenv(VARIABLE, step)
     service.start()
     tus, acknowledged = Tus(service.url), 0
@@ -83,6 +64,28 @@ def test_killed_at(service: lab.Service, bucket: Bucket, monkeypatch: pytest.Mon
     service.until_killed()
     service.stop(signal.SIGKILL)
     monkeypatch.delenv(VARIABLE)
+    goes_on(service, place, image_id, path, acknowledged)
+
+
+@pytest.mark.parametrize("place", PLACES, indirect=True)
+def test_killed_in_the_middle_of_a_part(service: lab.Service, place: Place) -> None:
+    service.start()
+    tus = Tus(service.url)
+    url = tus.begun(len(DATA))
+
+    def half() -> Iterator[bytes]:
+        yield DATA[CUTS[1]:CUTS[1] + MIB // 2]
+        service.stop(signal.SIGKILL)
+        yield DATA[CUTS[1] + MIB // 2:CUTS[2]]
+
+    assert tus.patch(url, 0, DATA[:CUTS[1]]).status_code == 204
+    with contextlib.suppress(*BROKEN_OFF):
+        tus.patch(url, CUTS[1], half())
+    goes_on(service, place, image_of(url), url.removeprefix(service.url), CUTS[1])
+
+
+def goes_on(service: lab.Service, place: Place, image_id: str, path: str, acknowledged: int) -> None:
+    """Behind what was acknowledged, until the image is active and nothing else is left."""
     service.start()
     tus = Tus(service.url)
     offset = tus.offset(f"{service.url}{path}")
@@ -94,9 +97,9 @@ def test_killed_at(service: lab.Service, bucket: Bucket, monkeypatch: pytest.Mon
     until(lambda: tus.client.show(image_id)["status"] == "active", lambda: f"{tus.client.show(image_id)}\n{service.tail()}")
     assert tus.client.download(image_id).content == DATA
     until(lambda: usage(service) == (len(DATA), 0, 0), lambda: str(usage(service)))
-    until(lambda: bucket.names() == [image_id] and waiting(service, image_id) == [], lambda: str((bucket.names(), waiting(service, image_id))))
+    until(lambda: place.names() == [image_id] and waiting(service, image_id) == [], lambda: str((place.names(), waiting(service, image_id))))
     assert tus.client.delete(image_id).status_code == 204
-    until(lambda: bucket.names() == [])
+    until(lambda: place.names() == [])
 
 
 def waiting(service: lab.Service, image_id: str) -> list[str]:
@@ -105,12 +108,13 @@ def waiting(service: lab.Service, image_id: str) -> list[str]:
     return sorted(x.name for x in folder.iterdir() if x.name.startswith(image_id))
 
 
-def test_given_up(service: lab.Service, bucket: Bucket) -> None:
+@pytest.mark.parametrize("place", PLACES, indirect=True)
+def test_given_up(service: lab.Service, place: Place) -> None:
     service.start()
     tus = Tus(service.url)
     url = tus.begun(len(DATA))
     for first, end in itertools.pairwise(CUTS[:3]):
         assert tus.patch(url, first, DATA[first:end]).status_code == 204
-    assert bucket.names() != []
+    assert place.names() != []
     assert tus.call("DELETE", url).status_code == 204
-    assert bucket.names() == []
+    assert place.names() == []
