@@ -76,6 +76,9 @@ class Images(Protocol):
 
     def find(self, ctx: Context, query: ImageQuery) -> ImagePage: ...
 
+    def may_read(self, ctx: Context, name: str) -> bool:
+        """Whether the caller sees that property of images, as ``property_protection_file`` says: what hangs on one that he does not see must not tell him."""
+
     def has_name(self, ctx: Context, name: str) -> bool:
         """Whether an image that is listed for the caller's project has that name, hidden or not."""
 

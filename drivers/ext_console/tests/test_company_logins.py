@@ -39,7 +39,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
 @pytest.fixture
 def browser(service: Service, monkeypatch: pytest.MonkeyPatch) -> Browser:
     """Whoever comes from Keystone is let in."""
-    monkeypatch.setattr(KeystoneWay, "login_with", lambda _self, _token: LOGIN)
+    monkeypatch.setattr(KeystoneWay, "login_with", lambda _self, _environ, _token: LOGIN)
     monkeypatch.setattr(KeystoneWay, "rescope", lambda _self, _session, _project: LOGIN)
     return Browser(service.app, base="https://localhost")
 
@@ -103,7 +103,7 @@ def test_the_session_before_ends_that_was_begun_before_logins_were_a_key(service
 def test_who_is_logged_in_is_written_out(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that looks like the reader's own is no other one's."""
     like = Named("x", "de\u200bmo\u202e<b>")
-    monkeypatch.setattr(KeystoneWay, "login_with", lambda _self, _token: replace(LOGIN, user=like, project=like))
+    monkeypatch.setattr(KeystoneWay, "login_with", lambda _self, _environ, _token: replace(LOGIN, user=like, project=like))
     begin(browser)
     text = come_back(browser).text
     assert text.count("de\\u200bmo\\u202e&lt;b&gt;") == 4
@@ -196,7 +196,7 @@ def test_what_was_no_wrong_guess_is_given_back(service: Service, monkeypatch: py
         if failure is not None:
             raise failure
 
-    monkeypatch.setattr(KeystoneWay, "_access", access)
+    monkeypatch.setattr(KeystoneWay, "_lasting", access)
     monkeypatch.setattr(KeystoneWay, "_in_a_project", lambda *_: LOGIN)
     for _ in range(10):
         try:

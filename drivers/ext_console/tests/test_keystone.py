@@ -231,6 +231,12 @@ def test_a_login_by_a_company(service: Service, url: str) -> None:
     assert send(browser, f"token={token(url)}".encode()).status_code == 403, "the login was used"
 
 
+def test_what_is_no_login_is_counted_by_address(service: Service, url: str) -> None:
+    """Nobody makes us ask Keystone again and again."""
+    assert [send(begin(service), b"token=nonsense").status_code for _ in range(3)] == [403, 403, 429]
+    assert send(begin(service), f"token={token(url)}".encode()).status_code == 429
+
+
 def test_a_login_that_was_not_begun_here_is_refused(service: Service, url: str) -> None:
     """A page that makes the browser send a token of its own would log its user in as somebody else."""
     browser = Browser(service.app, base="https://images.example")

@@ -306,3 +306,25 @@ def test_the_quota_holds_when_two_come_at_once(service: Service, person: Person,
     asked(person, "DELETE", f"/lifecycle/policies/{first.upper()}", None, 204)
     asked(person, "POST", "/lifecycle/policies", body, 201)
     asked(person, "POST", "/lifecycle/policies", body, 413)
+
+
+def test_a_property_that_one_does_not_see_is_not_asked_about(tmp_path: Path) -> None:
+    """Neither by what is selected, nor by what is kept, nor by the date of a step."""
+    file = tmp_path / "protection.conf"
+    file.write_text("".join(f"[{x}]\n" + "".join(f"{action} = {roles}\n" for action, roles in (("create", "admin,member"), ("read", reads), ("update", "admin"), ("delete", "admin")))
+                            for x, reads in (("^billing_.*", "admin"), ("^provided_until$", "admin"), (".*", "admin,member"))))
+    conf = read(written(merged(basic(tmp_path), {"DEFAULT": {"enabled_extensions": "families, lifecycle", "property_protection_file": str(file)}}), tmp_path))
+    synced(conf)
+    with built(conf) as made:
+        person = Person(made.app)
+        image(person, name="x", billing_code="4711", provided_until="2020-01-01", os_distro="debian")
+        hide = {"action": "hide", "beyond": 1}
+        for body in ({"selector": {"properties": {"billing_code": "4711"}}, "steps": [hide]},
+                     {"selector": {"names": ["x"]}, "keep": {"properties": {"billing_code": "4711"}}, "steps": [hide]},
+                     {"selector": {"names": ["x"]}, "steps": [{"action": "hide", "past": "provided_until"}]}):
+            policy = asked(person, "POST", "/lifecycle/policies", {"name": "x", **body}, 201)["id"]
+            said = asked(person, "POST", f"/lifecycle/policies/{policy}/plans", status=403)
+            assert "which you may not read" in str(said)
+        image(person, name="x", os_distro="debian")
+        seen = asked(person, "POST", "/lifecycle/policies", {"name": "y", "selector": {"properties": {"os_distro": "debian"}}, "steps": [hide]}, 201)["id"]
+        assert [x["action"] for x in asked(person, "POST", f"/lifecycle/policies/{seen}/plans", status=201)["entries"]] == ["hide"]

@@ -117,6 +117,9 @@ class Images:
         """Somebody has been shown where its data is, and may read it there."""
         self._locations.when_read(image)
 
+    def may_read(self, ctx: Context, name: str) -> bool:
+        return self._protection.may(ctx, name, "read")
+
     def find(self, ctx: Context, query: ImageQuery) -> ImagePage:
         """Raises Forbidden, UnknownMarker, TooBroad."""
         self._policy.authorize(ctx, "get_images")
@@ -124,7 +127,7 @@ class Images:
             return ImagePage()
         if keys := sorted(self._read_only & query.properties.keys()):
             raise errors.Invalid(f"{keys[0]}: images can't be filtered by it; it is no property, but shown by an extension")
-        if any(not self._protection.may(ctx, name, "read") for name in query.properties):
+        if not all(self.may_read(ctx, x) for x in query.properties):
             return ImagePage()  # a property that the caller may not read can't be probed by filtering
         limit = query.limit
         # who names an image has it

@@ -62,9 +62,9 @@ class KeystoneWay(Way):
                                                project_domain_name=(fields.get("project_domain") or self._domain) if project else None))
         return self._in_a_project(method, access)
 
-    def login_with(self, token: str) -> Login:
-        """By a token that Keystone itself has sent. Raises NotAuthenticated, IdentityUnavailable, Forbidden."""
-        with self._told("Keystone does not know this login; begin it again"):
+    def login_with(self, environ: WSGIEnvironment, token: str) -> Login:
+        """By a token that Keystone itself has sent. Raises NotAuthenticated, TooManyAttempts, IdentityUnavailable, Forbidden."""
+        with self._counted(environ, f"websso\n{environ.get('REMOTE_ADDR')}", "Keystone does not know this login; begin it again"):
             access = self._access(v3.Token(self._url, token))
         return self._in_a_project("websso", access)
 

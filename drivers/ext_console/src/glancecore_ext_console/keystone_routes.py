@@ -93,7 +93,7 @@ class KeystoneRoutes:
             raise errors.Invalid("token: the form must have it, once")
         root = html.escape(request.script_root)
         try:
-            login = self._way.login_with(found[0])
+            login = self._way.login_with(request.environ, found[0])
         except (errors.NotAuthenticated, errors.Forbidden) as exc:
             text = _PAGE.format(title="You are not logged in", text=html.escape(str(exc)), url=f"{root}/console/", link="To the login page")
             return self._unbound(request, Response(text, 403, content_type="text/html; charset=UTF-8"))

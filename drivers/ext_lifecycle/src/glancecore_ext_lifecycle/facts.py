@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from glancecore.domain import errors
 from glancecore.domain.context import Context, Viewer
 from glancecore.domain.image import Image, Status
 from glancecore.ports.extension import Kernel
@@ -28,7 +29,8 @@ class Facts:
 
     def of_project(self, ctx: Context, policy: Mapping[str, Any], turn: Callable[[], None] = lambda: None) -> list[Fact]:
         """Of the selected images of the caller's project that have data. Pages of images are looked at, each after a call of ``turn``; only what is selected is kept, and
-        of it what matters to the policy."""
+        of it what matters to the policy. Raises Forbidden when it names a property that the caller does not see."""
+        self._check(ctx, policy)
         found: list[Fact] = []
         newest: dict[str, tuple[int, str]] = {}
         for hidden in (False, True):
@@ -48,7 +50,8 @@ class Facts:
         return [x for x in dict.fromkeys(names) if all(y.owner != ctx.project for y in self._families.catalogue.by_name(ctx, x))]
 
     def around(self, ctx: Context, policy: Mapping[str, Any], image_id: str) -> list[Fact]:
-        """Enough for the decision on one image: itself, and of its group as many newer ones that can be used as make a difference. Raises ImageNotFound."""
+        """Enough for the decision on one image: itself, and of its group as many newer ones that can be used as make a difference. Raises ImageNotFound, Forbidden."""
+        self._check(ctx, policy)
         facts = self._known(policy, _whole(ctx, [self._kernel.images.show(ctx, image_id)]))
         if not facts:
             return []
@@ -57,6 +60,11 @@ class Facts:
         if leads and fact.usable and fact.family is not None:
             fact = replace(fact, held=fact.held or _NEWEST)
         return [fact, *newer]
+
+    def _check(self, ctx: Context, policy: Mapping[str, Any]) -> None:
+        named = {*policy["selector"].get("properties", ()), *(policy.get("keep") or {}).get("properties", ()), *(x["past"] for x in policy["steps"] if "past" in x)}
+        if hidden := sorted(x for x in named if not self._kernel.images.may_read(ctx, x)):
+            raise errors.Forbidden(f"the policy looks at {', '.join(hidden)}, which you may not read")
 
     def _newer(self, policy: Mapping[str, Any], fact: Fact, pages: Iterable[Sequence[Image]]) -> tuple[list[Fact], bool]:
         """Those that can be used and are selected; and whether there are none at all, selected or not. ``pages``: the newest first."""
