@@ -68,6 +68,10 @@ class UploadSession:
     A target may want parts of some size: smaller ones, always the last that have come, wait in the staging store until there are enough for one. ``taken`` is a
     number that no part in the target has had.
 
+    Who writes a part claims its number first: ``next - 1`` in the staging store and ``taken - 1`` in the target, before it is known which of them the part goes to. What
+    went to the staging store gives the target's back. So ``taken`` is never more than ``next``, one claim is open at most, and parts in ``parts`` have
+    smaller numbers than those, in rising order. A writer that was overtaken has a smaller number than who came behind it: by that the target knows it.
+
     A joint session gets no bytes: it is joined of partial ones, in the order of their ids in ``joined``, which is empty until the end and None for others. Its
     ``length`` is what they have all together. A partial one has the tag of its joint one, an underscore, and its own; ``busy`` names the request that works on it."""
 
