@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from glancecore.domain import errors
 from glancecore.sdk import log_lines
-from glancecore.sdk.deadline import DEADLINE
+from glancecore.sdk.deadline import CUTTER, DEADLINE, Cutter
 
 Answer = TypeVar("Answer")
 #: Called between two questions and between two pieces of data. Raises StoreUnavailable when nobody waits for the answer any more.
@@ -31,8 +31,8 @@ class Lookups:
         self._changed = threading.Condition()
 
     def run(self, call: Callable[[Check], Answer], project: str | None, *, outside: bool) -> Answer:
-        """What ``call`` returns or raises. It goes on in a thread of its own when the request has stopped waiting, and its place is taken until
-        it has ended. ``outside``: it may ask servers that are not the operator's.
+        """What ``call`` returns or raises. It has a thread of its own. When the request has stopped waiting, its connections to web servers are cut, so that
+        it ends; its place is taken until it has. ``outside``: it may ask servers that are not the operator's.
 
         Raises BadLocation when the time is over, ServerBusy when too many wait already."""
         if outside:
@@ -44,6 +44,7 @@ class Lookups:
             asked.ended()
             raise
         if not asked.done.wait(self._seconds):
+            asked.cutter.cut()
             raise errors.BadLocation(f"the server of the data did not answer within {self._seconds:g} seconds")
         return asked.answer()
 
@@ -67,6 +68,7 @@ class _Asked(Generic[Answer]):
     def __init__(self, call: Callable[[Check], Answer], end: float, ended: Callable[[], None]) -> None:
         self.done = threading.Event()
         self.ended = ended
+        self.cutter = Cutter()
         self._call = call
         self._end = end
         self._answers: list[Answer] = []
@@ -74,6 +76,7 @@ class _Asked(Generic[Answer]):
 
     def run(self) -> None:
         DEADLINE.set(self._end)
+        CUTTER.set(self.cutter)
         try:
             self._answers.append(self._call(self._check))
         except BaseException as exc:  # noqa: BLE001 (raised again by ``answer``)

@@ -20,6 +20,7 @@ from glancecore.domain import errors
 from glancecore.sdk import tracing
 from glancecore.sdk.address_filter import PORTS, AddressFilter, Target
 from glancecore.sdk.deadline import CUTTER, DEADLINE, Deadline
+from glancecore.sdk.pace import Pace, PaceLimits, TooSlow
 from glancecore.sdk.tracing import SpanKind
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -37,13 +38,19 @@ _UNAVAILABLE = (OSError, http.client.HTTPException, ValueError)
 @dataclass(frozen=True, slots=True)
 class Settings:
     """``timeout``: seconds for the whole header of an answer, and without a byte of its body. An answer is there after ``connect_timeout`` and
-    ``timeout`` together, however many addresses and redirects lead to it. ``proxies``: scheme -> (host, port) of an HTTP proxy."""
+    ``timeout`` together, however many addresses and redirects lead to it. ``proxies``: scheme -> (host, port) of an HTTP proxy.
+
+    ``least_rate``: bytes a second that a body brings, over each ``rate_window`` seconds of waiting for it; 0: any. ``fetch_timeout``: seconds of waiting for
+    one body, all together. Time that the reader takes is not the server's fault, and does not count."""
 
     connect_timeout: float = 10.0
     timeout: float = 60.0
     redirects: int = 5
     tls: ssl.SSLContext = field(default_factory=ssl.create_default_context)
     proxies: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    least_rate: int = 1024
+    rate_window: float = 60.0
+    fetch_timeout: float = 86400.0
 
 
 class Body:
@@ -51,7 +58,7 @@ class Body:
 
     Raises ValueError when it does not say in one way where the body ends."""
 
-    def __init__(self, connection: http.client.HTTPConnection, answer: http.client.HTTPResponse, seconds: float) -> None:
+    def __init__(self, connection: http.client.HTTPConnection, answer: http.client.HTTPResponse, seconds: float, settings: Settings) -> None:
         #: Bytes that its header tells of, also where a HEAD leaves them out.
         self.declared = _framing(answer.headers)
         self._connection, self._answer = connection, answer
@@ -62,13 +69,15 @@ class Body:
         self.ends = answer.length is not None or bool(answer.chunked)
         self._left = answer.length
         self._chunks = _Chunks(answer.fp, seconds) if answer.chunked else None
+        self._pace = Pace(PaceLimits(math.inf, settings.least_rate, settings.rate_window))
+        self._waited, self._most = 0.0, settings.fetch_timeout
 
     def header(self, name: str) -> str:
         return self._answer.getheader(name) or ""
 
     def read(self, size: int) -> bytes:
         """Up to ``size`` bytes, none at the end: what there is after a moment, so that whoever waits for them can look up. Raises
-        StoreUnavailable when the body ends before its end is proved."""
+        StoreUnavailable when the body ends before its end is proved, and, not to be tried again, when it comes too slowly."""
         try:
             piece = self._some(size)
             if len(piece) < size:
@@ -78,6 +87,8 @@ class Body:
                     piece = self._some(size)
                     found.append(piece)
                 piece = b"".join(found)
+        except TooSlow as exc:
+            raise _final(f"the web server is too slow: {exc}") from exc
         except _UNAVAILABLE as exc:
             raise errors.StoreUnavailable(f"the web server broke off: {_reason(exc)}") from exc
         if self._left and not piece and size > 0:
@@ -85,6 +96,18 @@ class Body:
         return piece
 
     def _some(self, size: int) -> bytes:
+        """What one look at the connection brings. Raises TooSlow."""
+        start = time.monotonic()
+        piece = self._came(size)
+        seconds = time.monotonic() - start
+        if piece:  # or it has ended
+            self._pace.add(seconds, len(piece))
+            self._waited += seconds
+            if self._waited > self._most:
+                raise TooSlow(f"not everything within {self._most:g} seconds of waiting")
+        return piece
+
+    def _came(self, size: int) -> bytes:
         if self._chunks:
             return self._chunks.read(size)
         if self._left is not None:
@@ -229,7 +252,7 @@ class Fetcher:
         try:
             # no encoding: the bytes are the image, and its length is known
             connection.request(method, target.path, headers={"Accept-Encoding": "identity", "User-Agent": "glancecore", **headers})
-            return Body(connection, connection.getresponse(), sock.gettimeout() or self._settings.timeout)
+            return Body(connection, connection.getresponse(), sock.gettimeout() or self._settings.timeout, self._settings)
         except _UNAVAILABLE as exc:
             connection.close()
             raise errors.StoreUnavailable(f"the web server gave no answer: {_reason(exc, deadline)}") from exc

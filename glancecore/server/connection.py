@@ -17,7 +17,7 @@ from typing import Any
 
 from gunicorn.util import split_request_uri
 
-from glancecore.kernel.pace import Pace, PaceLimits, TooSlow
+from glancecore.sdk.pace import Pace, PaceLimits, TooSlow
 from glancecore.server.answer import GRACE, Answer
 from glancecore.server.paced_socket import TICK
 from glancecore.server.shares import Transfer

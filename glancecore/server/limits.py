@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from oslo_config import cfg
 
-from glancecore.kernel.pace import PaceLimits
+from glancecore.sdk.pace import PaceLimits
 
 #: Files and sockets that one process may have open, when the system lets it.
 OPEN_FILES = 65536

@@ -6,7 +6,7 @@ import socket
 import ssl
 import time
 
-from glancecore.kernel.pace import Pace, PaceLimits, TooSlow
+from glancecore.sdk.pace import Pace, PaceLimits, TooSlow
 
 #: Seconds after which a thread that waits for a client looks at the clock.
 TICK = 1.0

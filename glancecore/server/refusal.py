@@ -6,7 +6,7 @@ import json
 import socket
 from http import HTTPStatus
 
-from glancecore.kernel.pace import Pace, PaceLimits
+from glancecore.sdk.pace import Pace, PaceLimits
 from glancecore.server.connection import Connection
 
 #: Seconds of silence after which a client that was told something before it had sent everything is taken to have read it.

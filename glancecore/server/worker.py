@@ -23,8 +23,8 @@ from gunicorn.workers.gthread import PollableMethodQueue
 
 from glancecore.domain import errors
 from glancecore.kernel import metrics
-from glancecore.kernel.pace import TooSlow
 from glancecore.ports.http import Lane
+from glancecore.sdk.pace import TooSlow
 from glancecore.server.connection import Connection, State
 from glancecore.server.limits import ServerLimits
 from glancecore.server.paced_socket import TICK

@@ -188,3 +188,43 @@ def test_what_stands_between_pieces_comes_in_time(before: bytes) -> None:
         body = Fetcher(AddressFilter(["127.0.0.1"]), Settings(2.0, 0.5)).request("GET", f"http://127.0.0.1:{listening.getsockname()[1]}/")
         with contextlib.closing(body), pytest.raises(errors.StoreUnavailable, match="timeout"):
             list(iter(lambda: body.read(1000), b""))
+
+
+@contextlib.contextmanager
+def trickling(header: bytes, piece: bytes) -> Iterator[str]:
+    """A server that sends ``piece`` every 50 ms."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        def trickle() -> None:
+            connection, _ = listening.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\n" + header + b"\r\n\r\n")
+                while True:
+                    connection.sendall(piece)
+                    time.sleep(0.05)
+
+        threading.Thread(target=trickle, daemon=True).start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
+
+
+TRICKLES = ((b"Content-Length: 1000000", b"x"), (b"Transfer-Encoding: chunked", b"1\r\nx\r\n"))
+
+
+@pytest.mark.parametrize(("header", "piece"), TRICKLES, ids=["length", "chunked"])
+@pytest.mark.parametrize(("settings", "words"), [(Settings(least_rate=1000, rate_window=1), "too slow: less than 1000 bytes a second"),
+                                                 (Settings(least_rate=0, fetch_timeout=1), "too slow: not everything within 1 seconds of waiting")],
+                         ids=["rate", "whole"])
+def test_data_comes_at_the_least_rate(header: bytes, piece: bytes, settings: Settings, words: str) -> None:
+    with trickling(header, piece) as url, contextlib.closing(Fetcher(AddressFilter(["127.0.0.1"]), settings).request("GET", url)) as body:
+        with pytest.raises(errors.StoreUnavailable, match=words) as told:
+            list(iter(lambda: body.read(1000), b""))
+        assert not told.value.retryable
+
+
+def test_a_slow_reader_is_not_the_server_s_fault() -> None:
+    with trickling(b"Content-Length: 100000", bytes(100_000)) as url:
+        settings = Settings(least_rate=1 << 40, rate_window=1, fetch_timeout=1)
+        with contextlib.closing(Fetcher(AddressFilter(["127.0.0.1"]), settings).request("GET", url)) as body:
+            assert body.read(1000) == bytes(1000)
+            time.sleep(1.5)
+            assert len(b"".join(iter(lambda: body.read(1 << 20), b""))) == 99_000

@@ -63,7 +63,7 @@ def test_too_much_is_refused() -> None:
 
 def test_a_fault_ends_no_thread(caplog: pytest.LogCaptureFixture) -> None:
     workers, done = Workers("x", 1), threading.Event()
-    workers.submit(lambda: 1 / 0)  # type: ignore[arg-type, return-value]
+    workers.submit(lambda: 1 / 0)  # type: ignore[arg-type]
     workers.submit(done.set)
     assert done.wait(30)
     assert "work of x failed" in caplog.text
@@ -90,4 +90,40 @@ def test_projects_take_turns() -> None:
     gate.set()
     until(lambda: len(done) == 7)
     assert done == ["greedy 0", "one", "two", "nobody", "greedy 1", "greedy 2", "greedy 3"]
+    workers.stop()
+
+
+def test_one_project_has_its_share_of_the_threads() -> None:
+    workers, gate, begun = Workers("x", 3, share=2), threading.Event(), list[str]()
+
+    def work(name: str) -> None:
+        begun.append(name)
+        gate.wait(30)
+
+    for number in range(4):
+        workers.submit(lambda number=number: work(f"b{number}"), "b")  # type: ignore[misc]
+    until(lambda: len(begun) == 2)
+    workers.submit(lambda: work("a"), "a")
+    until(lambda: begun == ["b0", "b1", "a"])
+    gate.set()
+    until(lambda: sorted(begun) == ["a", "b0", "b1", "b2", "b3"])
+    workers.stop()
+
+
+def test_what_waits_can_be_taken_back() -> None:
+    workers, gate, begun, done = Workers("x", 1, waiting=2), threading.Event(), threading.Event(), list[str]()
+
+    def work() -> None:
+        begun.set()
+        gate.wait(30)
+        done.append("running")
+
+    workers.submit(work, "a")
+    begun.wait(30)
+    for _ in range(10):
+        workers.submit(lambda: done.append("never"), "a")()
+    take_back = workers.submit(lambda: done.append("last"), "a")
+    gate.set()
+    until(lambda: done == ["running", "last"])
+    take_back()
     workers.stop()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from glancecore.kernel.pace import Pace, PaceLimits, TooSlow
+from glancecore.sdk.pace import Pace, PaceLimits, TooSlow
 from glancecore.server.connection import SMALL_BODY, Connection, Head
 
 

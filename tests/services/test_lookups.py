@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import pytest
 
 from glancecore.domain import errors
 from glancecore.kernel.lookups import Check, Lookups
-from glancecore.sdk.deadline import DEADLINE
+from glancecore.sdk.deadline import CUTTER, DEADLINE
 
 
 @pytest.fixture
@@ -65,3 +66,21 @@ def test_who_goes_on_is_told_that_nobody_waits(ended: threading.Event) -> None:
         Lookups(0.1, 4).run(work, "b", outside=True)
     ended.set()
     assert told.wait(30)
+
+
+def test_what_is_asked_in_vain_is_cut() -> None:
+    """However long the server would go on: the places are there again."""
+    lookups = Lookups(0.1, 1)
+    with contextlib.ExitStack() as stack:
+        for _ in range(3):
+            ours, _ = (stack.enter_context(x) for x in socket.socketpair())
+
+            def wait(_check: Check, ours: socket.socket = ours) -> None:
+                cutter = CUTTER.get()
+                assert cutter is not None
+                cutter.add(ours)
+                assert ours.recv(1) == b""
+
+            with pytest.raises(errors.BadLocation, match="did not answer within"):
+                lookups.run(wait, "b", outside=True)
+        assert lookups.run(lambda _: "here", "b", outside=True) == "here"

@@ -46,6 +46,7 @@ class ImagesExtension(CoreExtension):
         self.downloads = Downloads(repository, kernel.policy, stores, kernel.notifications)
         kernel.on.abandoned(Operation.DELETE, self.deletion.finish)
         kernel.on.abandoned(Operation.HASH, self.hashing.start)
+        kernel.on.removed(self.hashing.removed)
         kernel.on.abandoned(Operation.DROP_LOCATION, self.locations.finish_drop)
 
     def routes(self) -> Iterable[Route]:

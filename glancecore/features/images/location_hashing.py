@@ -1,15 +1,15 @@
 """Reads the data of added locations to its end: hashes, size, inspection, and the hash that a caller expects.
 
-It runs in threads of its own, under a lease: when the process dies, the reaper of another one begins anew.
+It runs in threads of its own, under a lease: when the process dies, the reaper of another one begins anew. The data's server may be anybody's: the work of
+a project takes its share of the threads, and waits behind its own.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import tenacity
@@ -29,16 +29,28 @@ from glancecore.kernel.transfer.stores import Stores
 from glancecore.kernel.writer import Writer
 from glancecore.ports.repository import Change, Database, LeaseEnded
 from glancecore.ports.task_repository import TaskChanged
-from glancecore.sdk import log_lines
 from glancecore.sdk.checkpoints import checkpoint
+from glancecore.sdk.deadline import CUTTER, Cutter
+from glancecore.sdk.workers import Workers
 
 LOG = logging.getLogger(__name__)
-#: Locations that one process reads at once; the others wait.
-AT_ONCE = 2
+#: Locations that one process reads at once, and those of them that one project has added; the others wait, as many as there is room for. What has no room is
+#: begun anew when its lease has expired.
+AT_ONCE, SHARE, WAITING = 8, 2, 1000
 #: Somebody who makes the data can make other data with the same digest: where he may change it, such a digest proves nothing.
 WEAK = frozenset({"md5", "sha1"})
-#: Seconds that a process which ends waits for each to notice.
-STOP_TIMEOUT = 5.0
+
+
+def _may_pass(exc: BaseException) -> bool:
+    return isinstance(exc, errors.StoreForbidden) or (isinstance(exc, errors.StoreUnavailable) and exc.retryable)
+
+
+@dataclass(slots=True)
+class _Work:
+    lease: Lease
+    cutter: Cutter = field(default_factory=Cutter)
+    #: Out of the queue, if it still waits there.
+    take_back: Callable[[], None] = lambda: None
 
 
 class LocationHashing:
@@ -50,27 +62,43 @@ class LocationHashing:
         self._leases = leases
         self._settings = settings
         self._writer = writer
-        self._turns = threading.Semaphore(AT_ONCE)
-        self._stopping = threading.Event()
-        self._threads: set[threading.Thread] = set()
+        self._workers = Workers("hash", AT_ONCE, WAITING, SHARE)
+        #: What waits or is read, by the lease's token.
+        self._works: dict[str, _Work] = {}
 
     def start(self, lease: Lease) -> None:
         """Begin, or take up what a dead process has left; ``lease`` is held by this process and ended in the end."""
-        thread = threading.Thread(target=log_lines.carried(self._run), args=(lease,), name=f"hash-{lease.image_id}", daemon=True)
-        self._threads.add(thread)
-        thread.start()
+        work = self._works[lease.token] = _Work(lease)
+        try:
+            work.take_back = self._workers.submit(lambda: self._run(lease, work.cutter), lease.project)
+        except errors.ServerBusy as exc:
+            LOG.info("image %s: it is hashed when the lease has expired: %s", lease.image_id, exc)
+            self._end_work(lease)
+
+    def removed(self, image_id: str) -> None:
+        """The image is gone: what reads its data ends at once."""
+        for work in list(self._works.values()):
+            if work.lease.image_id == image_id:
+                self._end_work(work.lease)
+                work.take_back()
+                work.cutter.cut()
 
     def stop(self) -> None:
         """The process ends: what is read at this moment is left to another one, when its lease has expired."""
-        self._stopping.set()
-        for thread in list(self._threads):
-            thread.join(STOP_TIMEOUT)
+        self._workers.stopping.set()
+        for work in list(self._works.values()):
+            work.cutter.cut()
+        self._workers.stop()
 
-    def _run(self, lease: Lease) -> None:
+    def _end_work(self, lease: Lease) -> None:
+        self._leases.forget(lease)
+        self._works.pop(lease.token, None)
+
+    def _run(self, lease: Lease, cutter: Cutter) -> None:
+        token = CUTTER.set(cutter)
         try:
-            with self._turns:
-                self._check(lease)
-                self._work(lease)
+            self._check(lease)
+            self._work(lease)
         except (errors.LeaseLost, errors.ImageNotFound, errors.Suspended) as exc:
             LOG.info("image %s: hashing ended: %s", lease.image_id, exc)
         except errors.GlanceError as exc:
@@ -78,11 +106,11 @@ class LocationHashing:
         except Exception:
             LOG.exception("image %s: hashing failed; it begins anew when the lease has expired", lease.image_id)
         finally:
-            self._leases.forget(lease)
-            self._threads.discard(threading.current_thread())
+            CUTTER.reset(token)
+            self._end_work(lease)
 
     def _check(self, lease: Lease) -> None:
-        if self._stopping.is_set():
+        if self._workers.stopping.is_set():
             raise errors.Suspended("this process ends")
         self._leases.check(lease)()
 
@@ -100,7 +128,7 @@ class LocationHashing:
         checkpoint("hash.before_finish")
         self._accept(lease, digests)
 
-    @tenacity.retry(retry=tenacity.retry_if_exception_type((errors.StoreUnavailable, errors.StoreForbidden)),
+    @tenacity.retry(retry=tenacity.retry_if_exception(_may_pass),
                     stop=tenacity.stop_after_attempt(4), wait=tenacity.wait_exponential(0.5, max=8), reraise=True)
     def _read(self, image: Image, lease: Lease) -> Digests:
         location = min(image.good_locations or image.live_locations, key=lambda x: not self._stores.vouch(x))
@@ -108,12 +136,22 @@ class LocationHashing:
         if announced and (announced not in WEAK or self._stores.vouch(location)):
             algorithm = announced
         inspector = Inspector(image.disk_format or "", image.container_format or "", self._settings.inspection)
-        with contextlib.closing(self._stores.holding(location).open(location.url)) as source:
+        with self._still_wanted(lease), contextlib.closing(self._stores.holding(location).open(location.url)) as source:
             intake = Intake(source, algorithm, size=image.size, cap=self._settings.size_cap, inspector=inspector,
                             check_lease=lambda: self._check(lease), algorithms=[announced] if announced else [], checksum=self._settings.checksum or image.checksum is not None)
-            _exhaust(iter(intake))
+            for _ in intake:
+                pass
         _compare(image, intake.digests.checksum, intake.extra_digests)
         return intake.digests
+
+    @contextlib.contextmanager
+    def _still_wanted(self, lease: Lease) -> Iterator[None]:
+        """What the end of a lease or of the process breaks off is no failure of the data's server."""
+        try:
+            yield
+        except errors.StoreError:
+            self._check(lease)
+            raise
 
     def _accept(self, lease: Lease, digests: Digests) -> None:
         self._end(lease, lambda image: image.proved(digests))
@@ -159,8 +197,3 @@ def _compare(image: Image, checksum: str | None, digests: Mapping[str, str]) -> 
     for algorithm, expected, is_ in (*hashed, ("md5", image.checksum, checksum)):
         if expected is not None and expected != is_:
             raise errors.HashMismatch(f"{algorithm} {expected} was expected, but the data has {is_}")
-
-
-def _exhaust(pieces: Iterator[bytes]) -> None:
-    for _ in pieces:
-        pass

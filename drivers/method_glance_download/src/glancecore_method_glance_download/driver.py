@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import ssl
 from collections.abc import Mapping
@@ -54,8 +55,9 @@ class GlanceDownload(ImportMethod):
             tls = ssl.create_default_context(cafile=self.conf.ca_file)
         except OSError as exc:
             raise errors.ConfigError(f"[{SECTION}] ca_file = {self.conf.ca_file}: {exc}; name a file of PEM certificates") from exc
-        # Keystone and its catalogue are the operator's: they may be anywhere
-        self._fetcher = Fetcher(AddressFilter(["0.0.0.0/0", "::/0"]), Settings(self.conf.connect_timeout, self.conf.timeout, 0, tls))
+        # Keystone and its catalogue are the operator's: they may be anywhere; the import that asks measures itself how fast it comes
+        settings = Settings(self.conf.connect_timeout, self.conf.timeout, 0, tls, least_rate=0, fetch_timeout=math.inf)
+        self._fetcher = Fetcher(AddressFilter(["0.0.0.0/0", "::/0"]), settings)
 
     def check(self, request: MethodRequest) -> None:
         method = request.method

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import ssl
 import time
@@ -90,7 +91,8 @@ class WebDownload(ImportMethod):
                 raise errors.ConfigError(f"[{SECTION}] proxy = {conf.proxy}: give host:port")
             proxies = {"http": (host, int(port)), "https": (host, int(port))}
         self._filter = UriFilter(conf)
-        self._fetcher = Fetcher(self._filter, Settings(conf.connect_timeout, conf.timeout, conf.redirects, tls, proxies))
+        # the import that asks measures itself how fast it comes
+        self._fetcher = Fetcher(self._filter, Settings(conf.connect_timeout, conf.timeout, conf.redirects, tls, proxies, least_rate=0, fetch_timeout=math.inf))
 
     def check(self, request: MethodRequest) -> None:
         try:

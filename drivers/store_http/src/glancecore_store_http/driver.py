@@ -38,7 +38,8 @@ class HttpStore(Store):
             raise errors.ConfigError(f"[{name}] http_store_allowed_hosts: {exc}; correct this value") from None
         self._fetcher = Fetcher(addresses, Settings(
             connect_timeout=conf.http_store_connect_timeout, timeout=conf.http_store_timeout, tls=_tls(name, conf),
-            proxies=_proxies(name, conf.http_proxy_information)))
+            proxies=_proxies(name, conf.http_proxy_information), least_rate=conf.http_store_min_fetch_rate, rate_window=conf.http_store_fetch_rate_window,
+            fetch_timeout=conf.http_store_fetch_timeout))
 
     def canonical(self, url: str) -> str:
         """With its fragment, which no server sees: by it, as in Glance, an image may have the same place twice."""

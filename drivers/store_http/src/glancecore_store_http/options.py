@@ -19,6 +19,13 @@ OPTIONS: list[cfg.Opt] = [
                      "for http, too."),
     cfg.FloatOpt("http_store_connect_timeout", default=10, min=0.1, help="Seconds to wait for a connection."),
     cfg.FloatOpt("http_store_timeout", default=60, min=0.1, help="Seconds to wait for the whole header of an answer, and for each next piece of its data."),
+    cfg.IntOpt("http_store_min_fetch_rate", default=1024, min=0,
+               help="Bytes a second that a server must send at least, over each http_store_fetch_rate_window, also where what it sends is skipped; 0: no limit. "
+                    "Below that the data is unavailable. Raise it where all servers that you allow are fast."),
+    cfg.FloatOpt("http_store_fetch_rate_window", default=60, min=1.0,
+                 help="Seconds over which http_store_min_fetch_rate is measured: those that are spent waiting for the server, not for whoever reads."),
+    cfg.IntOpt("http_store_fetch_timeout", default=86400, min=1,
+               help="Seconds that may be spent waiting for the data of one answer, all together. Beyond that it is unavailable."),
 ]
 
 

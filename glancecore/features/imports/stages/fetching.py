@@ -14,9 +14,9 @@ from glancecore.features.imports.stages.reservation import ImportReservation
 from glancecore.features.imports.stages.verification import Expected
 from glancecore.features.imports.stages.watch import Watch
 from glancecore.features.imports.stages.work import MethodWork
-from glancecore.kernel.pace import Pace, PaceLimits, TooSlow
 from glancecore.ports.import_method import FetchedBody, Source
 from glancecore.sdk.checkpoints import checkpoint
+from glancecore.sdk.pace import Pace, PaceLimits, TooSlow
 
 LOG = logging.getLogger(__name__)
 
