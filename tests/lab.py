@@ -8,6 +8,7 @@ the module also serves programs that run outside of the project's environment.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import functools
 import hashlib
 import http.client
@@ -22,7 +23,7 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -172,10 +173,24 @@ _GIVEN: set[int] = set()
 _PORTS = 500
 
 
+@functools.cache
+def _first_port(_pid: int) -> int:
+    """Of as many that no other process of tests gives away as long as this one lives."""
+    for number in range(44):
+        lock = os.open(Path(tempfile.gettempdir(), f"glancecore-tests-ports-{number}"), os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+        else:
+            return 10_000 + number * _PORTS  # the lock is held until the process ends
+    raise RuntimeError("44 processes of tests have taken all ports")
+
+
 def free_port() -> int:
     """Below the ports that the kernel gives to connections, and of some that other processes of tests leave alone: a server that is stopped and started again finds
     its own still free."""
-    first = 10_000 + os.getpid() % 44 * _PORTS
+    first = _first_port(os.getpid())
     if len(_GIVEN) > _PORTS // 2:
         _GIVEN.clear()
     while True:
@@ -290,6 +305,10 @@ class Service:
         return children(self.process.pid)
 
     def start(self, timeout: float = 30.0) -> None:
+        """Raises AssertionError when somebody else has the port: who answers there must be the one that was started."""
+        assert self.process is None or self.process.poll() is not None, "it runs already"
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", self.port)), f"port {self.port} is held by {holders(self.port)}"
         began = time.monotonic()
         with self.log.open("ab") as log:
             self.log_at = log.tell()
@@ -315,24 +334,52 @@ class Service:
 
 
 def end(process: Process, how: signal.Signals, timeout: float = 40.0) -> None:
-    """Signal a server and wait for its end. KILL goes to its workers as well: they would end by themselves, but a moment
-    later, with the environment of the server that is dead and on the port of the next one."""
-    workers = []
-    if how is signal.SIGKILL:
+    """Signal a server and wait for its end, and that of its workers, which hold its port as long as one of their threads waits for the disk. KILL goes to
+    its workers as well: they would end by themselves, but a moment later, with the environment of the server that is dead and on the port of the next one.
+    Raises AssertionError when a worker stays."""
+    if how is signal.SIGKILL and process.poll() is None:
         freeze(process.pid)  # no worker is started anew in the meantime
-        workers = children(process.pid)
+    workers = children(process.pid)
     process.send_signal(how)
-    for worker in workers:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(worker, signal.SIGKILL)
+    if how is signal.SIGKILL:
+        _kill(workers)
     try:
         process.wait(timeout)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+        _kill(workers)
+    limit = time.monotonic() + timeout
     for worker in workers:
-        while _threads(worker) - set("ZX"):  # one that waits for the disk holds the port as long as it does
+        while _threads(worker) - set("ZX"):
+            assert time.monotonic() < limit, f"worker {worker} is there still: {describe(worker)}"
             time.sleep(0.005)
+
+
+def _kill(pids: Iterable[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def holders(port: int) -> list[str]:
+    """The processes that listen on the port, for the sentence of a test that failed."""
+    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    sockets = {f"socket:[{row[9]}]" for row in rows if row[1].endswith(f":{port:04X}") and row[3] == "0A"}
+    found = set()
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            if str(link.readlink()) in sockets:
+                found.add(int(link.parts[2]))
+    return [f"{pid} ({describe(pid)})" for pid in sorted(found)]
+
+
+def describe(pid: int) -> str:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").replace("\0", " ").strip()
+        return f"{words}, threads {''.join(sorted(_threads(pid)))}, parent {_state_row(Path(f'/proc/{pid}/stat'))[1]}"
+    except (FileNotFoundError, ProcessLookupError, IndexError):
+        return "gone"
 
 
 def children(pid: int) -> list[int]:
@@ -373,9 +420,14 @@ def _threads(pid: int) -> set[str]:
 
 def _state(stat: Path) -> str:
     try:
-        return stat.read_text().rpartition(")")[2].split()[0]
+        return _state_row(stat)[0]
     except (FileNotFoundError, ProcessLookupError):
         return "X"
+
+
+def _state_row(stat: Path) -> list[str]:
+    """From the state on."""
+    return stat.read_text().rpartition(")")[2].split()
 
 
 def answers(port: int, timeout: float, process: Process | None = None) -> bool:

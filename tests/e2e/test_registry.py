@@ -120,6 +120,7 @@ def test_an_import_whose_node_dies_is_finished_by_another(cloud: Cloud, step: st
         _check_imported(other, cloud, image_id)
     finally:
         monkeypatch.delenv(VARIABLE)
+        node.stop(signal.SIGKILL)
         node.start()
 
 

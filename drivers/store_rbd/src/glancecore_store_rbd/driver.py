@@ -19,7 +19,7 @@ from glancecore.ports.store import MARKER, MARKER_SIZE, Cap, PlaceMarker, Store,
 from glancecore_store_rbd import growing
 from glancecore_store_rbd.cluster import Cluster, named_errors, rados, rbd
 from glancecore_store_rbd.options import OPTIONS
-from glancecore_store_rbd.transfer import Reader, Writer, total
+from glancecore_store_rbd.transfer import Reader, Writer, opened, total
 
 LOG = logging.getLogger(__name__)
 #: The snapshot's name, which the consumers of images know. It is made last: without it there is no blob.
@@ -141,7 +141,7 @@ class RbdStore(Store):
         self._rbd.create(pool, key, size, order=order, old_format=False, features=rbd.RBD_FEATURE_LAYERING)
 
     def _fill(self, pool: Any, key: str, chunks: Iterable[bytes], size: int | None) -> None:
-        with rbd.Image(pool, key) as image:
+        with opened(pool, key) as image:
             writer = Writer(image, size, sparse=self.conf.rbd_thin_provisioning)
             try:
                 total(chunks, writer, size)

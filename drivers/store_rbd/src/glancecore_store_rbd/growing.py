@@ -16,6 +16,7 @@ from typing import Any
 
 from glancecore.domain import errors
 from glancecore_store_rbd.cluster import Cluster, Connection, named_errors, rados, rbd
+from glancecore_store_rbd.transfer import opened
 
 #: Numbers behind those of all parts: all are complete; all were discarded.
 COMPLETE = (1 << 63) - 2
@@ -99,7 +100,7 @@ def writing(cluster: Cluster, store: str, image_id: str, number: int, operation:
             raise overtaken
         made = Writing(look)
         try:
-            with _opened(pool, image_id) as made.image:
+            with opened(pool, image_id=image_id) as made.image:
                 yield made
             if not _swap(pool, image_id, mine, None if number == COMPLETE else Turn(number)):
                 raise overtaken
@@ -118,19 +119,6 @@ def end(connection: Connection, pool: Any, image_id: str) -> None:
     with suppress(rados.ObjectNotFound):
         while grows(pool, image_id):
             _taken(connection, pool, image_id, Turn(GONE))
-
-
-@contextmanager
-def _opened(pool: Any, image_id: str) -> Iterator[Any]:
-    """What went wrong first is what the caller must know."""
-    image = rbd.Image(pool, image_id=image_id)
-    try:
-        yield image
-    except BaseException:
-        with suppress(rbd.Error):
-            image.close()
-        raise
-    image.close()
 
 
 def _taken(connection: Connection, pool: Any, image_id: str, mine: Turn) -> bool:

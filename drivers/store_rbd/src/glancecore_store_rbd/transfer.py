@@ -5,16 +5,37 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from glancecore.domain import errors
-from glancecore_store_rbd.cluster import named_errors, succeed
+from glancecore_store_rbd.cluster import named_errors, rbd, succeed
 
 #: Bytes of one request, and requests that are under way at once. More are faster, and take memory: see the README, "Speed".
 READ, READS = 1 << 20, 8
 WRITE, WRITES = 1 << 20, 8
 #: Bytes by which an image grows whose size is not known: at first, and at most; in between by doubling.
 GROW, GROW_MOST = 8 << 20, 1 << 30
+
+
+@contextmanager
+def opened(pool: Any, name: str | None = None, image_id: str | None = None) -> Iterator[Any]:
+    """The image, to write to it. What went wrong first is what the caller must know."""
+    image = rbd.Image(pool, name, image_id=image_id)
+    try:
+        yield image
+    except BaseException:
+        _let_end(pool)
+        with suppress(rbd.Error):
+            image.close()
+        raise
+    image.close()
+
+
+def _let_end(pool: Any) -> None:
+    """Librbd tells that a request has failed before it has done with it, and it aborts the process when the image is closed in between. The thread that does so calls us back
+    behind that, whatever the cluster says."""
+    pool.aio_stat("rbd_directory", lambda *_: None).wait_for_complete_and_cb()
 
 
 class _Request:
@@ -72,10 +93,9 @@ class Writer:
     def finish(self) -> None:
         """The cluster has all of it now."""
         self._send()
-        while self._running:
-            self._running.popleft().result("write")
         if self._room != self._at:
-            self._image.resize(self._at)
+            self._resize(self._at)
+        self._settle()
         self._image.flush()
 
     def abandon(self) -> bool:
@@ -92,7 +112,7 @@ class Writer:
         end = self._at + len(data)
         if end > self._room:
             self._room = max(end, self._room + min(max(self._room - self._start, GROW), GROW_MOST))
-            self._image.resize(self._room)
+            self._resize(self._room)
         if not (self._sparse and data.count(0) == len(data)):
             if len(self._running) == WRITES:
                 self._running.popleft().result("write")
@@ -100,6 +120,15 @@ class Writer:
             self._image.aio_write(data, self._at, request.wrote)
             self._running.append(request)
         self._at = end
+
+    def _resize(self, size: int) -> None:
+        """Librbd waits for the writes that are under way as well; but of one that fails then, it tells from a thread of its own."""
+        self._settle()
+        self._image.resize(size)
+
+    def _settle(self) -> None:
+        while self._running:
+            self._running.popleft().result("write")
 
 
 class Reader(Iterator[bytes]):
