@@ -109,7 +109,7 @@ def load(kind: str, name: str, option: str) -> Any:
     """
     names = sorted({x.name for x in installed(kind)})
     if name not in names:
-        raise ConfigError(_missing(KINDS[kind], name, names, option))
+        raise ConfigError(missing(KINDS[kind], name, names, option))
     [*_, found] = [x for x in installed(kind) if x.name == name]
     if fault := fault_of_distribution(kind, name):
         raise PluginBroken(f"{kind} plugin {name!r} is broken: {fault}")
@@ -354,7 +354,8 @@ def _surely_fulfilled(text: str, version: str) -> bool:
     return True
 
 
-def _missing(kind: Kind, name: str, names: Sequence[str], option: str) -> str:
+def missing(kind: Kind, name: str, names: Sequence[str], option: str) -> str:
+    """That ``option`` names a plugin which is not among ``names``, what may be meant, and where it comes from."""
     text = f"{option}: no {kind.name} plugin {name!r} is installed (installed: {', '.join(names) or 'none'})."
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if near:

@@ -7,7 +7,7 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from oslo_config import cfg
@@ -16,7 +16,7 @@ from glancecore import conf as configuration
 from glancecore.assembly.build import build
 from glancecore.assembly.kinds import KINDS, Broken, Kind
 from glancecore.assembly.kit_certificate import certificate, summary
-from glancecore.assembly.loader import Loader, fault_of_distribution, faults, installed, load
+from glancecore.assembly.loader import Loader, fault_of_distribution, faults, installed, load, missing
 from glancecore.cmd import parsing, plugin_new, start
 from glancecore.cmd.apart import ChildDied, apart
 from glancecore.conf import beside, review
@@ -131,6 +131,7 @@ def _became(args: argparse.Namespace) -> int:
     rows = [{"option": f"[{x.section}] {x.name}", "became": x.fate.outcome if x.fate else "unknown", "file": x.where,
              "words": x.fate.words if x.fate else f"did you mean {x.near}?" if x.near else ""} for x in found]
     rows += [{"option": match[0] if (match := _OPTION.search(x)) else "", "became": "refused", "file": "", "words": x} for x in wrong]
+    rows += [{"option": option.partition(" (")[0], "became": "refused", "file": "", "words": words} for option, words in _nobodys(conf)]
     lost = list(beside.lost(files_of(conf), conf.paste_deploy.config_file))
     if args.json:
         print(json.dumps({"options": rows, "files": lost}, indent=1))
@@ -138,7 +139,16 @@ def _became(args: argparse.Namespace) -> int:
         _print(args, rows, ("option", "became", "words", "file"))
         for text in lost:
             print(text)
-    return 1 if wrong or any(x.fate is None for x in found) else 0
+    return 1 if any(x["became"] in ("refused", "unknown") for x in rows) else 0
+
+
+def _nobodys(conf: cfg.ConfigOpts) -> Iterator[tuple[str, str]]:
+    """Options that name a plugin which is neither this project's nor installed here, and what is said of that."""
+    for kind in KINDS.values():
+        names = sorted({x.name for x in installed(kind.name)})
+        for name, option in kind.wanted(conf).items():
+            if name not in names and name not in kind.shipped:
+                yield option, missing(kind, name, names, option)
 
 
 def _check(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:

@@ -11,6 +11,7 @@ import pytest
 
 from glancecore import conf as configuration
 from glancecore.assembly.kinds import KINDS
+from glancecore.assembly.loader import installed
 from glancecore.cmd import plugins
 
 
@@ -65,6 +66,23 @@ def test_what_is_right_is_told_with_exit_code_0(check: Any) -> None:
     code, rows = check("[DEFAULT]\nworkers = 3\n[paste_deploy]\nflavor = keystone\n")
     assert code == 0
     assert {x["became"] for x in rows} == {"same", "renamed"}
+
+
+@pytest.mark.parametrize(("line", "word"), [("enabled_backends = fast:file, volumes:cinder", "cinder"), ("enabled_backends = fast:rdb", "rbd"), ("auth_strategy = kerberos", "kerberos"),
+                                            ("notifiers = log, pigeon", "pigeon"), ("enabled_import_methods = [glance-direct, web-upload]", "web-download")])
+def test_a_plugin_that_is_nobodys_is_refused(check: Any, line: str, word: str) -> None:
+    code, rows = check(f"[DEFAULT]\n{line}\n")
+    assert code == 1
+    (refused,) = [x for x in rows if x["became"] == "refused"]
+    assert refused["option"] == f"[DEFAULT] {line.partition(' ')[0]}"
+    assert word in refused["words"]
+
+
+def test_a_driver_of_this_project_need_not_be_installed_where_the_files_are_looked_at(check: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plugins, "installed", lambda kind: [x for x in installed(kind) if x.ours])
+    code, rows = check("[DEFAULT]\nenabled_backends = images:rbd\nauth_strategy = keystone\n")
+    assert [x["words"] for x in rows if x["became"] == "refused"] == []
+    assert code == 0
 
 
 @pytest.mark.parametrize(("methods", "stores"), [("[]", {"acme"}), ("[glance-direct]", {"acme", "file"})])
