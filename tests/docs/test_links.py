@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from blocks import PAGES, REPO
+from blocks import PAGES, REPO, blocks
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
@@ -36,6 +36,12 @@ def broken(page: Path) -> Iterator[str]:
 @pytest.mark.parametrize("page", [*PAGES, REPO / "CHANGELOG.md"], ids=lambda x: str(x.relative_to(REPO)))
 def test_links_lead_somewhere(page: Path) -> None:
     assert list(broken(page)) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda x: str(x.relative_to(REPO)))
+def test_a_configuration_file_can_be_copied_as_it_stands(page: Path) -> None:
+    """What stands behind a value on its line belongs to the value: oslo.config has no such comments."""
+    assert [] == [f"line {x.line}: {line}" for x in blocks(page) if x.kind == "ini" for line in x.text.splitlines() if re.search(r"= ?\S.*?(?: {2,}\S| #)", line)]
 
 
 def test_every_page_can_be_found_from_the_readme() -> None:
