@@ -86,7 +86,9 @@ class ImportMethod(Plugin, ABC):
     wants_token = False
     #: JSON schema (2020-12) of what the ``method`` object has beside name, expected and signature: ``required`` and ``properties``, with descriptions for
     #: readers. A request that breaks it is refused (400, with the field and what is allowed) before ``check`` is called, and it is published in the
-    #: OpenAPI document. Give lists, objects and texts bounds; those without get wide ones.
+    #: OpenAPI document. Names that are not in ``properties`` are refused, unless it has ``additionalProperties``, ``unevaluatedProperties`` or
+    #: ``patternProperties``; those of Glance's other methods are left out (``uri`` and the like, which clients send with each). Give lists, objects and texts
+    #: bounds; those without get wide ones.
     schema: Mapping[str, object] = {}
 
     def __init__(self, conf: Section, config: cfg.ConfigOpts) -> None:

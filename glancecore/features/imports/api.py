@@ -30,6 +30,7 @@ class ImportsApi:
         self._limit = max_json_body
         self._can_stage = "glance-direct" in methods
         self._body = body.Checker(schemas.body())
+        self._schemas = methods
         self._methods = {name: _checker(name, schema) for name, schema in methods.items()}
         self.schema = schemas.published(methods)
 
@@ -49,7 +50,9 @@ class ImportsApi:
         def read() -> ImportRequest:
             wanted = body.read_json(request, min(self._limit, MOST_BYTES))
             self._body.check(wanted)
-            if (own := self._methods.get(wanted["method"]["name"])) is not None:
+            name = wanted["method"]["name"]
+            if (own := self._methods.get(name)) is not None:
+                wanted = schemas.meant(wanted, self._schemas[name])
                 own.check(wanted)
             return self._wanted(request, wanted)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from glancecore.features.images.schemas import Schema, bounded
 
@@ -17,26 +18,44 @@ _COMMON: Schema = {
     "expected": {"type": "object", "additionalProperties": {"type": "string", "maxLength": 255}, "maxProperties": 32,
                  "description": "Digests that the data must have: algorithm and hexadecimal digest."},
 }
+_BODY: Schema = {
+    "method": {"type": "object", "required": ["name"], "additionalProperties": True, "maxProperties": 64, "properties": _COMMON},
+    "stores": {**_STORES, "description": "Where to put it; the default store otherwise."},
+    "all_stores": {"type": "boolean"}, "all_stores_must_succeed": {"type": "boolean"},
+}
+#: Names of Glance's methods. Clients send them with others as well, gophercloud an empty ``uri`` with each: there they mean nothing.
+_OF_GLANCE = frozenset({"uri", "glance_region", "glance_image_id", "glance_service_interface"})
+#: With one of these a method's schema says itself which other names it takes.
+_OPENING = ("additionalProperties", "unevaluatedProperties", "patternProperties")
 
 
 def body() -> Schema:
     """What holds for each method."""
     return bounded({
         "type": "object", "required": ["method"], "maxProperties": 32,
-        "properties": {
-            "method": {"type": "object", "required": ["name"], "additionalProperties": True, "maxProperties": 64, "properties": _COMMON},
-            "stores": {**_STORES, "description": "Where to put it; the default store otherwise."},
-            "all_stores": {"type": "boolean"}, "all_stores_must_succeed": {"type": "boolean"},
-        },
+        "properties": _BODY,
     })
 
 
 def of_method(schema: Mapping[str, object]) -> Schema:
-    """Of a whole body, as far as one method's own names go: so that what is wrong is told by its place there."""
+    """Of a whole body, as far as one method's own names go: so that what is wrong is told by its place there. Names that it does not have are refused, unless it says itself
+    which it takes."""
     own = schema.get("properties", {})
-    if isinstance(own, Mapping) and not {"additionalProperties", "unevaluatedProperties"}.isdisjoint(schema):
+    if isinstance(own, Mapping):
         own = {**{x: {} for x in _COMMON}, **own}  # what all methods take, though the schema does not name it
-    return bounded({"type": "object", "properties": {"method": {"maxProperties": 64, **schema, "type": "object", "properties": own}}})
+    closed = {} if _open(schema) else {"additionalProperties": False}
+    return bounded({"type": "object", "properties": {"method": {"maxProperties": 64, **closed, **schema, "type": "object", "properties": own}}})
+
+
+def meant(given: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A body, which ``body`` takes, without what means nothing: it is neither judged nor kept. ``schema``: the method's."""
+    none = frozenset() if _open(schema) else _OF_GLANCE.difference(schema.get("properties", ()))
+    known = {x: y for x, y in given.items() if x in _BODY}
+    return {**known, "method": {x: y for x, y in given["method"].items() if x not in none}}
+
+
+def _open(schema: Mapping[str, object]) -> bool:
+    return any(schema.get(x, False) is not False for x in _OPENING)
 
 
 def published(methods: Methods) -> Schema:
