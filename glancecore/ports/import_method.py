@@ -68,7 +68,7 @@ class FetchWork(Protocol):
         """Give the image custom properties, in place of what it has. When the import fails, it has its own again."""
 
     def set_formats(self, disk_format: str | None = None, container_format: str | None = None) -> None:
-        """What the data is; the image must not say so itself."""
+        """What the data is; the image must not say so itself. Raises Invalid for a format that the operator does not allow: the import fails by it."""
 
 
 class ImportMethod(Plugin, ABC):

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from glancecore.domain import errors
 from glancecore.domain import fields as domain
+from glancecore.domain.text import shortened
 
 UUID = "^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$"
 Schema = dict[str, Any]
@@ -42,6 +44,12 @@ class Formats:
     disk: Sequence[str]
     container: Sequence[str]
     shown: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def check(self, disk_format: str | None, container_format: str | None) -> None:
+        """What did not come in a body, as one that says it is judged. Raises Invalid."""
+        for name, value, allowed in (("disk_format", disk_format, self.disk), ("container_format", container_format, self.container)):
+            if value is not None and value not in allowed:
+                raise errors.Invalid(f"{name}: {shortened(repr(value))} is not one of {', '.join(['null', *allowed])}")
 
 
 def common() -> Schema:

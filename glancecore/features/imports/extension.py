@@ -13,7 +13,6 @@ from oslo_config import cfg
 
 from glancecore.domain.errors import ConfigError
 from glancecore.domain.lease import Operation
-from glancecore.domain.metadata import MetadataLimits
 from glancecore.features.images.extension import ImagesExtension
 from glancecore.features.imports.dispatch.boards import load_board
 from glancecore.features.imports.dispatch.job_dispatcher import JobDispatcher
@@ -47,7 +46,7 @@ class ImportsExtension(CoreExtension):
         _refuse_bare_tokens(conf, self.methods, kernel.signatures)
         staged_data = StagedData(kernel.stores, kernel.data_settings, defer_verdict=any(x.changes_data and x.takes_anything for x in steps.values()))
         services = ImportServices(kernel.database, kernel.stores, staged_data, kernel.operations, kernel.quota, self.methods, steps, kernel.signatures,
-                                  KeptSecrets(conf.imports.token_keys), _settings(conf, images.limits))
+                                  KeptSecrets(conf.imports.token_keys), _settings(conf, images))
         #: Runs imports in this process.
         self.runner = ImportRunner(services, Logbooks(kernel.database), _make_pipeline)
         #: What hands imports to others, when there are methods: the operator's job board, or else a process of their own.
@@ -88,7 +87,7 @@ def _refuse_bare_tokens(conf: cfg.ConfigOpts, methods: Mapping[str, ImportMethod
                           "a key, the same on each node, such as the output of: openssl rand -base64 32 | tr '+/' '-_'")
 
 
-def _settings(conf: cfg.ConfigOpts, limits: MetadataLimits) -> ImportSettings:
+def _settings(conf: cfg.ConfigOpts, images: ImagesExtension) -> ImportSettings:
     imports = conf.imports
     work_dir = imports.work_dir
     if work_dir is None and conf.enabled_import_methods and conf.staging_driver == "file":
@@ -98,7 +97,7 @@ def _settings(conf: cfg.ConfigOpts, limits: MetadataLimits) -> ImportSettings:
     return ImportSettings(imports.workers, imports.workers_per_project, imports.max_parallel_stores, imports.attempts, imports.retry_pause, timedelta(seconds=imports.keep_for),
                           min_rate=imports.min_fetch_rate, rate_window=imports.fetch_rate_window, fetch_timeout=imports.fetch_timeout,
                           takeovers=imports.max_takeovers,
-                          niceness=imports.niceness, work_dir=Path(work_dir), metadata=limits)
+                          niceness=imports.niceness, work_dir=Path(work_dir), metadata=images.limits, check_formats=images.formats.check)
 
 
 def _make_pipeline(logbooks: Logbooks) -> Pipeline:

@@ -74,11 +74,11 @@ class GlanceDownload(ImportMethod):
 
     def prepare(self, work: FetchWork) -> None:
         source = self._source(work.request)
+        work.set_formats(source.get("disk_format"), source.get("container_format"))
         names = tuple(self.conf.extra_properties)
         found = {key: value for key, value in source.items() if isinstance(value, str) and key.startswith(names)}
         if found:
             work.set_properties(**found)
-        work.set_formats(source.get("disk_format"), source.get("container_format"))
 
     def expected(self, work: FetchWork) -> Mapping[str, str]:
         source = self._source(work.request)

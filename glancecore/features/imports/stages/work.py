@@ -44,6 +44,7 @@ class MethodWork:
     def set_formats(self, disk_format: str | None = None, container_format: str | None = None) -> None:
         if not self.preparing:
             raise errors.ImportFailed("the import method says what the data is while the data comes; it must do so before")
+        self._run.services.settings.check_formats(disk_format or None, container_format or None)
         self._run.save(image=lambda x: replace(x, disk_format=disk_format or x.disk_format,
                                                container_format=container_format or x.container_format))
 
