@@ -50,7 +50,7 @@ REGISTRY_SECONDS = Histogram("glance_registry_call_seconds", "Time of the calls 
 METADEF_VIOLATIONS = Counter("glance_metadef_violations_total", "Image properties that broke a metadata definition.",
                              ["namespace", "property", "outcome"])
 CACHE_REQUESTS = Counter("glance_cache_requests_total", "Downloads by what the image cache did: hit; miss (this request began to fill it); "
-                         "followed (somebody filled it); passed (no room, or the cache is broken).", ["outcome"])
+                         "followed (somebody filled it); passed (no room or place, or the cache is broken).", ["outcome"])
 CACHE_SENT = Counter("glance_cache_sent_bytes_total", "Bytes sent to clients from complete cache entries.")
 CACHE_FILLED = Counter("glance_cache_filled_bytes_total", "Bytes read from stores to fill the cache.")
 CACHE_REMOVED = Counter("glance_cache_removed_total", "Cache entries removed: evicted; changed (from outside); damaged (by their hash); "

@@ -75,4 +75,4 @@ def _load(kernel: CoreKernel) -> ImageCache | None:
                 raise
             LOG.error("the image cache can't be used: %s; this process serves without it", exc)
             return None
-    return ImageCache(driver, conf.image_cache_patience) if driver is not None else None
+    return ImageCache(driver, conf.image_cache_patience, conf.image_cache_max_size) if driver is not None else None

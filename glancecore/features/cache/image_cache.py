@@ -2,7 +2,7 @@
 
 The bytes are read from the stores by a thread of their own, at the stores' speed: a slow client does not hold the others up, and one
 that goes away stops nothing. What the image's hash does not confirm never becomes an entry, and nobody gets its last byte. Whatever
-goes wrong with the cache itself, the data comes from the stores.
+goes wrong with the cache itself, the data comes from the stores. One project's downloads leave the others threads and room to fill it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from contextlib import closing, contextmanager
 
 from glancecore.domain import errors
 from glancecore.domain.image import Image, Status
+from glancecore.features.cache.fills import FillPlaces
 from glancecore.kernel import metrics
 from glancecore.kernel.transfer.cached_data import CachedData, CopySource
 from glancecore.kernel.transfer.hashing import Hashes
@@ -26,6 +27,8 @@ from glancecore.sdk import log_lines
 LOG = logging.getLogger(__name__)
 #: Times that an entry is filled anew after a failure, and seconds for which it is not tried again after that.
 TRIES, AVOIDED = 2, 30.0
+#: Entries that downloads of this process fill at once.
+AT_ONCE = 16
 
 
 def sealed(image: Image) -> Seal | None:
@@ -38,10 +41,12 @@ def sealed(image: Image) -> Seal | None:
 
 
 class ImageCache:
-    """One per process. ``patience``: seconds without a new byte after which who follows a fill goes to the stores itself."""
+    """One per process. ``patience``: seconds without a new byte after which who follows a fill goes to the stores itself; ``room``: bytes that
+    the cache may take."""
 
-    def __init__(self, cache: Cache, patience: float) -> None:
+    def __init__(self, cache: Cache, patience: float, room: int) -> None:
         self.driver = cache
+        self._places = FillPlaces(AT_ONCE, room)
         self._patience = patience
         self._filled: Callable[[str], None] = lambda _id: None
         self._failures: dict[str, tuple[int, float]] = {}
@@ -85,14 +90,14 @@ class ImageCache:
             raise errors.FillDamaged(f"the data of image {image.id} in its store is not what the image's hash says")
         at, followed = 0, False
         while at < seal.size and not self._avoided(image.id):
-            made = self._claim(image, seal)
+            made, ended = self._looked(image, seal, source.project)
             if made is None:
                 metrics.CACHE_REQUESTS.labels("passed").inc()
                 return
             if isinstance(made, Fill):
                 followed = True
                 metrics.CACHE_REQUESTS.labels("miss").inc()
-                self._start(made, image, seal, source)
+                self._start(made, image, seal, source, ended)
                 continue
             if not followed:
                 followed = True
@@ -166,6 +171,17 @@ class ImageCache:
         return False
 
     # -- inside ------------------------------------------------------------------------------------------------------
+    def _looked(self, image: Image, seal: Seal, project: str | None) -> tuple[Fill | Tail | None, Callable[[], None]]:
+        """An entry to follow, or to fill, and what is to be called when that has ended; None: neither."""
+        may, place = self._places.look(project, image)
+        made = self._claim(image, seal) if may else None
+        if isinstance(made, Fill):
+            held = place or self._places.add(project, image)
+            return made, lambda: self._places.give_back(held)
+        if place is not None:
+            self._places.give_back(place)
+        return made, lambda: None
+
     def _claim(self, image: Image, seal: Seal) -> Fill | Tail | None:
         try:
             with self._survived("claim"):
@@ -192,16 +208,18 @@ class ImageCache:
             at += len(piece)
             yield piece
 
-    def _start(self, fill: Fill, image: Image, seal: Seal, source: CopySource) -> None:
+    def _start(self, fill: Fill, image: Image, seal: Seal, source: CopySource, ended: Callable[[], None]) -> None:
         try:
-            threading.Thread(target=log_lines.carried(self._run), args=(fill, image, seal, source), name=f"cache-{image.id[:8]}", daemon=True).start()
+            threading.Thread(target=log_lines.carried(self._run), args=(fill, image, seal, source, lambda: None, ended), name=f"cache-{image.id[:8]}", daemon=True).start()
         except RuntimeError as exc:  # no thread left
             LOG.warning("image %s can't be cached now: %s", image.id, exc)
+            ended()
             self._failed(image.id, TRIES)
             fill.abort()
 
-    def _run(self, fill: Fill, image: Image, seal: Seal, source: CopySource, check: Callable[[], None] = lambda: None) -> None:
-        """The one reader of the stores. Raises what ``check`` raises, which is called for each piece."""
+    def _run(self, fill: Fill, image: Image, seal: Seal, source: CopySource, check: Callable[[], None] = lambda: None,
+             ended: Callable[[], None] = lambda: None) -> None:
+        """The one reader of the stores. Raises what ``check`` raises, which is called for each piece. ``ended`` is called before others may fill the entry."""
         stopped: list[BaseException] = []
 
         def go_on() -> None:
@@ -237,6 +255,7 @@ class ImageCache:
         finally:
             metrics.CACHE_FILLED.inc(came)
             hashes.close()
+            ended()
             fill.abort(damaged=damaged)  # nothing when it is published
 
     def _not_cached(self, image_id: str, exc: Exception) -> None:

@@ -13,6 +13,10 @@ class CopySource(Protocol):
     """An image's data in the stores."""
 
     @property
+    def project(self) -> str | None:
+        """For whom it is read; None: for nobody, or it is not known."""
+
+    @property
     def copies(self) -> int:
         """How many there are, at least one."""
 

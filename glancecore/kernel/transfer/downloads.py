@@ -50,7 +50,7 @@ class Downloads:
                 self._when_damaged(image)
             raise errors.DataDamaged(f"the data of image {image_id} is damaged, and there is no good copy: its os_hash_value is not that of "
                                      "the stored bytes")
-        return Download(image, self._stores.readable(image, prefer), self._stores, None if prefer else self._cache)
+        return Download(image, self._stores.readable(image, prefer), self._stores, None if prefer else self._cache, ctx.project)
 
     def use(self, cache: DataCache) -> None:
         """Downloads come from there when it has them, and fill it."""
@@ -81,10 +81,11 @@ class Downloads:
 
 
 class Download:
-    """Data that may be read. ``size`` in bytes. ``cache``: where it may come from as well."""
+    """Data that may be read. ``size`` in bytes. ``cache``: where it may come from as well. ``project``: for whom; None: for nobody."""
 
-    def __init__(self, image: Image, locations: Sequence[Location], stores: Stores, cache: DataCache | None = None) -> None:
+    def __init__(self, image: Image, locations: Sequence[Location], stores: Stores, cache: DataCache | None = None, project: str | None = None) -> None:
         self.image = image
+        self.project = project
         self._locations = locations
         self._stores = stores
         self._cache = cache
