@@ -99,6 +99,9 @@ class Rows(Protocol):
     def get_any(self, image_id: str) -> Image:
         """Raises ImageNotFound."""
 
+    def versions(self, image_ids: Sequence[str]) -> Mapping[str, int]:
+        """Of those that are there; at most 1,000 ids: see ``ImageRepository.versions``."""
+
     def scan(self, statuses: frozenset[Status], after: str = "", limit: int = 100) -> list[Image]:
         """In the order of their ids; see ``ImageRepository.scan``: it looks through all images."""
 

@@ -155,9 +155,8 @@ class ImageAdded:
 
 @dataclass(frozen=True, slots=True)
 class ImageChanged:
-    """``after`` replaces ``before``. Raises ConcurrentChange unless the stored version is ``before.version``;
-    ImageNotFound when the image is gone. ``after.version`` must be ``before.version + 1``, and id and created_at stay as
-    they are: else ValueError, the caller's mistake. ``as_member`` is ignored."""
+    """``after`` replaces ``before``. Raises ConcurrentChange unless the stored version is ``before.version``; ImageNotFound when the image is gone. ``after.version`` must be
+    ``before.version + 1``, and id and created_at stay as they are: else ValueError, the caller's mistake. ``as_member`` is ignored."""
 
     before: Image
     after: Image
@@ -227,8 +226,8 @@ class LeaseEnded:
 class WithinLimits:
     """After all other changes of this commit, what ``project`` uses and has reserved must be within ``limits``.
 
-    Raises QuotaExceeded naming the resource, the use and the limit; also when the commit makes the use smaller but not
-    small enough. Two commits for one project are judged one after the other."""
+    Raises QuotaExceeded naming the resource, the use and the limit; also when the commit makes the use smaller but not small enough. Two commits for one project are judged
+    one after the other."""
 
     project: str | None
     limits: Limits
@@ -247,10 +246,8 @@ class ImageRepository(ABC):
     def get(self, image_id: str, viewer: Viewer = EVERYTHING) -> Image:
         """The image if it exists, is not in a hidden status, and ``viewer`` may see it; else ImageNotFound.
 
-        Visible: to an admin everything; else own, public, community, shared with the viewer (any member status), and
-        images without owner that are not private. ``as_member`` is the viewer's project when it is a member and the
-        image is shared.
-        """
+        Visible: to an admin everything; else own, public, community, shared with the viewer (any member status), and images without owner that are not private. ``as_member``
+        is the viewer's project when it is a member and the image is shared."""
 
     @reads
     @abstractmethod
@@ -269,16 +266,18 @@ class ImageRepository(ABC):
 
     @reads
     @abstractmethod
+    def versions(self, image_ids: Sequence[str]) -> dict[str, int]:
+        """The stored versions of those that are there, in whatever status: whether somebody has changed them. At most 1,000 ids, in one statement."""
+
+    @reads
+    @abstractmethod
     def has_name(self, name: str, project: str | None) -> bool:
         """Whether an image that some list has, hidden or not, has exactly this name and is the project's own, public, or shared with whomever."""
 
     @abstractmethod
     def commit(self, *changes: Change) -> None:
-        """Apply all changes, in order, or none; durable when it returns. Raises what the changes say, and Invalid when the
-        database can't store a value. After DatabaseUnavailable the changes may have been applied: the message says so.
-
-        Also keeps each project's usage (``domain.quota``) exact.
-        """
+        """Apply all changes, in order, or none; durable when it returns. Raises what the changes say, and Invalid when the database can't store a value. After
+        DatabaseUnavailable the changes may have been applied: the message says so. Also keeps each project's usage (``domain.quota``) exact."""
 
     @reads
     @abstractmethod
@@ -302,9 +301,8 @@ class ImageRepository(ABC):
 
     @abstractmethod
     def recount(self, project: str | None, *, mend: bool) -> tuple[Usage, Usage]:
-        """What is kept of the project's usage, without what is reserved, and what its images weigh; with ``mend`` the first is made the second.
-        Commits of others meanwhile are in both or in neither. Keeping the usage exact is ``commit``'s: this is for rows that
-        somebody else has written."""
+        """What is kept of the project's usage, without what is reserved, and what its images weigh; with ``mend`` the first is made the second. Commits of others meanwhile are
+        in both or in neither. Keeping the usage exact is ``commit``'s: this is for rows that somebody else has written."""
 
     @reads
     @abstractmethod
@@ -390,8 +388,7 @@ class Database(Plugin, ABC):
 
     @abstractmethod
     def purge(self, before: datetime, limit: int | None = 100) -> int:
-        """Forget images removed before that time, the oldest first, at most ``limit`` (None: all): their ids may be used
-        again. How many."""
+        """Forget images removed before that time, the oldest first, at most ``limit`` (None: all): their ids may be used again. How many."""
 
     @abstractmethod
     def close(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -131,6 +132,10 @@ class MemoryImages(port.ImageRepository):
         before = itertools.accumulate((metadata.size(x) for x in page), initial=0)
         page = [x for x, count in zip(page, before, strict=False) if query.max_bytes is None or count < query.max_bytes]
         return port.ImagePage.ended(page, query, window[-1].id if len(found) > start + query.most else None)
+
+    def versions(self, image_ids: Sequence[str]) -> dict[str, int]:
+        with self.lock:
+            return {x.id: x.version for x in self.state.images.values() if x.id in image_ids}
 
     def has_name(self, name: str, project: str | None) -> bool:
         with self.lock:

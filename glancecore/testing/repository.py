@@ -355,6 +355,16 @@ class RepositoryConformance:
         database.images.commit(RecordRemoved(database.records.get(unlisted.COLLECTION, made[25].id)), ImageRemoved(made[24], START))
         assert pages(database, query) == [made[25].id, made[20].id, made[10].id, made[0].id]
 
+    def test_the_versions_of_images(self, database: Database) -> None:
+        one, hidden, other, gone = make_image(1), make_image(2, hidden=True), make_image(3, owner="theirs"), make_image(4)
+        deleted = make_image(5, status=Status.PENDING_DELETE)
+        add(database, one, hidden, other, gone, deleted)
+        database.images.commit(ImageChanged(one, saved(one, name="x")), ImageRemoved(gone, START))
+        asked = [one.id, hidden.id, gone.id, deleted.id, str(uuid.uuid4())]
+        assert database.images.versions(asked) == {one.id: one.version + 1, hidden.id: hidden.version, deleted.id: deleted.version}
+        assert database.images.versions([*asked, *(str(uuid.uuid4()) for _ in range(1000 - len(asked)))]) == database.images.versions(asked)
+        assert database.images.versions([]) == {}
+
     @pytest.mark.parametrize("hidden", [False, True])
     def test_whether_an_image_has_a_name(self, database: Database, hidden: bool) -> None:
         for owner, visibility in itertools.product(("ours", "theirs", None), Visibility):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -75,6 +75,11 @@ class PagesWithoutTheUnlisted(MemoryImages):
     def find(self, query: port.ImageQuery) -> port.ImagePage:
         page = super().find(replace(query, unlisted_at=None))
         return replace(page, images=[x for x in page.images if self.listed(x, query)])
+
+
+class TellsVersionsOfTheListedOnly(MemoryImages):
+    def versions(self, image_ids: Sequence[str]) -> dict[str, int]:
+        return {x: y for x, y in super().versions(image_ids).items() if not self.state.images[x].hidden}
 
 
 class NamesTheListedOnly(MemoryImages):
@@ -332,6 +337,7 @@ ASTRAL = next(x for x in TEXTS if max(map(ord, x), default=0) > 0xFFFF)
     (UnlistsForOwners, Kit.test_what_is_unlisted_leaves_the_lists_of_others, ()),
     (PagesWithoutTheUnlisted, Kit.test_pages_are_full_although_many_are_unlisted, ()),
     (NamesTheListedOnly, Kit.test_whether_an_image_has_a_name, (True,)),
+    (TellsVersionsOfTheListedOnly, Kit.test_the_versions_of_images, ()),
     (ListsForeignCommunity, Kit.test_who_sees_an_image, ("admin", COMMUNITY)),
     (ShowsPrivateToMembers, Kit.test_who_sees_an_image, ("accepted", PRIVATE)),
     (OwnsTheOwnerless, Kit.test_who_sees_an_image_without_owner, ("without project", PRIVATE)),

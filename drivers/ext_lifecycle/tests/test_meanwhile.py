@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from glancecore_ext_lifecycle import facts
 
 from glancecore.assembly.lifecycle import Service
 from glancecore.domain.context import Context
@@ -106,6 +107,73 @@ def test_what_was_counted_goes(service: Service, person: Person, monkeypatch: py
     assert [x["image_id"] for x in plan["entries"]] == images[:2]
     after_the_first(service, monkeypatch, lambda: asked(person, "DELETE", f"/v2/images/{images[4]}", None, 204))
     assert apply(person, plan) == {images[0]: True, images[1]: False}
+
+
+@pytest.mark.parametrize("then", [
+    lambda person, image_id: person.call("PATCH", f"/v2/images/{image_id}", [{"op": "replace", "path": "/os_hidden", "value": True}],
+                                         Content_Type="application/openstack-images-v2.1-json-patch"),
+    lambda person, image_id: person.call("PATCH", f"/v2/images/{image_id}", [{"op": "replace", "path": "/name", "value": "new"}],
+                                         Content_Type="application/openstack-images-v2.1-json-patch"),
+    lambda person, image_id: person.call("POST", f"/v2/images/{image_id}/actions/deactivate"),
+    lambda person, image_id: family(person, [image_id])], ids=["hidden", "renamed", "deactivated", "of a family"])
+def test_what_was_counted_counts_no_more(service: Service, person: Person, monkeypatch: pytest.MonkeyPatch, then: Any) -> None:
+    images = [image(person) for _ in range(6)]
+    _, plan = planned(person, {"action": "delete", "beyond": 3})
+    assert [x["image_id"] for x in plan["entries"]] == images[:3]
+    after_the_first(service, monkeypatch, lambda: then(person, images[4]))
+    assert apply(person, plan) == {images[0]: True, images[1]: True, images[2]: False}
+
+
+def test_what_was_counted_changes_and_counts_still(service: Service, person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = [image(person) for _ in range(5)]
+    _, plan = planned(person, {"action": "delete", "beyond": 3})
+    after_the_first(service, monkeypatch, lambda: asked(person, "PUT", f"/v2/images/{images[4]}/tags/x", None, 204))
+    assert apply(person, plan) == {images[0]: True, images[1]: True}
+
+
+def test_behind_what_was_counted_there_are_others(service: Service, person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which were not looked at, as they made no difference."""
+    monkeypatch.setattr(facts, "_PAGE", 1)
+    images = [image(person) for _ in range(8)]
+    _, plan = planned(person, {"action": "delete", "beyond": 3}, keep={"newest": 4})
+    assert [x["image_id"] for x in plan["entries"]] == images[:4]
+    after_the_first(service, monkeypatch, lambda: asked(person, "DELETE", f"/v2/images/{images[7]}", None, 204))
+    assert apply(person, plan) == {images[0]: True, images[1]: True, images[2]: True, images[3]: False}
+
+
+@pytest.mark.parametrize("action", ["hide", "deprecate"])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_version_that_was_counted_is_deprecated(service: Service, person: Person, monkeypatch: pytest.MonkeyPatch, action: str, at_once: bool) -> None:
+    """Or its time comes, while the plan is applied."""
+    images = [image(person) for _ in range(6)]
+    path = family(person, images)
+    now = [datetime.now(UTC)]
+    if not at_once:
+        monkeypatch.setattr(type(plans(service)._kernel), "clock", lambda _self: now[0])
+        asked(person, "POST", f"{path}/versions/4/actions/deprecate", {"deprecated_at": (now[0] + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")})
+    _, plan = planned(person, {"action": action, "beyond": 3})
+    assert [x["image_id"] for x in plan["entries"]] == images[:3]
+
+    def then() -> None:
+        if at_once:
+            asked(person, "POST", f"{path}/versions/4/actions/deprecate", {})
+        now[0] += timedelta(hours=2)
+
+    if action == "hide":
+        after_the_first(service, monkeypatch, then, "update")
+    else:
+        dating = type(service.extensions["families"].dating)  # type: ignore[attr-defined]
+        deprecate, seen = dating.deprecate, list[str]()
+
+        def doing(self: Any, *given: Any) -> Any:
+            done = deprecate(self, *given)
+            seen.append("done")
+            if len(seen) == 1:
+                then()
+            return done
+
+        monkeypatch.setattr(dating, "deprecate", doing)
+    assert apply(person, plan) == {images[0]: True, images[1]: True, images[2]: False}
 
 
 def test_the_policy_is_written_anew(service: Service, person: Person, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from glancecore.domain import errors
@@ -63,6 +64,12 @@ class SqlImages(ImageRepository):
             if marker is None or not visible(marker, wanted.viewer):
                 raise errors.UnknownMarker(f"marker {wanted.marker} is no image that you can see")
         return Listing(db, wanted, marker).page() if wanted.limit > 0 and slices(wanted) else ImagePage()
+
+    def versions(self, image_ids: Sequence[str]) -> dict[str, int]:
+        if not image_ids:
+            return {}
+        text = f"SELECT id, version FROM images WHERE id IN ({', '.join('?' * len(image_ids))})"  # noqa: S608 (no value is in it)
+        return {image_id: int(version) for image_id, version in self._on.read(lambda db: db.rows(text, *image_ids))}
 
     def has_name(self, name: str, project: str | None) -> bool:
         own = [self._named("owner", "i.owner = ?")] if project is not None else []

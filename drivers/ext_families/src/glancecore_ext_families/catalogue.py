@@ -108,8 +108,12 @@ class Catalogue:
 
     def versions_of(self, images: Sequence[Image]) -> dict[str, Version]:
         """By image, whatever the caller may see; in one question."""
-        query = RecordQuery(VERSIONS.name, equal=[x.id for x in images], limit=len(images))
-        return {x.id: Version.of(x) for x in self._records.find(query)} if images else {}
+        return self.versions_by_image([x.id for x in images])
+
+    def versions_by_image(self, image_ids: Sequence[str]) -> dict[str, Version]:
+        """The same, by ids."""
+        query = RecordQuery(VERSIONS.name, equal=image_ids, limit=len(image_ids))
+        return {x.id: Version.of(x) for x in self._records.find(query)} if image_ids else {}
 
     def led_to(self, ctx: Context, image_id: str) -> tuple[Family, Version] | None:
         """Its family, which the caller may see, and version, when it is what a reference of this request has led to."""

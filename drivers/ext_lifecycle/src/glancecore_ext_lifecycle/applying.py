@@ -18,8 +18,9 @@ from glancecore.ports.extension import Collection, Kernel
 from glancecore.ports.record_repository import Record, RecordChanged
 from glancecore.sdk.checkpoints import checkpoint
 from glancecore_ext_lifecycle.claims import CLAIM_TTL, stamp
-from glancecore_ext_lifecycle.deciding import decide
+from glancecore_ext_lifecycle.deciding import due
 from glancecore_ext_lifecycle.facts import Facts
+from glancecore_ext_lifecycle.groups import Groups
 from glancecore_ext_lifecycle.policy import Action, Entry
 
 LOG = logging.getLogger(__name__)
@@ -45,8 +46,9 @@ class Applying:
         checkpoint("lifecycle.claimed")
         entries: Sequence[Mapping[str, Any]] = plan.data["entries"]  # type: ignore[assignment]
         result: list[object] = [*plan.data["result"]]  # type: ignore[misc]
+        groups = self._facts.groups()
         for entry in entries[len(result):]:
-            result.append({"image_id": entry["image_id"], "action": entry["action"], **self._applied(ctx, entry, policy)})
+            result.append({"image_id": entry["image_id"], "action": entry["action"], **self._applied(ctx, entry, policy, groups)})
             checkpoint("lifecycle.step_done")
             plan = self._renewed(plan, result)
             checkpoint("lifecycle.step_noted")
@@ -97,15 +99,17 @@ class Applying:
         return replace(plan, data={**plan.data, "applied_at": stamp(now), **more}, version=plan.version + 1, expires_at=now + self._keep)
 
     # -- one step ----------------------------------------------------------------------------------------------------
-    def _applied(self, ctx: Context, entry: Mapping[str, Any], policy: Record) -> dict[str, object]:
+    def _applied(self, ctx: Context, entry: Mapping[str, Any], policy: Record, groups: Groups) -> dict[str, object]:
         wanted = Entry(entry["image_id"], entry["version"], entry["link"], Action(entry["action"]), entry["why"])
         try:
             if not self._same(policy):
                 return {"done": False, "why": "the policy has changed since the plan was made"}
-            if _key(wanted) not in self._due(ctx, policy, wanted.image_id):
+            found = self._due(ctx, policy, wanted.image_id, groups)
+            if found is None or _key(found[0]) != _key(wanted):
                 return {"done": False, "why": "changed since the plan was made, or kept by now"}
             with self._expecting(wanted):
                 self._do(ctx, wanted, str(policy.data["name"]))
+            groups.changed(wanted.image_id, found[1], family=wanted.action is Action.DEPRECATE)
         except errors.GlanceError as exc:
             LOG.info("image %s: %s is not done: %s", wanted.image_id, wanted.action.value, exc)
             return {"done": False, "why": text.shortened(str(exc), 300)}
@@ -116,13 +120,14 @@ class Applying:
             return self._kernel.records.get(POLICIES.name, policy.id).version == policy.version
         return False
 
-    def _due(self, ctx: Context, policy: Record, image_id: str) -> set[tuple[object, ...]]:
-        """What the policy would plan for the image now."""
+    def _due(self, ctx: Context, policy: Record, image_id: str, groups: Groups) -> tuple[Entry, str] | None:
+        """What the policy would plan for the image now, and its group."""
         try:
-            facts = self._facts.around(ctx, policy.data, image_id)
+            found = self._facts.around(ctx, policy.data, image_id, groups)
         except errors.ImageNotFound:
-            return set()
-        return set(map(_key, decide(policy.data, facts, self._kernel.clock())))
+            return None
+        entry = due(policy.data, *found, self._kernel.clock()) if found is not None else None
+        return (entry, found[0].group) if found is not None and entry is not None else None
 
     def _do(self, ctx: Context, entry: Entry, policy: str) -> None:
         images = self._kernel.images

@@ -33,6 +33,11 @@ def decide(policy: Mapping[str, Any], facts: Iterable[Fact], now: datetime) -> l
     return [entry for _, entry in sorted(entries, key=lambda x: (x[0][1], x[0][2]))]
 
 
+def due(policy: Mapping[str, Any], fact: Fact, newer: int, now: datetime) -> Entry | None:
+    """What is wanted for one image. ``newer``: how many newer selected ones of its group can be used."""
+    return _entry(policy, fact, newer, now) if selected(policy["selector"], fact) else None
+
+
 def enough(policy: Mapping[str, Any], fact: Fact) -> int:
     """How many newer ones that can be used make a difference to the image: more of them change nothing."""
     last = _LAST.fullmatch(fact.properties.get("uuid_validity") or "")

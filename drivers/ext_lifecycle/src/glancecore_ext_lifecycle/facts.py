@@ -12,12 +12,12 @@ from glancecore.domain.context import Context, Viewer
 from glancecore.domain.image import Image, Status
 from glancecore.ports.extension import Kernel
 from glancecore.ports.repository import ImageQuery
-from glancecore_ext_lifecycle.deciding import enough
+from glancecore_ext_lifecycle.groups import Groups
 from glancecore_ext_lifecycle.policy import DATES, Fact, moment, selected, wants_uses
 
 _PAGE = 500
-#: Of a group, from its newest image on, for the decision on one.
-_LOOK = 50
+#: Versions of a family, from its newest on.
+_LOOK = 500
 _NEWEST = "the newest of its family that can be used"
 
 
@@ -36,7 +36,7 @@ class Facts:
         for hidden in (False, True):
             for page in self._pages(ctx, hidden, {}, _PAGE):
                 turn()
-                for fact in self._known(policy, page):
+                for fact in self.known(policy, page):
                     if fact.usable and fact.family is not None:
                         newest[fact.group] = max(newest.get(fact.group, (0, "")), (fact.number, fact.image_id))
                     if selected(policy["selector"], fact):
@@ -49,41 +49,34 @@ class Facts:
         names: list[str] = policy["selector"].get("families", [])
         return [x for x in dict.fromkeys(names) if all(y.owner != ctx.project for y in self._families.catalogue.by_name(ctx, x))]
 
-    def around(self, ctx: Context, policy: Mapping[str, Any], image_id: str) -> list[Fact]:
-        """Enough for the decision on one image: itself, and of its group as many newer ones that can be used as make a difference. Raises ImageNotFound, Forbidden."""
+    def groups(self) -> Groups:
+        """For a plan that is applied."""
+        return Groups(self._kernel, self._families, self)
+
+    def around(self, ctx: Context, policy: Mapping[str, Any], image_id: str, groups: Groups) -> tuple[Fact, int] | None:
+        """Enough for the decision on one image: itself, and of how many newer ones that can be used it is told as far as they make a difference; None: it can't be planned. Raises
+        ImageNotFound, Forbidden, LimitExceeded."""
         self._check(ctx, policy)
-        facts = self._known(policy, _whole(ctx, [self._kernel.images.show(ctx, image_id)]))
+        facts = self.known(policy, _whole(ctx, [self._kernel.images.show(ctx, image_id)]))
         if not facts:
-            return []
+            return None
         fact = facts[0]
-        newer, leads = self._newer(policy, fact, self._group(ctx, fact))
-        if leads and fact.usable and fact.family is not None:
+        newer, any_newer = groups.newer(ctx, policy, fact)
+        if not any_newer and fact.usable and fact.family is not None:
             fact = replace(fact, held=fact.held or _NEWEST)
-        return [fact, *newer]
+        return fact, newer
 
     def _check(self, ctx: Context, policy: Mapping[str, Any]) -> None:
         named = {*policy["selector"].get("properties", ()), *(policy.get("keep") or {}).get("properties", ()), *(x["past"] for x in policy["steps"] if "past" in x)}
         if hidden := sorted(x for x in named if not self._kernel.images.may_read(ctx, x)):
             raise errors.Forbidden(f"the policy looks at {', '.join(hidden)}, which you may not read")
 
-    def _newer(self, policy: Mapping[str, Any], fact: Fact, pages: Iterable[Sequence[Image]]) -> tuple[list[Fact], bool]:
-        """Those that can be used and are selected; and whether there are none at all, selected or not. ``pages``: the newest first."""
-        found: list[Fact] = []
-        leads, most = True, enough(policy, fact)
-        for page in pages:
-            there = [x for x in self._known(policy, page) if x.group == fact.group and x.usable and x.order > fact.order]
-            leads = leads and not there
-            found += [x for x in there if selected(policy["selector"], x)]
-            if len(found) >= most:
-                break
-        return found, leads
-
     # -- images ------------------------------------------------------------------------------------------------------
-    def _group(self, ctx: Context, fact: Fact) -> Iterator[Sequence[Image]]:
-        """Active images that are listed, among them all of its group that are newer; the newest first."""
+    def group(self, ctx: Context, fact: Fact) -> Iterator[Sequence[Image]]:
+        """Active images that are listed, among them all of its group that are newer; the newest of it first."""
         if fact.family is None:
             named = {"name": (fact.name,)} if fact.name else {}
-            for page in self._pages(ctx, hidden=False, equal={"status": (Status.ACTIVE.value,), **named}, limit=_LOOK if named else _PAGE):
+            for page in self._pages(ctx, hidden=False, equal={"status": (Status.ACTIVE.value,), **named}, limit=_PAGE):
                 yield page
                 if page and page[-1].created_at < fact.created_at:
                     return
@@ -94,12 +87,20 @@ class Facts:
         after: Any = None
         while family is not None:
             versions = catalogue.newest(family, after, _LOOK)
-            ids = tuple(x.image_id for x in versions if x.number > fact.number)
-            for page in self._pages(ctx, hidden=False, equal={"id": ids}, limit=_LOOK) if ids else ():
-                yield page
-            if len(ids) < _LOOK:
+            yield [x for page in self.active(ctx, [x.image_id for x in versions]) for x in page]
+            if len(versions) < _LOOK:
                 return
             after = versions[-1]
+
+    def active(self, ctx: Context, ids: Sequence[str]) -> Iterator[Sequence[Image]]:
+        """Those of them that are listed, and active."""
+        return self._pages(ctx, hidden=False, equal={"id": tuple(ids), "status": (Status.ACTIVE.value,)}, limit=_PAGE) if ids else iter(())
+
+    def family_of(self, fact: Fact) -> tuple[str, int] | None:
+        """The id of its family, and the version of that: each change of it, or of one of its versions, is one of this."""
+        own = self._families.catalogue.version_of(fact.image_id) if fact.family is not None else None
+        found = self._families.catalogue.by_id([own.family]) if own is not None else {}
+        return next(((x, y.stored.version) for x, y in found.items()), None)
 
     def _pages(self, ctx: Context, hidden: bool, equal: Mapping[str, tuple[str | int | bool, ...]], limit: int) -> Iterator[Sequence[Image]]:
         """Of the project's own images, those with data, the newest first."""
@@ -114,7 +115,7 @@ class Facts:
             if marker is None:
                 return
 
-    def _known(self, policy: Mapping[str, Any], images: Sequence[Image]) -> list[Fact]:
+    def known(self, policy: Mapping[str, Any], images: Sequence[Image]) -> list[Fact]:
         """In a fixed number of questions."""
         versions, idle = self._families.versions(images), self._idle(images) if wants_uses(policy) else {}
         return [replace(_fact(policy, x, versions.get(x.id), self._kernel.clock()), idle_since=idle.get(x.id)) for x in images]
